@@ -1,0 +1,148 @@
+"""The command line: ``python -m hipoa STAGE``, one subcommand per stage.
+
+A stage's module is imported when it runs, so that stages without torch start without torch. Its
+function ``run`` declares the command: a parameter typed with a :class:`Settings` model becomes one
+flag per field, every other keyword becomes a flag of its type.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_type_hints
+
+from pydantic import ValidationError
+
+import hipoa
+from hipoa.errors import ConfigError, HipoaError
+from hipoa.settings import Settings
+
+COMMANDS = {
+    "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
+    "phantom": ("hipoa.phantom.phantom", "make synthetic CTs with known grades"),
+    "project": ("hipoa.imaging.project", "CTs to line integrals about the hip centres"),
+    "develop": ("hipoa.imaging.develop", "line integrals to 150 x 150 radiographs"),
+    "hips": ("hipoa.grading.hips", "one table and one image stack per cohort"),
+    "folds": ("hipoa.grading.folds", "folds stratified by grade, grouped by patient"),
+    "weights": ("hipoa.grading.weights", "fetch pre-trained weights once"),
+    "train": ("hipoa.grading.train", "train one network on one fold"),
+    "predict": ("hipoa.grading.predict", "repeated passes with dropout on"),
+    "uncertainty": ("hipoa.evaluation.uncertainty", "variance over the passes, per hip"),
+    "metrics": ("hipoa.evaluation.metrics", "accuracies with unit and n"),
+    "compare": ("hipoa.evaluation.compare", "Mann-Whitney U as in the source work"),
+    "embed": ("hipoa.evaluation.embed", "UMAP of the features"),
+    "triage": ("hipoa.triage.triage", "which unread hips to read next"),
+    "figures": ("hipoa.report.figures", "draw the figures"),
+    "report": ("hipoa.report.report", "write the HTML report and the manifest"),
+    "schema": ("hipoa.config", "print the JSON schema of the configuration"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command.
+
+    Returns:
+        0 on success, 2 when the input is at fault (one line on stderr).
+    """
+    if not argv or argv[0] in {"-h", "--help"}:
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"hipoa {hipoa.__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f'hipoa: "{argv[0]}" is no command. Use one of: {", ".join(COMMANDS)}.', file=sys.stderr)
+        return 2
+    module, _ = COMMANDS[argv[0]]
+    run = importlib.import_module(module).run
+    try:
+        run(**_arguments(argv[0], run, argv[1:]))
+    except HipoaError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(["usage: python -m hipoa COMMAND ...   (COMMAND --help for its flags)", "", *lines])
+
+
+def _arguments(command: str, run: Callable[..., None], argv: Sequence[str]) -> dict[str, Any]:
+    summary = (inspect.getdoc(run) or "").partition("\n\n")[0]
+    parser = argparse.ArgumentParser(f"python -m hipoa {command}", description=summary, allow_abbrev=False)
+    hints = get_type_hints(run)
+    parameters = inspect.signature(run).parameters
+    for name, parameter in parameters.items():
+        if _is_settings(hints[name]):
+            _add_settings(parser, hints[name])
+        else:
+            _add_parameter(parser, parameter, hints[name])
+    given = vars(parser.parse_args(argv))
+    return {
+        name: _settings(command, hints[name], given) if _is_settings(hints[name]) else given[name]
+        for name in parameters
+    }
+
+
+def _is_settings(hint: Any) -> bool:
+    return inspect.isclass(hint) and issubclass(hint, Settings)
+
+
+def _add_parameter(parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any) -> None:
+    inner = [kind for kind in get_args(hint) if kind is not type(None)]
+    kind = inner[0] if inner else hint
+    many = getattr(hint, "__origin__", None) is list
+    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY or parameter.name == "ct":
+        parser.add_argument(parameter.name, type=kind)
+        return
+    required = parameter.default is inspect.Parameter.empty
+    parser.add_argument(
+        _flag(parameter.name),
+        type=kind,
+        required=required,
+        default=None if required else parameter.default,
+        nargs="*" if many else None,
+        metavar=parameter.name.upper(),
+    )
+
+
+def _add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
+    group = parser.add_argument_group(model.__name__)
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"default: {field.default}"
+        text = f"{field.description or ''} ({default})".replace("%", "%%")
+        group.add_argument(_flag(name), dest=name, default=argparse.SUPPRESS, help=text, metavar="VALUE")
+
+
+def _settings(command: str, model: type[Settings], given: dict[str, Any]) -> Settings:
+    fields = model.model_fields.items()
+    values = {name: _value(given[name], field.annotation) for name, field in fields if name in given}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise settings_error(command, error) from None
+
+
+def _value(text: str, kind: Any) -> Any:
+    if kind is str:
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def settings_error(where: str, error: ValidationError) -> ConfigError:
+    """Pydantic's findings as one line with dotted paths."""
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    return ConfigError(where, "; ".join(faults), "Mend the setting.")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,1 @@
+"""Uncertainty, metrics, comparison and embedding."""

@@ -1,0 +1,1 @@
+"""Grades, folds, networks, training and Monte Carlo dropout."""

@@ -1,0 +1,1 @@
+"""CT file to hip centres to projection to radiograph."""

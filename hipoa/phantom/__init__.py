@@ -1,0 +1,1 @@
+"""A cohort of synthetic CTs whose hips have known grades."""

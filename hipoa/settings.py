@@ -1,0 +1,13 @@
+"""What every room's settings share: frozen, bounded, and strict about unknown names."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """A section of the configuration, declared once, in the room that uses it.
+
+    The fields give the defaults, the JSON schema, the command-line flags and their help
+    (:mod:`hipoa.config`, :mod:`hipoa.cli`). Units are part of a field's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

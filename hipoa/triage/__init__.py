@@ -1,0 +1,1 @@
+"""Which unread hips the surgeon should read next."""
