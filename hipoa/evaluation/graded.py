@@ -1,0 +1,99 @@
+"""The graded hips of an experiment: what metrics and comparisons are computed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.evaluation.columns import as_integers, as_numbers, read_columns
+from hipoa.evaluation.predictions import N_GRADES
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Graded hips of one experiment, one row per hip and repeat; every array has n rows.
+
+    Attributes:
+        experiment: Its name.
+        cohort: (n,) names.
+        hip: (n,) names.
+        patient: (n,) pseudonyms.
+        repeat: (n,) counted from 0.
+        fold: (n,) of the model that predicted, -1 where several did.
+        grade: (n,) true class 1-7.
+        predicted: (n,) predicted class 1-7.
+        group: (n,) Exact, 1-Neighbor or Others.
+        variance: (n,) the source's, squared probability.
+        probability: (n, 7) mean over passes and models.
+    """
+
+    experiment: str
+    cohort: np.ndarray
+    hip: np.ndarray
+    patient: np.ndarray
+    repeat: np.ndarray
+    fold: np.ndarray
+    grade: np.ndarray
+    predicted: np.ndarray
+    group: np.ndarray
+    variance: np.ndarray
+    probability: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hip)
+
+    def where(self, keep: np.ndarray) -> Graded:
+        """The rows that ``keep`` (n,) bool marks."""
+        arrays = {field.name: getattr(self, field.name)[keep] for field in fields(self)[1:]}
+        return Graded(self.experiment, **arrays)
+
+    def of_cohort(self, cohort: str) -> Graded:
+        """The rows of one cohort."""
+        return self.where(self.cohort == cohort)
+
+
+def read_graded(path: Path) -> Graded:
+    """Reads the graded hips of ``{experiment}.csv``.
+
+    Raises:
+        CohortError: A column is missing.
+    """
+    probabilities = [f"p{grade}" for grade in range(1, N_GRADES + 1)]
+    names = ["cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group", "variance"]
+    columns = read_columns(path, [*names, *probabilities], filled="grade")
+    return Graded(
+        experiment=path.stem,
+        cohort=columns["cohort"],
+        hip=columns["hip_id"],
+        patient=columns["patient_id"],
+        repeat=as_integers(columns["repeat"]),
+        fold=as_integers(columns["fold"]),
+        grade=as_integers(columns["grade"]),
+        predicted=as_integers(columns["predicted"]),
+        group=columns["group"],
+        variance=as_numbers(columns["variance"]),
+        probability=np.column_stack([as_numbers(columns[name]) for name in probabilities]),
+    )
+
+
+def find_cohorts(tables: list[Graded]) -> list[str]:
+    """The cohorts that have graded hips, in order of name."""
+    return sorted({str(name) for table in tables for name in np.unique(table.cohort)})
+
+
+def number_cells(*keys: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbers the combinations of keys that occur, in sorted order.
+
+    Args:
+        keys: Arrays (n,) such as repeat and fold.
+
+    Returns:
+        (n,) the number of each row's combination, and how many there are.
+    """
+    if not len(keys[0]):
+        return np.zeros(0, dtype=np.int64), 0
+    codes = np.column_stack([np.unique(key, return_inverse=True)[1] for key in keys])
+    combinations, cell = np.unique(codes, axis=0, return_inverse=True)
+    return cell.reshape(-1), len(combinations)

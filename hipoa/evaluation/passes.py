@@ -1,0 +1,140 @@
+"""The passes of one or more models as measures of uncertainty: pure arithmetic on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import entr
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class PassSummary:
+    """One model's passes, summarised.
+
+    Attributes:
+        mean: (n, K) mean probability over the passes.
+        variance: (n, K) variance over the passes, divided by their number as in the source.
+        entropy: (n,) mean over the passes of the pass's entropy, nats.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    entropy: np.ndarray
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model's passes for some of a cohort's hips: ``rows`` (n,) are their rows in the table."""
+
+    fold: int
+    rows: np.ndarray
+    passes: PassSummary
+
+
+@dataclass(frozen=True)
+class HipUncertainty:
+    """The measures of the hips of a cohort in one repeat, NaN where no model has seen the hip.
+
+    Attributes:
+        probability: (n, K) mean over passes and models.
+        predicted: (n,) class 1-K of the largest mean probability; of equal ones the lowest.
+        variance: (n,) mean over the models of the source's variance, squared probability.
+        entropy: (n,) of the mean probability, nats.
+        mutual_information: (n,) entropy less the mean entropy of the single passes, nats.
+        max_probability: (n,) largest mean probability.
+        between_model_variance: (n,) of the models' mean probability of the predicted class; NaN with
+            one model. With ``variance_of`` predicted, it and ``variance`` add up to the variance over
+            all passes of all models.
+        n_models: (n,) models that have seen the hip.
+        fold: (n,) the model's fold where there is one model, else -1.
+    """
+
+    probability: np.ndarray
+    predicted: np.ndarray
+    variance: np.ndarray
+    entropy: np.ndarray
+    mutual_information: np.ndarray
+    max_probability: np.ndarray
+    between_model_variance: np.ndarray
+    n_models: np.ndarray
+    fold: np.ndarray
+
+
+def summarise_passes(probability: np.ndarray) -> PassSummary:
+    """Mean, variance and entropy over the passes of one model.
+
+    The variance is (1/N) sum (P_i - mean P)^2 over the N passes (source: slides of Masuda et al.).
+
+    Args:
+        probability: (n, passes, K), one softmax per pass.
+    """
+    mean, variance = np.zeros((2, len(probability), probability.shape[2]))
+    entropy = np.zeros(len(probability))
+    # In chunks: 100 000 hips x 50 passes in float64, and as much again beside it, fill the memory.
+    for start in range(0, len(probability), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        passes = probability[part].astype(np.float64)
+        mean[part] = passes.mean(axis=1)
+        variance[part] = passes.var(axis=1)
+        entropy[part] = entr(passes).sum(axis=2).mean(axis=1)
+    return PassSummary(mean, variance, entropy)
+
+
+def combine_models(
+    models: Sequence[ModelSummary], n_hips: int, variance_of: str = "predicted"
+) -> HipUncertainty:
+    """Averages the models of one repeat, hip by hip.
+
+    Args:
+        models: At least one; each with the rows of the hips that it has seen, every row at most once.
+        n_hips: Rows of the cohort's table.
+        variance_of: "predicted" or "mean_over_classes".
+    """
+    n_models, fold = count_models(models, n_hips)
+    probability = _average([(model.rows, model.passes.mean) for model in models], n_models)
+    predicted = np.nan_to_num(probability).argmax(axis=1)
+    largest = probability[np.arange(n_hips), predicted]
+    within, between = [], []
+    for model in models:
+        here = (np.arange(len(model.rows)), predicted[model.rows])
+        variance = model.passes.variance
+        within.append((model.rows, variance[here] if variance_of == "predicted" else variance.mean(axis=1)))
+        between.append((model.rows, (model.passes.mean[here] - largest[model.rows]) ** 2))
+    entropy = entr(probability).sum(axis=1)
+    of_passes = _average([(model.rows, model.passes.entropy) for model in models], n_models)
+    return HipUncertainty(
+        probability=probability,
+        predicted=predicted + 1,
+        variance=_average(within, n_models),
+        entropy=entropy,
+        # Never negative but for rounding, since the entropy is concave.
+        mutual_information=np.maximum(entropy - of_passes, 0),
+        max_probability=largest,
+        between_model_variance=np.where(n_models > 1, _average(between, n_models), np.nan),
+        n_models=n_models,
+        fold=np.where(n_models == 1, fold, -1),
+    )
+
+
+def count_models(models: Sequence[ModelSummary], n_hips: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many models have seen each hip, and the fold of the last of them (-1: of none), both (n_hips,)."""
+    n_models = np.zeros(n_hips, dtype=np.int64)
+    fold = np.full(n_hips, -1)
+    for model in models:
+        n_models[model.rows] += 1
+        fold[model.rows] = model.fold
+    return n_models, fold
+
+
+def _average(parts: Sequence[tuple[np.ndarray, np.ndarray]], count: np.ndarray) -> np.ndarray:
+    """The mean over models of values that stand at some of the rows; NaN where there is none."""
+    shape = parts[0][1].shape[1:]
+    total = np.zeros((len(count), *shape))
+    for rows, values in parts:
+        total[rows] += values
+    divisor = np.where(count > 0, count, np.nan).reshape(-1, *(1 for _ in shape))
+    return total / divisor

@@ -1,0 +1,63 @@
+"""The settings of the evaluation room: one model per stage."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hipoa.settings import Settings
+
+
+class UncertaintySettings(Settings):
+    """How the passes become one number per hip."""
+
+    variance_of: Literal["predicted", "mean_over_classes"] = Field(
+        "predicted",
+        description=(
+            "the probability whose variance over the passes is taken (the source work does not say which): "
+            "predicted, of the class with the largest mean probability; "
+            "mean_over_classes, of each class, averaged over the seven"
+        ),
+    )
+
+
+class MetricsSettings(Settings):
+    """How sure a score is said to be."""
+
+    bootstrap_resamples: int = Field(
+        2000, ge=100, le=100_000, description="resamples of the patients behind each 95 % interval, a count"
+    )
+    bootstrap_seed: int = Field(0, ge=0, description="seed of the resampling of patients")
+
+
+class CompareSettings(Settings):
+    """How a Mann-Whitney U test is shown."""
+
+    star_levels: tuple[
+        Annotated[float, Field(gt=0, lt=1)],
+        Annotated[float, Field(gt=0, lt=1)],
+        Annotated[float, Field(gt=0, lt=1)],
+    ] = Field(
+        (0.05, 0.01, 0.001),
+        description="Holm-adjusted p (a share) below which one, two and three stars are given",
+    )
+
+
+class EmbedSettings(Settings):
+    """UMAP of the feature vectors, one map per repeat and fold."""
+
+    n_neighbors: int = Field(
+        15,
+        ge=2,
+        le=1000,
+        description="neighbours of a hip in the feature space, a count; fewer in a small fold",
+    )
+    min_dist: float = Field(
+        0.1,
+        ge=0,
+        le=0.99,
+        description="least distance of two hips on the map, in map units (no physical length)",
+    )
+    embed_seed: int = Field(0, ge=0, lt=2**32, description="seed of the map")
+    embed_repeats: tuple[int, ...] = Field(
+        (0,), description="repeats of which maps are made, as numbers from 0; [] for all"
+    )

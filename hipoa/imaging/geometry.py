@@ -1,0 +1,111 @@
+"""The X-ray source, the detector and what they see of a CT. RAS mm; the beam runs from front to back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hipoa.errors import CtError
+from hipoa.imaging.volume import Volume
+
+
+@dataclass(frozen=True)
+class XrayGeometry:
+    """An AP projection whose central ray passes through the hip centre.
+
+    Attributes:
+        source_to_detector_mm: From the source to the detector plane.
+        source_to_hip_mm: From the source to the hip centre.
+        field_of_view_mm: Side of the square seen in the hip's plane.
+        detector_px: Pixels per side.
+    """
+
+    source_to_detector_mm: float
+    source_to_hip_mm: float
+    field_of_view_mm: float
+    detector_px: int
+
+    @property
+    def magnification(self) -> float:
+        """Size on the detector over size in the hip's plane."""
+        return self.source_to_detector_mm / self.source_to_hip_mm
+
+    @property
+    def mm_per_px(self) -> float:
+        """Size of a pixel in the hip's plane, mm."""
+        return self.field_of_view_mm / self.detector_px
+
+    @property
+    def hip_to_detector_mm(self) -> float:
+        """From the hip centre back to the detector plane, mm."""
+        return self.source_to_detector_mm - self.source_to_hip_mm
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A line integral image, seen from the front: image left is the patient's right, row 0 the head end.
+
+    Attributes:
+        line_integral: float32 (H, W), dimensionless.
+        mm_per_px: Size of a pixel in the hip's plane, mm.
+    """
+
+    line_integral: np.ndarray
+    mm_per_px: float
+
+    def __post_init__(self) -> None:
+        if self.line_integral.ndim != 2 or self.line_integral.dtype != np.float32:
+            raise ValueError("a line integral image is a float32 array of two dimensions")
+
+
+def box_about(volume: Volume, low_ras_mm: np.ndarray, high_ras_mm: np.ndarray) -> tuple[slice, slice, slice]:
+    """The voxels that cover a box in RAS mm, as slices; empty where the box misses the volume."""
+    ends = np.stack([low_ras_mm, high_ras_mm])
+    corners = np.stack(np.meshgrid(*ends.T, indexing="ij"), -1).reshape(-1, 3)
+    index = volume.ijk(corners)
+    low = np.clip(np.floor(index.min(0)).astype(int), 0, volume.hu.shape)
+    high = np.clip(np.ceil(index.max(0)).astype(int) + 1, 0, volume.hu.shape)
+    i, j, k = (slice(a, max(a, b)) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+    return i, j, k
+
+
+def seen_box(volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry) -> tuple[slice, slice, slice]:
+    """The voxels that some ray of the projection can touch.
+
+    To the sides and along the body the beam is widest at the detector; from front to back the whole
+    CT is taken. A margin of two voxels keeps interpolation at the rim as it is in the whole CT.
+    """
+    margin = 2 * float(volume.spacing_mm.max())
+    half = geometry.field_of_view_mm * geometry.magnification / 2 + margin
+    corners = volume.corners_ras_mm
+    low, high = centre_ras_mm - half, centre_ras_mm + half
+    low[1], high[1] = corners[:, 1].min(), corners[:, 1].max()
+    return box_about(volume, low, high)
+
+
+def depths_mm(points_ras_mm: np.ndarray, centre_ras_mm: np.ndarray, geometry: XrayGeometry) -> np.ndarray:
+    """How far behind the source, along the central ray, points (n, 3) lie; mm (n,)."""
+    return centre_ras_mm[1] + geometry.source_to_hip_mm - points_ras_mm[:, 1]
+
+
+def check_detector_behind(nearest_mm: float, farthest_mm: float, geometry: XrayGeometry) -> None:
+    """Refuses a body that does not fit between source and detector.
+
+    Args:
+        nearest_mm: Depth of the body's front behind the source.
+        farthest_mm: Depth of the body's back behind the source.
+        geometry: The projection.
+
+    Raises:
+        CtError: The detector plane, or the source, would lie within the body.
+    """
+    if farthest_mm > geometry.source_to_detector_mm:
+        behind = farthest_mm - geometry.source_to_hip_mm
+        raise CtError(
+            "projection",
+            f"the body reaches {behind:.0f} mm behind the hip, the detector lies {geometry.hip_to_detector_mm:.0f}",
+            f"Set source_to_hip_mm to at most {geometry.source_to_detector_mm - behind - 1:.0f}.",
+        )
+    if nearest_mm <= 0:
+        raise CtError("projection", "the source lies within the body", "Enlarge source_to_hip_mm.")

@@ -1,0 +1,62 @@
+"""Where the hips of a CT are: what every way of finding them returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hipoa.errors import CtError
+from hipoa.tables import SIDES
+
+# Used where only a centre is known: the mean femoral head, men 49.2 and women 45.3 mm in diameter
+# (project's method notes, section 4).
+USUAL_RADIUS_MM = 23.6
+
+
+@dataclass(frozen=True)
+class Hip:
+    """One femoral head.
+
+    Attributes:
+        side: "L" or "R" of the patient.
+        centre_ras_mm: Its centre in RAS mm.
+        radius_mm: Of the head, in mm.
+        method: "landmarks", "labels" or "locator".
+        confidence: 0-1; 1 for a landmark.
+        warnings: What the user should know, one sentence each, without the full stop.
+    """
+
+    side: str
+    centre_ras_mm: tuple[float, float, float]
+    radius_mm: float
+    method: str
+    confidence: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HipCentres:
+    """The hips of one CT.
+
+    Attributes:
+        hips: By side, those found.
+        missing: By side, why the others were not.
+
+    Raises:
+        CtError: The left hip does not lie to the left of the right one.
+    """
+
+    hips: Mapping[str, Hip]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if set(self.hips) | set(self.missing) != set(SIDES) or set(self.hips) & set(self.missing):
+            raise ValueError("every side is either found or missing")
+        if len(self.hips) == 2:
+            left, right = (self.hips[side].centre_ras_mm[0] for side in SIDES)
+            if right - left < 60:
+                raise CtError(
+                    "hip centres",
+                    f"the right hip lies {right - left:.0f} mm to the right of the left one",
+                    "Check the sides (the patient's) and whether the coordinates are RAS or LPS.",
+                )

@@ -1,0 +1,73 @@
+"""The settings of the imaging room: one model per stage."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hipoa.settings import Settings
+
+LabelId = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ProjectSettings(Settings):
+    """How a CT becomes one line integral image per hip.
+
+    Source: the source work says only "DRR"; the geometry is that of an AP pelvis radiograph, 40 inches
+    from source to detector, as positioning guides give it.
+    """
+
+    renderer: Literal["trilinear", "siddon"] = Field(
+        "trilinear",
+        description="DiffDRR's renderer: trilinear samples between voxel centres, siddon sums constant voxels",
+    )
+    source_to_detector_mm: float = Field(
+        1000, ge=500, le=3000, description="distance from the X-ray source to the detector plane, mm"
+    )
+    source_to_hip_mm: float = Field(
+        800, ge=300, le=2900, description="distance from the X-ray source to the hip centre, mm"
+    )
+    field_of_view_mm: float = Field(
+        170, ge=60, le=500, description="side of the square seen about the hip, in the hip's plane, mm"
+    )
+    detector_px: int = Field(300, ge=32, le=2048, description="detector pixels per side, a count")
+    energy_kev: float = Field(60, ge=40, le=150, description="photon energy of the projection, keV")
+    ct_energy_kev: float = Field(
+        70, ge=40, le=150, description="effective photon energy of the CT scanner (70: about 120 kV), keV"
+    )
+    label_ids: tuple[LabelId, LabelId, LabelId, LabelId] = Field(
+        (75, 76, 77, 78),
+        description="values of femur_left, femur_right, hip_left, hip_right in a label map "
+        "(default: TotalSegmentator 2, task total; version 1 had 88, 89, 90, 91)",
+    )
+    locator_confidence: float = Field(
+        0.4, ge=0, le=1, description="least confidence (0-1) at which the locator's finding is a hip"
+    )
+    implant_hu: float = Field(2500, ge=1500, le=30000, description="least HU that counts as metal, HU")
+    implant_volume_mm3: float = Field(
+        200, gt=0, description="least volume of metal near the hip that counts as an implant, mm3"
+    )
+
+    @model_validator(mode="after")
+    def _detector_behind_the_hip(self) -> Self:
+        if self.source_to_detector_mm - self.source_to_hip_mm < 50:
+            raise ValueError("source_to_detector_mm must exceed source_to_hip_mm by at least 50 mm")
+        return self
+
+
+class DevelopSettings(Settings):
+    """How a line integral image becomes an 8-bit radiograph, the same for every patient."""
+
+    crop_mm: float = Field(
+        170, ge=40, le=500, description="side of the square that the radiograph shows, in the hip's plane, mm"
+    )
+    window_low: float = Field(
+        1.0, ge=0, description="line integral shown black (bone is bright), dimensionless"
+    )
+    window_high: float = Field(8.0, gt=0, description="line integral shown white, dimensionless")
+    mirror_left: bool = Field(True, description="mirror left hips, so that all hips look like right ones")
+
+    @model_validator(mode="after")
+    def _window_open(self) -> Self:
+        if self.window_high <= self.window_low:
+            raise ValueError("window_high must exceed window_low")
+        return self

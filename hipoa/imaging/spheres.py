@@ -1,0 +1,83 @@
+"""Fits spheres to points some of which lie on no sphere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """A fitted sphere.
+
+    Attributes:
+        centre_mm: (3,).
+        radius_mm: In mm.
+        inliers: Share of the points (0-1) within the tolerance.
+        n_inliers: Their number.
+    """
+
+    centre_mm: np.ndarray
+    radius_mm: float
+    inliers: float
+    n_inliers: int
+
+
+def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """The algebraic least-squares sphere through points (n, 3), n >= 4: centre (3,) and radius.
+
+    The points are centred first, so that coordinates far from the origin cost no precision.
+    """
+    middle = points.mean(0)
+    q = points - middle
+    x, *_ = np.linalg.lstsq(np.c_[2 * q, np.ones(len(q))], (q**2).sum(1), rcond=None)
+    return middle + x[:3], float(np.sqrt(max(x[3] + x[:3] @ x[:3], 0.0)))
+
+
+def fit_sphere_robustly(
+    points: np.ndarray,
+    *,
+    radius_mm: tuple[float, float],
+    tolerance_mm: float,
+    tries: int = 800,
+    seed: int = 0,
+) -> Sphere | None:
+    """The sphere of admitted radius that most points lie on (RANSAC), refined on those points.
+
+    Args:
+        points: (n, 3) in mm.
+        radius_mm: Least and largest radius.
+        tolerance_mm: How far from the surface a point may lie.
+        tries: Random draws of four points.
+        seed: Of the draws.
+
+    Returns:
+        The sphere, or None if there are too few points or no sphere of such a radius.
+    """
+    if len(points) < 20:
+        return None
+    rng = np.random.default_rng([seed, len(points)])
+    best, score = None, 0
+    for _ in range(tries):
+        centre, radius = fit_sphere(points[rng.choice(len(points), 4, replace=False)])
+        if radius_mm[0] <= radius <= radius_mm[1]:
+            near = np.abs(np.linalg.norm(points - centre, axis=1) - radius) < tolerance_mm
+            if near.sum() > score:
+                best, score = near, int(near.sum())
+    return None if best is None else _refine(points, best, radius_mm, tolerance_mm)
+
+
+def _refine(
+    points: np.ndarray, near: np.ndarray, radius_mm: tuple[float, float], tolerance_mm: float
+) -> Sphere | None:
+    centre, radius = fit_sphere(points[near])
+    for _ in range(10):
+        again = np.abs(np.linalg.norm(points - centre, axis=1) - radius) < tolerance_mm
+        if again.sum() < 20 or np.array_equal(again, near):
+            break
+        near = again
+        centre, radius = fit_sphere(points[near])
+    if not radius_mm[0] <= radius <= radius_mm[1]:
+        return None
+    return Sphere(centre, radius, float(near.mean()), int(near.sum()))

@@ -1,0 +1,217 @@
+"""Measures a built hip, as one would measure a scan of it: what is there, not what was asked for.
+
+Surfaces are found along rays, heights on slices, and plate, sclerosis and cysts on noise-free fine
+renderings. Crowe follows from the measured height.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from hipoa.phantom.anatomy import LOAD, PLATE_MM, SOCKET_X_MM, Hip, neck_axis
+from hipoa.phantom.render import CORTICAL_HU, CYST_HU, render_bones
+from hipoa.phantom.shapes import Grid
+
+Distance = Callable[[np.ndarray], np.ndarray]
+
+# Upper bounds of Crowe I, II and III. Source: Crowe, Mani, Ranawat, J Bone Joint Surg 1979.
+CROWE_BOUNDS = (0.10, 0.15, 0.20)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a hip measures; see :class:`hipoa.phantom.disease.Disease` for the words.
+
+    Attributes:
+        centre: Of the femoral head, in the hip's frame, mm (3,).
+        radius_mm: Of the head.
+        joint_space_mm: Least distance of head and socket, mm.
+        osteophyte_mm: Greatest distance of an osteophyte's surface from the bone that bears it.
+        plate_factor: Thickness of the socket's subchondral plate over the normal one.
+        sclerosis_hu: Added to the plate at the loaded point.
+        cysts: Their number.
+        flattening: Lost share of the head's diameter along the load.
+        height: Of the medial head-neck junction above the teardrop over pelvic height.
+        lateral_mm: From the acetabulum's centre to the head's, lateral.
+        centre_edge_deg: From the vertical to the roof's rim, about the socket's centre.
+        pelvic_height_mm: Iliac crest to ischial tuberosity.
+    """
+
+    centre: np.ndarray
+    radius_mm: float
+    joint_space_mm: float
+    osteophyte_mm: float
+    plate_factor: float
+    sclerosis_hu: float
+    cysts: int
+    flattening: float
+    height: float
+    lateral_mm: float
+    centre_edge_deg: float
+    pelvic_height_mm: float
+
+    @property
+    def crowe(self) -> int:
+        """Crowe 1-4."""
+        return 1 + sum(self.height > bound for bound in CROWE_BOUNDS)
+
+
+def measure_hip(hip: Hip) -> Measured:
+    """Measures one hip."""
+    centre, radius = fit_head(hip)
+    along = [surface_along(hip.femoral_head.distance, centre, way)[2] for way in (LOAD, -LOAD)]
+    plate_factor, sclerosis_hu = _measure_plate(hip)
+    pelvic_height = _measure_pelvic_height(hip)
+    return Measured(
+        centre=centre,
+        radius_mm=radius,
+        joint_space_mm=_measure_joint_space(hip, centre),
+        osteophyte_mm=_measure_osteophytes(hip),
+        plate_factor=plate_factor,
+        sclerosis_hu=sclerosis_hu,
+        cysts=_count_cysts(hip),
+        flattening=1 - float(along[0] + along[1]) / (2 * radius),
+        height=(_medial_junction(hip, centre) - _teardrop_tip(hip)) / pelvic_height,
+        lateral_mm=float(centre[0]) - SOCKET_X_MM * hip.person.scale,
+        centre_edge_deg=_measure_centre_edge(hip),
+        pelvic_height_mm=pelvic_height,
+    )
+
+
+def directions(number: int) -> np.ndarray:
+    """Unit vectors (3, number) spread evenly over the sphere (Fibonacci's spiral)."""
+    z = 1 - (2 * np.arange(number) + 1) / number
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(number)
+    flat = np.sqrt(1 - z**2)
+    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z])
+
+
+def surface_along(distance: Distance, origin: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Where rays leave a solid: positions (3, n) for n ways (3, n), or (x, y, length) for one.
+
+    Args:
+        distance: Signed distance, negative at ``origin``.
+        origin: (3,) mm.
+        way: Unit vectors (3, n) or (3,); with one, the third number returned is the ray's length.
+    """
+    ways = way.reshape(3, -1)
+    low, high = np.zeros(ways.shape[1]), np.full(ways.shape[1], 80.0)
+    for _ in range(40):
+        middle = (low + high) / 2
+        inside = distance(origin[:, None] + middle * ways) < 0
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    return origin[:, None] + low * ways if way.ndim == 2 else np.array([0, 0, low[0]])
+
+
+def fit_head(hip: Hip) -> tuple[np.ndarray, float]:
+    """Centre (3,) and radius of the sphere through the head's surface, away from neck and load, mm."""
+    way = directions(400)
+    way = way[:, (LOAD @ way < 0.3) & (neck_axis() @ way < 0.4)]
+    surface = surface_along(hip.femur_distance, hip.head, way)
+    system = np.column_stack([2 * surface.T, np.ones(surface.shape[1])])
+    solution = np.linalg.lstsq(system, (surface**2).sum(0), rcond=None)[0]
+    return solution[:3], float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
+
+
+def _measure_joint_space(hip: Hip, centre: np.ndarray) -> float:
+    way = directions(6000)
+    surface = surface_along(hip.femoral_head.distance, centre, way[:, LOAD @ way > 0.3])
+    return float(hip.pelvis_distance(surface.astype(np.float32)).min())
+
+
+def _measure_osteophytes(hip: Hip) -> float:
+    if not hip.osteophytes:
+        return 0.0
+    spur, *collar = hip.osteophytes
+    ends = [
+        (spur.b, spur.rb, hip.pelvis_distance),
+        *((ball.a, ball.ra, hip.femur_distance) for ball in collar),
+    ]
+    way = directions(500)
+    return max(float(native(np.asarray(end)[:, None] + radius * way).max()) for end, radius, native in ends)
+
+
+def _line(hip: Hip, start: np.ndarray, way: np.ndarray, step_mm: float, number: int) -> np.ndarray:
+    """The HU (number,) along a line, rendered as a column of very small voxels."""
+    across = np.linalg.svd(way[None])[2][1:]
+    frame = np.eye(4)
+    frame[:3, :3] = np.column_stack([across[0], across[1], way]) * step_mm
+    frame[:3, 3] = start
+    hu = np.zeros((1, 1, number), np.float32)
+    render_bones(hu, Grid((1, 1, number), frame), hip)
+    return hu[0, 0]
+
+
+def _measure_plate(hip: Hip) -> tuple[float, float]:
+    step_mm = 0.05
+    hu = _line(hip, hip.loaded - 0.5 * step_mm * LOAD, LOAD, step_mm, 140)
+    peak = float(hu[8:20].max())
+    # Half way between cortex and spongy bone; sclerosis adds to both.
+    end = int(np.argmax(hu[8:] < peak - 360)) + 8
+    return end * step_mm / PLATE_MM, peak - CORTICAL_HU
+
+
+def _count_cysts(hip: Hip) -> int:
+    if hip.disease.kl < 2:
+        return 0
+    step_mm, half_mm = 0.8, 32.0
+    number = int(2 * half_mm / step_mm)
+    frame = np.diag([step_mm, step_mm, step_mm, 1.0])
+    frame[:3, 3] = hip.loaded - 9 * LOAD - half_mm
+    grid = Grid((number, number, number), frame)
+    hu = np.zeros(grid.shape, np.float32)
+    render_bones(hu, grid, hip)
+    points = grid.points((slice(0, number), slice(0, number), slice(0, number)))
+    bone = np.minimum(hip.femur_distance(points), hip.pelvis_distance(points))
+    hollow = (hu < (CYST_HU + 230) / 2 + 50) & (bone < -1)
+    return int(ndimage.label(hollow, np.ones((3, 3, 3)))[1])
+
+
+def _measure_centre_edge(hip: Hip) -> float:
+    angle = np.radians(np.arange(0, 90, 0.25))
+    room = hip.hollows[0]
+    way = np.stack([np.sin(angle), np.zeros_like(angle), np.cos(angle)])
+    roof = surface_along(room.distance, room.centre, way) + 2.5 * way
+    covered = hip.pelvis_distance(roof) < 0
+    return float(np.degrees(angle[np.argmin(covered)]))
+
+
+def _measure_pelvic_height(hip: Hip) -> float:
+    scale = hip.person.scale
+    return _extreme(hip, 108 * scale, 145 * scale) - _extreme(hip, -95 * scale, -62 * scale)
+
+
+def _extreme(hip: Hip, low: float, high: float) -> float:
+    """The highest (or, below the hips, lowest) point of the pelvis between two heights, mm."""
+    scale = hip.person.scale
+    x, y = np.arange(20, 150, 1.5) * scale, np.arange(-110, 50, 1.5) * scale
+    z = np.arange(low, high, 1.0) if low > 0 else np.arange(high, low, -1.0)
+    points = np.stack(np.meshgrid(x, y, z, indexing="ij")).astype(np.float32)
+    distance = hip.pelvis_distance(points)
+    last = distance.shape[2] - 1 - np.argmax(distance[..., ::-1] < 0, axis=2)
+    reached = (distance < 0).any(2) & (last < distance.shape[2] - 1)
+    column = distance[reached]
+    last = last[reached]
+    here, beyond = (np.take_along_axis(column, last[:, None] + step, 1)[:, 0] for step in (0, 1))
+    heights = z[last] + (z[1] - z[0]) * here / (here - beyond)
+    return float(heights.max() if low > 0 else heights.min())
+
+
+def _medial_junction(hip: Hip, centre: np.ndarray) -> float:
+    """The height z of the crease between head and neck on the medial side, mm."""
+    axis = neck_axis()
+    medial = -np.array([0, 0, 1]) + axis[2] * axis
+    medial /= np.linalg.norm(medial)
+    steps = np.arange(0, 1.2 * hip.person.head_radius_mm, 0.05)
+    width = np.array([surface_along(hip.femur_distance, centre + step * axis, medial)[2] for step in steps])
+    crease = int(np.argmax(np.diff(width, 2))) + 1
+    return float((centre + steps[crease] * axis + width[crease] * medial)[2])
+
+
+def _teardrop_tip(hip: Hip) -> float:
+    surface = surface_along(hip.teardrop.distance, np.asarray(hip.teardrop.b), directions(2000))
+    return float(surface[2].min())

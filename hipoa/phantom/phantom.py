@@ -1,0 +1,187 @@
+"""The built-in cohort: synthetic CTs with known hip centres and grades."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.errors import ConfigError
+from hipoa.files import write_csv
+from hipoa.phantom.anatomy import Hip, build_hip, draw_person
+from hipoa.phantom.disease import draw_disease, draw_latents, error_for, grade_of, read_hip, stream
+from hipoa.phantom.measure import Measured, measure_hip
+from hipoa.phantom.plan import PlannedCase, plan_cases
+from hipoa.phantom.render import PROSTHETIC_HEAD_MM, render
+from hipoa.phantom.scanner import ORDERS, Scanner, add_noise, draw_pose, lay_grid, write_ct
+from hipoa.phantom.settings import PhantomSettings
+from hipoa.tables import COHORTS, SIDES, Case, Reading, hip_id, shard_of, write_cases, write_grades
+
+READERS = ("A", "B")
+LANDMARK_COLUMNS = ("side", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm")
+_GEOMETRY = (
+    "joint_space_mm",
+    "osteophyte_mm",
+    "plate_factor",
+    "sclerosis_hu",
+    "cysts",
+    "flattening",
+    "height",
+    "lateral_mm",
+    "centre_edge_deg",
+    "pelvic_height_mm",
+)
+TRUTH_COLUMNS = (
+    "hip_id",
+    *LANDMARK_COLUMNS[1:],
+    *_GEOMETRY,
+    "crowe",
+    "kl",
+    "grade",
+    "severity",
+    "implant",
+)
+
+
+def run(
+    settings: PhantomSettings, *, cohort: str, shard: int, shards: int, out: Path, grades: Path, truth: Path
+) -> None:
+    """Makes one shard of the built-in cohort: CTs, tables of cases and grades, and the truth.
+
+    Args:
+        settings: The cohort, the scanners, the readers.
+        cohort: labelled, external or pool.
+        shard: Number of the shard.
+        shards: Number of shards per cohort.
+        out: The table of cases; the CTs are written to ``ct/`` and the hip centres to ``landmarks/``
+            beside it.
+        grades: The table of readings.
+        truth: One row per hip: centre, radius, measured geometry, latent grades.
+
+    Raises:
+        ConfigError: An unknown cohort, or a shard that there is not.
+    """
+    if cohort not in COHORTS:
+        raise ConfigError("phantom", f'cohort "{cohort}" is unknown', f"Use one of {', '.join(COHORTS)}.")
+    if not 0 <= shard < shards:
+        raise ConfigError("phantom", f"shard {shard} of {shards}", "Shards are numbered from 0.")
+    counts = {"labelled": settings.labelled, "external": settings.external, "pool": settings.pool}
+    plan = [case for case in plan_cases(counts)[cohort] if shard_of(case.case_id, shards) == shard]
+    cases, readings, rows = [], [], []
+    for planned in plan:
+        case, case_rows = _make_case(settings, planned, out.parent)
+        cases.append(case)
+        rows += case_rows
+        readings += list(_read(settings, planned))
+    write_cases(out, cases)
+    write_grades(grades, readings)
+    write_csv(truth, TRUTH_COLUMNS, rows)
+
+
+def build_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, Hip]:
+    """The hips of a planned case by side; a patient's size is the same on every visit."""
+    person = draw_person(stream(settings.seed, planned.patient_id, "person"))
+    hips = {}
+    for side in SIDES:
+        grade, severity = grade_case(settings, planned)[side]
+        # The visit does not count: the same chance, on a severity that has moved on.
+        rng = stream(settings.seed, planned.patient_id, side)
+        hips[side] = build_hip(person, draw_disease(rng, grade, severity), rng)
+    return hips
+
+
+def grade_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, tuple[int, float]]:
+    """The true class 1-7 and the place within it of a planned case's hips, by side."""
+    latents = draw_latents(
+        settings.seed, planned.drawn_as, planned.number, planned.visit, settings.hip_correlation
+    )
+    return {side: grade_of(latents[side], planned.drawn_as) for side in SIDES}
+
+
+def scan(
+    settings: PhantomSettings, planned: PlannedCase, hips: dict[str, Hip]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The CT of a case.
+
+    Returns:
+        (I, J, K) int16 HU with axes along R, A, S; its affine (4, 4); the patient's pose (4, 4) in RAS.
+    """
+    rng = stream(settings.seed, planned.case_id, "scan")
+    pose = draw_pose(rng)
+    scanner = _scanner(settings, planned.cohort)
+    grid, ras_from_ijk = lay_grid(scanner, pose)
+    hu = render(grid, hips, dict(planned.implants))
+    return add_noise(hu, scanner.noise_hu, rng), ras_from_ijk, pose
+
+
+def _scanner(settings: PhantomSettings, cohort: str) -> Scanner:
+    if cohort == "external":
+        return Scanner("phantom B", settings.external_spacing_mm, settings.external_noise_hu)
+    return Scanner("phantom A", settings.spacing_mm, settings.noise_hu)
+
+
+def _make_case(
+    settings: PhantomSettings, planned: PlannedCase, folder: Path
+) -> tuple[Case, list[dict[str, object]]]:
+    hips = build_case(settings, planned)
+    hu, ras_from_ijk, pose = scan(settings, planned, hips)
+    ct = folder / "ct" / f"{planned.case_id}.nii.gz"
+    order = ORDERS[stream(settings.seed, planned.case_id, "order").integers(len(ORDERS))]
+    write_ct(ct, hu, ras_from_ijk, order)
+    rows = [_truth_row(settings, planned, side, hips[side], pose) for side in SIDES]
+    landmarks = folder / "landmarks" / f"{planned.case_id}.csv"
+    points = [{name: row[name] for name in LANDMARK_COLUMNS[1:]} for row in rows]
+    write_csv(landmarks, LANDMARK_COLUMNS, ({"side": s, **p} for s, p in zip(SIDES, points, strict=True)))
+    person = hips["L"].person
+    case = Case(
+        case_id=planned.case_id,
+        patient_id=planned.patient_id,
+        ct=ct,
+        external=planned.cohort == "external",
+        landmarks=landmarks if settings.with_landmarks else None,
+        sex=person.sex,
+        age=str(person.age + planned.visit),
+        scanner=_scanner(settings, planned.cohort).name,
+    )
+    return case, rows
+
+
+def _truth_row(
+    settings: PhantomSettings, planned: PlannedCase, side: str, hip: Hip, pose: np.ndarray
+) -> dict[str, object]:
+    implant = dict(planned.implants).get(side, "")
+    measured = measure_hip(hip)
+    centre = pose @ [measured.centre[0] * (1 if side == "R" else -1), *measured.centre[1:], 1]
+    replaced = implant == "replacement"
+    row: dict[str, object] = {
+        "hip_id": hip_id(planned.case_id, side),
+        **{name: f"{value:.3f}" for name, value in zip(LANDMARK_COLUMNS[1:4], centre[:3], strict=True)},
+        "radius_mm": f"{PROSTHETIC_HEAD_MM if replaced else measured.radius_mm:.3f}",
+        "implant": implant,
+    }
+    # A replaced joint has no joint space and no grade.
+    return row if replaced else row | _graded(measured, hip)
+
+
+def _graded(measured: Measured, hip: Hip) -> dict[str, object]:
+    geometry = {name: getattr(measured, name) for name in _GEOMETRY}
+    return {
+        **{name: value if name == "cysts" else f"{value:.4f}" for name, value in geometry.items()},
+        "crowe": measured.crowe,
+        "kl": hip.disease.kl,
+        "grade": hip.disease.grade,
+        "severity": f"{hip.disease.severity:.4f}",
+    }
+
+
+def _read(settings: PhantomSettings, planned: PlannedCase) -> Iterator[Reading]:
+    if planned.cohort == "pool":
+        return
+    error = error_for(settings.reader_kappa)
+    for side, (grade, _) in grade_case(settings, planned).items():
+        for reader in READERS:
+            rng = stream(settings.seed, hip_id(planned.case_id, side), f"reader {reader}")
+            crowe, kl = read_hip(rng, grade, error)
+            if side not in planned.ungraded:
+                yield Reading(planned.case_id, side, crowe, kl, reader)

@@ -1,0 +1,233 @@
+"""From solids to Hounsfield units: soft tissue, bones with cortex and marrow, disease, metal.
+
+Source of the HU: air -1000, fat -120..-90, muscle 40..80, cancellous 300..400, cortical 500..1900
+(method notes of the project).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hipoa.phantom.anatomy import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person, neck_axis
+from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, fraction
+
+AIR_HU, FAT_HU, MUSCLE_HU, ORGANS_HU = -1000.0, -105.0, 58.0, 5.0
+JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
+METAL_HU = 3071.0
+SCLEROSIS_RADIUS_MM = 13.0
+_OSTEOPHYTE_HU = 480.0
+_PELVIC_CORTEX_MM, _HEAD_CORTEX_MM, _SHAFT_CORTEX_MM = 1.3, 1.1, 5.5
+
+
+def render(grid: Grid, hips: Mapping[str, Hip], implants: Mapping[str, str]) -> np.ndarray:
+    """The HU of a patient without noise.
+
+    Args:
+        grid: Its frame is the patient's: x to the right, y anterior, z superior, mm.
+        hips: By side, L and R.
+        implants: "replacement" or "nail" by side.
+
+    Returns:
+        (I, J, K) float32.
+    """
+    person = next(iter(hips.values())).person
+    hu = np.full(grid.shape, AIR_HU, np.float32)
+    _render_trunk(hu, grid, person)
+    for side, hip in hips.items():
+        _render_muscles(hu, mirrored(grid, side), hip)
+    for side, hip in hips.items():
+        render_bones(hu, mirrored(grid, side), hip)
+    _render_spine(hu, grid, person)
+    for side, kind in implants.items():
+        _render_implant(hu, mirrored(grid, side), hips[side], kind)
+    return hu
+
+
+def mirrored(grid: Grid, side: str) -> Grid:
+    """The grid in the frame of a hip, whose x is lateral."""
+    return Grid(grid.shape, np.diag([1.0 if side == "R" else -1.0, 1, 1, 1]) @ grid.frame_from_ijk)
+
+
+def render_bones(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    """Draws one hip's bones and joint into ``hu``; the grid's frame is the hip's."""
+    _render_joint(hu, grid, hip)
+    _render_pelvis(hu, grid, hip)
+    _render_femur(hu, grid, hip)
+    _render_osteophytes(hu, grid, hip)
+    _render_sclerosis(hu, grid, hip)
+    for cyst in hip.cysts:
+        _fill(hu, grid, [cyst], CYST_HU)
+
+
+def _blend(hu: np.ndarray, window: Window, part: np.ndarray, value: float | np.ndarray) -> None:
+    hu[window] += part * (value - hu[window])
+
+
+def _fill(
+    hu: np.ndarray, grid: Grid, solids: list[Solid] | list[RoundCone], value: float, smooth_mm: float = 0
+) -> None:
+    window, distance = grid.rasterise(solids, smooth_mm)
+    _blend(hu, window, fraction(distance, grid.width_mm()), value)
+
+
+def _outline(points: np.ndarray, person: Person, inset_mm: float) -> np.ndarray:
+    """A rough signed distance to the skin, moved inwards."""
+    scale, fat = person.scale, person.fat_mm
+    z = points[2] / scale
+    half_width = (149 + 17 * np.exp(-(((z + 10) / 75) ** 2))) * scale + 0.8 * fat - inset_mm
+    half_depth = 84 * scale + 1.2 * fat - inset_mm
+    shape = np.abs(points[0] / half_width) ** 2.5 + np.abs((points[1] + 12) / half_depth) ** 2.5
+    return (shape**0.4 - 1) * half_depth
+
+
+def _render_trunk(hu: np.ndarray, grid: Grid, person: Person) -> None:
+    whole = (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
+    points = grid.points(whole)
+    width = grid.width_mm()
+    skin = _outline(points, person, 0)
+    _blend(hu, whole, fraction(skin, width), FAT_HU)
+    wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
+    _blend(hu, whole, wall, MUSCLE_HU)
+    _blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, FAT_HU)
+    organs: list[Solid] = [
+        Ellipsoid((0, 20, 10), (42, 34, 30)),
+        Ellipsoid((-35, 25, 95), (60, 40, 48)),
+        Ellipsoid((50, 22, 100), (52, 38, 46)),
+        Ellipsoid((0, -45, 5), (26, 22, 45)),
+    ]
+    _fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
+
+
+def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    """Muscle on an affected side: up to 16 % less volume and 8 HU lower."""
+    scale, affected = hip.person.scale, (hip.disease.grade - 1) / 6
+    slim = (1 - 0.16 * affected) ** (1 / 3)
+    bulk: list[Solid] = [
+        Ellipsoid((96, -62, 28), np.array((54, 36, 84)) * slim),  # glutei
+        Ellipsoid((118, -8, 60), np.array((22, 42, 62)) * slim),
+        Ellipsoid((98, 2, -95), np.array((62, 66, 84)) * slim),  # thigh
+        Ellipsoid((48, -8, -75), np.array((40, 46, 56)) * slim),  # adductors
+        RoundCone((44, 0, 130), (84, 30, 32), 22 * slim, 18 * slim),  # iliopsoas
+        RoundCone((84, 30, 32), (100, 0, -50), 18 * slim, 12 * slim),
+    ]
+    window, distance = grid.rasterise([_scaled(solid, scale) for solid in bulk], 6)
+    inside = np.maximum(distance, _outline(grid.points(window), hip.person, 0.6 * hip.person.fat_mm))
+    _blend(hu, window, fraction(inside, 3), MUSCLE_HU - 8 * affected)
+
+
+def _scaled(solid: Solid, scale: float) -> Solid:
+    if isinstance(solid, Ellipsoid):
+        return Ellipsoid(np.multiply(solid.centre, scale), np.multiply(solid.axes, scale))
+    if isinstance(solid, RoundCone):
+        a, b = np.multiply(solid.a, scale), np.multiply(solid.b, scale)
+        return RoundCone(a, b, solid.ra * scale, solid.rb * scale)
+    return solid
+
+
+def _render_joint(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    for hollow in hip.hollows:
+        _fill(
+            hu,
+            grid,
+            [RoundCone(hollow.centre, hollow.centre, hollow.radius + 2, hollow.radius + 2)],
+            JOINT_HU,
+        )
+
+
+def _render_pelvis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    window, distance = grid.rasterise(hip.pelvis, PELVIS_SMOOTH_MM)
+    points, width = grid.points(window), grid.width_mm()
+    bone = hip.pelvis_distance(points, distance)
+    _blend(hu, window, fraction(bone, width), CORTICAL_HU)
+    from_socket = hip.hollows[0].distance(points)
+    plate = PLATE_MM * hip.disease.plate_factor - from_socket
+    # The thick plate covers the socket; elsewhere bone meets the joint's sphere by chance only.
+    spongy = np.maximum(bone + _PELVIC_CORTEX_MM, np.where(from_socket < 6, plate, -np.inf))
+    _blend(hu, window, fraction(spongy, width), CANCELLOUS_HU)
+
+
+def _render_femur(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    window, distance = grid.rasterise([hip.femoral_head, *hip.femur])
+    points, width = grid.points(window), grid.width_mm()
+    distance = hip.femur_distance(points)
+    _blend(hu, window, fraction(distance, width), CORTICAL_HU)
+    scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
+    along_shaft = np.clip((hip.head[2] - points[2] - 45 * scale) / (40 * scale), 0, 1)
+    cortex = _HEAD_CORTEX_MM * hip.disease.plate_factor + along_shaft * _SHAFT_CORTEX_MM
+    spongy = CANCELLOUS_HU + along_shaft * (MARROW_HU - CANCELLOUS_HU)
+    _blend(hu, window, fraction(distance + cortex, width), spongy)
+
+
+def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    if hip.osteophytes:
+        window, distance = grid.rasterise(hip.osteophytes, 2)
+        points = grid.points(window)
+        # They widen bone but close no joint space, and leave the femur's and the pelvis's own HU.
+        own = np.minimum(hip.femur_distance(points), hip.pelvis_distance(points))
+        from_socket = hip.hollows[0].distance(points)
+        covered = np.where((points - hip.socket[:, None, None, None])[2] > 6, -from_socket, -np.inf)
+        new = np.maximum.reduce([distance, -own, covered])
+        _blend(hu, window, fraction(new, grid.width_mm()), _OSTEOPHYTE_HU)
+
+
+def _render_sclerosis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
+    if hip.disease.sclerosis_hu > 0:
+        zone = RoundCone(hip.loaded, hip.loaded, SCLEROSIS_RADIUS_MM, SCLEROSIS_RADIUS_MM)
+        window, distance = grid.rasterise([zone])
+        points = grid.points(window)
+        bone = np.minimum(hip.femur_distance(points), hip.pelvis_distance(points))
+        hu[window] += hip.disease.sclerosis_hu * fraction(distance, 4) * fraction(bone, grid.width_mm())
+
+
+def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
+    sacrum: list[Solid] = [
+        RoundCone((0, -30, 88), (0, -66, 44), 21, 15),
+        RoundCone((0, -66, 44), (0, -84, 14), 15, 9),
+        RoundCone((0, -84, 14), (0, -76, -12), 8, 4),
+        *(RoundCone((side * 14, -36, 84), (side * 38, -56, 72), 20, 17) for side in (1, -1)),
+        *(RoundCone((side * 12, -64, 46), (side * 28, -64, 52), 13, 12) for side in (1, -1)),
+    ]
+    lumbar: list[Solid] = [
+        Ellipsoid((0, -14, 124), (27, 20, 15)),
+        RoundCone((0, -38, 122), (0, -68, 116), 6, 5),
+        *(RoundCone((side * 22, -30, 126), (side * 46, -40, 130), 6, 4) for side in (1, -1)),
+        Ellipsoid((0, -10, 158), (26, 19, 14)),
+    ]
+    for bones, spongy in ((sacrum, 230.0), (lumbar, 250.0)):
+        window, distance = grid.rasterise([_scaled(bone, person.scale) for bone in bones], 5)
+        _blend(hu, window, fraction(distance, grid.width_mm()), CORTICAL_HU * 0.7)
+        _blend(hu, window, fraction(distance + 1.2, grid.width_mm()), spongy)
+    for side in (1, -1):
+        holes: list[Solid] = [
+            RoundCone((side * 20, -30, 70 - 22 * n), (side * 15, -95, 66 - 22 * n), 4, 4) for n in range(3)
+        ]
+        _fill(hu, grid, [_scaled(hole, person.scale) for hole in holes], MUSCLE_HU)
+
+
+def _render_implant(hu: np.ndarray, grid: Grid, hip: Hip, kind: str) -> None:
+    scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
+    base = hip.head + neck_axis() * 52 * scale
+    shaft = base + np.array((-7, 2, -95)) * scale
+    if kind == "replacement":
+        removed = hip.socket_radius_mm + 1
+        _fill(
+            hu, grid, [RoundCone(hip.head, hip.head + 0.35 * (base - hip.head), removed, removed)], JOINT_HU
+        )
+        shell = RoundCone(hip.socket, hip.socket, removed + 1, removed + 1)
+        window, distance = grid.rasterise([shell])
+        points = grid.points(window)
+        opening = -0.68 * (points[0] - hip.socket[0]) + 0.73 * (points[2] - hip.socket[2])
+        cup = np.maximum.reduce([distance, -distance - 4, -opening])
+        _blend(hu, window, fraction(cup, grid.width_mm()), METAL_HU)
+        ball = [RoundCone(hip.head, hip.head, PROSTHETIC_HEAD_MM, PROSTHETIC_HEAD_MM)]
+        stem = [RoundCone(hip.head, base, 6, 9), RoundCone(base, shaft, 9, 5)]
+        _fill(hu, grid, [*ball, *stem], METAL_HU)
+    else:
+        tip = base + np.array((5, -6, 30)) * scale
+        screw = RoundCone(base + np.array((16, 0, -12)) * scale, hip.head + 6 * neck_axis(), 5, 5)
+        _fill(hu, grid, [RoundCone(tip, shaft, 6, 5.5), screw], METAL_HU)
+
+
+PROSTHETIC_HEAD_MM = 16.0

@@ -1,0 +1,91 @@
+"""The scanner: where the patient lies, the voxels, the noise, and the file.
+
+Files are NIfTI in one of several axis orders, always with the affine that says so: whatever the order,
++R is the patient's right.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    ornt_transform,
+)
+from scipy.spatial.transform import Rotation
+
+from hipoa.files import replacing
+from hipoa.phantom.shapes import Grid
+
+ORDERS = ("RAS", "LPS", "LAS", "RPI", "PSR", "AIL", "SLP")
+LOWEST_HU, HIGHEST_HU = -1024, 3071
+# About the midpoint of the sockets: the whole body, L5 to 90 mm below the sockets.
+_LOW_MM, _HIGH_MM = np.array([-200.0, -128.0, -92.0]), np.array([200.0, 112.0, 150.0])
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """A CT scanner.
+
+    Attributes:
+        name: Written to the table of cases.
+        spacing_mm: Voxel size along R, A, S.
+        noise_hu: Standard deviation of the noise in the body.
+    """
+
+    name: str
+    spacing_mm: tuple[float, float, float]
+    noise_hu: float
+
+
+def draw_pose(rng: np.random.Generator) -> np.ndarray:
+    """The patient on the table: matrix (4, 4) from the patient's frame to RAS, mm."""
+    pose = np.eye(4)
+    turns_deg = np.clip(rng.normal(0, (4, 1.5, 2)), -8, 8)
+    pose[:3, :3] = Rotation.from_euler("xyz", turns_deg, degrees=True).as_matrix()
+    pose[:3, 3] = rng.uniform(-6, 6, 3) + [0, 0, -600]
+    return pose
+
+
+def lay_grid(scanner: Scanner, pose: np.ndarray) -> tuple[Grid, np.ndarray]:
+    """The voxels about the patient, in the patient's frame, and the affine (4, 4) to RAS."""
+    spacing = np.array(scanner.spacing_mm)
+    shape = np.ceil((_HIGH_MM - _LOW_MM) / spacing).astype(int)
+    ras_from_ijk = np.diag([*spacing, 1.0])
+    # The table's height is not the patient's: the grid's centre is a round number, not the sockets.
+    ras_from_ijk[:3, 3] = _LOW_MM + np.array([0, 0, -600])
+    grid = Grid((int(shape[0]), int(shape[1]), int(shape[2])), np.linalg.inv(pose) @ ras_from_ijk)
+    return grid, ras_from_ijk
+
+
+def add_noise(hu: np.ndarray, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
+    """What the scanner stores: int16 HU, with less noise in air, where no dose is lost."""
+    # Air has a tenth of the noise, which also keeps the file small.
+    spread = noise_hu * np.clip(1.1 + hu / 1000, 0.1, 1).astype(np.float32)
+    noisy = hu + spread * rng.standard_normal(hu.shape, dtype=np.float32)
+    return np.clip(np.rint(noisy), LOWEST_HU, HIGHEST_HU).astype(np.int16)
+
+
+def write_ct(path: Path, hu: np.ndarray, ras_from_ijk: np.ndarray, order: str) -> None:
+    """Writes a NIfTI file with its axes in this order; equal content is an equal file.
+
+    Args:
+        path: Ends in .nii.gz.
+        hu: (I, J, K) int16, axes along R, A, S.
+        ras_from_ijk: Its affine (4, 4).
+        order: Where the stored axes point, such as "LPS".
+    """
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(order))
+    stored = np.ascontiguousarray(apply_orientation(hu, turn))
+    image = nib.Nifti1Image(stored, ras_from_ijk @ inv_ornt_aff(turn, hu.shape))
+    image.set_sform(image.affine, code=1)
+    image.set_qform(image.affine, code=1)
+    image.header.set_xyzt_units("mm")
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=2, mtime=0))

@@ -1,0 +1,220 @@
+"""Solids as signed distances, and how they fill the voxels of a grid.
+
+Points are arrays (3, ...) in mm. A solid knows its distance (negative inside) and its bounds, so that
+a grid is touched only where a solid is. A voxel at the surface is filled in part: the distance over
+the voxel's width gives the fraction, so that structures thinner than a voxel keep their attenuation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+_FAR_MM = 1e3
+
+Window = tuple[slice, slice, slice]
+
+
+class Solid(Protocol):
+    """Anything with a signed distance and bounds."""
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm of points (3, ...), negative inside."""
+        ...
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        ...
+
+
+@dataclass(frozen=True)
+class RoundCone:
+    """Balls of radius ``ra`` at ``a`` to ``rb`` at ``b`` and all between, mm."""
+
+    a: Sequence[float] | np.ndarray
+    b: Sequence[float] | np.ndarray
+    ra: float
+    rb: float
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, negative inside."""
+        a, along = np.asarray(self.a, np.float32), np.subtract(self.b, self.a).astype(np.float32)
+        x, y, z = points[0] - a[0], points[1] - a[1], points[2] - a[2]
+        length = max(float(along @ along), 1e-9)
+        t = np.clip((x * along[0] + y * along[1] + z * along[2]) / length, 0, 1)
+        radius = np.sqrt((x - t * along[0]) ** 2 + (y - t * along[1]) ** 2 + (z - t * along[2]) ** 2)
+        return radius - (self.ra + (self.rb - self.ra) * t)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        ends = np.array([self.a, self.b], float)
+        radii = np.array([[self.ra], [self.rb]])
+        return (ends - radii).min(0), (ends + radii).max(0)
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A triangle with half thicknesses ``radii`` at its corners (3, 3), mm: a piece of flat bone."""
+
+    corners: np.ndarray
+    radii: tuple[float, float, float]
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, negative inside."""
+        corner, radii = np.asarray(self.corners, float), np.array(self.radii)
+        u, v = corner[1] - corner[0], corner[2] - corner[0]
+        normal = np.cross(u, v)
+        area = normal @ normal
+        x, y, z = (points[i] - np.float32(corner[0][i]) for i in range(3))
+
+        def along(vector: np.ndarray) -> np.ndarray:
+            scaled = (vector / area).astype(np.float32)
+            return x * scaled[0] + y * scaled[1] + z * scaled[2]
+
+        second, third = along(np.cross(v, normal)), along(np.cross(normal, u))
+        off = np.abs(along(normal * np.sqrt(area)))
+        thickness = radii[0] + second * (radii[1] - radii[0]) + third * (radii[2] - radii[0])
+        inside = (second >= 0) & (third >= 0) & (second + third <= 1)
+        edges = [
+            RoundCone(corner[i], corner[j], radii[i], radii[j]).distance(points)
+            for i, j in ((0, 1), (1, 2), (2, 0))
+        ]
+        return np.where(inside, off - thickness, np.minimum.reduce(edges))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        corner, radii = np.asarray(self.corners, float), np.array(self.radii)[:, None]
+        return (corner - radii).min(0), (corner + radii).max(0)
+
+
+@dataclass(frozen=True)
+class Cup:
+    """A shell from ``inner`` to ``outer`` radius about ``centre``, open where u . axis > ``limit``."""
+
+    centre: np.ndarray
+    inner: float
+    outer: float
+    axis: np.ndarray
+    limit: float
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, negative inside."""
+        x, y, z = (points[i] - np.float32(self.centre[i]) for i in range(3))
+        radius = np.sqrt(x * x + y * y + z * z)
+        opening = x * self.axis[0] + y * self.axis[1] + z * self.axis[2] - self.limit * radius
+        return np.maximum.reduce([radius - self.outer, self.inner - radius, opening]).astype(np.float32)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        return np.subtract(self.centre, self.outer), np.add(self.centre, self.outer)
+
+
+@dataclass(frozen=True)
+class CutBall:
+    """A ball whose cap about the unit vector ``pole`` is cut off, ``cut`` mm deep: a flattened head."""
+
+    centre: np.ndarray
+    radius: float
+    pole: np.ndarray
+    cut: float
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, negative inside."""
+        x, y, z = (points[i] - np.float32(self.centre[i]) for i in range(3))
+        height = x * self.pole[0] + y * self.pole[1] + z * self.pole[2]
+        ball = np.sqrt(x * x + y * y + z * z) - self.radius
+        return np.maximum(ball, height - (self.radius - self.cut)).astype(np.float32)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        return np.subtract(self.centre, self.radius), np.add(self.centre, self.radius)
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """Half axes along x, y, z, mm; the distance is exact only at the surface."""
+
+    centre: Sequence[float] | np.ndarray
+    axes: Sequence[float] | np.ndarray
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, negative inside."""
+        x, y, z = ((points[i] - np.float32(self.centre[i])) / np.float32(self.axes[i]) for i in range(3))
+        return (np.sqrt(x * x + y * y + z * z) - 1) * np.float32(min(self.axes))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        return np.subtract(self.centre, self.axes), np.add(self.centre, self.axes)
+
+
+def merge(a: np.ndarray, b: np.ndarray, smooth_mm: float) -> np.ndarray:
+    """The union of two distances; ``smooth_mm`` rounds the crease between them."""
+    if smooth_mm <= 0:
+        return np.minimum(a, b)
+    share = np.clip(0.5 + 0.5 * (b - a) / smooth_mm, 0, 1)
+    return b + share * (a - b) - smooth_mm * share * (1 - share)
+
+
+def distance_to(solids: Sequence[Solid], points: np.ndarray, smooth_mm: float = 0) -> np.ndarray:
+    """Signed distance (...) in mm of points (3, ...) to the union of solids."""
+    result = np.full(points.shape[1:], _FAR_MM, np.float32)
+    for solid in solids:
+        result = merge(result, solid.distance(points), smooth_mm)
+    return result
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Voxels in the frame of the solids.
+
+    Attributes:
+        shape: Number of voxels along i, j, k.
+        frame_from_ijk: Matrix (4, 4) from voxel index to the frame, mm; may mirror.
+    """
+
+    shape: tuple[int, int, int]
+    frame_from_ijk: np.ndarray
+
+    def width_mm(self) -> float:
+        """The width over which a surface is spread: the mean voxel size."""
+        return float(np.linalg.norm(self.frame_from_ijk[:3, :3], axis=0).mean())
+
+    def window(self, low: np.ndarray, high: np.ndarray) -> Window:
+        """The voxels that a box of the frame can touch; may be empty."""
+        corners = np.array(
+            [[x, y, z, 1] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
+        )
+        index = (np.linalg.inv(self.frame_from_ijk) @ corners.T)[:3]
+        start = np.clip(np.floor(index.min(1)).astype(int), 0, self.shape)
+        stop = np.clip(np.ceil(index.max(1)).astype(int) + 1, 0, self.shape)
+        return (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
+
+    def points(self, window: Window) -> np.ndarray:
+        """Positions (3, I, J, K) of a window's voxels, mm."""
+        matrix = self.frame_from_ijk.astype(np.float32)
+        i, j, k = np.ogrid[window]
+        rows = [row[0] * i.astype(np.float32) + row[1] * j + (row[2] * k + row[3]) for row in matrix[:3]]
+        return np.stack([row.astype(np.float32) for row in rows])
+
+    def rasterise(self, solids: Sequence[Solid], smooth_mm: float = 0) -> tuple[Window, np.ndarray]:
+        """The distance to the union of solids, exact within a margin about each: window and (I, J, K)."""
+        margin = smooth_mm + 3 * self.width_mm() + 2
+        boxes = [solid.bounds() for solid in solids]
+        low, high = np.min([box[0] for box in boxes], 0), np.max([box[1] for box in boxes], 0)
+        whole = self.window(low - margin, high + margin)
+        result = np.full([part.stop - part.start for part in whole], _FAR_MM, np.float32)
+        for solid, box in zip(solids, boxes, strict=True):
+            part = self.window(box[0] - margin, box[1] + margin)
+            inner = tuple(
+                slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, whole, strict=True)
+            )
+            result[inner] = merge(result[inner], solid.distance(self.points(part)), smooth_mm)
+        return whole, result
+
+
+def fraction(distance: np.ndarray, width_mm: float) -> np.ndarray:
+    """The filled fraction 0-1 of voxels of this width at this distance from a surface."""
+    return np.clip(0.5 - distance / width_mm, 0, 1)

@@ -1,0 +1,38 @@
+"""What the source work published, to stand beside our own figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """One network's accuracies in the source work.
+
+    Attributes:
+        network: As the source names it.
+        eca: Exact class accuracy, share of hips, and what the source writes after its plus-minus.
+        onca: One-neighbour class accuracy, likewise.
+    """
+
+    network: str
+    eca: tuple[float, float]
+    onca: tuple[float, float]
+
+
+PUBLISHED = (
+    Published("ViT-B/16", (0.648, 0.129), (0.953, 0.131)),
+    Published("VGG16", (0.637, 0.148), (0.947, 0.161)),
+    Published("DenseNet161", (0.622, 0.154), (0.944, 0.160)),
+)
+"""Mean and unstated spread; 396 hips of 198 cases, 4 folds x 15 repeats, 200 epochs.
+
+Source: slides of Masuda et al., "Multi-index automatic classification of hip osteoarthritis based on
+digitally reconstructed radiographs using deep learning".
+"""
+
+CITATION = (
+    "Masuda M, Soufi M, Otake Y, Uemura K, Takao M, Sugano N, Sato Y. Automatic hip osteoarthritis grading "
+    "with uncertainty estimation from computed tomography using digitally-reconstructed radiographs. "
+    "Int J Comput Assist Radiol Surg, 2024. doi:10.1007/s11548-024-03087-1; and the authors' slides."
+)

@@ -1,0 +1,36 @@
+"""The settings of the report room: one model per stage."""
+
+from pydantic import Field
+
+from hipoa.settings import Settings
+
+
+class FiguresSettings(Settings):
+    """How the figures are drawn."""
+
+    dpi: int = Field(150, ge=72, le=600, description="resolution of the PNG figures, pixels per inch")
+    examples_per_class: int = Field(
+        2, ge=1, le=6, description="graded hips shown of each class on the sheet of radiographs, a count"
+    )
+    triage_examples: int = Field(
+        12, ge=1, le=60, description="hips to read first that are drawn with their radiographs, a count"
+    )
+
+
+class ReportSettings(Settings):
+    """What the report says and how much it lists."""
+
+    title: str = Field(
+        "Hip osteoarthritis graded on radiographs projected from CT",
+        min_length=1,
+        description="title of the report, text",
+    )
+    triage_rows: int = Field(
+        50,
+        ge=1,
+        le=1000,
+        description="hips listed with a radiograph of those to read next, and of those set aside",
+    )
+    reason_rows: int = Field(
+        100, ge=1, le=10_000, description="reasons of refusal and warnings listed at most, a count"
+    )
