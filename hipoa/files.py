@@ -10,7 +10,7 @@ import contextlib
 import csv
 import io
 import json
-import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path`` and renames it to ``path`` on success."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{os.getpid()}.{path.name}"
+    # Not the process number: two machines may write to the same cache. The suffix stays, writers look at it.
+    temporary = path.parent / f".{secrets.token_hex(6)}.{path.name}"
     try:
         yield temporary
         temporary.replace(path)
@@ -38,8 +39,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes JSON with sorted keys, so that equal content is an equal file."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    """Writes JSON with sorted keys, so that equal content is an equal file.
+
+    Raises:
+        ValueError: A number is not finite, which JSON cannot hold (a defect of the caller).
+    """
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -56,8 +62,13 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, extrasaction="raise", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _unbroken(cell) for name, cell in row.items()} for row in rows)
     write_text(path, buffer.getvalue())
+
+
+def _unbroken(cell: object) -> object:
+    # The csv module quotes no lone carriage return before Python 3.13, yet ends the row there on reading.
+    return cell.replace("\r\n", "\n").replace("\r", "\n") if isinstance(cell, str) else cell
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -78,7 +89,7 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         if array.dtype.hasobject:
             raise TypeError(f"{path.name}: array {name!r} holds Python objects")
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -111,7 +111,7 @@ def rank_test(a: np.ndarray, b: np.ndarray) -> _Row:
     if not len(a) or not len(b):
         return {**row, "note": "not tested: a group is empty"}
     test = mannwhitneyu(a, b, alternative="two-sided")
-    return {**row, "u": test.statistic, "p": float(test.pvalue), "note": _NOTE}
+    return {**row, "u": float(test.statistic), "p": float(test.pvalue), "note": _NOTE}
 
 
 def adjust_holm(p: Sequence[float]) -> np.ndarray:

@@ -62,7 +62,8 @@ def score_experiment(table: Graded, cohort: str, settings: MetricsSettings) -> I
     """
     n_repeats = len(np.unique(table.repeat))
     how = _PREDICTED_BY.get(cohort, "mean over the models that have not seen the patient")
-    note = f"{how}; mean over {n_repeats} repeats of the score per repeat"
+    over = f"mean over {n_repeats} repeats of the score per repeat" if n_repeats > 1 else "one repeat"
+    note = f"{how}; {over}"
     yield from _score_rows(table, cohort, list(SCORES), note, settings)
     if n_repeats > 1:
         note = f"{how}; one prediction per hip, from the probabilities averaged over {n_repeats} repeats"
@@ -109,14 +110,15 @@ def average_groups(table: Graded, cohort: str) -> Iterator[_Row]:
 def average_repeats(table: Graded) -> Graded:
     """One row per hip: the probabilities averaged over the repeats, and the class that they favour.
 
-    Group, fold and variance are those of the hip's first row.
+    Group and variance are those of the hip's first row; no single fold's model made the prediction.
     """
     _, first, hip = np.unique(table.hip, return_index=True, return_inverse=True)
     total = np.zeros((len(first), table.probability.shape[1]))
     np.add.at(total, hip.reshape(-1), table.probability)
     probability = total / np.bincount(hip.reshape(-1))[:, None]
     one = replace(table.where(first), probability=probability, predicted=probability.argmax(axis=1) + 1)
-    return replace(one, repeat=np.zeros(len(first), dtype=np.int64))
+    nobody = np.full(len(first), -1)
+    return replace(one, repeat=np.zeros(len(first), dtype=np.int64), fold=nobody)
 
 
 def _score_rows(
@@ -132,7 +134,7 @@ def _score_rows(
             yield {**row, "note": f"{note}; not defined where all is one class"}
             continue
         row["value"] = format_number(value)
-        yield {**row, **_interval(drawn.get(name), settings), "note": f"{note}; {_NOT_COVERED}"}
+        yield {**row, **_interval(drawn.get(name)), "note": f"{note}; {_NOT_COVERED}"}
         for spread in (_over_repeats(score(by_repeat)), _over_folds(table, score)):
             if spread:
                 yield {**row, **spread, "note": note}
@@ -167,13 +169,16 @@ def _draw(
     return resample_patients(confusion, scores, settings.bootstrap_resamples, settings.bootstrap_seed)
 
 
-def _interval(drawn: np.ndarray | None, settings: MetricsSettings) -> _Row:
+def _interval(drawn: np.ndarray | None) -> _Row:
     interval = None if drawn is None else interval_95(drawn)
-    if interval is None:
+    if drawn is None or interval is None:
         return {"spread_unit": "no interval: one patient"}
     low, high = interval
-    unit = f"95 % interval, patients resampled, B={settings.bootstrap_resamples}"
-    return {"spread": f"{low:.3f}-{high:.3f}", "spread_unit": unit}
+    # A kappa's bounds may be negative: a dash between them would read as a sign.
+    return {
+        "spread": f"{low:.3f} to {high:.3f}",
+        "spread_unit": f"95 % interval, patients resampled, B={np.isfinite(drawn).sum()}",
+    }
 
 
 def _over_repeats(scores: np.ndarray) -> _Row:

@@ -75,7 +75,7 @@ def read_prediction(file: PredictionFile) -> Prediction:
     """Reads and checks the predictions of one model.
 
     Raises:
-        CohortError: A hip is there twice, the probabilities are no seven classes or not finite.
+        CohortError: A hip is there twice, the probabilities are no seven classes, a number is not finite.
     """
     arrays = read_npz(file.path)
     probability = arrays["probability_grade"]
@@ -85,9 +85,11 @@ def read_prediction(file: PredictionFile) -> Prediction:
             f"probability_grade has the shape {probability.shape}",
             f"It must be hips x passes x {N_GRADES}; predict again.",
         )
-    if not np.isfinite(probability).all():
+    if not (np.isfinite(probability).all() and np.isfinite(arrays["features"]).all()):
         raise CohortError(
-            file.where, "probabilities are not finite", "Its training went wrong: lower the learning rate."
+            file.where,
+            "probabilities or features are not finite",
+            "Its training went wrong: lower the learning rate.",
         )
     if len(np.unique(arrays["hip_id"])) < len(arrays["hip_id"]):
         raise CohortError(file.where, "a hip is there twice", "Predict again.")

@@ -90,7 +90,8 @@ def _rows(
             experiment, f"no table of hips of the cohort {unknown[0]} is given", "Give --hips for it."
         )
     passes: dict[int, str] = {}
-    for repeat in sorted({file.repeat for file in files}):
+    # Without any file one repeat is looked for all the same, so that its hips are missed.
+    for repeat in sorted({file.repeat for file in files}) or [0]:
         for cohort, table in tables.items():
             summaries = [
                 _summarise(file, table["hip_id"], passes) for file in models.get((repeat, cohort), [])

@@ -55,7 +55,9 @@ def choose_experiment(tables: Sequence[Path], name: str) -> Path:
         ConfigError: There is no such table.
     """
     names = [path.stem for path in tables]
-    if not names or (name and name not in names):
+    if not names:
+        raise ConfigError("triage.experiment", "no table of uncertainty is given", "Declare an experiment.")
+    if name and name not in names:
         raise ConfigError(
             "triage.experiment", f'there is no experiment "{name}"', f"Choose one of: {', '.join(names)}."
         )
