@@ -1,0 +1,56 @@
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.11")
+
+sys.path.insert(0, str(Path(workflow.basedir)))
+
+from hipoa.errors import HipoaError
+from hipoa.report.names import FIGURES
+from hipoa.workflow import Study, pattern, resolve, shell_prefix, stage_code
+
+
+configfile: "config.yaml"
+
+
+try:
+    study = Study(resolve(config))
+except HipoaError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+
+shell.prefix(shell_prefix(Path(workflow.basedir)))
+R = study.results
+
+
+wildcard_constraints:
+    cohort=pattern(study.used_cohorts),
+    experiment=pattern(list(study.config["experiments"])),
+    network=pattern(list(study.pretrained())),
+    shard=r"(phantom)?\d+",
+    repeat=r"\d+",
+    fold=r"\d+",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/phantom.smk"
+include: "workflow/rules/imaging.smk"
+include: "workflow/rules/grading.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/triage.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    input:
+        f"{R}/report.html",
+    default_target: True
+    localrule: True
+    message:
+        f"The report lies in {R}/report.html."
+
+
+onsuccess:
+    print(f"The report lies in {R}/report.html.")

@@ -1,0 +1,320 @@
+"""What the Snakefile knows: the resolved configuration, the cohorts and their shards, flags and hashes.
+
+Standard library only (jsonschema and yaml come with Snakemake): a bare Snakemake imports this module,
+and every job parses it again, so it does as little as it can.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hipoa.errors import ConfigError
+from hipoa.phantom.plan import planned
+from hipoa.provenance import code_hash
+from hipoa.report.names import TEMPLATES
+from hipoa.tables import (
+    Case,
+    Reading,
+    assign_cohorts,
+    fingerprint,
+    read_cases,
+    read_grades,
+    readings_fingerprint,
+    shard_of,
+)
+
+HOME = Path(__file__).resolve().parent.parent
+"""The folder of the Snakefile, of `workflow/` and of the package."""
+
+STAGES = {
+    "phantom": "hipoa.phantom.phantom",
+    "project": "hipoa.imaging.project",
+    "develop": "hipoa.imaging.develop",
+    "hips": "hipoa.grading.hips",
+    "folds": "hipoa.grading.folds",
+    "weights": "hipoa.grading.weights",
+    "train": "hipoa.grading.train",
+    "predict": "hipoa.grading.predict",
+    "uncertainty": "hipoa.evaluation.uncertainty",
+    "metrics": "hipoa.evaluation.metrics",
+    "compare": "hipoa.evaluation.compare",
+    "embed": "hipoa.evaluation.embed",
+    "triage": "hipoa.triage.triage",
+    "figures": "hipoa.report.figures",
+    "report": "hipoa.report.report",
+}
+"""The rules, in the order of the flow, and the module behind each."""
+
+_BUILTIN = "phantom"
+
+
+def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
+    """The configuration: the named preset, and the user's settings laid over it.
+
+    Args:
+        given: The user's settings, ``preset`` among them.
+        home: Where ``workflow/presets`` and ``workflow/schemas`` lie.
+
+    Raises:
+        ConfigError: An unknown preset, or settings that the schema refuses, all of them by dotted path.
+    """
+    import yaml
+
+    presets = {path.stem: path for path in sorted((home / "workflow/presets").glob("*.yaml"))}
+    name = given.get("preset")
+    if name not in presets:
+        raise ConfigError("preset", f'"{name}" is no preset', f"Use one of: {', '.join(presets)}.")
+    config = _lay_over(yaml.safe_load(presets[name].read_text(encoding="utf-8")), given)
+    schema = json.loads((home / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
+    faults = sorted(set(_find_faults(config, schema)))
+    if faults:
+        raise ConfigError("configuration", "; ".join(faults), "Mend these and start again.")
+    config = _fill_in(config, schema, schema)
+    config["experiments"] = {name: row for name, row in config["experiments"].items() if row is not None}
+    return config
+
+
+def _lay_over(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    merged = {key: _lay_over(below[key], above[key]) if key in above else below[key] for key in below}
+    return merged | {key: above[key] for key in above if key not in below}
+
+
+def _fill_in(value: Any, part: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+    """Adds the schema's defaults, so that a setting left out and its default are one and the same."""
+    if "$ref" in part:
+        return _fill_in(value, schema["$defs"][part["$ref"].rpartition("/")[2]], schema)
+    if not isinstance(value, Mapping):
+        return value
+    for named in part.get("patternProperties", {}).values():  # names of the user's own, as of experiments
+        row = next(kind for kind in named["anyOf"] if kind.get("type") != "null")
+        return {name: _fill_in(item, row, schema) for name, item in value.items()}
+    properties = part.get("properties", {}).items()
+    return {
+        name: _fill_in(value.get(name, prop.get("default", {})), prop, schema) for name, prop in properties
+    }
+
+
+def _find_faults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    from jsonschema import Draft202012Validator
+
+    for error in _leaves(Draft202012Validator(schema).iter_errors(config)):
+        path = [str(part) for part in error.absolute_path]
+        if error.validator == "additionalProperties":
+            yield from _find_unknown(path, error.instance, error.schema)
+        else:
+            where = ".".join(path) or "configuration"
+            yield f"{where}: {error.message.replace(chr(10), ' ')}"
+
+
+def _find_unknown(path: list[str], given: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[str]:
+    patterns = list(part.get("patternProperties", {}))
+    known = list(part.get("properties", {}))
+    for name in map(str, given):
+        where = ".".join([*path, name])
+        if patterns and not re.search(patterns[0], name):
+            yield f'{where}: a name has at most 40 letters, digits, "_" and "-"'
+        elif not patterns and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            yield f"{where}: there is no such setting" + (
+                f" (did you mean {'.'.join([*path, close[0]])}?)" if close else ""
+            )
+
+
+def _leaves(errors: Any) -> Iterator[Any]:
+    # Of "none of the alternatives fits" the single alternatives' faults say what is wrong.
+    for error in errors:
+        deeper = [inner for inner in error.context or [] if inner.validator != "type"]
+        yield from _leaves(deeper) if deeper else [error]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The cohorts, shards, models and paths of one configuration.
+
+    Attributes:
+        config: As `resolve` gives it.
+        cases: The rows of cases.csv, if there is one.
+        readings: The rows of grades.csv, if there is one.
+
+    Raises:
+        ConfigError: There is no data, or nothing to train on.
+        TableError: The tables cannot be used.
+    """
+
+    config: Mapping[str, Any]
+    cases: tuple[Case, ...] = field(init=False)
+    readings: tuple[Reading, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        cases, grades = (Path(self.config["data"][name]) for name in ("cases", "grades"))
+        own = self.config["data"]["cases"] != ""
+        if not own and not self.config["data"]["builtin_cohort"]:
+            raise ConfigError("data", "no table of cases and no built-in cohort", "Set data.cases.")
+        object.__setattr__(self, "cases", tuple(read_cases(cases)) if own else ())
+        graded = own and self.config["data"]["grades"] != ""
+        object.__setattr__(self, "readings", tuple(read_grades(grades)) if graded else ())
+        if not self.shards["labelled"]:
+            raise ConfigError(
+                "data.grades", "no case is graded: there is nothing to learn from", "Name a table of grades."
+            )
+        if not self.config["experiments"]:
+            raise ConfigError("experiments", "there is none", "Name at least one experiment.")
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        sources: dict[str, str] = {}
+        for row in self.config["experiments"].values():
+            source = sources.setdefault(row["network"], row["weights"])
+            if "none" not in (source, row["weights"]) and source != row["weights"]:
+                raise ConfigError(
+                    "experiments",
+                    f'{row["network"]} has weights "{source}" here and "{row["weights"]}" there',
+                    "Take pre-trained weights of a network from one source.",
+                )
+            if source == "none":
+                sources[row["network"]] = row["weights"]
+
+    @cached_property
+    def cohorts(self) -> dict[str, list[Case]]:
+        """The user's own cases by cohort."""
+        if not self.cases:
+            return {}
+        where = Path(self.config["data"]["grades"] or self.config["data"]["cases"]).name
+        return assign_cohorts(self.cases, self.readings, where)
+
+    @cached_property
+    def shards(self) -> dict[str, list[str]]:
+        """The names of each cohort's shards; a cohort without cases has none."""
+        n = self.config["data"]["shards"]
+        names = {cohort: [] for cohort in ("labelled", "external", "pool")}
+        for cohort, cases in self.cohorts.items():
+            names[cohort] += [str(k) for k in sorted({shard_of(case.case_id, n) for case in cases})]
+        if self.config["data"]["builtin_cohort"]:
+            counts = {cohort: self.config["phantom"][cohort] for cohort in names}
+            for cohort, shards in planned(counts, self._builtin_shards).items():
+                names[cohort] += [f"{_BUILTIN}{k}" for k in shards]
+        return names
+
+    @property
+    def _builtin_shards(self) -> int:
+        # As many as the user's own: enough for some cores, few enough to start quickly.
+        return self.config["data"]["shards"]
+
+    @property
+    def used_cohorts(self) -> list[str]:
+        """The cohorts that have cases."""
+        return [cohort for cohort, shards in self.shards.items() if shards]
+
+    @property
+    def results(self) -> str:
+        """The folder of this study's results."""
+        return f"results/{self.config['study']}"
+
+    def flags(self, section: str) -> str:
+        """A section of the configuration as command-line flags."""
+        return to_flags(self.config[section])
+
+    def row_flags(self, experiment: str) -> str:
+        """An experiment's row as command-line flags."""
+        return to_flags(self.config["experiments"][experiment])
+
+    def is_builtin(self, shard: str) -> bool:
+        """Whether a shard is of the built-in cohort."""
+        return shard.startswith(_BUILTIN)
+
+    def phantom_flags(self, shard: str) -> str:
+        """Which shard of the built-in cohort is to be made, as flags."""
+        return f"--shard {shard.removeprefix(_BUILTIN)} --shards {self._builtin_shards}"
+
+    def source_flags(self, cohort: str, shard: str) -> str:
+        """Where a shard's cases stand, as flags of `project`."""
+        if self.is_builtin(shard):
+            table = f"{self.results}/phantom/{cohort}/{shard}.cases.csv"
+            return shlex.join(["--cases", table, "--shards", "0"])
+        data = self.config["data"]
+        grades = ["--grades", data["grades"]] if data["grades"] else []
+        shards = ["--shard", shard, "--shards", str(data["shards"])]
+        return shlex.join(["--cases", data["cases"], *grades, *shards])
+
+    def cases_fingerprint(self, cohort: str, shard: str) -> str:
+        """A hash that changes when a case of this shard, or a file of it, is another."""
+        if self.is_builtin(shard):
+            return ""
+        data = self.config["data"]
+        mine = (case for case in self.cohorts[cohort] if str(shard_of(case.case_id, data["shards"])) == shard)
+        return fingerprint(mine, look=data["watch_files"])
+
+    def grades_fingerprint(self, cohort: str) -> str:
+        """A hash that changes when a reading of a case of this cohort is another."""
+        return readings_fingerprint(self.readings, self.cohorts.get(cohort, []))
+
+    def grades_flags(self, cohort: str) -> str:
+        """The user's own table of grades as an argument of `hips`; the pool has none."""
+        own = self.cohorts.get(cohort) and self.readings and cohort != "pool"
+        return shlex.quote(self.config["data"]["grades"]) if own else ""
+
+    def models(self, experiment: str) -> list[str]:
+        """The names r{repeat}f{fold} of an experiment's models."""
+        folds = range(self.config["folds"]["folds"])
+        return [f"r{repeat}f{fold}" for repeat in range(self.config["repeats"]) for fold in folds]
+
+    def weight_files(self, experiment: str) -> list[str]:
+        """The file of an experiment's pre-trained weights, if it starts from any."""
+        row = self.config["experiments"][experiment]
+        return [f"{self.results}/weights/{row['network']}.safetensors"] if row["weights"] != "none" else []
+
+    def pretrained_flags(self, experiment: str) -> str:
+        """The same as a flag of `train`."""
+        return " ".join(f"--pretrained {path}" for path in self.weight_files(experiment))
+
+    def record(self) -> str:
+        """The configuration as JSON, for the report."""
+        return json.dumps(self.config, sort_keys=True, ensure_ascii=False)
+
+    def pretrained(self) -> dict[str, str]:
+        """The networks whose weights are fetched, and from where."""
+        rows = self.config["experiments"].values()
+        return {row["network"]: row["weights"] for row in rows if row["weights"] != "none"}
+
+
+def to_flags(section: Mapping[str, Any]) -> str:
+    """Settings as command-line flags, quoted for a shell."""
+    words: list[str] = []
+    for name, value in section.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += [f"--{name.replace('_', '-')}", text]
+    return shlex.join(words)
+
+
+def stage_code(stage: str) -> str:
+    """A hash of the code of a stage, of the report's templates too; 16 hexadecimal digits."""
+    module = STAGES[stage]
+    return code_hash(module) if stage != "report" else f"{code_hash(module)} {_templates_hash()}"
+
+
+def _templates_hash() -> str:
+    import hashlib
+
+    folder = Path(__file__).parent / "report"
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in TEMPLATES)).hexdigest()[:16]
+
+
+def shell_prefix(home: Path = HOME) -> str:
+    """What every job's shell runs first: strict mode, and this very package on the path."""
+    path = shlex.quote(str(home)).replace("{", "{{").replace("}", "}}")
+    return f"set -euo pipefail; export PYTHONPATH={path}; "
+
+
+def pattern(names: list[str]) -> str:
+    """A wildcard constraint that admits these names alone."""
+    return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,0 +1,159 @@
+"""The configuration: refused before any job, by dotted path; declared once."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from hipoa import workflow
+from hipoa.config import Config, preset, schema
+from hipoa.errors import ConfigError
+from hipoa.files import read_json
+from hipoa.workflow import Study, pattern, resolve, shell_prefix, to_flags
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_schema_and_preset_are_those_of_the_settings():
+    again = "make schema writes them anew"
+    assert read_json(ROOT / "workflow/schemas/config.schema.json") == schema(), again
+    assert (ROOT / "workflow/presets/published.yaml").read_text() == preset(), again
+
+
+@pytest.mark.parametrize("name", ["demo", "published"])
+def test_a_preset_fills_everything_left_out(name):
+    config = resolve({"study": "a", "preset": name, "data": {"builtin_cohort": True}})
+    assert Config.model_validate(config).model_dump(mode="json") == config
+    assert Study(config).models(next(iter(config["experiments"])))
+
+
+def test_the_published_preset_is_the_protocol_of_the_source():
+    config = resolve({"preset": "published"})
+    assert [row["network"] for row in config["experiments"].values()] == [
+        *("vit_base_patch16_224.augreg_in1k", "vgg16.tv_in1k", "densenet161.tv_in1k")
+    ]
+    assert {row["input_px"] for row in config["experiments"].values()} == {224}
+    assert (config["repeats"], config["folds"]["folds"]) == (15, 4)
+    assert (config["train"]["epochs"], config["predict"]["passes"]) == (200, 50)
+
+
+def test_as_delivered_it_runs_the_demo():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert config["preset"] == "demo"
+    assert Study(resolve(config)).used_cohorts == ["labelled", "external", "pool"]
+
+
+def test_the_user_has_the_last_word():
+    config = resolve({"preset": "demo", "train": {"epochs": 3}, "experiments": {"vit": None}})
+    assert config["train"]["epochs"] == 3
+    assert config["train"]["batch_size"] == 16
+    assert list(config["experiments"]) == ["efficientnet"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": {"epoch": 3}}, r"train\.epoch: there is no such setting \(did you mean train\.epochs\?\)"),
+        ({"trian": {}}, r"trian: there is no such setting \(did you mean train\?\)"),
+        ({"train": {"epochs": 0}}, r"train\.epochs: 0 is less than the minimum of 1"),
+        ({"train": {"epochs": "many"}}, r"train\.epochs: 'many' is not of type 'integer'"),
+        ({"experiments": {"vit": {"netwrok": "x"}}}, r"experiments\.vit\.netwrok: there is no such setting"),
+        ({"experiments": {"my vit": {}}}, r"experiments\.my vit: a name has at most 40 letters"),
+        ({"study": "../other"}, r"study: '\.\./other' does not match"),
+        ({"preset": "publisched"}, r'preset: "publisched" is no preset\. Use one of: demo, published'),
+    ],
+)
+def test_a_setting_that_cannot_be(given, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve({"preset": "demo", **given})
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(ConfigError, match=r"predict\.pases.*train\.epoch"):
+        resolve({"preset": "demo", "train": {"epoch": 3}, "predict": {"pases": 3}})
+
+
+def test_the_models_refuse_what_the_schema_refuses():
+    with pytest.raises(ValidationError, match=r"experiments\.vit\.netwrok"):
+        Config.model_validate({"experiments": {"vit": {"netwrok": "x"}}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"builtin_cohort": False}}, "no table of cases and no built-in cohort"),
+        ({"phantom": {"labelled": 0}, "data": {"builtin_cohort": True}}, "no case is graded"),
+        ({"experiments": {"vit": None, "efficientnet": None}}, "experiments: there is none"),
+        (
+            {"experiments": {"other": {"network": "tf_efficientnet_lite0", "weights": "hub"}}},
+            r'tf_efficientnet_lite0 has weights "package:.*" here and "hub" there',
+        ),
+    ],
+)
+def test_a_study_that_cannot_be(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}, **changes}))
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]+_?[a-z]+", fullmatch=True), st.text() | st.integers() | st.booleans()
+    )
+)
+def test_flags_survive_a_shell(section):
+    words = shlex.split(to_flags(section))
+    assert words[::2] == [f"--{name.replace('_', '-')}" for name in section]
+    assert words[1::2] == [
+        value if isinstance(value, str) else str(value).lower() for value in section.values()
+    ]
+
+
+def test_the_package_is_found_in_a_folder_of_any_name(tmp_path):
+    prefix = shell_prefix(tmp_path / "a {b} 'c'")
+    assert "{{b}}" in prefix
+    assert shlex.split(prefix.format())[-1] == f"PYTHONPATH={tmp_path}/a {{b}} 'c';"
+
+
+def test_a_pattern_admits_its_names_alone():
+    assert re.fullmatch(pattern(["a.b", "c"]), "a.b")
+    assert not re.fullmatch(pattern(["a.b", "c"]), "axb")
+    assert not re.fullmatch(pattern([]), "")
+
+
+def test_every_rule_has_a_stage_of_its_name():
+    from hipoa.cli import COMMANDS
+
+    assert {
+        name: module for name, (module, _) in COMMANDS.items() if name in workflow.STAGES
+    } == workflow.STAGES
+
+
+class TestSnakefile:
+    def refused(self, unrun, *arguments):
+        done = unrun.snakemake("--dry-run", *arguments, check=False)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    def test_a_misspelt_key_stops_before_any_job(self, unrun):
+        unrun.configure(train={"epoch": 3})
+        errors = self.refused(unrun)
+        assert "train.epoch: there is no such setting (did you mean train.epochs?)" in errors
+        assert len(errors.strip().splitlines()) == 1
+
+    def test_tables_are_checked_before_any_job(self, unrun):
+        assert "cases.csv: the file cannot be read" in self.refused(unrun)
+
+    def test_a_bare_snakemake_is_enough(self, unrun):
+        """Nothing is imported but the standard library and what Snakemake itself needs."""
+        unrun.configure(data={"builtin_cohort": True})
+        blocked = ("numpy", "torch", "nibabel", "scipy", "timm", "matplotlib")
+        hook = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in blocked)
+        (unrun.folder / "sitecustomize.py").write_text(hook)
+        done = unrun.snakemake("--dry-run", "--quiet", PYTHONPATH=str(unrun.folder))
+        assert "report" in done.stdout

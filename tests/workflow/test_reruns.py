@@ -1,0 +1,143 @@
+"""Which stages run again after which change."""
+
+import shutil
+
+ALL_PREDICTED = 2 * 2 * 3  # experiments x folds x cohorts
+
+
+def test_nothing_changed(study):
+    assert study.planned() == {}
+
+
+def test_the_report_title(study):
+    study.configure(report__title="Another title")
+    assert study.planned() == {"report": 1}
+
+
+def test_a_new_report_option_in_the_code(study):
+    study.edit(
+        "hipoa/report/settings.py",
+        """    reason_rows: int""",
+        """    new_option: int = Field(3, ge=1, description="something new, a count")
+    reason_rows: int""",
+    )
+    assert study.planned() == {"report": 1}
+
+
+def test_a_template_of_the_report(study):
+    study.edit("hipoa/report/report.css", "{", " {")
+    assert study.planned() == {"report": 1}
+
+
+def test_the_number_of_passes(study):
+    study.configure(predict__passes=4)
+    assert study.planned() == {
+        "predict": ALL_PREDICTED,
+        "uncertainty": 2,
+        **dict.fromkeys(("metrics", "compare", "embed", "triage", "figures", "report"), 1),
+    }
+
+
+def test_a_new_setting_of_the_passes_retrains_nothing(study):
+    study.edit(
+        "hipoa/grading/settings.py",
+        "    passes: int",
+        '    new_option: int = Field(3, description="something new, a count")\n    passes: int',
+    )
+    planned = study.planned()
+    assert planned["predict"] == ALL_PREDICTED
+    assert not planned.keys() & {"project", "develop", "hips", "folds", "train", "weights"}
+
+
+def test_a_function_of_the_imaging_room(study):
+    study.edit("hipoa/imaging/attenuation.py", "np.maximum(hu, -1000)", "np.maximum(hu, -999)")
+    planned = study.planned()
+    assert planned["project"] == planned["develop"] > 3
+    assert planned["train"] == 4
+    assert planned["report"] == 1
+    assert "weights" not in planned
+
+
+def test_a_docstring_and_a_comment(study):
+    study.edit("hipoa/imaging/attenuation.py", '"""', '"""Said otherwise. ')
+    study.edit("hipoa/grading/train.py", "\n\n\n", "\n\n\n# A comment.\n")
+    assert study.planned() == {}
+
+
+def test_the_wording_of_an_error(study):
+    study.edit("hipoa/errors.py", "{where}: {found}. {do}", "{where}! {found}. {do}")
+    assert study.planned() == {}
+
+
+def test_one_more_ct_in_the_pool(study):
+    data = study.folder / "my data"
+    first = (data / "pool.cases.csv").read_text().splitlines()[1].split(",")
+    shutil.copy(data / first[2], data / "ct/new.nii.gz")
+    with (data / "cases.csv").open("a") as table:
+        table.write("new,new,ct/new.nii.gz" + "," * 7 + "\n")
+    assert study.planned() == {
+        "project": 1,
+        "develop": 1,
+        "hips": 1,
+        "predict": 4,
+        "uncertainty": 2,
+        **dict.fromkeys(("metrics", "compare", "triage", "figures", "report"), 1),
+    }
+    assert all("/pool/" in path for path in study.planned_outputs("project"))
+    assert all(path.endswith("/pool.npz") for path in study.planned_outputs("predict"))
+
+
+def test_a_replaced_ct(study):
+    data = study.folder / "my data"
+    first = (data / "pool.cases.csv").read_text().splitlines()[1].split(",")
+    (data / first[2]).touch()
+    planned = study.planned()
+    assert (planned["project"], planned["develop"], planned["hips"]) == (1, 1, 1)
+    assert "train" not in planned
+
+
+def test_a_changed_grade(study):
+    grades = study.folder / "my data/grades.csv"
+    lines = grades.read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[3] = "2" if cells[3] != "2" else "3"
+    grades.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    planned = study.planned()
+    assert not planned.keys() & {"project", "develop", "weights"}
+    assert (planned["hips"], planned["folds"], planned["train"]) == (1, 1, 4)
+    assert study.planned_outputs("hips") == [
+        "results/small/hips/labelled.csv",
+        "results/small/hips/labelled.npz",
+    ]
+
+
+def test_a_fourth_experiment(study):
+    study.configure(experiments__fourth={"network": "test_vit.r160_in1k", "weights": "none", "input_px": 48})
+    assert study.planned() == {
+        "train": 2,
+        "predict": 6,
+        "uncertainty": 1,
+        **dict.fromkeys(("metrics", "compare", "embed", "triage", "figures", "report"), 1),
+    }
+
+
+def test_one_more_repeat(study):
+    study.configure(repeats=2)
+    planned = study.planned()
+    assert (planned["folds"], planned["train"], planned["predict"]) == (1, 4, ALL_PREDICTED)
+    assert all("/r1" in path for path in study.planned_outputs("train"))
+    assert not planned.keys() & {"project", "develop", "hips", "weights"}
+
+
+def test_an_environment(study):
+    path = study.folder / "envs/evaluation.yaml"
+    path.write_text(path.read_text() + "# a comment\n")
+    assert study.planned().keys() <= {
+        *("uncertainty", "metrics", "compare", "embed", "triage", "figures", "report")
+    }
+
+
+def test_more_cores_and_a_moved_folder(study, tmp_path):
+    moved = study.folder.rename(tmp_path / "moved to a place {with} spaces")
+    study.folder = moved
+    assert study.planned("--cores", "1") == {}

@@ -1,0 +1,86 @@
+"""The small study from end to end: what lies in its results, and that it adds up."""
+
+import csv
+import json
+
+import pytest
+
+
+def rows(finished, file):
+    return list(csv.DictReader(finished.read(file).splitlines()))
+
+
+@pytest.fixture(scope="module")
+def cases(finished):
+    return list(csv.DictReader((finished.folder / "my data/cases.csv").read_text().splitlines()))
+
+
+def test_every_hip_of_every_case_is_accounted_for(finished, cases):
+    hips = [
+        row for cohort in ("labelled", "external", "pool") for row in rows(finished, f"hips/{cohort}.csv")
+    ]
+    assert sorted(row["hip_id"] for row in hips) == sorted(
+        f"{case['case_id']}_{side}" for case in cases for side in "LR"
+    )
+    assert all(row["status"] == "ok" or row["reason"] for row in hips)
+
+
+def test_no_patient_is_in_two_folds(finished):
+    folds = {}
+    for row in rows(finished, "folds/r0.csv"):
+        folds.setdefault(row["patient_id"], set()).add(row["fold"])
+    assert folds
+    assert all(len(of_patient) == 1 for of_patient in folds.values())
+
+
+def test_a_pool_hip_of_a_labelled_patient_is_predicted_by_its_own_fold_alone(finished):
+    patients = {row["patient_id"]: row["fold"] for row in rows(finished, "folds/r0.csv")}
+    table = [row for row in rows(finished, "uncertainty/vit.csv") if row["cohort"] == "pool"]
+    followed = [row for row in table if row["patient_id"] in patients]
+    strangers = [row for row in table if row["patient_id"] not in patients]
+    assert followed
+    assert strangers
+    assert all((row["fold"], row["n_models"]) == (patients[row["patient_id"]], "1") for row in followed)
+    assert all(row["n_models"] == "2" for row in strangers)
+
+
+def test_every_unread_hip_is_ranked_or_set_aside(finished):
+    triage = rows(finished, "triage.csv")
+    pool = rows(finished, "hips/pool.csv")
+    assert {row["hip_id"] for row in pool} <= {row["hip_id"] for row in triage}
+    assert all(bool(row["rank"]) != bool(row["set_aside"]) for row in triage)
+    assert not any(row["cohort"] == "external" for row in triage)
+
+
+@pytest.mark.usefixtures("real_ct")
+def test_a_real_ct_is_graded(finished):
+    triage = {row["hip_id"]: row for row in rows(finished, "triage.csv")}
+    assert triage["real_L"]["set_aside"] == "implant"
+    assert triage["real_R"]["rank"]
+    for side in "LR":
+        assert 1 <= int(triage[f"real_{side}"]["predicted"]) <= 7
+        assert float(triage[f"real_{side}"]["uncertainty"]) > 0
+        assert f"real_{side}" in finished.read("report.html")
+
+
+def test_the_report_is_of_own_data_with_settings_for_demonstration(finished):
+    report = finished.read("report.html")
+    assert "settings for demonstration" in report
+    assert json.loads(finished.read("manifest.json"))
+
+
+def test_nothing_tells_where_it_was_made(finished):
+    results = finished.folder / "results/small"
+    for path in results.rglob("*"):
+        if path.suffix in {".csv", ".json", ".html", ".svg"}:
+            assert str(finished.folder.parent) not in path.read_text(), path.name
+
+
+def test_every_stage_says_what_it_does_and_leaves_a_log_and_a_benchmark(finished):
+    results = finished.folder / "results/small"
+    logs = {path.relative_to(results / "logs").with_suffix("") for path in (results / "logs").rglob("*.log")}
+    benchmarks = {
+        p.relative_to(results / "benchmarks").with_suffix("") for p in results.rglob("benchmarks/**/*.tsv")
+    }
+    assert logs == benchmarks
+    assert "The report lies in results/small/report.html." in finished.run.stdout + finished.run.stderr

@@ -1,0 +1,29 @@
+# Lists of files that several rules name. Decisions are taken in hipoa/workflow.py, where they are tested.
+
+EXPERIMENTS = list(study.config["experiments"])
+COHORTS = study.used_cohorts
+
+# A failed job says its last words on the screen; the whole story is in its log.
+FAILED = "(status=$?; tail -n 3 {log} >&2; exit $status)"
+
+
+def shard_files(folder, suffix):
+    return lambda wildcards: [
+        f"{R}/{folder}/{wildcards.cohort}/{shard}{suffix}" for shard in study.shards[wildcards.cohort]
+    ]
+
+
+def model_files(experiment, suffix):
+    return [f"{R}/models/{experiment}/{model}{suffix}" for model in study.models(experiment)]
+
+
+def prediction_files(experiment, cohorts):
+    models = study.models(experiment)
+    return [f"{R}/predictions/{experiment}/{model}/{cohort}.npz" for model in models for cohort in cohorts]
+
+
+HIPS = [f"{R}/hips/{cohort}.csv" for cohort in COHORTS]
+STACKS = [f"{R}/hips/{cohort}.npz" for cohort in COHORTS]
+UNCERTAINTY = [f"{R}/uncertainty/{experiment}.csv" for experiment in EXPERIMENTS]
+MODEL_RECORDS = [path for experiment in EXPERIMENTS for path in model_files(experiment, ".json")]
+WEIGHT_RECORDS = [f"{R}/weights/{network}.json" for network in study.pretrained()]

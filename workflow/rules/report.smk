@@ -1,0 +1,70 @@
+rule figures:
+    message:
+        "Drawing the figures"
+    input:
+        hips=HIPS,
+        stacks=STACKS,
+        uncertainty=UNCERTAINTY,
+        metrics=f"{R}/metrics.csv",
+        compare=f"{R}/compare.csv",
+        embedding=f"{R}/embedding.csv",
+        triage=f"{R}/triage.csv",
+        models=MODEL_RECORDS,
+    output:
+        [f"{R}/figures/{name}" for name in FIGURES],
+    params:
+        options=study.flags("figures"),
+        code=stage_code("figures"),
+        out=f"{R}/figures",
+    log:
+        f"{R}/logs/figures.log",
+    benchmark:
+        f"{R}/benchmarks/figures.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
+    conda:
+        "../../envs/evaluation.yaml"
+    shell:
+        "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
+        " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
+        " --embedding {input.embedding} --triage {input.triage} --models {input.models}"
+        " --out {params.out} 2> {log} || " + FAILED
+
+
+rule report:
+    message:
+        "Writing the report"
+    input:
+        figures=[f"{R}/figures/{name}" for name in FIGURES],
+        hips=HIPS,
+        stacks=STACKS,
+        uncertainty=UNCERTAINTY,
+        metrics=f"{R}/metrics.csv",
+        compare=f"{R}/compare.csv",
+        triage=f"{R}/triage.csv",
+        models=MODEL_RECORDS,
+        weights=WEIGHT_RECORDS,
+    output:
+        report=f"{R}/report.html",
+        manifest=f"{R}/manifest.json",
+    params:
+        options=study.flags("report"),
+        code=stage_code("report"),
+        figures=f"{R}/figures",
+        config=study.record(),
+    log:
+        f"{R}/logs/report.log",
+    benchmark:
+        f"{R}/benchmarks/report.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
+    conda:
+        "../../envs/evaluation.yaml"
+    shell:
+        "python -m hipoa report {params.options} --config {params.config:q}"
+        " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
+        " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
+        " --triage {input.triage} --models {input.models} --weights {input.weights}"
+        " --out {output.report} --manifest {output.manifest} 2> {log} || " + FAILED
