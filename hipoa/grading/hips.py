@@ -1,0 +1,208 @@
+"""One table and one image stack per cohort, with one grade per hip."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.errors import CohortError, TableError
+from hipoa.files import read_csv, read_npz, write_csv, write_npz
+from hipoa.grading.settings import HipsSettings
+from hipoa.tables import Reading, hip_id, read_grades
+
+Row = dict[str, str]
+
+# The columns of a shard's table, for a cohort that has no shard.
+SHARD_COLUMNS = (
+    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
+    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "warnings"),
+    *("seconds", "png", "mm_per_px", "mirrored"),
+)
+GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings")
+SHOWN_REASONS = 3
+RADIOGRAPH_PX = 150
+
+
+def run(
+    settings: HipsSettings,
+    *,
+    cohort: str,
+    tables: list[Path],
+    stacks: list[Path],
+    grades: list[Path],
+    out: Path,
+    stack: Path,
+) -> None:
+    """Joins a cohort's shards and gives each hip its grade.
+
+    Args:
+        settings: The class table and the label rule.
+        cohort: labelled, external or pool.
+        tables: The shards' tables of radiographs.
+        stacks: The shards' images, in the same order.
+        grades: Tables of readings; readings of hips of other cohorts are passed over.
+        out: The table to write.
+        stack: The images to write, of the hips with status ok.
+
+    Raises:
+        CohortError: Too large a share of the hips was refused.
+        TableError: A table of readings is at fault.
+    """
+    rows = sorted((row for table in tables for row in _read_shard(table, out)), key=lambda row: row["hip_id"])
+    check_refused(rows, cohort, settings.max_refused_share)
+    readings = [reading for path in grades for reading in read_grades(path)]
+    graded = grade_hips(rows, readings, cohort, settings)
+    columns = [*(rows[0] if rows else SHARD_COLUMNS), *GRADE_COLUMNS]
+    images = _read_images(stacks)
+    write_npz(stack, join_images([row["hip_id"] for row in rows if row["status"] == "ok"], images, cohort))
+    write_csv(out, columns, graded)
+
+
+def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
+    """Stops the run when too many hips were refused; excluded hips do not count.
+
+    Raises:
+        CohortError: Naming the number, the share and the first reasons.
+    """
+    wanted = [row for row in rows if row["status"] != "excluded"]
+    refused = [row for row in wanted if row["status"] == "refused"]
+    if not refused or len(refused) <= max_share * len(wanted):
+        return
+    reasons = "; ".join(f"{row['hip_id']}: {row['reason'].rstrip('.')}" for row in refused[:SHOWN_REASONS])
+    more = f"; and {len(refused) - SHOWN_REASONS} more" if len(refused) > SHOWN_REASONS else ""
+    raise CohortError(
+        f"cohort {cohort}",
+        f"{len(refused)} of {len(wanted)} hips ({len(refused) / len(wanted):.0%}) were refused, "
+        f"{max_share:.0%} are allowed ({reasons}{more})",
+        "Mend these CTs, mark them in the column exclude, or raise max_refused_share.",
+    )
+
+
+def grade_hips(
+    rows: Iterable[Row], readings: Iterable[Reading], cohort: str, settings: HipsSettings
+) -> list[dict[str, object]]:
+    """Adds the columns of the grade to the rows of hips.
+
+    Args:
+        rows: One per hip, with hip_id.
+        readings: Of any hips, in the order of their tables.
+        cohort: The name written into each row.
+        settings: The class table and the label rule.
+
+    Returns:
+        The rows in the same order, with GRADE_COLUMNS; None where there is no grade.
+    """
+    of_hip: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        of_hip[hip_id(reading.case_id, reading.side)].append(reading)
+    return [
+        {**row, "cohort": cohort, **grade_hip(row["hip_id"], of_hip[row["hip_id"]], settings)} for row in rows
+    ]
+
+
+def grade_hip(hip: str, readings: Sequence[Reading], settings: HipsSettings) -> dict[str, object]:
+    """The grade of one hip from its readings.
+
+    Each index is settled on its own, from the readings that have it. Where every reading lies on the
+    class table, this is the median (first, latest) of their classes, because the table is ordinal.
+
+    Returns:
+        crowe, kl, grade (class 1-7 or None), off_table ("yes" or ""), n_readings.
+    """
+    if settings.label_rule == "latest":
+        readings = _by_date(hip, readings)
+    crowe = _settle([r.crowe for r in readings if r.crowe is not None], settings)
+    kl = _settle([r.kl for r in readings if r.kl is not None], settings)
+    off = crowe is not None and kl is not None and _class_of(crowe, kl, settings) is None
+    return {
+        "crowe": crowe,
+        "kl": kl,
+        "grade": None if crowe is None or kl is None else combine(crowe, kl, settings),
+        "off_table": "yes" if off else "",
+        "n_readings": len(readings),
+    }
+
+
+def combine(crowe: int, kl: int, settings: HipsSettings) -> int | None:
+    """The combined class 1-7 of a pair, None for a pair off the table that is to be left out."""
+    found = _class_of(crowe, kl, settings)
+    if found is not None or settings.off_table == "leave_out":
+        return found
+    pairs = settings.class_table
+    # min() keeps the first of equals: the milder class.
+    return 1 + min(range(len(pairs)), key=lambda i: abs(pairs[i][0] - crowe) + abs(pairs[i][1] - kl))
+
+
+def join_images(
+    wanted: Sequence[str], images: Mapping[str, np.ndarray], cohort: str
+) -> dict[str, np.ndarray]:
+    """Stacks the images of the wanted hips, in their order.
+
+    Returns:
+        hip_id (n,) str, radiograph (n, 150, 150) uint8.
+
+    Raises:
+        CohortError: A hip has no image.
+    """
+    missing = [hip for hip in wanted if hip not in images]
+    if missing:
+        raise CohortError(
+            f"cohort {cohort}",
+            f"{len(missing)} hips have no radiograph, the first is {missing[0]}",
+            "Run develop again for this cohort.",
+        )
+    empty = np.zeros((0, RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
+    return {
+        "hip_id": np.array(wanted, dtype=np.str_),
+        "radiograph": np.stack([images[hip] for hip in wanted]) if wanted else empty,
+    }
+
+
+def _class_of(crowe: int, kl: int, settings: HipsSettings) -> int | None:
+    pair = (crowe, 1 if kl == 0 and settings.kl0_as_kl1 else kl)
+    return settings.class_table.index(pair) + 1 if pair in settings.class_table else None
+
+
+def _settle(values: Sequence[int], settings: HipsSettings) -> int | None:
+    rules: dict[str, Callable[[Sequence[int]], int]] = {
+        "median": statistics.median_low,
+        "first": lambda values: values[0],
+        "latest": lambda values: values[-1],
+    }
+    return rules[settings.label_rule](values) if values else None
+
+
+def _by_date(hip: str, readings: Sequence[Reading]) -> Sequence[Reading]:
+    if len(readings) > 1 and not all(_is_date(reading.date) for reading in readings):
+        raise TableError(
+            hip,
+            "it has several readings and not every one has a date as YYYY-MM-DD",
+            "Fill the column date, or set label_rule to median or first.",
+        )
+    return sorted(readings, key=lambda reading: reading.date)
+
+
+def _is_date(text: str) -> bool:
+    year, *rest = text.split("-")
+    return len(year) == 4 and [len(part) for part in rest] == [2, 2] and text.replace("-", "").isdigit()
+
+
+def _read_shard(table: Path, out: Path) -> list[Row]:
+    rows = read_csv(table)
+    for row in rows:
+        if row.get("png"):  # relative to its table, which is now another one
+            row["png"] = Path(os.path.relpath(table.parent / row["png"], out.parent)).as_posix()
+    return rows
+
+
+def _read_images(stacks: Iterable[Path]) -> dict[str, np.ndarray]:
+    images: dict[str, np.ndarray] = {}
+    for path in stacks:
+        shard = read_npz(path)
+        images |= zip(shard["hip_id"].tolist(), shard["radiograph"], strict=True)
+    return images

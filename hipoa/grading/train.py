@@ -1,0 +1,193 @@
+"""Trains one network on all folds but one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from hipoa.errors import CohortError
+from hipoa.files import read_csv, replacing, write_json
+from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.fit import Training
+from hipoa.grading.networks import GradingNetwork, build_network
+from hipoa.grading.radiographs import Radiographs, read_radiographs
+from hipoa.grading.seeds import make_seed
+from hipoa.grading.settings import Experiment, TrainSettings
+from hipoa.grading.tasks import TASKS, Task
+from hipoa.provenance import code_hash, sha256
+
+
+def run(
+    settings: TrainSettings,
+    row: Experiment,
+    *,
+    experiment: str,
+    hips: Path,
+    stack: Path,
+    folds: Path,
+    repeat: int,
+    fold: int,
+    out: Path,
+    record: Path,
+    checkpoint: Path,
+    pretrained: Path | None = None,
+) -> None:
+    """Trains one network on all folds but one, whose grades it never reads.
+
+    On a CPU the result is the same every time, at a given number of threads. A job that was killed
+    goes on from its checkpoint to that same result.
+
+    Args:
+        settings: How it is trained.
+        row: Which network, weights and task.
+        experiment: Its name.
+        hips: The table of the labelled cohort.
+        stack: The images of the labelled cohort.
+        folds: The split.
+        repeat: The number of the split, counted from 0.
+        fold: The fold that is left out, counted from 0.
+        out: The .safetensors to write: the network of timm, classifier included.
+        record: The JSON to write: what it takes to build the network again, and the history.
+        checkpoint: Where a killed job left its state; removed at the end.
+        pretrained: What the stage weights wrote; None for random weights.
+
+    Raises:
+        CohortError: There is no hip to train on.
+        NetworkError: The network cannot be built so.
+        TrainingError: The loss is not finite, or the memory is too small.
+    """
+    where = f"{experiment} r{repeat}f{fold}"
+    task = TASKS[row.task]
+    names = select_training(read_csv(folds), fold, where)
+    images, target = _read_training(hips, stack, names, task)
+    seed = make_seed(settings.train_seed, experiment, repeat, fold)
+    network = _build(settings, row, task, pretrained, seed)
+    key = _make_key(settings, row, images, target, seed, pretrained)
+    training = Training(
+        network=network,
+        radiograph=images.radiograph,
+        target=target,
+        settings=settings,
+        input_px=row.input_px,
+        classes=task.classes,
+        seed=seed,
+        where=where,
+        checkpoint=Checkpoint(checkpoint, key),
+    )
+    training.run()
+    _write_model(out, network)
+    facts = _describe(settings, row, network, images, target, task.classes)
+    named = {"experiment": experiment, "repeat": repeat, "fold": fold}
+    spent = {"seconds": round(training.seconds, 1), "history": training.history}
+    write_json(record, {**facts, **named, **spent})
+    training.checkpoint.remove()
+
+
+def select_training(rows: Sequence[Mapping[str, str]], fold: int, where: str) -> list[str]:
+    """The hips that a fold's model is trained on: those of all other folds.
+
+    Raises:
+        CohortError: There is no such fold, or nothing is left.
+    """
+    names = [row["hip_id"] for row in rows if row["hip_id"] and int(row["fold"]) != fold]
+    if fold not in {int(row["fold"]) for row in rows} or len(names) < 2:
+        raise CohortError(
+            where,
+            f"{len(names)} hips lie outside fold {fold}, of {len(rows)} rows in the table of folds",
+            "Name a fold of that table, and label more hips.",
+        )
+    return names
+
+
+def _read_training(
+    hips: Path, stack: Path, names: Sequence[str], task: Task
+) -> tuple[Radiographs, np.ndarray]:
+    wanted = set(names)
+    target_of = {row["hip_id"]: task.target(row) for row in read_csv(hips) if row["hip_id"] in wanted}
+    radiographs = read_radiographs(hips, stack)
+    images = radiographs.where(np.isin(radiographs.hip_id, names))
+    if len(images) < len(names):
+        missing = sorted(wanted - set(images.hip_id.tolist()))
+        raise CohortError(
+            stack.name, f"{len(missing)} hips are missing, the first is {missing[0]}", "Run hips again."
+        )
+    return images, np.array([target_of[hip] for hip in images.hip_id.tolist()], dtype=np.int64)
+
+
+def _build(
+    settings: TrainSettings, row: Experiment, task: Task, pretrained: Path | None, seed: int
+) -> GradingNetwork:
+    torch.manual_seed(seed)
+    network = build_network(
+        row.network,
+        classes=task.classes,
+        input_px=row.input_px,
+        dropout=settings.dropout,
+        dropout_where=settings.dropout_where,
+        pretrained=pretrained,
+    )
+    if torch.cuda.is_available():
+        # pyright's stubs know no memory format together with a device
+        return network.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _make_key(
+    settings: TrainSettings,
+    row: Experiment,
+    images: Radiographs,
+    target: np.ndarray,
+    seed: int,
+    pretrained: Path | None,
+) -> str:
+    """A hash of everything that the result depends on, for the checkpoint."""
+    digest = hashlib.sha256(images.radiograph.tobytes() + target.tobytes())
+    parts = [
+        settings.model_dump(exclude={"checkpoint_minutes"}),
+        row.model_dump(exclude={"weights"}),
+        sha256(pretrained) if pretrained else "",
+        [seed, torch.__version__, code_hash("hipoa.grading.train")],
+    ]
+    digest.update(json.dumps(parts).encode())
+    return digest.hexdigest()
+
+
+def _write_model(out: Path, network: GradingNetwork) -> None:
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.backbone.state_dict().items()
+    }
+    with replacing(out) as temporary:
+        save_file(tensors, temporary)
+
+
+def _describe(
+    settings: TrainSettings,
+    row: Experiment,
+    network: GradingNetwork,
+    images: Radiographs,
+    target: np.ndarray,
+    classes: int,
+) -> dict[str, object]:
+    return {
+        **row.model_dump(),
+        "dropout": settings.dropout,
+        "dropout_where": settings.dropout_where,
+        "mean": _to_list(network.mean),
+        "std": _to_list(network.std),
+        "n_train": len(target),
+        "n_train_patients": len(np.unique(images.patient_id)),
+        "class_counts": np.bincount(target, minlength=classes).tolist(),
+        "settings": settings.model_dump(),
+        "device": network.mean.device.type,
+    }
+
+
+def _to_list(channels: torch.Tensor) -> list[float]:
+    # Through text of float32's 7 digits, so that 0.485 stays 0.485.
+    return [float(f"{value:.7g}") for value in channels.flatten().tolist()]
