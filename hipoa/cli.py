@@ -2,7 +2,7 @@
 
 A stage's module is imported when it runs, so that stages without torch start without torch. Its
 function ``run`` declares the command: a parameter typed with a :class:`Settings` model becomes one
-flag per field, every other keyword becomes a flag of its type.
+flag per field, every other parameter a flag of its type, with the docstring's words as help.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import argparse
 import importlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, get_args, get_type_hints
+from pathlib import Path
+from types import NoneType
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
@@ -42,6 +45,9 @@ COMMANDS = {
 }
 
 
+_KINDS = (str, int, float, Path)
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs one command.
 
@@ -62,9 +68,18 @@ def main(argv: Sequence[str]) -> int:
     try:
         run(**_arguments(argv[0], run, argv[1:]))
     except HipoaError as error:
-        print(error, file=sys.stderr)
+        # A cell or a name may hold a line break; a message stays one line.
+        print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong flag as every other fault of the input: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        command = self.prog.rpartition(" ")[2]
+        raise ConfigError(command, message, f"See {self.prog} --help.")
 
 
 def _overview() -> str:
@@ -74,15 +89,16 @@ def _overview() -> str:
 
 
 def _arguments(command: str, run: Callable[..., None], argv: Sequence[str]) -> dict[str, Any]:
-    summary = (inspect.getdoc(run) or "").partition("\n\n")[0]
-    parser = argparse.ArgumentParser(f"python -m hipoa {command}", description=summary, allow_abbrev=False)
+    text = inspect.getdoc(run) or ""
+    summary = text.partition("\n\n")[0]
+    parser = _Parser(f"python -m hipoa {command}", description=summary, allow_abbrev=False)
     hints = get_type_hints(run)
     parameters = inspect.signature(run).parameters
     for name, parameter in parameters.items():
         if _is_settings(hints[name]):
             _add_settings(parser, hints[name])
         else:
-            _add_parameter(parser, parameter, hints[name])
+            _add_parameter(parser, parameter, hints[name], _describe(text, name))
     given = vars(parser.parse_args(argv))
     return {
         name: _settings(command, hints[name], given) if _is_settings(hints[name]) else given[name]
@@ -94,12 +110,29 @@ def _is_settings(hint: Any) -> bool:
     return inspect.isclass(hint) and issubclass(hint, Settings)
 
 
-def _add_parameter(parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any) -> None:
-    inner = [kind for kind in get_args(hint) if kind is not type(None)]
-    kind = inner[0] if inner else hint
-    many = getattr(hint, "__origin__", None) is list
+def _describe(docstring: str, name: str) -> str:
+    """What a Google docstring says of a parameter, in one line."""
+    found = re.search(rf"^ +{name}: (.*(?:\n {{8,}}\S.*)*)", docstring, re.MULTILINE)
+    return " ".join(found[1].split()).replace("`", "").replace("%", "%%") if found else ""
+
+
+def _take_apart(name: str, hint: Any) -> tuple[type, bool]:
+    """The type of one value, and whether a list of them is taken."""
+    if NoneType in get_args(hint):
+        (hint,) = (kind for kind in get_args(hint) if kind is not NoneType)
+    many = get_origin(hint) is list
+    kind = get_args(hint)[0] if many else hint
+    if kind not in _KINDS:
+        raise TypeError(f"parameter {name!r}: the command line takes no {kind}")
+    return kind, many
+
+
+def _add_parameter(
+    parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, text: str
+) -> None:
+    kind, many = _take_apart(parameter.name, hint)
     if parameter.kind is inspect.Parameter.POSITIONAL_ONLY or parameter.name == "ct":
-        parser.add_argument(parameter.name, type=kind)
+        parser.add_argument(parameter.name, type=kind, help=text)
         return
     required = parameter.default is inspect.Parameter.empty
     parser.add_argument(
@@ -108,6 +141,7 @@ def _add_parameter(parser: argparse.ArgumentParser, parameter: inspect.Parameter
         required=required,
         default=None if required else parameter.default,
         nargs="*" if many else None,
+        help=text,
         metavar=parameter.name.upper(),
     )
 
@@ -115,9 +149,14 @@ def _add_parameter(parser: argparse.ArgumentParser, parameter: inspect.Parameter
 def _add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
     group = parser.add_argument_group(model.__name__)
     for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else f"default: {field.default}"
+        value = field.get_default(call_default_factory=True)
+        # As it would be typed: a list as JSON.
+        shown = value if value and isinstance(value, str) else json.dumps(value, default=str)
+        default = "required" if field.is_required() else f"default: {shown}"
         text = f"{field.description or ''} ({default})".replace("%", "%%")
-        group.add_argument(_flag(name), dest=name, default=argparse.SUPPRESS, help=text, metavar="VALUE")
+        words = [word for word in get_args(field.annotation) if isinstance(word, str)]
+        metavar = "|".join(words) or "VALUE"
+        group.add_argument(_flag(name), dest=name, default=argparse.SUPPRESS, help=text, metavar=metavar)
 
 
 def _settings(command: str, model: type[Settings], given: dict[str, Any]) -> Settings:
@@ -130,7 +169,11 @@ def _settings(command: str, model: type[Settings], given: dict[str, Any]) -> Set
 
 
 def _value(text: str, kind: Any) -> Any:
-    if kind is str:
+    """A flag's value: JSON where it is any, but text where the setting takes text."""
+    choices = [kind] if get_origin(kind) in (list, tuple, dict) else [kind, *get_args(kind)]
+    if text == "null" and NoneType in choices:
+        return None
+    if any(choice is str or isinstance(choice, str) for choice in choices):
         return text
     try:
         return json.loads(text)

@@ -10,7 +10,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent
+_ROOT = Path(__file__).parent.parent
 # An error's wording changes no result.
 _WITHOUT_EFFECT = {"hipoa.errors"}
 
@@ -22,56 +22,65 @@ def sha256(path: Path) -> str:
 
 
 @cache
-def code_hash(module: str) -> str:
+def code_hash(module: str, root: Path = _ROOT) -> str:
     """A hash of a module and of all hipoa modules that it imports, however far down.
 
-    Comments, docstrings and layout do not count: `ast.unparse` gives the same text for them, on
-    every Python version. Imports within functions do count.
+    Comments, docstrings and layout do not count: what counts is the text that `ast.unparse` gives. Imports
+    within functions do count. Where the package lies does not.
 
     Args:
         module: The dotted name of a stage's module, such as ``hipoa.imaging.project``.
+        root: The folder in which the package ``hipoa`` lies.
 
     Returns:
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256()
-    for name in sorted(_closure(module)):
-        digest.update(f"{name}\n{_code(name)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _closure(module: str) -> set[str]:
-    found: set[str] = set()
+    found: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in found and name not in _WITHOUT_EFFECT:
-            found.add(name)
-            waiting += _imports(ast.parse(_source(name).read_text(encoding="utf-8")))
-    return found
+            found[name], imports = _parse(name, root)
+            waiting += imports
+    text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _imports(tree: ast.Module) -> list[str]:
-    names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            # `from hipoa.imaging import project` names a module, `from hipoa.errors import X` does not.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+@cache
+def _parse(module: str, root: Path) -> tuple[str, list[str]]:
+    """A module's code without its texts, and the hipoa modules that it imports."""
+    tree = ast.parse(_source(module, root).read_text(encoding="utf-8"))
+    names = [name for node in ast.walk(tree) for name in _imported(node, module)]
     # A package's own file holds a docstring at most, so it cannot change a result.
-    return [name for name in names if name.startswith("hipoa.") and _source(name).is_file()]
+    imports = [name for name in names if name.startswith("hipoa.") and _source(name, root).is_file()]
+    return ast.unparse(_WithoutTexts().visit(tree)), imports
 
 
-def _source(module: str) -> Path:
-    return _PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+def _imported(node: ast.AST, module: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    above = module.split(".")[: -node.level] if node.level else []
+    parent = ".".join([*above, *([node.module] if node.module else [])])
+    # `from hipoa.imaging import project` names a module, `from hipoa.errors import X` does not.
+    return [parent, *(f"{parent}.{alias.name}" for alias in node.names)]
 
 
-def _code(module: str) -> str:
-    tree = ast.parse(_source(module).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+def _source(module: str, root: Path) -> Path:
+    return root.joinpath(*module.split(".")).with_suffix(".py")
+
+
+class _WithoutTexts(ast.NodeTransformer):
+    """Drops docstrings, of constants too, and takes f-strings apart; what is left need not be valid code."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        # Python 3.12 quotes within an f-string otherwise than 3.11: a tuple of its parts is the same text.
+        return self.generic_visit(ast.Tuple(node.values, ast.Load()))
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
+        parts = [node.value, ast.Constant(node.conversion), *([node.format_spec] if node.format_spec else [])]
+        return self.generic_visit(ast.Tuple(parts, ast.Load()))

@@ -5,17 +5,26 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 
 from __future__ import annotations
 
-import csv
-import difflib
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hipoa.errors import TableError
 from hipoa.files import write_csv
+from hipoa.sheets import (
+    Cells,
+    parse_exclusion,
+    parse_existing,
+    parse_filled,
+    parse_grade,
+    parse_optional_path,
+    parse_safe_name,
+    parse_side,
+    parse_yes,
+    read_sheet,
+    refuse,
+)
 
 SIDES = ("L", "R")
 COHORTS = ("labelled", "external", "pool")
@@ -33,13 +42,6 @@ CASE_COLUMNS = (
     "scanner",
 )
 GRADE_COLUMNS = ("case_id", "side", "crowe", "kl", "reader", "date")
-
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_YES = {"1", "yes", "y", "true", "x"}
-_NO = {"", "0", "no", "n", "false"}
-_ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4}
-_SIDE_WORDS = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
-_EXCLUDE_WORDS = {"": "", "L": "L", "R": "R", "LR": "LR", "RL": "LR", "BOTH": "LR"}
 
 
 @dataclass(frozen=True)
@@ -93,30 +95,38 @@ def read_cases(path: Path) -> list[Case]:
 
     Raises:
         TableError: Listing every bad row: a case_id that is missing, twice there or no safe file
-            name, a missing patient_id or file, a cell that is none of the allowed words.
+            name, a missing patient_id or file, a cell that is none of the allowed words. Two names
+            that differ in capitals alone are refused: some file systems hold them for one, and a patient
+            written in two ways would be two patients.
     """
     cases: list[Case] = []
     faults: list[str] = []
-    seen: set[str] = set()
-    for number, row in _rows(path, CASE_COLUMNS, required=("case_id", "patient_id", "ct")):
-        cell = _Cells(row, faults, f"row {number}")
+    rows_of: dict[str, int] = {}
+    patients: dict[str, tuple[int, str]] = {}
+    for number, row in read_sheet(path, CASE_COLUMNS, required=("case_id", "patient_id", "ct")):
+        cell = Cells(row, faults, f"row {number}")
         case = Case(
-            case_id=cell.read("case_id", _safe_name),
-            patient_id=cell.read("patient_id", _filled),
-            ct=cell.read("ct", lambda text: _existing(path.parent, text), Path()),
-            external=cell.read("external", _flag, False),
-            labels=cell.read("labels", lambda text: _optional_path(path.parent, text), None),
-            landmarks=cell.read("landmarks", lambda text: _optional_path(path.parent, text), None),
-            exclude=cell.read("exclude", _excluded),
+            case_id=cell.read("case_id", parse_safe_name),
+            patient_id=cell.read("patient_id", parse_filled),
+            ct=cell.read("ct", lambda text: parse_existing(path.parent, text), Path()),
+            external=cell.read("external", parse_yes, False),
+            labels=cell.read("labels", lambda text: parse_optional_path(path.parent, text), None),
+            landmarks=cell.read("landmarks", lambda text: parse_optional_path(path.parent, text), None),
+            exclude=cell.read("exclude", parse_exclusion),
             sex=row["sex"],
             age=row["age"],
             scanner=row["scanner"],
         )
-        if case.case_id and case.case_id in seen:
-            faults.append(f'row {number}: case_id "{case.case_id}" is there twice')
-        seen.add(case.case_id)
+        first = rows_of.setdefault(case.case_id.lower(), number)
+        if case.case_id and first != number:
+            faults.append(
+                f"row {number}: case_id {case.case_id} is that of row {first} (capitals do not count)"
+            )
+        first, patient_id = patients.setdefault(case.patient_id.lower(), (number, case.patient_id))
+        if patient_id != case.patient_id:
+            faults.append(f"row {number}: patient_id differs from that of row {first} in capitals alone")
         cases.append(case)
-    _refuse(path, faults)
+    refuse(path, faults)
     return cases
 
 
@@ -130,13 +140,13 @@ def read_grades(path: Path) -> list[Reading]:
     readings: list[Reading] = []
     faults: list[str] = []
     seen: set[tuple[str, str, str, str]] = set()
-    for number, row in _rows(path, GRADE_COLUMNS, required=("case_id", "side", "crowe", "kl")):
-        cell = _Cells(row, faults, f"row {number}")
+    for number, row in read_sheet(path, GRADE_COLUMNS, required=("case_id", "side", "crowe", "kl")):
+        cell = Cells(row, faults, f"row {number}")
         reading = Reading(
-            case_id=cell.read("case_id", _filled),
-            side=cell.read("side", _side),
-            crowe=cell.read("crowe", lambda text: _grade(text, 1), None),
-            kl=cell.read("kl", lambda text: _grade(text, 0), None),
+            case_id=cell.read("case_id", parse_filled),
+            side=cell.read("side", parse_side),
+            crowe=cell.read("crowe", lambda text: parse_grade(text, 1), None),
+            kl=cell.read("kl", lambda text: parse_grade(text, 0), None),
             reader=row["reader"],
             date=row["date"],
         )
@@ -144,10 +154,12 @@ def read_grades(path: Path) -> list[Reading]:
             faults.append(f"row {number}: neither crowe nor kl is filled")
         key = (reading.case_id, reading.side, reading.reader, reading.date)
         if all(key[:2]) and key in seen:
-            faults.append(f"row {number}: {reading.case_id} {reading.side} by this reader is there twice")
+            faults.append(
+                f"row {number}: {reading.case_id} {reading.side} is there twice by one reader on one date"
+            )
         seen.add(key)
         readings.append(reading)
-    _refuse(path, faults)
+    refuse(path, faults)
     return readings
 
 
@@ -193,16 +205,29 @@ def fingerprint(cases: Iterable[Case], *, look: bool = True) -> str:
 
     Args:
         cases: The cases of a shard.
-        look: Take in size and modification time of the files (for a folder their number and the
-            newest time); off for file systems on which looking at 100 000 files is slow.
+        look: Take in size and modification time of the files (for a folder their number, their size and
+            the newest time); off for file systems on which looking at 100 000 files is slow.
     """
     digest = hashlib.sha256()
     for case in sorted(cases, key=lambda case: case.case_id):
         row = [case.case_id, case.patient_id, case.exclude, case.sex, case.age, case.scanner]
-        for path in (case.ct, case.labels, case.landmarks):
-            row.append("" if path is None else _file_state(path) if look else path.name)
+        files = (case.ct, case.labels, case.landmarks)
+        row += ["" if path is None else path.name for path in files]
+        row += [_file_state(path) for path in files if look and path]
         digest.update(("\0".join(row) + "\n").encode())
     return digest.hexdigest()[:16]
+
+
+def readings_fingerprint(readings: Iterable[Reading], cases: Iterable[Case]) -> str:
+    """A hash of the readings of these cases that changes when one of them is another.
+
+    Args:
+        readings: Of any cases, in any order.
+        cases: The cases of a cohort.
+    """
+    mine = {case.case_id for case in cases}
+    rows = sorted(repr(tuple(vars(reading).values())) for reading in readings if reading.case_id in mine)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
@@ -232,125 +257,10 @@ def write_grades(path: Path, readings: Iterable[Reading]) -> None:
     write_csv(path, GRADE_COLUMNS, (vars(reading) for reading in readings))
 
 
-def _rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The rows as (row number as a spreadsheet shows it, cells), blank rows left out."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise TableError(
-            path.name, f"the file cannot be read ({error.strerror})", "Name an existing file."
-        ) from error
-    lines = list(csv.reader(_text(raw).splitlines(), delimiter=_delimiter(_text(raw))))
-    header = [cell.strip().lower() for cell in lines[0]] if lines else []
-    faults = [f'column "{name}" is missing' for name in required if name not in header]
-    faults += [
-        f'column "{name}" is there twice' for name in sorted({h for h in header if h and header.count(h) > 1})
-    ]
-    for name in header:
-        # A misspelt "external" would otherwise put that cohort into the training.
-        close = difflib.get_close_matches(name, columns, n=1, cutoff=0.8)
-        if name not in columns and close:
-            faults.append(f'column "{name}" looks like "{close[0]}" misspelt')
-    _refuse(path, faults)
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        if any(cell.strip() for cell in line):
-            cells = dict(zip(header, (cell.strip() for cell in line), strict=False))
-            rows.append((number, {name: cells.get(name, "") for name in columns}))
-    return rows
-
-
-def _text(raw: bytes) -> str:
-    # What spreadsheets write: UTF-16 with a mark ("Unicode text"), UTF-8 with or without, Windows-1252.
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
-
-
-def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
-    return max(",;\t", key=first.count)
-
-
-@dataclass
-class _Cells:
-    """Reads the cells of one row and gathers what is wrong with them."""
-
-    row: dict[str, str]
-    faults: list[str]
-    where: str
-
-    def read(self, column: str, parse: Callable[[str], Any], otherwise: Any = "") -> Any:
-        try:
-            return parse(self.row[column])
-        except ValueError as error:
-            self.faults.append(f"{self.where}: {column} {error}")
-            return otherwise
-
-
-def _refuse(path: Path, faults: list[str]) -> None:
-    if faults:
-        raise TableError(path.name, "; ".join(faults), "Mend these and start again.")
-
-
-def _filled(text: str) -> str:
-    if not text:
-        raise ValueError("is empty")
-    return text
-
-
-def _safe_name(text: str) -> str:
-    if not _SAFE_NAME.fullmatch(text):
-        raise ValueError(f'"{text}" is no safe file name (letters, digits, ".", "_", "-", at most 64)')
-    return text
-
-
-def _existing(folder: Path, text: str) -> Path:
-    path = folder / _filled(text)
-    if not path.exists():
-        raise ValueError(f'"{text}" does not exist')
-    return path
-
-
-def _optional_path(folder: Path, text: str) -> Path | None:
-    return _existing(folder, text) if text else None
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in _YES | _NO:
-        raise ValueError(f'"{text}" is neither yes nor no')
-    return text.lower() in _YES
-
-
-def _excluded(text: str) -> str:
-    if text.upper() not in _EXCLUDE_WORDS:
-        raise ValueError(f'"{text}" is none of L, R, both')
-    return _EXCLUDE_WORDS[text.upper()]
-
-
-def _side(text: str) -> str:
-    if text.upper() not in _SIDE_WORDS:
-        raise ValueError(f'"{text}" is neither L nor R (the patient\'s side)')
-    return _SIDE_WORDS[text.upper()]
-
-
-def _grade(text: str, least: int) -> int | None:
-    if not text:
-        return None
-    value = _ROMAN.get(text.upper())
-    if value is None and re.fullmatch(r"\d(\.0)?", text):
-        value = int(text[0])
-    if value is None or not least <= value <= 4:
-        raise ValueError(f'"{text}" is not one of {least}-4')
-    return value
-
-
 def _file_state(path: Path) -> str:
     if path.is_dir():
         states = [file.stat() for file in path.rglob("*") if file.is_file()]
-        return f"{len(states)} {max((state.st_mtime_ns for state in states), default=0)}"
+        newest = max((state.st_mtime_ns for state in states), default=0)
+        return f"{len(states)} {sum(state.st_size for state in states)} {newest}"
     state = path.stat()
     return f"{state.st_size} {state.st_mtime_ns}"

@@ -12,12 +12,17 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def write_half(path):
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("killed")
+
+
 def test_a_fault_half_way_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="killed"), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("killed")
+    with pytest.raises(RuntimeError, match="killed"):
+        write_half(path)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["table.csv"]
 

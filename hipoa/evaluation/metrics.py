@@ -174,9 +174,8 @@ def _interval(drawn: np.ndarray | None) -> _Row:
     if drawn is None or interval is None:
         return {"spread_unit": "no interval: one patient"}
     low, high = interval
-    # A kappa's bounds may be negative: a dash between them would read as a sign.
     return {
-        "spread": f"{low:.3f} to {high:.3f}",
+        "spread": f"{low:.3f}-{high:.3f}",
         "spread_unit": f"95 % interval, patients resampled, B={np.isfinite(drawn).sum()}",
     }
 

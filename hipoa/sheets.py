@@ -1,0 +1,194 @@
+"""Reads tables as spreadsheets write them: cells become values, and every fault is gathered.
+
+Standard library only: the Snakefile imports this module from a bare Snakemake.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hipoa.errors import TableError
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_YES = {"1", "yes", "y", "true", "x"}
+_NO = {"", "0", "no", "n", "false"}
+_ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4}
+_SIDE_WORDS = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
+_EXCLUDE_WORDS = {"": "", "L": "L", "R": "R", "LR": "LR", "RL": "LR", "BOTH": "LR"}
+
+
+def read_sheet(
+    path: Path, columns: Sequence[str], required: Sequence[str]
+) -> list[tuple[int, dict[str, str]]]:
+    """Reads a table with a header, tolerant of what spreadsheets make of it.
+
+    Byte order marks, UTF-16, Windows-1252, commas, semicolons, tabs, any line ends, blank rows, columns in
+    any order and columns that are not known are all read.
+
+    Args:
+        path: The table.
+        columns: The columns that are known; others are skipped.
+        required: Those that must be there.
+
+    Returns:
+        (row number as a spreadsheet shows it, cells of the known columns), blank rows left out.
+
+    Raises:
+        TableError: The file cannot be read, a column is missing, misspelt or there twice, a row is too long.
+    """
+    lines = _lines(path)
+    header = [cell.lower() for cell in lines[0][1]] if lines else []
+    faults = _check_header(header, columns, required)
+    faults += [
+        f"row {number}: there are more cells than columns"
+        for number, line in lines[1:]
+        if any(line[len(header) :])
+    ]
+    refuse(path, faults)
+    rows = [(number, dict(zip(header, line, strict=False))) for number, line in lines[1:]]
+    return [(number, {name: cells.get(name, "") for name in columns}) for number, cells in rows]
+
+
+def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:
+    faults = [f'column "{name}" is missing' for name in required if name not in header]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    faults += [f'column "{name}" is there twice' for name in twice]
+    for name in header:
+        # A misspelt "external" would otherwise put that cohort into the training.
+        close = difflib.get_close_matches(name, columns, n=1, cutoff=0.8)
+        if name not in columns and close and close[0] not in header:
+            faults.append(f'column "{name}" looks like "{close[0]}" misspelt')
+    return faults
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    try:
+        text = _text(path.read_bytes())
+    except OSError as error:
+        raise TableError(
+            path.name, f"the file cannot be read ({error.strerror})", "Name an existing file."
+        ) from error
+    # Not splitlines(): it breaks rows at form feeds and within quoted cells.
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    try:
+        numbered = [(number, [_plain(cell) for cell in line]) for number, line in enumerate(lines, start=1)]
+    except csv.Error as error:
+        raise TableError(
+            path.name, f"line {lines.line_num}: {error}", "Look for a quote that is not closed."
+        ) from error
+    return [(number, line) for number, line in numbered if any(line)]
+
+
+def _plain(cell: str) -> str:
+    # A line break within a cell would break the rows of every table that the cell is copied to.
+    return re.sub(r"[\r\n]+", " ", cell).strip()
+
+
+def _text(raw: bytes) -> str:
+    # What spreadsheets write: UTF-16 with a mark ("Unicode text"), UTF-8 with or without, Windows-1252.
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _delimiter(text: str) -> str:
+    first = text.lstrip("\r\n").replace("\r", "\n").partition("\n")[0]
+    return max(",;\t", key=first.count)
+
+
+@dataclass
+class Cells:
+    """Reads the cells of one row and gathers what is wrong with them."""
+
+    row: dict[str, str]
+    faults: list[str]
+    where: str
+
+    def read(self, column: str, parse: Callable[[str], Any], otherwise: Any = "") -> Any:
+        """The parsed cell, or ``otherwise`` if it is at fault."""
+        try:
+            return parse(self.row[column])
+        except ValueError as error:
+            self.faults.append(f"{self.where}: {column} {error}")
+            return otherwise
+
+
+def refuse(path: Path, faults: Sequence[str]) -> None:
+    """Raises a TableError that lists all faults, if there are any."""
+    if faults:
+        raise TableError(path.name, "; ".join(faults), "Mend these and start again.")
+
+
+def parse_filled(text: str) -> str:
+    """Any text; each of these functions raises a ValueError that goes on after the column's name."""
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def parse_safe_name(text: str) -> str:
+    """A name that files and folders can bear."""
+    # The text itself, as a path below, may be a person's name: the row's number is enough.
+    if not _SAFE_NAME.fullmatch(parse_filled(text)):
+        raise ValueError('is no safe file name (at most 64 letters, digits, ".", "_", "-")')
+    return text
+
+
+def parse_existing(folder: Path, text: str) -> Path:
+    """The path of a file or folder that is there, relative ones from ``folder``."""
+    path = folder / parse_filled(text)
+    try:
+        found = path.exists()
+    except (OSError, ValueError):  # too long, or not allowed to look
+        found = False
+    if not found:
+        raise ValueError("does not exist (a path is relative to the table's folder)")
+    return path
+
+
+def parse_optional_path(folder: Path, text: str) -> Path | None:
+    """As `parse_existing`; None if the cell is empty."""
+    return parse_existing(folder, text) if text else None
+
+
+def parse_yes(text: str) -> bool:
+    """Yes or no, in the usual spellings; an empty cell is no."""
+    if text.lower() not in _YES | _NO:
+        raise ValueError(f'"{text}" is neither yes nor no')
+    return text.lower() in _YES
+
+
+def parse_exclusion(text: str) -> str:
+    """The sides to leave out: "", "L", "R" or "LR"."""
+    if text.upper() not in _EXCLUDE_WORDS:
+        raise ValueError(f'"{text}" is none of L, R, both')
+    return _EXCLUDE_WORDS[text.upper()]
+
+
+def parse_side(text: str) -> str:
+    """The patient's side: "L" or "R"."""
+    if text.upper() not in _SIDE_WORDS:
+        raise ValueError(f'"{text}" is neither L nor R (the patient\'s side)')
+    return _SIDE_WORDS[text.upper()]
+
+
+def parse_grade(text: str, least: int) -> int | None:
+    """A grade from ``least`` to 4, Arabic or Roman; None if the cell is empty."""
+    if not text:
+        return None
+    value = _ROMAN.get(text.upper())
+    if value is None and re.fullmatch(r"[0-9](\.0)?", text):
+        value = int(text[0])
+    if value is None or not least <= value <= 4:
+        raise ValueError(f'"{text}" is not one of {least}-4')
+    return value
