@@ -87,15 +87,18 @@ def embed_features(features: np.ndarray, settings: EmbedSettings) -> np.ndarray:
         settings: Neighbours, least distance and seed.
 
     Returns:
-        (n, 2) map units; the two principal axes if there are fewer than four distinct hips.
+        (n, 2) map units; the two principal axes if there are fewer than four distinct hips, or if they
+        lie on a line.
     """
     values = features.astype(np.float64)
-    if len(np.unique(values, axis=0)) < _LEAST_HIPS:
-        return project_to_axes(values)
+    axes = project_to_axes(values)
+    # UMAP divides its start by the extent of each axis.
+    if len(np.unique(values, axis=0)) < _LEAST_HIPS or not axes.any(axis=0).all():
+        return axes
     # Compiling takes seconds: only who makes a map waits for it.
     from umap import UMAP
 
-    start: Any = _scale(project_to_axes(values))  # umap's annotation knows names only
+    start: Any = _scale(axes)  # umap's annotation knows names only
     mapper = UMAP(
         n_neighbors=min(settings.n_neighbors, len(values) - 1),
         min_dist=settings.min_dist,

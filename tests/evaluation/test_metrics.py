@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from hipoa.errors import CohortError
+from hipoa.evaluation.metrics import COLUMNS, CONSTANT, VOTE, run
+from hipoa.evaluation.scores import SCORES
+from hipoa.evaluation.settings import MetricsSettings
+from hipoa.files import read_csv
+
+SETTINGS = MetricsSettings(bootstrap_resamples=200)
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    def make(*tables, settings=SETTINGS):
+        out = tmp_path / "metrics.csv"
+        run(settings, uncertainty=list(tables), out=out)
+        return read_csv(out)
+
+    return make
+
+
+def pick(rows, **wanted):
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def hips(grades, predicted, repeat=0, cohort="labelled", fold=None, **more):
+    """Two hips per patient."""
+    return [
+        {
+            "hip_id": f"{cohort}{row // 2:03}_{'LR'[row % 2]}",
+            "cohort": cohort,
+            "repeat": repeat,
+            "fold": row // 2 % 2 if fold is None else fold,
+            "grade": grade,
+            "predicted": guess,
+            **more,
+        }
+        for row, (grade, guess) in enumerate(zip(grades, predicted, strict=True))
+    ]
+
+
+@pytest.fixture
+def two_repeats():
+    random = np.random.default_rng([1])
+    grade = random.integers(1, 8, 40)
+    return grade, [np.clip(grade + random.integers(-wide, wide + 1, 40), 1, 7) for wide in (1, 5)]
+
+
+def test_a_score_is_the_mean_over_repeats_and_not_of_the_pooled_hips(write_uncertainty, metrics, two_repeats):
+    grade, guesses = two_repeats
+    rows = metrics(
+        write_uncertainty("vit", [row for r, guess in enumerate(guesses) for row in hips(grade, guess, r)])
+    )
+    kappas = [
+        reference.cohen_kappa_score(grade, guess, weights="quadratic", labels=range(1, 8))
+        for guess in guesses
+    ]
+    values = {row["value"] for row in pick(rows, experiment="vit", metric="quadratic weighted kappa")}
+    assert [float(value) for value in values] == [pytest.approx(np.mean(kappas), rel=1e-5)]
+    pooled = reference.cohen_kappa_score(
+        np.tile(grade, 2), np.concatenate(guesses), weights="quadratic", labels=range(1, 8)
+    )
+    assert np.mean(kappas) != pytest.approx(pooled, rel=1e-3)
+
+
+def test_each_spread_has_its_unit_and_each_score_its_n(write_uncertainty, metrics, two_repeats):
+    grade, guesses = two_repeats
+    path = write_uncertainty("vit", [row for r, guess in enumerate(guesses) for row in hips(grade, guess, r)])
+    rows = metrics(path)
+    assert path.parent.parent.joinpath("metrics.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert {row["n_hips"] for row in pick(rows, metric="ECA")} == {"40"}
+    assert {row["n_patients"] for row in pick(rows, metric="ECA")} == {"20"}
+    interval, repeats, folds = pick(rows, experiment="vit", metric="ECA")
+    assert interval["spread_unit"] == "95 % interval, patients resampled, B=200"
+    low, high = map(float, interval["spread"].split("-"))
+    assert low < float(interval["value"]) < high
+    assert interval["note"] == (
+        "out of fold, by the patient's own fold's model; mean over 2 repeats of the score per repeat; "
+        "the interval leaves out the variance of training"
+    )
+    per_repeat = [(grade == guess).mean() for guess in guesses]
+    assert repeats["spread_unit"] == "SD over 2 repeats"
+    assert float(repeats["spread"]) == pytest.approx(np.std(per_repeat, ddof=1), rel=1e-5)
+    fold = np.arange(40) // 2 % 2
+    per_fold = [(grade == guess)[fold == k].mean() for guess in guesses for k in (0, 1)]
+    assert folds["spread_unit"] == "SD over 4 repeat x fold scores"
+    assert float(folds["spread"]) == pytest.approx(np.std(per_fold, ddof=1), rel=1e-5)
+
+
+def test_every_score_has_its_unit(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5])))
+    units = {row["metric"]: row["unit"] for row in pick(rows, experiment="vit")}
+    assert units == {name: unit for name, (_, unit) in SCORES.items()} | {
+        "mean variance, Exact": "squared probability",
+        "mean variance, 1-Neighbor": "squared probability",
+    }
+
+
+def test_one_repeat_has_neither_a_spread_over_repeats_nor_a_vote(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5])))
+    units = [row["spread_unit"] for row in pick(rows, experiment="vit", metric="ECA")]
+    assert units == ["95 % interval, patients resampled, B=200", "SD over 2 repeat x fold scores"]
+    assert "; one repeat; " in pick(rows, experiment="vit", metric="ECA")[0]["note"]
+    assert not pick(rows, metric=VOTE.format("ECA"))
+
+
+def test_the_vote_averages_the_probabilities_hip_by_hip(write_uncertainty, metrics):
+    sure = {"p1": 0.9, "p2": 0.1}
+    unsure = {"p1": 0.4, "p2": 0.6}
+    rows = metrics(
+        write_uncertainty(
+            "vit", hips([1, 1, 1, 1], [1, 1, 1, 1], 0, **sure) + hips([1, 1, 1, 1], [2, 2, 2, 2], 1, **unsure)
+        )
+    )
+    assert {row["value"] for row in pick(rows, experiment="vit", metric="ECA")} == {"0.5"}
+    vote = pick(rows, metric="ECA, repeats averaged")
+    assert [row["value"] for row in vote] == ["1"]  # no spread over folds: no single fold's model made it
+    assert "one prediction per hip, from the probabilities averaged over 2 repeats" in vote[0]["note"]
+
+
+def test_hips_that_several_models_predict_have_no_spread_over_folds(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5], cohort="external", fold="")))
+    (row,) = pick(rows, experiment="vit", metric="ECA")
+    assert row["cohort"] == "external"
+    assert row["spread_unit"].startswith("95 % interval")
+    assert row["note"].startswith("mean over the models that have not seen the patient; ")
+
+
+def test_the_best_constant_stands_beside_the_scores_once_per_cohort(write_uncertainty, metrics):
+    grades = [1, 1, 1, 3, 4, 4, 5, 5]
+    tables = [write_uncertainty(name, hips(grades, [2] * 8)) for name in ("vit", "vgg")]
+    rows = pick(metrics(*tables), experiment=CONSTANT)
+    assert [(row["metric"], row["value"]) for row in rows] == [("ECA", "0.375"), ("ONCA", "0.625")]
+    assert [row["note"].partition(" for")[0] for row in rows] == ["baseline: class 1", "baseline: class 4"]
+    assert all(row["spread_unit"].startswith("95 % interval") for row in rows)
+
+
+def test_the_variance_of_each_group(write_uncertainty, metrics):
+    table = hips([1, 1, 1, 4], [1, 1, 2, 4])
+    for row, variance in zip(table, [0.1, 0.2, 0.9, 0.3], strict=True):
+        row["variance"] = variance
+    rows = metrics(write_uncertainty("vit", table))
+    (exact,) = pick(rows, metric="mean variance, Exact")
+    assert (exact["value"], exact["spread"], exact["spread_unit"]) == (
+        "0.2",
+        "0.1",
+        "SD over 3 hip x repeat values",
+    )
+    (neighbour,) = pick(rows, metric="mean variance, 1-Neighbor")
+    assert (neighbour["value"], neighbour["spread"], neighbour["n_hips"]) == ("0.9", "", "1")
+    assert not pick(rows, metric="mean variance, Others")
+
+
+def test_a_score_that_is_not_defined_says_so(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([3, 3, 3, 3], [3, 3, 3, 3])))
+    (kappa,) = pick(rows, metric="quadratic weighted kappa")
+    assert (kappa["value"], kappa["spread"], kappa["spread_unit"]) == ("", "", "")
+    assert kappa["note"].endswith("not defined where all is one class")
+    assert {row["value"] for row in pick(rows, experiment="vit", metric="ECA")} == {"1"}
+
+
+def test_resamples_in_which_a_score_is_not_defined_are_not_counted(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([3, 3, 1, 2], [3, 3, 1, 2], fold=0)))
+    (kappa,) = pick(rows, metric="quadratic weighted kappa")
+    # Of two patients both draws are the first one, whose hips are of one class, in a quarter.
+    assert 120 < int(kappa["spread_unit"].rpartition("=")[2]) < 180
+
+
+def test_one_patient_has_no_interval(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([1, 2], [1, 1])))
+    (row,) = pick(rows, experiment="vit", metric="ECA")
+    assert (row["value"], row["spread"], row["spread_unit"]) == ("0.5", "", "no interval: one patient")
+
+
+def test_ungraded_hips_do_not_count(write_uncertainty, metrics):
+    table = hips([1, 2, 3, 4], [1, 2, 3, 4])
+    rows = metrics(write_uncertainty("vit", table + hips(["", ""], [7, 7], cohort="pool")))
+    assert {row["cohort"] for row in rows} == {"labelled"}
+    assert {row["n_hips"] for row in pick(rows, metric="ECA")} == {"4"}
+
+
+def test_without_graded_hips_there_is_a_table_without_rows(write_uncertainty, metrics):
+    assert metrics(write_uncertainty("vit", hips(["", ""], [7, 7], cohort="pool"))) == []
+    assert metrics(write_uncertainty("vit", [])) == []
+    assert metrics() == []
+
+
+def test_the_order_of_the_rows_changes_nothing(write_uncertainty, metrics, two_repeats):
+    grade, guesses = two_repeats
+    table = [row for r, guess in enumerate(guesses) for row in hips(grade, guess, r)]
+    once = metrics(write_uncertainty("vit", table))
+    turned = metrics(write_uncertainty("vit", table[::-1]))
+    for one, other in zip(once, turned, strict=True):
+        assert one == other
+
+
+def test_a_missing_column(tmp_path, metrics):
+    path = tmp_path / "vit.csv"
+    path.write_text("cohort,hip_id\n")
+    with pytest.raises(CohortError, match=r"^vit.csv: column fold, grade, group, p1.* is missing\. Make it"):
+        metrics(path)
