@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hipoa.errors import TableError
 from hipoa.files import write_csv
-from hipoa.sheets import (
+from hipoa.spreadsheets import (
     Cells,
     parse_exclusion,
     parse_existing,

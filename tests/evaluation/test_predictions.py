@@ -41,3 +41,9 @@ def test_what_a_file_must_hold(study, names, probability, message):
     path = study.predict("vit", 0, 0, "pool", names, probability)
     with pytest.raises(CohortError, match=message):
         read_prediction(sort_predictions([path])[0])
+
+
+def test_features_that_are_not_finite(study):
+    path = study.predict("vit", 0, 0, "pool", ["a", "b"], features=np.full((2, 8), np.inf))
+    with pytest.raises(CohortError, match="probabilities or features are not finite"):
+        read_prediction(sort_predictions([path])[0])

@@ -135,3 +135,9 @@ def test_another_experiment(study):
     files, hips = make(study)
     with pytest.raises(CohortError, match='not of experiment "vgg"'):
         uncertainty(study, files, hips, "vgg")
+
+
+def test_hips_but_no_file_of_predictions(study):
+    hips = study.hips("pool", ["", ""])
+    with pytest.raises(CohortError, match="vit, repeat 0, pool: 2 of 2 hips have no prediction"):
+        uncertainty(study, [], [hips])
