@@ -6,6 +6,7 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 # An error's wording changes no result.
 _WITHOUT_EFFECT = {"hipoa.errors"}
+_WHOLE = "*"
 
 
 def sha256(path: Path) -> str:
@@ -26,7 +28,8 @@ def code_hash(module: str, root: Path = _ROOT) -> str:
     """A hash of a module and of all hipoa modules that it imports, however far down.
 
     Comments, docstrings and layout do not count: what counts is the text that `ast.unparse` gives. Imports
-    within functions do count. Where the package lies does not.
+    within functions do count. Where the package lies does not. Of a room's ``settings`` the models that are
+    imported count, and what they use: a new option of `predict` retrains nothing.
 
     Args:
         module: The dotted name of a stage's module, such as ``hipoa.imaging.project``.
@@ -35,25 +38,63 @@ def code_hash(module: str, root: Path = _ROOT) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    found: dict[str, str] = {}
-    waiting = [module]
+    imported: dict[str, set[str]] = {}
+    waiting = [(module, _WHOLE)]
     while waiting:
-        name = waiting.pop()
-        if name not in found and name not in _WITHOUT_EFFECT:
-            found[name], imports = _parse(name, root)
-            waiting += imports
-    text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
+        name, part = waiting.pop()
+        if name in _WITHOUT_EFFECT:
+            continue
+        if name not in imported:
+            waiting += _imports(name, root)
+        imported.setdefault(name, set()).add(part)
+    text = "\n".join(f"{name}\n{_code(name, frozenset(imported[name]), root)}" for name in sorted(imported))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
-def _parse(module: str, root: Path) -> tuple[str, list[str]]:
-    """A module's code without its texts, and the hipoa modules that it imports."""
-    tree = ast.parse(_source(module, root).read_text(encoding="utf-8"))
-    names = [name for node in ast.walk(tree) for name in _imported(node, module)]
-    # A package's own file holds a docstring at most, so it cannot change a result.
-    imports = [name for name in names if name.startswith("hipoa.") and _source(name, root).is_file()]
-    return ast.unparse(_WithoutTexts().visit(tree)), imports
+def _parse(module: str, root: Path) -> ast.Module:
+    return ast.parse(_source(module, root).read_text(encoding="utf-8"))
+
+
+def _imports(module: str, root: Path) -> list[tuple[str, str]]:
+    """The hipoa modules that a module imports, and what of each: a name, or the whole."""
+    names = [name for node in ast.walk(_parse(module, root)) for name in _imported(node, module)]
+    found: list[tuple[str, str]] = []
+    for name in filter(lambda name: name.startswith("hipoa."), names):
+        parent, _, attribute = name.rpartition(".")
+        # A package's own file holds a docstring at most, so it cannot change a result.
+        if _source(name, root).is_file():
+            found.append((name, _WHOLE))
+        elif _source(parent, root).is_file():
+            found.append((parent, attribute))
+    return found
+
+
+def _code(module: str, parts: frozenset[str], root: Path) -> str:
+    """A module's code without its texts; of settings the parts alone, if it is not imported as a whole."""
+    tree = copy.deepcopy(_parse(module, root))
+    if module.rpartition(".")[2] == "settings" and _WHOLE not in parts:
+        tree.body = _pick(tree.body, set(parts))
+    return ast.unparse(_WithoutTexts().visit(tree))
+
+
+def _pick(body: list[ast.stmt], wanted: set[str]) -> list[ast.stmt]:
+    """The statements that define these names, and the names that those use."""
+    uses = {id(node): {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} for node in body}
+    picked: list[ast.stmt] = []
+    while new := [node for node in body if node not in picked and _defined(node) & wanted]:
+        picked += new
+        wanted = wanted.union(*(uses[id(node)] for node in new))
+    return [node for node in body if node in picked]
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {
+        part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)
+    }
 
 
 def _imported(node: ast.AST, module: str) -> list[str]:
@@ -64,7 +105,7 @@ def _imported(node: ast.AST, module: str) -> list[str]:
     above = module.split(".")[: -node.level] if node.level else []
     parent = ".".join([*above, *([node.module] if node.module else [])])
     # `from hipoa.imaging import project` names a module, `from hipoa.errors import X` does not.
-    return [parent, *(f"{parent}.{alias.name}" for alias in node.names)]
+    return [f"{parent}.{alias.name}" for alias in node.names]
 
 
 def _source(module: str, root: Path) -> Path:

@@ -101,6 +101,28 @@ def test_every_way_of_importing_counts(hash_of, line):
     assert hash_of(imaging__stage=stage) != hash_of(imaging__stage=stage, unused="X = 2\n")
 
 
+SETTINGS = (
+    "from hipoa.files import read\nBOUND = 3\nclass Mine:\n    a: int = BOUND\nclass Other:\n    b: int = 1\n"
+)
+STAGE = "from hipoa.imaging.settings import Mine\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [("b: int = 1", "b: int = 2", False), ("a: int", "c: int", True), ("BOUND = 3", "BOUND = 4", True)],
+)
+def test_of_settings_only_the_models_imported_count(hash_of, old, new, counts):
+    one = hash_of(imaging__stage=STAGE, imaging__settings=SETTINGS)
+    other = hash_of(imaging__stage=STAGE, imaging__settings=SETTINGS.replace(old, new))
+    assert (one != other) == counts
+
+
+@pytest.mark.parametrize("line", ["import hipoa.imaging.settings", "from hipoa.imaging import settings"])
+def test_settings_imported_as_a_whole_count_as_a_whole(hash_of, line):
+    one = hash_of(imaging__stage=f"{line}\n", imaging__settings=SETTINGS)
+    assert one != hash_of(imaging__stage=f"{line}\n", imaging__settings=SETTINGS.replace("b: int", "c: int"))
+
+
 def test_modules_that_import_each_other(hash_of):
     circle = "from hipoa.imaging import stage\nMU = 0.02\n"
     assert hash_of(imaging__physics=circle) == hash_of(imaging__physics=circle)
