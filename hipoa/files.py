@@ -89,7 +89,8 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         if array.dtype.hasobject:
             raise TypeError(f"{path.name}: array {name!r} holds Python objects")
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        named: dict[str, Any] = dict(arrays)
+        np.savez_compressed(file, **named)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hipoa.errors import TableError
 from hipoa.files import write_csv
-from hipoa.spreadsheets import (
+from hipoa.sheets import (
     Cells,
     parse_exclusion,
     parse_existing,
