@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, ValueError):  # of an older version; a new start costs only time
+        except (RuntimeError, EOFError, pickle.UnpicklingError):  # a new start costs only time
             return None
         return state if state.get("key") == self.key else None
 

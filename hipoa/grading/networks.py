@@ -112,6 +112,9 @@ def build_network(
         normalisation = normalisation or _read_normalisation(name, pretrained)
     backbone: Any = timm.create_model(name, **options)
     _check(name, backbone, input_px)
+    # timm's networks start their classifiers in different ways, some with large logits; ours are alike.
+    nn.init.normal_(backbone.get_classifier().weight, std=0.01)
+    nn.init.zeros_(backbone.get_classifier().bias)
     config = backbone.pretrained_cfg
     mean, std = normalisation or (config["mean"], config["std"])
     return GradingNetwork(backbone, dropout if dropout_where == "head" else 0.0, mean, std)

@@ -1,0 +1,191 @@
+"""Readings become grades; shards become one table and one stack."""
+
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipoa.errors import CohortError, TableError
+from hipoa.files import read_csv, read_npz
+from hipoa.grading import hips
+from hipoa.grading.hips import SHARD_COLUMNS, check_refused, combine, grade_hip, grade_hips
+from hipoa.grading.settings import STAIRCASE, HipsSettings
+from hipoa.tables import Reading
+
+
+def read(crowe, kl, date=""):
+    return Reading("a", "L", crowe, kl, date=date)
+
+
+@pytest.mark.parametrize(("grade", "pair"), list(enumerate(STAIRCASE, start=1)))
+def test_each_cell_of_the_staircase_is_its_class(grade, pair):
+    assert combine(*pair, HipsSettings()) == grade
+
+
+@pytest.mark.parametrize(
+    ("settings", "grade"), [({}, 1), ({"kl0_as_kl1": False}, None), ({"off_table": "nearest"}, 1)]
+)
+def test_kl_0_is_the_first_class_unless_told_otherwise(settings, grade):
+    found = grade_hip("a_L", [read(1, 0)], HipsSettings(**settings))
+    assert found["grade"] == grade
+    assert found["kl"] == 0
+    assert found["off_table"] == ("" if grade else "yes")
+
+
+@pytest.mark.parametrize(
+    ("pair", "nearest"), [((2, 1), 1), ((2, 3), 3), ((3, 3), 6), ((4, 1), 1), ((4, 3), 7), ((2, 0), 1)]
+)
+def test_a_pair_off_the_staircase_is_left_out_or_takes_the_nearest_class(pair, nearest):
+    left_out = grade_hip("a_L", [read(*pair)], HipsSettings())
+    assert (left_out["grade"], left_out["off_table"], left_out["crowe"]) == (None, "yes", pair[0])
+    taken = grade_hip("a_L", [read(*pair)], HipsSettings(off_table="nearest"))
+    assert (taken["grade"], taken["off_table"]) == (nearest, "yes")
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=9))
+def test_the_median_of_readings_on_the_staircase_is_the_median_of_their_classes(classes):
+    found = grade_hip("a_L", [read(*STAIRCASE[grade - 1]) for grade in classes], HipsSettings())
+    assert found["grade"] == statistics.median_low(classes)
+    assert found["off_table"] == ""
+    assert found["n_readings"] == len(classes)
+
+
+@pytest.mark.parametrize(("rule", "kl"), [("median", 2), ("first", 4), ("latest", 3)])
+def test_label_rules(rule, kl):
+    readings = [
+        read(1, 4, "2020-05-01"),
+        read(1, 3, "2021-01-01"),
+        read(1, 2, "2019-12-31"),
+        read(1, 2, "2019-01-01"),
+    ]
+    assert grade_hip("a_L", readings, HipsSettings(label_rule=rule))["kl"] == kl
+
+
+def test_an_index_read_apart_from_the_other_counts():
+    found = grade_hip("a_L", [read(2, None), read(None, 4)], HipsSettings())
+    assert (found["crowe"], found["kl"], found["grade"], found["n_readings"]) == (2, 4, 5, 2)
+
+
+@pytest.mark.parametrize("readings", [[], [read(2, None)], [read(None, 4)]])
+def test_a_hip_without_both_indices_has_no_combined_grade(readings):
+    found = grade_hip("a_L", readings, HipsSettings())
+    assert (found["grade"], found["off_table"]) == (None, "")
+
+
+@pytest.mark.parametrize("date", ["", "5/1/2020", "20200101", "2020-1-1"])
+def test_the_latest_reading_needs_dates(date):
+    with pytest.raises(TableError, match=r"^a_L: it has several readings .* Fill the column date"):
+        grade_hip("a_L", [read(1, 4, "2020-05-01"), read(1, 3, date)], HipsSettings(label_rule="latest"))
+
+
+def test_readings_of_other_cases_are_passed_over():
+    (row,) = grade_hips([{"hip_id": "b_L"}], [read(1, 1)], "pool", HipsSettings())
+    assert (row["grade"], row["n_readings"], row["cohort"]) == (None, 0, "pool")
+
+
+def rows(*status):
+    return [{"hip_id": f"c{i}_L", "status": s, "reason": f"reason {i}."} for i, s in enumerate(status)]
+
+
+def test_too_many_refused_hips_stop_the_run_with_number_share_and_reasons():
+    status = ("refused",) * 4 + ("ok",) * 4 + ("excluded",) * 9
+    with pytest.raises(CohortError) as caught:
+        check_refused(rows(*status), "pool", 0.2)
+    assert str(caught.value) == (
+        "cohort pool: 4 of 8 hips (50%) were refused, 20% are allowed (c0_L: reason 0; c1_L: reason 1; "
+        "c2_L: reason 2; and 1 more). Mend these CTs, mark them in the column exclude, or raise "
+        "max_refused_share."
+    )
+
+
+@pytest.mark.parametrize("status", [(), ("excluded",), ("refused", "ok", "ok", "ok", "ok")])
+def test_few_refused_hips_do_not(status):
+    check_refused(rows(*status), "pool", 0.2)
+
+
+@pytest.fixture
+def shards(cohorts):
+    """Two shards with a refused and an excluded hip, and grades.csv."""
+    spread = {
+        "0": [("b", "ok", "ok"), ("d", "ok", "refused")],
+        "1": [("a", "ok", "excluded"), ("c", "ok", "ok")],
+    }
+    tables, stacks = [], []
+    for shard, cases in spread.items():
+        cells = [
+            {
+                "hip_id": f"{case}_{side}",
+                "case_id": case,
+                "patient_id": f"p{case}",
+                "side": side,
+                "status": state,
+                "png": f"png/{case}_{side}.png" if state == "ok" else "",
+            }
+            for case, *states in cases
+            for side, state in zip("LR", states, strict=True)
+        ]
+        tables.append(cohorts.write_table(f"radiographs/labelled/{shard}.csv", SHARD_COLUMNS, cells))
+        stacks.append(tables[-1].with_suffix(".npz"))
+        names = [cell["hip_id"] for cell in cells if cell["status"] == "ok"]
+        images = [np.full((150, 150), ord(name[0]) + (name[2] == "R"), np.uint8) for name in names]
+        np.savez(
+            stacks[-1], hip_id=np.array(names), radiograph=np.stack(images), mm_per_px=np.ones(len(names))
+        )
+    readings = [("a", "L", "I", "1"), ("b", "L", "IV", "2"), ("c", "R", "IV", "4"), ("x", "L", "1", "1")]
+    columns = ["case_id", "side", "crowe", "kl"]
+    cells = [dict(zip(columns, reading, strict=True)) for reading in readings]
+    return tables, stacks, cohorts.write_table("grades.csv", columns, cells)
+
+
+def run(folder, tables, stacks, grades, cohort="labelled", **settings):
+    out, stack = folder / "hips" / f"{cohort}.csv", folder / "hips" / f"{cohort}.npz"
+    hips.run(
+        HipsSettings(**settings),
+        cohort=cohort,
+        tables=tables,
+        stacks=stacks,
+        grades=grades,
+        out=out,
+        stack=stack,
+    )
+    return read_csv(out), read_npz(stack), out
+
+
+def test_shards_become_one_table_and_one_stack_in_order_of_name(shards, tmp_path):
+    tables, stacks, grades = shards
+    table, stack, out = run(tmp_path, tables, stacks, [grades])
+    names = [row["hip_id"] for row in table]
+    assert names == ["a_L", "a_R", "b_L", "b_R", "c_L", "c_R", "d_L", "d_R"]
+    assert [row["grade"] for row in table] == ["1", "", "", "", "", "7", "", ""]
+    assert [row["off_table"] for row in table] == ["", "", "yes", "", "", "", "", ""]
+    assert stack["hip_id"].tolist() == ["a_L", "b_L", "b_R", "c_L", "c_R", "d_L"]
+    assert stack["radiograph"][:, 0, 0].tolist() == [97, 98, 99, 99, 100, 100]
+    assert (out.parent / table[0]["png"]).resolve() == tables[1].parent / "png/a_L.png"
+    assert table[1]["png"] == ""
+    again, same, _ = run(tmp_path / "again", tables[::-1], stacks[::-1], [grades])
+    assert [row | {"png": ""} for row in again] == [row | {"png": ""} for row in table]
+    assert np.array_equal(same["radiograph"], stack["radiograph"])
+
+
+def test_a_cohort_without_cases_is_an_empty_table(tmp_path):
+    table, stack, out = run(tmp_path, [], [], [], cohort="external")
+    assert table == []
+    assert "grade,off_table,n_readings" in out.read_text()
+    assert stack["radiograph"].shape == (0, 150, 150)
+    assert stack["hip_id"].shape == (0,)
+
+
+def test_a_missing_radiograph_is_named(shards, tmp_path):
+    tables, stacks, grades = shards
+    with pytest.raises(CohortError, match=r"^cohort labelled: 3 hips have no radiograph, the first is b_L"):
+        run(tmp_path, tables, stacks[1:], [grades])
+
+
+@pytest.mark.parametrize("stage", ["hips", "folds"])
+def test_tables_start_without_torch(stage):
+    code = f"import sys, hipoa.grading.{stage}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,131 @@
+"""Who is predicted by whom, and passes that differ for the right reason."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipoa.errors import NetworkError
+from hipoa.files import read_json, read_npz, write_json
+from hipoa.grading import networks, predict, train
+from hipoa.grading.predict import find_visible, predict_hips
+from hipoa.grading.settings import Experiment, PredictSettings, TrainSettings
+
+ROW = Experiment(network="test_resnet.r160_in1k", weights="none", input_px=32)
+
+
+@pytest.fixture
+def fold_one(study, tmp_path):
+    """A model of fold 1 (patients p2 and p3)."""
+    paths = {
+        "out": tmp_path / "m.safetensors",
+        "record": tmp_path / "m.json",
+        "checkpoint": tmp_path / "m.ckpt",
+    }
+    settings = TrainSettings(epochs=2, batch_size=8, dropout=0.3)
+    train.run(settings, ROW, experiment="tiny", repeat=0, fold=1, **study, **paths)
+    return {"model": paths["out"], "record": paths["record"], "folds": study["folds"]}
+
+
+def run(model, table, stack, cohort, folder, **settings):
+    out = folder / f"{cohort}.npz"
+    predict.run(
+        PredictSettings(**{"passes": 5} | settings), **model, hips=table, stack=stack, cohort=cohort, out=out
+    )
+    return read_npz(out)
+
+
+def test_labelled_hips_are_predicted_by_their_folds_model_ungraded_ones_too(study, fold_one, tmp_path):
+    found = run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+    assert found["hip_id"].tolist() == ["lp2_L", "lp2_R", "lp3_L", "lp3_R"]
+    facts = read_json(fold_one["record"])
+    write_json(fold_one["record"], facts | {"fold": 0})
+    found = run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+    assert "lp0_L" in found["hip_id"].tolist()
+
+
+def test_a_pool_hip_of_a_labelled_patient_is_predicted_by_that_folds_model_alone(cohorts, fold_one, tmp_path):
+    rows = [(patient, side, "ok", "") for patient in ("p0", "p2", "q") for side in "LR"]
+    found = run(fold_one, *cohorts.hips("pool", rows), "pool", tmp_path)
+    assert found["hip_id"].tolist() == ["pp2_L", "pp2_R", "pq_L", "pq_R"]
+
+
+@given(st.lists(st.sampled_from("abcdef")), st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3)))
+def test_every_hip_is_seen_by_its_folds_model_or_by_all(patients, fold_of):
+    seen = np.array([find_visible(np.array(patients, dtype=np.str_), fold_of, fold) for fold in range(4)])
+    for patient, by in zip(patients, seen.T, strict=True):
+        assert by.tolist() == [fold_of.get(patient, fold) == fold for fold in range(4)]
+        assert by.sum() == (1 if patient in fold_of else 4)
+
+
+def test_the_arrays_are_what_the_contract_says(study, fold_one, tmp_path):
+    found = run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+    width = predict.load_network(fold_one["model"], read_json(fold_one["record"])).backbone.num_features
+    assert {name: array.shape for name, array in found.items()} == {
+        "hip_id": (4,),
+        "probability_grade": (4, 5, 7),
+        "deterministic_grade": (4, 7),
+        "features": (4, width),
+    }
+    assert {found[name].dtype for name in found if name != "hip_id"} == {np.dtype(np.float32)}
+    assert np.allclose(found["probability_grade"].sum(-1), 1, atol=1e-5)
+    assert np.allclose(found["deterministic_grade"].sum(-1), 1, atol=1e-5)
+    assert (found["probability_grade"].std(axis=1).max(axis=-1) > 0).all()
+
+
+def test_a_cohort_without_hips_has_empty_arrays(cohorts, fold_one, tmp_path):
+    found = run(fold_one, *cohorts.hips("external", []), "external", tmp_path)
+    assert found["hip_id"].shape == (0,)
+    assert found["probability_grade"].shape == (0, 5, 7)
+    assert found["deterministic_grade"].shape == (0, 7)
+    assert found["features"].shape[0] == 0
+    assert found["features"].shape[1] > 0
+
+
+def test_predictions_are_repeatable_and_the_seed_matters(study, fold_one, tmp_path):
+    first, again, other = (
+        run(fold_one, study["hips"], study["stack"], "labelled", tmp_path, predict_seed=seed)
+        for seed in (0, 0, 1)
+    )
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["probability_grade"], other["probability_grade"])
+    assert np.array_equal(first["deterministic_grade"], other["deterministic_grade"])
+
+
+@pytest.mark.parametrize("name", ["test_vit.r160_in1k", "test_resnet.r160_in1k", "tf_efficientnet_lite0"])
+def test_computing_the_features_once_changes_no_pass(name, monkeypatch):
+    torch.manual_seed(0)
+    network = networks.build_network(name, classes=7, input_px=32, dropout=0.4, dropout_where="head")
+    images = np.random.default_rng([4]).integers(0, 256, (5, 150, 150), dtype=np.uint8)
+    settings = PredictSettings(passes=6, predict_batch_size=3)
+
+    def go():
+        return predict_hips(network, images, settings, input_px=32, seed=7, where="x")
+
+    fast = go()
+    monkeypatch.setattr(networks.GradingNetwork, "only_head_drops", property(lambda _: False))
+    slow = go()
+    assert np.allclose(fast.probability_grade, slow.probability_grade, atol=1e-6)
+    assert np.allclose(fast.deterministic_grade, slow.deterministic_grade, atol=1e-6)
+
+
+def test_a_model_without_dropout_is_named(study, fold_one, tmp_path):
+    write_json(fold_one["record"], read_json(fold_one["record"]) | {"dropout": 0.0})
+    with pytest.raises(NetworkError, match=r"^tiny r0f1: dropout is 0: all passes would be the same"):
+        run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+
+
+def test_passes_that_are_all_the_same_are_named(study, fold_one, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: x)
+    with pytest.raises(NetworkError, match=r"^tiny r0f1: all 5 passes are the same"):
+        run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+
+
+def test_a_trained_network_comes_back_the_same(study, fold_one):
+    facts = read_json(fold_one["record"])
+    network = predict.load_network(fold_one["model"], facts)
+    assert network.dropout.p == 0.3
+    assert network.only_head_drops
+    tensors = torch.cat([value.flatten().float() for value in network.backbone.state_dict().values()])
+    assert torch.isfinite(tensors).all()
