@@ -44,9 +44,9 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         f"{R}/report.html",
-    default_target: True
     localrule: True
     message:
         f"The report lies in {R}/report.html."

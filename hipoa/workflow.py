@@ -289,11 +289,11 @@ class Study:
 
 def to_flags(section: Mapping[str, Any]) -> str:
     """Settings as command-line flags, quoted for a shell."""
-    words: list[str] = []
-    for name, value in section.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        words += [f"--{name.replace('_', '-')}", text]
-    return shlex.join(words)
+    # With "=": a value such as -1e-05 would pass for a flag of its own.
+    return shlex.join(
+        f"--{name.replace('_', '-')}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in section.items()
+    )
 
 
 def stage_code(stage: str) -> str:

@@ -106,10 +106,9 @@ def test_a_study_that_cannot_be(changes, message):
     )
 )
 def test_flags_survive_a_shell(section):
-    words = shlex.split(to_flags(section))
-    assert words[::2] == [f"--{name.replace('_', '-')}" for name in section]
-    assert words[1::2] == [
-        value if isinstance(value, str) else str(value).lower() for value in section.values()
+    assert shlex.split(to_flags(section)) == [
+        f"--{name.replace('_', '-')}={value if isinstance(value, str) else str(value).lower()}"
+        for name, value in section.items()
     ]
 
 

@@ -1,94 +1,96 @@
 rule uncertainty:
-    message:
-        "Taking the variance over the passes of {wildcards.experiment}"
     input:
         predictions=lambda wildcards: prediction_files(wildcards.experiment, COHORTS),
         hips=HIPS,
     output:
         f"{R}/uncertainty/{{experiment}}.csv",
-    params:
-        options=study.flags("uncertainty"),
-        code=stage_code("uncertainty"),
     log:
         f"{R}/logs/uncertainty/{{experiment}}.log",
     benchmark:
         f"{R}/benchmarks/uncertainty/{{experiment}}.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
-    conda:
-        "../../envs/evaluation.yaml"
+    params:
+        options=study.flags("uncertainty"),
+        code=stage_code("uncertainty"),
+    message:
+        "Taking the variance over the passes of {wildcards.experiment}"
     shell:
         "python -m hipoa uncertainty {params.options} --experiment {wildcards.experiment}"
         " --predictions {input.predictions} --hips {input.hips} --out {output} 2> {log} || " + FAILED
 
 
 rule metrics:
-    message:
-        "Scoring the predictions"
     input:
         UNCERTAINTY,
     output:
         f"{R}/metrics.csv",
-    params:
-        options=study.flags("metrics"),
-        code=stage_code("metrics"),
     log:
         f"{R}/logs/metrics.log",
     benchmark:
         f"{R}/benchmarks/metrics.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
-    conda:
-        "../../envs/evaluation.yaml"
+    params:
+        options=study.flags("metrics"),
+        code=stage_code("metrics"),
+    message:
+        "Scoring the predictions"
     shell:
         "python -m hipoa metrics {params.options} --uncertainty {input} --out {output} 2> {log} || " + FAILED
 
 
 rule compare:
-    message:
-        "Comparing networks and groups of hips"
     input:
         UNCERTAINTY,
     output:
         f"{R}/compare.csv",
-    params:
-        options=study.flags("compare"),
-        code=stage_code("compare"),
     log:
         f"{R}/logs/compare.log",
     benchmark:
         f"{R}/benchmarks/compare.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=30,
-    conda:
-        "../../envs/evaluation.yaml"
+    params:
+        options=study.flags("compare"),
+        code=stage_code("compare"),
+    message:
+        "Comparing networks and groups of hips"
     shell:
         "python -m hipoa compare {params.options} --uncertainty {input} --out {output} 2> {log} || " + FAILED
 
 
 rule embed:
-    message:
-        "Mapping the features"
     input:
-        predictions=[path for experiment in EXPERIMENTS for path in prediction_files(experiment, ["labelled"])],
+        predictions=[
+            path for experiment in EXPERIMENTS for path in prediction_files(experiment, ["labelled"])
+        ],
         hips=f"{R}/hips/labelled.csv",
     output:
         f"{R}/embedding.csv",
-    params:
-        options=study.flags("embed"),
-        code=stage_code("embed"),
     log:
         f"{R}/logs/embed.log",
     benchmark:
         f"{R}/benchmarks/embed.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
-    conda:
-        "../../envs/evaluation.yaml"
+    params:
+        options=study.flags("embed"),
+        code=stage_code("embed"),
+    message:
+        "Mapping the features"
     shell:
         "python -m hipoa embed {params.options} --predictions {input.predictions} --hips {input.hips}"
         " --out {output} 2> {log} || " + FAILED

@@ -1,6 +1,4 @@
 rule hips:
-    message:
-        "Joining the hips of the {wildcards.cohort} cohort with their grades"
     input:
         tables=shard_files("radiographs", ".csv"),
         stacks=shard_files("radiographs", ".npz"),
@@ -11,21 +9,23 @@ rule hips:
     output:
         table=f"{R}/hips/{{cohort}}.csv",
         stack=f"{R}/hips/{{cohort}}.npz",
+    log:
+        f"{R}/logs/hips/{{cohort}}.log",
+    benchmark:
+        f"{R}/benchmarks/hips/{{cohort}}.tsv"
+    conda:
+        "../../envs/grading.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
     params:
         options=study.flags("hips"),
         code=stage_code("hips"),
         # The user's table is no input: a grade of one cohort is no news for the others.
         grades=lambda wildcards: study.grades_flags(wildcards.cohort),
         readings=lambda wildcards: study.grades_fingerprint(wildcards.cohort),
-    log:
-        f"{R}/logs/hips/{{cohort}}.log",
-    benchmark:
-        f"{R}/benchmarks/hips/{{cohort}}.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
-    conda:
-        "../../envs/grading.yaml"
+    message:
+        "Joining the hips of the {wildcards.cohort} cohort with their grades"
     shell:
         "python -m hipoa hips {params.options} --cohort {wildcards.cohort} --tables {input.tables}"
         " --stacks {input.stacks} --grades {input.grades} {params.grades}"
@@ -33,57 +33,55 @@ rule hips:
 
 
 rule folds:
-    message:
-        "Assigning patients to folds, repeat {wildcards.repeat}"
     input:
         f"{R}/hips/labelled.csv",
     output:
         f"{R}/folds/r{{repeat}}.csv",
-    params:
-        options=study.flags("folds"),
-        code=stage_code("folds"),
     log:
         f"{R}/logs/folds/r{{repeat}}.log",
     benchmark:
         f"{R}/benchmarks/folds/r{{repeat}}.tsv"
+    conda:
+        "../../envs/grading.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=10,
-    conda:
-        "../../envs/grading.yaml"
+    params:
+        options=study.flags("folds"),
+        code=stage_code("folds"),
+    message:
+        "Assigning patients to folds, repeat {wildcards.repeat}"
     shell:
         "python -m hipoa folds {params.options} --hips {input} --repeat {wildcards.repeat}"
         " --out {output} 2> {log} || " + FAILED
 
 
 rule weights:
-    message:
-        "Fetching the pre-trained weights of {wildcards.network}"
     output:
         weights=f"{R}/weights/{{network}}.safetensors",
         record=f"{R}/weights/{{network}}.json",
-    params:
-        code=stage_code("weights"),
-        source=lambda wildcards: study.pretrained()[wildcards.network],
     log:
         f"{R}/logs/weights/{{network}}.log",
     benchmark:
         f"{R}/benchmarks/weights/{{network}}.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
     # Where the workflow is started there is internet; compute nodes may have none.
     localrule: True
     conda:
         "../../envs/grading.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        code=stage_code("weights"),
+        source=lambda wildcards: study.pretrained()[wildcards.network],
+    message:
+        "Fetching the pre-trained weights of {wildcards.network}"
     shell:
         "python -m hipoa weights --network {wildcards.network} --source {params.source:q}"
         " --out {output.weights} --record {output.record} 2> {log} || " + FAILED
 
 
 rule train:
-    message:
-        "Training {wildcards.experiment}, repeat {wildcards.repeat}, fold {wildcards.fold}"
     input:
         hips=f"{R}/hips/labelled.csv",
         stack=f"{R}/hips/labelled.npz",
@@ -92,33 +90,33 @@ rule train:
     output:
         model=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors",
         record=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.json",
+    log:
+        f"{R}/logs/train/{{experiment}}/r{{repeat}}f{{fold}}.log",
+    benchmark:
+        f"{R}/benchmarks/train/{{experiment}}/r{{repeat}}f{{fold}}.tsv"
+    conda:
+        "../../envs/grading.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         options=study.flags("train"),
         row=lambda wildcards: study.row_flags(wildcards.experiment),
         code=stage_code("train"),
         pretrained=lambda wildcards: study.pretrained_flags(wildcards.experiment),
         checkpoint=f"cache/train/{study.config['study']}/{{experiment}}/r{{repeat}}f{{fold}}.pt",
-    log:
-        f"{R}/logs/train/{{experiment}}/r{{repeat}}f{{fold}}.log",
-    benchmark:
-        f"{R}/benchmarks/train/{{experiment}}/r{{repeat}}f{{fold}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
-    conda:
-        "../../envs/grading.yaml"
+    message:
+        "Training {wildcards.experiment}, repeat {wildcards.repeat}, fold {wildcards.fold}"
     shell:
         "python -m hipoa train {params.options} {params.row} --experiment {wildcards.experiment}"
         " --repeat {wildcards.repeat} --fold {wildcards.fold}"
         " --hips {input.hips} --stack {input.stack} --folds {input.folds} {params.pretrained}"
-        " --checkpoint {params.checkpoint} --out {output.model} --record {output.record} 2> {log} || " + FAILED
+        " --checkpoint {params.checkpoint} --out {output.model} --record {output.record} 2> {log} || "
+        + FAILED
 
 
 rule predict:
-    message:
-        "Predicting the {wildcards.cohort} cohort with {wildcards.experiment},"
-        " repeat {wildcards.repeat}, fold {wildcards.fold}"
     input:
         model=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors",
         record=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.json",
@@ -127,19 +125,22 @@ rule predict:
         folds=f"{R}/folds/r{{repeat}}.csv",
     output:
         f"{R}/predictions/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.npz",
-    params:
-        options=study.flags("predict"),
-        code=stage_code("predict"),
     log:
         f"{R}/logs/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.log",
     benchmark:
         f"{R}/benchmarks/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.tsv"
+    conda:
+        "../../envs/grading.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
-    conda:
-        "../../envs/grading.yaml"
+    params:
+        options=study.flags("predict"),
+        code=stage_code("predict"),
+    message:
+        "Predicting the {wildcards.cohort} cohort with {wildcards.experiment},"
+        " repeat {wildcards.repeat}, fold {wildcards.fold}"
     shell:
         "python -m hipoa predict {params.options} --model {input.model} --record {input.record}"
         " --hips {input.hips} --stack {input.stack} --folds {input.folds} --cohort {wildcards.cohort}"

@@ -1,6 +1,4 @@
 rule project:
-    message:
-        "Projecting CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     input:
         # CTs are no inputs: 100 000 of them would cost 10 s at every start. `cases` notices their change.
         lambda wildcards: (
@@ -11,47 +9,49 @@ rule project:
     output:
         table=f"{R}/projections/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/projections/{{cohort}}/{{shard}}.npz",
+    log:
+        f"{R}/logs/project/{{cohort}}/{{shard}}.log",
+    benchmark:
+        f"{R}/benchmarks/project/{{cohort}}/{{shard}}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=120,
     params:
         options=study.flags("project"),
         code=stage_code("project"),
         source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
         cases=lambda wildcards: study.cases_fingerprint(wildcards.cohort, wildcards.shard),
-    log:
-        f"{R}/logs/project/{{cohort}}/{{shard}}.log",
-    benchmark:
-        f"{R}/benchmarks/project/{{cohort}}/{{shard}}.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=120,
-    conda:
-        "../../envs/imaging.yaml"
+    message:
+        "Projecting CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa project {params.options} {params.source} --cohort {wildcards.cohort}"
         " --cache cache/project --out {output.table} --stack {output.stack} 2> {log} || " + FAILED
 
 
 rule develop:
-    message:
-        "Developing radiographs of the {wildcards.cohort} cohort ({wildcards.shard})"
     input:
         table=f"{R}/projections/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/projections/{{cohort}}/{{shard}}.npz",
     output:
         table=f"{R}/radiographs/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/radiographs/{{cohort}}/{{shard}}.npz",
-    params:
-        options=study.flags("develop"),
-        code=stage_code("develop"),
-        png=f"{R}/radiographs/{{cohort}}/png",
     log:
         f"{R}/logs/develop/{{cohort}}/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/develop/{{cohort}}/{{shard}}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        options=study.flags("develop"),
+        code=stage_code("develop"),
+        png=f"{R}/radiographs/{{cohort}}/png",
+    message:
+        "Developing radiographs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa develop {params.options} --projections {input.table} --stack {input.stack}"
         " --png {params.png} --out {output.table} --radiographs {output.stack} 2> {log} || " + FAILED

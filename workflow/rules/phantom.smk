@@ -1,25 +1,25 @@
 rule phantom:
-    message:
-        "Making synthetic CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     output:
         cases=f"{R}/phantom/{{cohort}}/{{shard}}.cases.csv",
         grades=f"{R}/phantom/{{cohort}}/{{shard}}.grades.csv",
         truth=f"{R}/phantom/{{cohort}}/{{shard}}.truth.csv",
-    wildcard_constraints:
-        shard=r"phantom\d+",
-    params:
-        options=study.flags("phantom"),
-        code=stage_code("phantom"),
-        shard=lambda wildcards: study.phantom_flags(wildcards.shard),
     log:
         f"{R}/logs/phantom/{{cohort}}/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/phantom/{{cohort}}/{{shard}}.tsv"
+    wildcard_constraints:
+        shard=r"phantom\d+",
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        options=study.flags("phantom"),
+        code=stage_code("phantom"),
+        shard=lambda wildcards: study.phantom_flags(wildcards.shard),
+    message:
+        "Making synthetic CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa phantom {params.options} {params.shard} --cohort {wildcards.cohort}"
         " --out {output.cases} --grades {output.grades} --truth {output.truth} 2> {log} || " + FAILED

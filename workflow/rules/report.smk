@@ -1,6 +1,4 @@
 rule figures:
-    message:
-        "Drawing the figures"
     input:
         hips=HIPS,
         stacks=STACKS,
@@ -12,19 +10,21 @@ rule figures:
         models=MODEL_RECORDS,
     output:
         [f"{R}/figures/{name}" for name in FIGURES],
-    params:
-        options=study.flags("figures"),
-        code=stage_code("figures"),
-        out=f"{R}/figures",
     log:
         f"{R}/logs/figures.log",
     benchmark:
         f"{R}/benchmarks/figures.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=30,
-    conda:
-        "../../envs/evaluation.yaml"
+    params:
+        options=study.flags("figures"),
+        code=stage_code("figures"),
+        out=f"{R}/figures",
+    message:
+        "Drawing the figures"
     shell:
         "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
@@ -33,8 +33,6 @@ rule figures:
 
 
 rule report:
-    message:
-        "Writing the report"
     input:
         figures=[f"{R}/figures/{name}" for name in FIGURES],
         hips=HIPS,
@@ -48,20 +46,22 @@ rule report:
     output:
         report=f"{R}/report.html",
         manifest=f"{R}/manifest.json",
+    log:
+        f"{R}/logs/report.log",
+    benchmark:
+        f"{R}/benchmarks/report.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
     params:
         options=study.flags("report"),
         code=stage_code("report"),
         figures=f"{R}/figures",
         config=study.record(),
-    log:
-        f"{R}/logs/report.log",
-    benchmark:
-        f"{R}/benchmarks/report.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
-    conda:
-        "../../envs/evaluation.yaml"
+    message:
+        "Writing the report"
     shell:
         "python -m hipoa report {params.options} --config {params.config:q}"
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
