@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
-# An error's wording changes no result.
-_WITHOUT_EFFECT = {"hipoa.errors"}
+# Neither an error's wording nor a hash changes a result.
+_WITHOUT_EFFECT = {"hipoa.errors", "hipoa.provenance"}
 _WHOLE = "*"
 
 
