@@ -1,0 +1,102 @@
+"""From line integrals to 8-bit radiographs of 150 x 150 pixels, the same window for every patient."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hipoa.errors import ConfigError
+from hipoa.files import read_csv, read_npz, replacing, write_csv, write_npz
+from hipoa.imaging.geometry import Projection
+from hipoa.imaging.settings import DevelopSettings
+
+RADIOGRAPH_PX = 150
+"""Source: the source work's radiographs have 150 x 150 pixels."""
+
+ADDED_COLUMNS = ("png", "mm_per_px", "mirrored")
+
+
+def run(
+    settings: DevelopSettings,
+    *,
+    projections: Path,
+    stack: Path,
+    out: Path,
+    radiographs: Path,
+    png: Path,
+) -> None:
+    """Develops the line integrals of one shard.
+
+    Args:
+        settings: Crop, window, mirroring.
+        projections: The shard's table, as project writes it.
+        stack: The shard's line integrals.
+        out: The table to write.
+        radiographs: The .npz to write: hip_id (n,), radiograph (n, 150, 150) uint8, mm_per_px (n,).
+        png: The folder of the PNGs, which show what the networks see.
+
+    Raises:
+        ConfigError: The crop is larger than the field of view.
+    """
+    arrays = read_npz(stack)
+    index = {name: number for number, name in enumerate(arrays["hip_id"].tolist())}
+    rows = read_csv(projections)
+    images = np.zeros((len(index), RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
+    for row in rows:
+        if (number := index.get(row["hip_id"])) is None:
+            row |= dict.fromkeys(ADDED_COLUMNS, "")
+            continue
+        projection = Projection(arrays["line_integral"][number], float(arrays["mm_per_px"][number]))
+        mirrored = settings.mirror_left and row["side"] == "L"
+        image = develop(projection, settings)
+        images[number] = image[:, ::-1] if mirrored else image
+        file = png / f"{row['hip_id']}.png"
+        write_png(file, images[number])
+        row |= {
+            "png": Path(os.path.relpath(file, out.parent)).as_posix(),
+            "mm_per_px": f"{settings.crop_mm / RADIOGRAPH_PX:g}",
+            "mirrored": "yes" if mirrored else "",
+        }
+    mm_per_px = np.full(len(index), settings.crop_mm / RADIOGRAPH_PX)
+    write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": mm_per_px})
+    columns = [*(rows[0] if rows else _header(projections)), *(() if rows else ADDED_COLUMNS)]
+    write_csv(out, columns, rows)
+
+
+def develop(projection: Projection, settings: DevelopSettings) -> np.ndarray:
+    """A radiograph (150, 150) uint8 of a line integral image, not mirrored; bone is bright.
+
+    Raises:
+        ConfigError: The crop is larger than the field of view.
+    """
+    height, width = projection.line_integral.shape
+    half = settings.crop_mm / projection.mm_per_px / 2
+    # Half a pixel of rounding is no reason to refuse the whole field.
+    field_mm = min(height, width) * projection.mm_per_px
+    if 2 * half > min(height, width) + 0.5:
+        raise ConfigError(
+            "develop.crop_mm",
+            f"{settings.crop_mm:g} mm is more than the {field_mm:g} mm projected",
+            "Lower it, or raise project.field_of_view_mm.",
+        )
+    half = min(half, height / 2, width / 2)
+    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    # Pillow widens the filter when it shrinks, so that fine structures do not alias.
+    resized = Image.fromarray(projection.line_integral).resize(
+        (RADIOGRAPH_PX, RADIOGRAPH_PX), Image.Resampling.BILINEAR, box=box
+    )
+    share = (np.asarray(resized) - settings.window_low) / (settings.window_high - settings.window_low)
+    return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Writes an 8-bit grey PNG without any other content."""
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG")
+
+
+def _header(table: Path) -> list[str]:
+    return table.read_text(encoding="utf-8").splitlines()[0].split(",")

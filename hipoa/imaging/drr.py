@@ -1,0 +1,83 @@
+"""One CT to a left and a right hip radiograph, on the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hipoa.errors import ConfigError, CtError
+from hipoa.files import write_json
+from hipoa.imaging.develop import RADIOGRAPH_PX, develop, write_png
+from hipoa.imaging.project import Row, examine, project_side
+from hipoa.imaging.settings import DevelopSettings, ProjectSettings
+from hipoa.imaging.volume import stem
+from hipoa.tables import SIDES
+
+_RENDERERS = ("trilinear", "siddon")
+
+
+def run(
+    ct: Path,
+    *,
+    out: Path,
+    labels: Path | None = None,
+    landmarks: Path | None = None,
+    renderer: str = "trilinear",
+) -> None:
+    """Writes NAME_L.png, NAME_R.png and NAME.json, where NAME is the CT's without extensions.
+
+    The radiographs have 150 x 150 pixels and show each hip from the front: image left is the patient's
+    right. A side without a hip has no radiograph, and a warning says why.
+
+    Args:
+        ct: A NIfTI or MetaImage file.
+        out: The folder to write to.
+        labels: A label map, or a folder of masks, that shows the femora.
+        landmarks: A table of hip centres; it goes before labels.
+        renderer: trilinear or siddon.
+
+    Raises:
+        CtError: The CT cannot be read, or shows no hip.
+        ConfigError: There is no such renderer.
+    """
+    settings = _settings(renderer)
+    scan = examine(ct, labels, landmarks, settings)
+    if not scan.centres.hips:
+        reasons = sorted(set(scan.centres.missing.values()))
+        raise CtError(
+            ct.name, "; ".join(reasons), "Give a CT of the pelvis, or mark the hips by --landmarks."
+        )
+    look = DevelopSettings()
+    hips: dict[str, Any] = dict.fromkeys(SIDES)
+    warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
+    for side in scan.centres.hips:
+        row, projection = project_side(scan, side, settings)
+        write_png(out / f"{stem(ct)}_{side}.png", develop(projection, look))
+        hips[side] = _describe(row, look.crop_mm / RADIOGRAPH_PX)
+        warnings += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
+    write_json(out / f"{stem(ct)}.json", {"hips": hips, "renderer": renderer, "warnings": warnings})
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+
+
+def _settings(renderer: str) -> ProjectSettings:
+    try:
+        return ProjectSettings.model_validate({"renderer": renderer})
+    except ValidationError:
+        raise ConfigError(
+            "--renderer", f'"{renderer}" is no renderer', f"Use one of: {', '.join(_RENDERERS)}."
+        ) from None
+
+
+def _describe(row: Row, mm_per_px: float) -> dict[str, object]:
+    return {
+        "centre_ras_mm": [row["centre_r_mm"], row["centre_a_mm"], row["centre_s_mm"]],
+        "radius_mm": row["radius_mm"],
+        "method": row["method"],
+        "confidence": row["confidence"],
+        "implant": row["implant"] == "yes",
+        "mm_per_px": mm_per_px,
+    }
