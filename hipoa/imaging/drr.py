@@ -50,7 +50,7 @@ def run(
         raise CtError(
             ct.name, "; ".join(reasons), "Give a CT of the pelvis, or mark the hips by --landmarks."
         )
-    look = DevelopSettings()
+    look = DevelopSettings.model_validate({})
     hips: dict[str, Any] = dict.fromkeys(SIDES)
     warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
     for side in scan.centres.hips:

@@ -117,18 +117,23 @@ def project_case(case: Case, settings: ProjectSettings) -> Result:
     rows: dict[str, Row] = {side: excluded for side in SIDES if side in case.exclude}
     images: dict[str, Projection] = {}
     wanted = [side for side in SIDES if side not in rows]
+    if not wanted:
+        return rows, images
     try:
-        scan = examine(case.ct, case.labels, case.landmarks, settings) if wanted else None
+        scan = examine(case.ct, case.labels, case.landmarks, settings)
     except HipoaError as error:
-        scan = None
-        # Without the file's name, which may be a person's.
-        rows |= {side: {"status": "refused", "reason": f"{error.found}. {error.do}"} for side in wanted}
-    for side in wanted if scan else ():
+        return rows | {side: _refuse(error) for side in wanted}, images
+    for side in wanted:
         try:
             rows[side], images[side] = project_side(scan, side, settings)
         except HipoaError as error:
-            rows[side] = {"status": "refused", "reason": f"{error.found}. {error.do}"}
+            rows[side] = _refuse(error)
     return rows, images
+
+
+def _refuse(error: HipoaError) -> Row:
+    # Without the file's name, which may be a person's.
+    return {"status": "refused", "reason": f"{error.found}. {error.do}"}
 
 
 def examine(ct: Path, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
