@@ -21,7 +21,8 @@ except HipoaError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 
-shell.prefix(shell_prefix(Path(workflow.basedir)))
+own_environments = "conda" in map(str, workflow.deployment_settings.deployment_method)
+shell.prefix(shell_prefix(Path(workflow.basedir), None if own_environments else Path(sys.executable)))
 R = study.results
 
 

@@ -309,10 +309,22 @@ def _templates_hash() -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in TEMPLATES)).hexdigest()[:16]
 
 
-def shell_prefix(home: Path = HOME) -> str:
-    """What every job's shell runs first: strict mode, and this very package on the path."""
-    path = shlex.quote(str(home)).replace("{", "{{").replace("}", "}}")
-    return f"set -euo pipefail; export PYTHONPATH={path}; "
+def shell_prefix(home: Path = HOME, python: Path | None = None) -> str:
+    """What every job's shell runs first: strict mode, and this very package on the path.
+
+    Args:
+        home: The folder in which the package lies.
+        python: The interpreter that runs Snakemake, which then runs the jobs too, whether or not its
+            environment is activated; None where jobs have an environment of their own.
+    """
+    words = ["set -euo pipefail;", f"export PYTHONPATH={_quote(home)};"]
+    words += [f'export PATH={_quote(python.parent)}:"$PATH";'] if python else []
+    return " ".join(words) + " "
+
+
+def _quote(path: Path) -> str:
+    # Snakemake formats the prefix like a command: its braces are doubled.
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
 
 
 def pattern(names: list[str]) -> str:

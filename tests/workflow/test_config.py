@@ -116,6 +116,7 @@ def test_the_package_is_found_in_a_folder_of_any_name(tmp_path):
     prefix = shell_prefix(tmp_path / "a {b} 'c'")
     assert "{{b}}" in prefix
     assert shlex.split(prefix.format())[-1] == f"PYTHONPATH={tmp_path}/a {{b}} 'c';"
+    assert "PATH=/opt/bin:" in shell_prefix(tmp_path, Path("/opt/bin/python"))
 
 
 def test_a_pattern_admits_its_names_alone():
