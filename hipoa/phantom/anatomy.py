@@ -101,8 +101,8 @@ class Hip:
             is left of the acetabulum under a migrated head.
         femoral_head: The head, flattened by disease.
         femur: Neck, trochanters and shaft.
-        osteophytes: At the rim of the socket and about the head.
         teardrop: The teardrop figure.
+        osteophytes: The spur at the rim of the socket, then those about the head.
         cysts: Balls in the subchondral bone.
     """
 
@@ -115,8 +115,8 @@ class Hip:
     hollows: list[CutBall]
     femoral_head: CutBall
     femur: list[Solid]
-    osteophytes: list[Solid] = field(default_factory=list)
-    teardrop: RoundCone | None = None
+    teardrop: RoundCone
+    osteophytes: list[RoundCone] = field(default_factory=list)
     cysts: list[RoundCone] = field(default_factory=list)
 
     @property
@@ -303,7 +303,7 @@ def _femur(person: Person, head: np.ndarray) -> list[Solid]:
     ]
 
 
-def _osteophytes(hip: Hip, rng: np.random.Generator) -> list[Solid]:
+def _osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
     """A spur at the roof's rim as long as drawn, and a collar of smaller ones about the head."""
     size = hip.disease.osteophyte_mm
     if size < 0.3:
@@ -312,7 +312,7 @@ def _osteophytes(hip: Hip, rng: np.random.Generator) -> list[Solid]:
     rim = hip.socket + (hip.socket_radius_mm + _WALL_MM / 2) * np.array([np.sin(angle), 0, np.cos(angle)])
     out = np.array([np.cos(angle - 0.25), 0, -np.sin(angle - 0.25)])
     tip = min(2.0, size / 2)
-    solids: list[Solid] = [RoundCone(rim - 3 * out, rim + (size - tip) * out, _WALL_MM / 2, tip)]
+    spurs = [RoundCone(rim - 3 * out, rim + (size - tip) * out, _WALL_MM / 2, tip)]
     axis, radius = neck_axis(), hip.person.head_radius_mm
     u = _unit((axis[2], 0, -axis[0]))
     v = np.cross(axis, u)
@@ -321,8 +321,8 @@ def _osteophytes(hip: Hip, rng: np.random.Generator) -> list[Solid]:
         grow = size * (0.45 + 0.4 * abs(np.cos(turn)) + 0.15 * rng.random())
         around = np.cos(turn) * u + np.sin(turn) * v
         surface = hip.head + radius * (0.62 * axis + np.sqrt(1 - 0.62**2) * around)
-        solids.append(RoundCone(surface - 0.1 * grow * around, surface - 0.1 * grow * around, grow, grow))
-    return solids
+        spurs.append(RoundCone(surface - 0.1 * grow * around, surface - 0.1 * grow * around, grow, grow))
+    return spurs
 
 
 def _cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:

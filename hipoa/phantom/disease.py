@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import ndtr, ndtri
 
 CLASSES = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
@@ -176,7 +176,8 @@ def error_for(kappa: float, share: tuple[float, ...] = SHARES["labelled"]) -> fl
     """The readers' probability of error that gives this reader-reader kappa."""
     if kappa >= 1:
         return 0.0
-    return float(brentq(lambda error: kappa_of(error, share) - kappa, 0, 0.8))
+    found = root_scalar(lambda error: kappa_of(error, share) - kappa, bracket=(0, 0.8))
+    return float(found.root)
 
 
 def read_hip(rng: np.random.Generator, grade: int, error: float) -> tuple[int, int]:

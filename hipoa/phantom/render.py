@@ -6,7 +6,7 @@ Source of the HU: air -1000, fat -120..-90, muscle 40..80, cancellous 300..400, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -65,9 +65,7 @@ def _blend(hu: np.ndarray, window: Window, part: np.ndarray, value: float | np.n
     hu[window] += part * (value - hu[window])
 
 
-def _fill(
-    hu: np.ndarray, grid: Grid, solids: list[Solid] | list[RoundCone], value: float, smooth_mm: float = 0
-) -> None:
+def _fill(hu: np.ndarray, grid: Grid, solids: Sequence[Solid], value: float, smooth_mm: float = 0) -> None:
     window, distance = grid.rasterise(solids, smooth_mm)
     _blend(hu, window, fraction(distance, grid.width_mm()), value)
 

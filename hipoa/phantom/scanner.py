@@ -25,8 +25,10 @@ from hipoa.phantom.shapes import Grid
 
 ORDERS = ("RAS", "LPS", "LAS", "RPI", "PSR", "AIL", "SLP")
 LOWEST_HU, HIGHEST_HU = -1024, 3071
-# About the midpoint of the sockets: the whole body, L5 to 90 mm below the sockets.
-_LOW_MM, _HIGH_MM = np.array([-200.0, -128.0, -92.0]), np.array([200.0, 112.0, 150.0])
+# About the midpoint of the sockets: the whole body, L5 to 112 mm below the sockets, so that a radiograph
+# about a hip ends in no CT, migrated or not.
+_LOW_MM, _HIGH_MM = np.array([-200.0, -128.0, -112.0]), np.array([200.0, 112.0, 150.0])
+_TABLE_MM = -600.0  # where the scanner's S axis has the sockets, give or take
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def draw_pose(rng: np.random.Generator) -> np.ndarray:
     pose = np.eye(4)
     turns_deg = np.clip(rng.normal(0, (4, 1.5, 2)), -8, 8)
     pose[:3, :3] = Rotation.from_euler("xyz", turns_deg, degrees=True).as_matrix()
-    pose[:3, 3] = rng.uniform(-6, 6, 3) + [0, 0, -600]
+    pose[:3, 3] = rng.uniform(-6, 6, 3) + np.array([0, 0, _TABLE_MM])
     return pose
 
 
@@ -59,7 +61,7 @@ def lay_grid(scanner: Scanner, pose: np.ndarray) -> tuple[Grid, np.ndarray]:
     shape = np.ceil((_HIGH_MM - _LOW_MM) / spacing).astype(int)
     ras_from_ijk = np.diag([*spacing, 1.0])
     # The table's height is not the patient's: the grid's centre is a round number, not the sockets.
-    ras_from_ijk[:3, 3] = _LOW_MM + np.array([0, 0, -600])
+    ras_from_ijk[:3, 3] = _LOW_MM + np.array([0, 0, _TABLE_MM])
     grid = Grid((int(shape[0]), int(shape[1]), int(shape[2])), np.linalg.inv(pose) @ ras_from_ijk)
     return grid, ras_from_ijk
 
