@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hipoa.phantom.disease import Disease
-from hipoa.phantom.shapes import Cup, CutBall, Plate, RoundCone, Solid, distance_to
+from hipoa.phantom.shapes import Cup, CutBall, Grid, Plate, RoundCone, Solid, distance_to
 
 TEMPLATE_HEIGHT_MM = 217.0
 TEMPLATE_HEAD_MM = 23.6
@@ -137,6 +137,12 @@ class Hip:
         for hollow in self.hollows:
             distance = np.maximum(distance, -hollow.distance(points))
         return np.maximum(distance, 2.2 - points[0])
+
+    def bone_distance(self, grid: Grid) -> np.ndarray:
+        """Signed distance in mm (I, J, K) of a grid's voxels to femur or pelvis, without osteophytes."""
+        points = grid.all_points()
+        pelvis = self.pelvis_distance(points, grid.distance(self.pelvis, PELVIS_SMOOTH_MM))
+        return np.minimum(pelvis, self.femur_distance(points))
 
     def femur_distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance in mm (...) of points (3, ...) to the femur."""
@@ -326,22 +332,31 @@ def _osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
 
 
 def _cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
-    """Balls under the loaded surfaces, in roof and head by turns, apart from each other."""
+    """Balls under the loaded surfaces, in roof and head by turns, wholly in bone, apart from each other."""
     cysts: list[RoundCone] = []
-    plate = PLATE_MM * hip.disease.plate_factor
-    flat = hip.person.head_radius_mm * (1 - 2 * hip.disease.flattening)
     for number, diameter in enumerate(sorted(hip.disease.cyst_mm, reverse=True)):
         radius = diameter / 2
-        for _ in range(200):
-            side = rng.uniform(-1, 1, 3)
-            way = _unit(tuple(LOAD + 0.55 * (side - (side @ LOAD) * LOAD)))
-            if number % 2 and diameter < 6:
-                centre = hip.socket + (hip.socket_radius_mm + plate + radius + 0.5) * way
-            else:
-                centre = hip.head + min(hip.person.head_radius_mm, flat / (way @ LOAD)) * way
-                centre = centre - (plate + radius + 1 + 5 * rng.random()) * way
-            apart = [np.linalg.norm(centre - other.a) - radius - other.ra for other in cysts]
-            if min(apart, default=9) > 2:
-                cysts.append(RoundCone(centre, centre, radius, radius))
-                break
+        places = _cyst_places(hip, rng, radius, in_roof=number % 2 == 1 and diameter < 6)
+        bone = np.minimum(hip.pelvis_distance(places), hip.femur_distance(places))
+        free = bone < -radius - 0.7
+        for other in cysts:
+            free &= np.linalg.norm(places - np.asarray(other.a)[:, None], axis=0) > radius + other.ra + 2
+        if free.any():
+            centre = places[:, np.argmax(free)]
+            cysts.append(RoundCone(centre, centre, radius, radius))
     return cysts
+
+
+def _cyst_places(hip: Hip, rng: np.random.Generator, radius: float, *, in_roof: bool) -> np.ndarray:
+    """Centres (3, 300) where a cyst may lie, near the load, mm."""
+    aside = rng.uniform(-1, 1, (3, 300))
+    way = LOAD[:, None] + 0.55 * (aside - LOAD[:, None] * (LOAD @ aside))
+    way /= np.linalg.norm(way, axis=0)
+    under = PLATE_MM * hip.disease.plate_factor + radius
+    if in_roof:
+        room = hip.hollows[0]
+        reach = np.minimum(room.radius, (room.radius - room.cut) / (LOAD @ way)) + under + 0.5
+        return hip.socket[:, None] + reach * way
+    flat = hip.person.head_radius_mm * (1 - 2 * hip.disease.flattening)
+    reach = np.minimum(hip.person.head_radius_mm, flat / (LOAD @ way)) - under - 1 - 8 * rng.random(300)
+    return hip.head[:, None] + reach * way

@@ -81,8 +81,8 @@ def _outline(points: np.ndarray, person: Person, inset_mm: float) -> np.ndarray:
 
 
 def _render_trunk(hu: np.ndarray, grid: Grid, person: Person) -> None:
-    whole = (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
-    points = grid.points(whole)
+    whole = (slice(None), slice(None), slice(None))
+    points = grid.all_points()
     width = grid.width_mm()
     skin = _outline(points, person, 0)
     _blend(hu, whole, fraction(skin, width), FAT_HU)
@@ -163,7 +163,7 @@ def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         window, distance = grid.rasterise(hip.osteophytes, 2)
         points = grid.points(window)
         # They widen bone but close no joint space, and leave the femur's and the pelvis's own HU.
-        own = np.minimum(hip.femur_distance(points), hip.pelvis_distance(points))
+        own = hip.bone_distance(grid.part(window))
         from_socket = hip.hollows[0].distance(points)
         covered = np.where((points - hip.socket[:, None, None, None])[2] > 6, -from_socket, -np.inf)
         new = np.maximum.reduce([distance, -own, covered])
@@ -174,8 +174,7 @@ def _render_sclerosis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     if hip.disease.sclerosis_hu > 0:
         zone = RoundCone(hip.loaded, hip.loaded, SCLEROSIS_RADIUS_MM, SCLEROSIS_RADIUS_MM)
         window, distance = grid.rasterise([zone])
-        points = grid.points(window)
-        bone = np.minimum(hip.femur_distance(points), hip.pelvis_distance(points))
+        bone = hip.bone_distance(grid.part(window))
         hu[window] += hip.disease.sclerosis_hu * fraction(distance, 4) * fraction(bone, grid.width_mm())
 
 

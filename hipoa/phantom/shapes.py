@@ -199,20 +199,35 @@ class Grid:
         rows = [row[0] * i.astype(np.float32) + row[1] * j + (row[2] * k + row[3]) for row in matrix[:3]]
         return np.stack([row.astype(np.float32) for row in rows])
 
+    def all_points(self) -> np.ndarray:
+        """Positions (3, I, J, K) of all voxels, mm."""
+        return self.points((slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2])))
+
+    def part(self, window: Window) -> Grid:
+        """The grid of a window's voxels."""
+        start = np.eye(4)
+        start[:3, 3] = [side.start for side in window]
+        shape = tuple(side.stop - side.start for side in window)
+        return Grid((shape[0], shape[1], shape[2]), self.frame_from_ijk @ start)
+
+    def distance(self, solids: Sequence[Solid], smooth_mm: float = 0) -> np.ndarray:
+        """Distance (I, J, K) in mm to the union of solids; only far away it is just a large number."""
+        result = np.full(self.shape, _FAR_MM, np.float32)
+        for solid in solids:
+            low, high = solid.bounds()
+            near = self.window(low - self._margin_mm(smooth_mm), high + self._margin_mm(smooth_mm))
+            result[near] = merge(result[near], solid.distance(self.points(near)), smooth_mm)
+        return result
+
     def rasterise(self, solids: Sequence[Solid], smooth_mm: float = 0) -> tuple[Window, np.ndarray]:
-        """The distance to the union of solids, exact within a margin about each: window and (I, J, K)."""
-        margin = smooth_mm + 3 * self.width_mm() + 2
+        """The voxels near a union of solids and their distance to it: window and (I, J, K) in mm."""
         boxes = [solid.bounds() for solid in solids]
         low, high = np.min([box[0] for box in boxes], 0), np.max([box[1] for box in boxes], 0)
-        whole = self.window(low - margin, high + margin)
-        result = np.full([part.stop - part.start for part in whole], _FAR_MM, np.float32)
-        for solid, box in zip(solids, boxes, strict=True):
-            part = self.window(box[0] - margin, box[1] + margin)
-            inner = tuple(
-                slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, whole, strict=True)
-            )
-            result[inner] = merge(result[inner], solid.distance(self.points(part)), smooth_mm)
-        return whole, result
+        window = self.window(low - self._margin_mm(smooth_mm), high + self._margin_mm(smooth_mm))
+        return window, self.part(window).distance(solids, smooth_mm)
+
+    def _margin_mm(self, smooth_mm: float) -> float:
+        return smooth_mm + 3 * self.width_mm() + 2
 
 
 def fraction(distance: np.ndarray, width_mm: float) -> np.ndarray:
