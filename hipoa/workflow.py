@@ -278,8 +278,9 @@ class Study:
         return " ".join(f"--pretrained {path}" for path in self.weight_files(experiment))
 
     def record(self) -> str:
-        """The configuration as JSON, for the report."""
-        return json.dumps(self.config, sort_keys=True, ensure_ascii=False)
+        """The configuration and the hashes of the code as JSON, for the report."""
+        code = {stage: stage_code(stage) for stage in STAGES}
+        return json.dumps({**self.config, "code": code}, sort_keys=True, ensure_ascii=False)
 
     def pretrained(self) -> dict[str, str]:
         """The networks whose weights are fetched, and from where."""

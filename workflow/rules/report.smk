@@ -59,11 +59,13 @@ rule report:
         options=study.flags("report"),
         code=stage_code("report"),
         figures=f"{R}/figures",
+        study=study.config["study"],
         config=study.record(),
     message:
         "Writing the report"
     shell:
-        "python -m hipoa report {params.options} --config {params.config:q}"
+        "python -m hipoa report {params.options} --study {params.study}"
+        " --config <(printf '%s' {params.config:q})"
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
         " --triage {input.triage} --models {input.models} --weights {input.weights}"

@@ -1,0 +1,80 @@
+"""Draws the figures, each from the tables that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from hipoa.evaluation.graded import read_graded
+from hipoa.files import read_csv, read_json
+from hipoa.report import charts, outcomes, sheets, style
+from hipoa.report.accuracy import gather_scores
+from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
+from hipoa.report.names import FIGURES
+from hipoa.report.settings import FiguresSettings
+
+
+def run(
+    settings: FiguresSettings,
+    *,
+    hips: list[Path],
+    stacks: list[Path],
+    uncertainty: list[Path],
+    metrics: Path,
+    compare: Path,
+    embedding: Path,
+    triage: Path,
+    models: list[Path],
+    out: Path,
+) -> None:
+    """Draws all figures of a study into one folder.
+
+    Args:
+        settings: Resolution and number of examples.
+        hips: The tables ``R/hips/{cohort}.csv``.
+        stacks: The radiographs ``R/hips/{cohort}.npz``.
+        uncertainty: The tables ``R/uncertainty/{experiment}.csv``, in the order of the experiments.
+        metrics: The table of accuracies.
+        compare: The table of tests.
+        embedding: The table of maps.
+        triage: The table of unread hips.
+        models: The records ``R/models/{experiment}/r{repeat}f{fold}.json``.
+        out: The folder; the names of its files are `hipoa.report.names.FIGURES`.
+    """
+    rows = read_hips(hips)
+    synthetic = is_synthetic(rows)
+    tables = [read_graded(path) for path in uncertainty]
+    scores = gather_scores(read_csv(metrics))
+    records = [read_json(path) for path in models]
+    with style.applied():
+        figures = {
+            "radiographs.png": _draw_radiographs(rows, stacks, settings.examples_per_class),
+            "classes.svg": charts.draw_classes(rows, describe_classes(rows), synthetic=synthetic),
+            "learning.svg": charts.draw_learning(records, synthetic=synthetic),
+            "accuracy.svg": charts.draw_accuracy(scores, [t.experiment for t in tables], synthetic=synthetic),
+            "confusion.svg": outcomes.draw_confusion(tables, synthetic=synthetic),
+            "variance.svg": outcomes.draw_variance(tables, read_csv(compare), synthetic=synthetic),
+            "embedding.svg": outcomes.draw_embedding(read_csv(embedding), synthetic=synthetic),
+            "triage.png": _draw_triage(rows, stacks, read_csv(triage), settings.triage_examples),
+        }
+        for name in FIGURES:
+            style.save(figures[name], out / name, settings.dpi)
+
+
+def _draw_radiographs(hips: Sequence[Hip], stacks: Sequence[Path], per_class: int) -> Figure:
+    examples = sheets.choose_examples(hips, per_class)
+    names = [hip.hip_id for chosen in examples.values() for hip in chosen]
+    radiographs = read_radiographs(stacks, names)
+    return sheets.draw_radiographs(
+        examples, radiographs, describe_classes(hips), synthetic=is_synthetic(hips)
+    )
+
+
+def _draw_triage(
+    hips: Sequence[Hip], stacks: Sequence[Path], triage: Sequence[dict[str, str]], count: int
+) -> Figure:
+    first = [row for row in triage if row["rank"]][:count]
+    radiographs = read_radiographs(stacks, [row["hip_id"] for row in first])
+    return sheets.draw_triage(first, radiographs, describe_classes(hips), synthetic=is_synthetic(hips))

@@ -1,0 +1,45 @@
+"""What made the results: versions, configuration, hashes of code and files. No paths, no names of people."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePath
+from typing import Any
+
+import hipoa
+from hipoa.provenance import sha256
+
+LIBRARIES = (
+    *("torch", "torchvision", "timm", "diffdrr", "kornia", "simpleitk", "nibabel", "numpy", "scipy"),
+    *("scikit-learn", "umap-learn", "matplotlib", "pydantic", "snakemake"),
+)
+
+
+def find_versions() -> dict[str, str]:
+    """The versions of hipoa, Python and the libraries that are installed where this runs."""
+    found = {"hipoa": hipoa.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hide_paths(value: Any) -> Any:
+    """Settings with absolute paths cut to the file's name: a folder may be named after a person."""
+    if isinstance(value, Mapping):
+        return {name: hide_paths(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [hide_paths(item) for item in value]
+    if isinstance(value, str):
+        kind, colon, rest = value.rpartition(":")
+        return f"{kind}{colon}{PurePath(rest).name}" if PurePath(rest).is_absolute() else value
+    return value
+
+
+def hash_files(paths: Iterable[Path], results: Path) -> dict[str, str]:
+    """SHA-256 by path relative to the folder of results."""
+    return {path.relative_to(results).as_posix(): sha256(path) for path in sorted(paths)}

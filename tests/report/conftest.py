@@ -1,0 +1,247 @@
+"""A small fabricated results folder: random predictions, then the real stages of evaluation and triage."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hipoa.evaluation import compare, embed, metrics, uncertainty
+from hipoa.evaluation.settings import CompareSettings, EmbedSettings, MetricsSettings, UncertaintySettings
+from hipoa.report import figures, report
+from hipoa.report.settings import FiguresSettings, ReportSettings
+from hipoa.triage import triage
+from hipoa.triage.settings import TriageSettings
+
+EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
+REPEATS, FOLDS = 2, 2
+PAIRS = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
+HIP_COLUMNS = (
+    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
+    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "warnings"),
+    *("seconds", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table", "n_readings"),
+)
+SIZES = {"labelled": 20, "external": 6, "pool": 8}
+
+
+class Study:
+    """The files of one study below ``results/{study}``, and the arguments of the two stages."""
+
+    def __init__(self, root, scanner, sizes):
+        self.root, self.scanner, self.sizes = root, scanner, sizes
+        self.random = np.random.default_rng([3])
+        self.table = {cohort: self._rows(cohort, cases) for cohort, cases in sizes.items()}
+
+    def _rows(self, cohort, cases):
+        return [self._row(cohort, case, side) for case in range(cases) for side in "LR"]
+
+    def _row(self, cohort, case, side):
+        row = dict.fromkeys(HIP_COLUMNS, "")
+        case_id = f"{cohort[0]}{case:03}"
+        row |= {"hip_id": f"{case_id}_{side}", "case_id": case_id, "patient_id": f"P-{case_id}"}
+        row |= {"side": side, "cohort": cohort, "status": "ok", "scanner": self.scanner}
+        row["mirrored"] = "yes" if side == "L" else ""
+        if cohort != "pool":
+            grade = (3 * case + (side == "R")) % 7 + 1
+            row["crowe"], row["kl"] = PAIRS[grade - 1]
+            row["grade"], row["n_readings"] = grade, 1
+        return row
+
+    def change(self, hip_id, **cells):
+        for rows in self.table.values():
+            for row in rows:
+                if row["hip_id"] == hip_id:
+                    row.update(cells)
+
+    def write(self):
+        for cohort, rows in self.table.items():
+            self._write_csv(self.root / "hips" / f"{cohort}.csv", rows)
+            names = [row["hip_id"] for row in rows if row["status"] == "ok"]
+            stack = {
+                "hip_id": np.array(names, dtype=str),
+                "radiograph": np.array([self._radiograph() for _ in names], dtype=np.uint8).reshape(
+                    -1, 150, 150
+                ),
+            }
+            np.savez_compressed(self.root / "hips" / f"{cohort}.npz", **stack)
+        for experiment, network in EXPERIMENTS.items():
+            for repeat in range(REPEATS):
+                for fold in range(FOLDS):
+                    self._write_model(experiment, network, repeat, fold)
+        self._write_records()
+        self._evaluate()
+
+    def _write_csv(self, path, rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HIP_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _radiograph(self):
+        y, x = np.mgrid[:150, :150]
+        cx, cy = self.random.uniform(60, 90, 2)
+        head = np.hypot(x - cx, y - cy) < 28
+        shaft = (np.abs(x - cx - 0.2 * (y - cy)) < 14) & (y > cy)
+        return np.clip(60 + 120 * (head | shaft) + self.random.normal(0, 12, (150, 150)), 0, 255)
+
+    def _write_model(self, experiment, network, repeat, fold):
+        record = {"experiment": experiment, "network": network, "task": "combined"}
+        record |= {"repeat": repeat, "fold": fold, "n_train": 20, "seconds": 12.5}
+        record["history"] = [
+            {"epoch": epoch, "learning_rate": 1e-4, "loss": 2 * 0.8**epoch + 0.05 * (fold + repeat)}
+            for epoch in range(1, 9)
+        ]
+        path = self.root / "models" / experiment / f"r{repeat}f{fold}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record))
+        for cohort, rows in self.table.items():
+            seen = [
+                row
+                for number, row in enumerate(rows)
+                if row["status"] == "ok" and (cohort != "labelled" or (number // 2 + repeat) % FOLDS == fold)
+            ]
+            folder = self.root / "predictions" / experiment / f"r{repeat}f{fold}"
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez(folder / f"{cohort}.npz", **self._predict(seen))
+
+    def _predict(self, rows):
+        true = np.array([int(row["grade"] or self.random.integers(1, 8)) for row in rows], dtype=int)
+        centre = np.clip(true - 1 + self.random.choice([-2, -1, 0, 0, 0, 0, 1], len(rows)), 0, 6)
+        logits = -1.2 * np.abs(np.arange(7) - centre[:, None, None]).astype(float)
+        logits = logits + self.random.normal(0, 0.7, (len(rows), 6, 7))
+        probability = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+        return {
+            "hip_id": np.array([row["hip_id"] for row in rows], dtype=str),
+            "probability_grade": probability.astype(np.float32),
+            "deterministic_grade": probability.mean(axis=1).astype(np.float32),
+            "features": (self.random.normal(0, 1, (len(rows), 6)) + true[:, None]).astype(np.float32),
+        }
+
+    def _write_records(self):
+        (self.root / "weights").mkdir()
+        record = {"network": "vgg16.tv_in1k", "source": "timm", "sha256": "0" * 64}
+        (self.root / "weights" / "vgg16.tv_in1k.json").write_text(json.dumps(record))
+        self.config()
+
+    def config(self, **changed):
+        config = {
+            "study": "fabricated",
+            "preset": "published",
+            "builtin_cohort": False,
+            "cases": "/home/somebody/secret/cases.csv",
+            "grades": "grades.csv",
+            "experiments": {name: {"network": network} for name, network in EXPERIMENTS.items()},
+            "sections": {"predict": {"passes": 50}},
+        }
+        (self.root / "config.json").write_text(json.dumps(config | changed))
+
+    def _evaluate(self):
+        for experiment in EXPERIMENTS:
+            uncertainty.run(
+                UncertaintySettings(),
+                experiment=experiment,
+                predictions=sorted((self.root / "predictions" / experiment).glob("*/*.npz")),
+                hips=self.hips,
+                out=self.root / "uncertainty" / f"{experiment}.csv",
+            )
+        tables = self.uncertainty
+        metrics.run(
+            MetricsSettings(bootstrap_resamples=100), uncertainty=tables, out=self.root / "metrics.csv"
+        )
+        compare.run(CompareSettings(), uncertainty=tables, out=self.root / "compare.csv")
+        embed.run(
+            EmbedSettings(),
+            predictions=sorted((self.root / "predictions").glob("*/*/labelled.npz")),
+            hips=self.root / "hips" / "labelled.csv",
+            out=self.root / "embedding.csv",
+        )
+        triage.run(TriageSettings(), uncertainty=tables, hips=self.hips, out=self.root / "triage.csv")
+
+    @property
+    def hips(self):
+        return [self.root / "hips" / f"{cohort}.csv" for cohort in self.sizes]
+
+    @property
+    def stacks(self):
+        return [path.with_suffix(".npz") for path in self.hips]
+
+    @property
+    def uncertainty(self):
+        return [self.root / "uncertainty" / f"{experiment}.csv" for experiment in EXPERIMENTS]
+
+    @property
+    def models(self):
+        return sorted((self.root / "models").glob("*/*.json"))
+
+    def draw(self, out=None):
+        folder = out or self.root / "figures"
+        figures.run(
+            FiguresSettings(dpi=72),
+            hips=self.hips,
+            stacks=self.stacks,
+            uncertainty=self.uncertainty,
+            metrics=self.root / "metrics.csv",
+            compare=self.root / "compare.csv",
+            embedding=self.root / "embedding.csv",
+            triage=self.root / "triage.csv",
+            models=self.models,
+            out=folder,
+        )
+        return folder
+
+    def report(self, out="report.html", manifest="manifest.json", weights=None, **settings):
+        report.run(
+            ReportSettings(**settings),
+            study="fabricated",
+            figures=self.root / "figures",
+            hips=self.hips,
+            stacks=self.stacks,
+            metrics=self.root / "metrics.csv",
+            compare=self.root / "compare.csv",
+            triage=self.root / "triage.csv",
+            uncertainty=self.uncertainty,
+            models=self.models,
+            weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,
+            config=self.root / "config.json",
+            out=self.root / out,
+            manifest=self.root / manifest,
+        )
+        return (self.root / out).read_text(encoding="utf-8")
+
+
+def fabricate(root, scanner="Scanner A", sizes=SIZES):
+    """A study with one of everything that can happen to a hip."""
+    study = Study(root, scanner, sizes)
+    refusal = "slices are 0.6-5.0 mm apart: slices are missing"
+    study.change("l003_L", status="refused", reason=refusal, grade="")
+    study.change("l003_R", status="refused", reason=refusal, grade="")
+    study.change("l004_R", status="excluded", reason="excluded by cases.csv", grade="")
+    study.change("l005_L", crowe=3, kl=2, grade="", off_table="yes")
+    study.change("l006_L", crowe="", kl=2, grade="")
+    study.change("l007_L", crowe="", kl="", grade="", n_readings=0)
+    study.change("p001_L", implant="yes")
+    study.change("p002_R", warnings="the hip lies near the edge of the CT")
+    study.change("p003_L", status="refused", reason="no hip was found")
+    study.write()
+    return study
+
+
+@pytest.fixture(scope="session")
+def fabricated(tmp_path_factory):
+    """Made once; copy it (`study`) to change it."""
+    made = fabricate(tmp_path_factory.mktemp("made") / "fabricated")
+    made.draw()
+    return made
+
+
+@pytest.fixture
+def study(fabricated, tmp_path):
+    """A copy of the fabricated study that a test may change."""
+    shutil.copytree(fabricated.root, tmp_path / "fabricated")
+    copy = object.__new__(Study)
+    copy.__dict__.update(fabricated.__dict__)
+    copy.root = Path(tmp_path / "fabricated")
+    return copy

@@ -1,0 +1,104 @@
+import json
+import re
+
+import pytest
+
+from hipoa.report.manifest import hide_paths
+from hipoa.report.published import PUBLISHED
+
+DEMONSTRATION = "These are settings for demonstration."
+SYNTHETIC = "Synthetic patients."
+
+
+@pytest.fixture(scope="session")
+def page(fabricated):
+    return fabricated.report()
+
+
+def test_the_page_needs_nothing_from_elsewhere(page):
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
+    assert "<script" not in page
+    assert "url(" not in page
+
+
+def test_ids_and_contents_agree(page):
+    links = re.findall(r'href="#(\w+)"', page)
+    assert links == re.findall(r'<section id="(\w+)"', page)
+    assert len(links) == 13
+
+
+def test_the_title_is_text(study):
+    page = study.report(title="<script>alert('x')</script> & more")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_own_data_with_the_published_settings_carry_no_warning(page):
+    assert DEMONSTRATION not in page
+    assert SYNTHETIC not in page
+    assert "not a medical device" in page
+
+
+def test_own_data_with_the_demo_settings(study):
+    study.config(preset="demo")
+    page = study.report()
+    assert page.index(DEMONSTRATION) < page.index("<main>")
+    assert SYNTHETIC not in page
+
+
+def test_synthetic_patients_are_labelled_in_every_section_of_results(study):
+    for path in study.hips:
+        path.write_text(path.read_text().replace("Scanner A", "phantom A"))
+    page = study.report()
+    assert page.index(SYNTHETIC) < page.index("<main>")
+    for name in ("summary", "patients", "accuracy", "confusion", "uncertainty", "embedding", "triage"):
+        section = page.split(f'<section id="{name}">')[1].split("</section>")[0]
+        assert "synthetic patients" in section, name
+
+
+def test_every_ranked_hip_and_every_reason_is_told(page):
+    triage = page.split('<section id="triage">')[1].split("</section>")[0]
+    for hip in ("p000_L", "p001_L", "l007_L"):
+        assert hip in triage
+    refused = page.split('<section id="refused">')[1].split("</section>")[0]
+    for text in ("slices are 0.6-5.0 mm apart", "excluded by cases.csv", "near the edge of the CT"):
+        assert text in refused
+
+
+def test_a_short_list_says_that_it_is_short(study):
+    page = study.report(triage_rows=2, reason_rows=1)
+    assert "the first\n  2 are shown" in page
+    assert "The first 1 of" in page
+
+
+def test_the_published_figures_stand_beside_ours(page):
+    for row in PUBLISHED:
+        assert f"{row.eca[0]:.3f}" in page
+        assert f"{row.onca[0]:.3f}" in page
+    assert "unit not stated" in page
+    assert "best constant answer" in page
+
+
+def test_the_same_study_gives_the_same_page(fabricated, page):
+    assert fabricated.report("again.html", "again.json") == page
+
+
+def test_the_manifest(fabricated, page):
+    manifest = json.loads((fabricated.root / "manifest.json").read_text())
+    assert manifest["versions"]["hipoa"]
+    assert {"hips/labelled.csv", "metrics.csv", "report.html", "figures/accuracy.svg"} <= set(
+        manifest["sha256"]
+    )
+    assert all(len(digest) == 64 for digest in manifest["sha256"].values())
+    text = json.dumps(manifest) + page
+    assert "somebody" not in text
+    assert str(fabricated.root) not in text
+
+
+def test_absolute_paths_are_cut():
+    settings = {"a": ["/home/x/cases.csv", "data/cases.csv"], "w": "file:/home/x/vit.pth", "n": 3}
+    assert hide_paths(settings) == {"a": ["cases.csv", "data/cases.csv"], "w": "file:vit.pth", "n": 3}
+
+
+def test_a_network_without_pre_trained_weights(study):
+    assert "SHA-256 of the weights" not in study.report(weights=[])
