@@ -7,6 +7,7 @@ middle of the body. Metal does not confuse it, since HU are capped at those of c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -22,9 +23,12 @@ from hipoa.tables import SIDES
 
 _CAP_HU = (-100.0, 400.0)
 _BONE_HU = 110.0
+_BEYOND_HU = 200.0
 _EDGE_HU_PER_MM = 12.0
+_USUAL_SD_MM = 5.0
 _VOTED_MM = np.arange(17.0, 31.0, 2.5)
-_CANDIDATES, _REFINED = 120, 24
+_CANDIDATES, _REFINED, _ROUNDS = 20, 20, 4
+_SIGNS = {"L": -1, "R": 1}
 # Two heads of one adult: about 175 mm apart, some 15 mm further each with dysplasia, one of them up to
 # 57 mm higher (method notes, section 4).
 _APART_MM = (110.0, 260.0)
@@ -63,7 +67,7 @@ class Candidate:
     @property
     def merit(self) -> float:
         """What the heads of one CT are chosen by: confidence without a ceiling, usual sizes preferred."""
-        usual = np.exp(-(((self.radius_mm - USUAL_RADIUS_MM) / 7) ** 2) / 2)
+        usual = np.exp(-(((self.radius_mm - USUAL_RADIUS_MM) / _USUAL_SD_MM) ** 2) / 2)
         return float(self.confidence * (self.surface + self.socket) * usual)
 
 
@@ -91,21 +95,20 @@ def locate(volume: Volume, body: np.ndarray, least_confidence: float) -> HipCent
 
 
 def find_candidates(scout: Scout) -> dict[str, list[Candidate]]:
-    """The spheres most voted for on each side of the body, judged and refined."""
-    slope = _slope(scout)
-    votes, radius_mm = _vote(scout, slope)
-    peaks = np.argwhere((votes == ndimage.maximum_filter(votes, 3)) & (votes > 0) & scout.known)
-    peaks = peaks[np.argsort(-votes[tuple(peaks.T)], kind="stable")]
-    aside = scout.ras(peaks)[:, 0] - middle_mm(scout)
-    found = {}
-    for side, sign in zip(SIDES, (-1, 1), strict=True):
-        here = peaks[(sign * aside > _ASIDE_MM[0]) & (sign * aside < _ASIDE_MM[1])][:_CANDIDATES]
-        judged = [
-            _judge(scout, slope, scout.ras(i), float(radius_mm[tuple(i)]), sign, rounds=1) for i in here
-        ]
-        judged = sorted(judged, key=lambda c: -c.merit)[:_REFINED]
-        found[side] = [_judge(scout, slope, c.centre_ras_mm, c.radius_mm, sign, rounds=4) for c in judged]
-    return found
+    """The spheres most voted for on each side of the body, judged, and the best ones refined."""
+    slope, middle = _slope(scout), middle_mm(scout)
+    found: dict[str, list[Candidate]] = {side: [] for side in SIDES}
+    for radius_mm, votes in _vote(scout, slope):
+        peaks = np.argwhere((votes == ndimage.maximum_filter(votes, 3)) & (votes > 0) & scout.known)
+        centres = scout.ras(peaks[np.argsort(-votes[tuple(peaks.T)], kind="stable")])
+        for side, sign in _SIGNS.items():
+            aside = sign * (centres[:, 0] - middle)
+            here = centres[(aside > _ASIDE_MM[0]) & (aside < _ASIDE_MM[1])][:_CANDIDATES]
+            found[side] += [_judge(scout, slope, centre, radius_mm, sign) for centre in here]
+    return {
+        side: [_refine(scout, slope, c, _SIGNS[side]) for c in sorted(found[side], key=_merit)[-_REFINED:]]
+        for side in SIDES
+    }
 
 
 def choose(candidates: dict[str, list[Candidate]], least_confidence: float) -> dict[str, Candidate]:
@@ -151,19 +154,16 @@ def _slope(scout: Scout) -> np.ndarray:
     return np.stack(axes, -1) / np.float32(SPACING_MM)
 
 
-def _vote(scout: Scout, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Votes per unit of sphere surface (x, y, z), and the radius in mm that got most of them."""
+def _vote(scout: Scout, slope: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """For each radius in mm the votes (x, y, z) that a point is the middle of such a sphere."""
     steep = np.linalg.norm(slope, axis=-1)
     surface = (steep > _EDGE_HU_PER_MM) & (scout.hu > 60) & scout.known
     at, normal = np.argwhere(surface), slope[surface] / (steep[surface][:, None] * SPACING_MM)
-    most, radius = np.zeros(scout.hu.shape, np.float32), np.zeros(scout.hu.shape, np.float32)
-    for r in _VOTED_MM:
+    for radius_mm in _VOTED_MM:
         # The head's surface faces outwards from its middle, that of its socket towards it.
-        votes = _count(at + normal * r, scout.hu.shape) + _count(at - normal * (r + _GAP_MM), scout.hu.shape)
-        share = ndimage.gaussian_filter(votes, 1.2) * (SPACING_MM / r) ** 2
-        radius[share > most] = r
-        most = np.maximum(most, share)
-    return most, radius
+        head = _count(at + normal * radius_mm, scout.hu.shape)
+        socket = _count(at - normal * (radius_mm + _GAP_MM), scout.hu.shape)
+        yield radius_mm, ndimage.gaussian_filter(head + socket, 1.2)
 
 
 def _count(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -183,40 +183,48 @@ def _spread_rays(n: int) -> np.ndarray:
 _RAYS = _spread_rays(240)
 
 
+def _refine(scout: Scout, slope: np.ndarray, candidate: Candidate, sign: int) -> Candidate:
+    best = candidate
+    for _ in range(_ROUNDS):
+        head, socket, depth_mm, *_ = _look(scout, slope, candidate.centre_ras_mm, candidate.radius_mm)
+        seen = head | socket
+        if seen.sum() < 30:
+            break
+        points = candidate.centre_ras_mm + _RAYS[seen] * depth_mm[seen, None]
+        centre, radius_mm = _fit_concentric(points, head[seen])
+        moved_mm = float(np.linalg.norm(centre - candidate.centre_ras_mm))
+        if moved_mm > 8 or not HEAD_RADIUS_MM[0] <= radius_mm <= HEAD_RADIUS_MM[1]:
+            break
+        candidate = _judge(scout, slope, centre, radius_mm, sign)
+        best = max(best, candidate, key=_merit)
+    return best
+
+
 def _judge(
-    scout: Scout, slope: np.ndarray, centre_ras_mm: np.ndarray, radius_mm: float, sign: int, rounds: int
+    scout: Scout, slope: np.ndarray, centre_ras_mm: np.ndarray, radius_mm: float, sign: int
 ) -> Candidate:
-    for _ in range(rounds):
-        leaves, depth_mm, *_ = _look(scout, slope, centre_ras_mm, radius_mm)
-        if leaves.sum() < 30:
-            break
-        centre, radius = fit_sphere(centre_ras_mm + _RAYS[leaves] * depth_mm[leaves, None])
-        if (
-            np.linalg.norm(centre - centre_ras_mm) > 6
-            or not HEAD_RADIUS_MM[0] <= radius <= HEAD_RADIUS_MM[1]
-        ):
-            break
-        centre_ras_mm, radius_mm = centre, radius
-    leaves, depth_mm, hu, known = _look(scout, slope, centre_ras_mm, radius_mm)
-    leaves &= np.abs(depth_mm - radius_mm) < 2
+    head, socket, depth_mm, hu, known = _look(scout, slope, centre_ras_mm, radius_mm)
+    leaves = np.where(
+        head, np.abs(depth_mm - radius_mm) < 2, socket & (np.abs(depth_mm - radius_mm - _GAP_MM) < 2)
+    )
     reached = known[:, _DEPTHS_MM < radius_mm + 2].all(1)
     within = (_DEPTHS_MM[None] < 0.85 * radius_mm) & known
     behind = (_DEPTHS_MM > radius_mm + 1) & (_DEPTHS_MM < radius_mm + 18)
-    inwards = _RAYS @ (np.array([-sign, 0, 0.6]) / np.hypot(1, 0.6)) > 0.4
     bone_behind = ((hu > 1.5 * _BONE_HU) & known & behind).any(1)
+    inwards = reached & (_RAYS @ (np.array([-sign, 0, 0.6]) / np.hypot(1, 0.6)) > 0.4)
     return Candidate(
         centre_ras_mm,
         radius_mm,
-        float(leaves.sum() / max(1, reached.sum())),
+        float((leaves & reached).sum() / max(1, reached.sum())),
         float((hu > _BONE_HU)[within].mean()) if within.any() else 0.0,
-        float((leaves & bone_behind)[inwards].sum() / max(1, (inwards & reached).sum())),
+        float((leaves & bone_behind & inwards).sum() / max(1, inwards.sum())),
     )
 
 
 def _look(
     scout: Scout, slope: np.ndarray, centre_ras_mm: np.ndarray, radius_mm: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Which rays (n,) leave bone near the sphere, how deep (n,), HU and reach along them (n, d)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Which rays (n,) leave the head, which enter the socket only, how deep; HU and reach along them."""
     points = centre_ras_mm + _RAYS[:, None] * _DEPTHS_MM[:, None]
     hu, known = scout.sample(points)
     near = np.flatnonzero(np.abs(_DEPTHS_MM - radius_mm - 2) < 6)
@@ -226,9 +234,25 @@ def _look(
     rise = np.where(np.abs(rise) > 0.75 * np.linalg.norm(local, axis=-1), rise, 0)
     fall = np.where(np.abs(_DEPTHS_MM[near] - radius_mm) < 3.6, -rise, 0)
     rise = np.where(np.abs(_DEPTHS_MM[near] - radius_mm - _GAP_MM) < 3.6, rise, 0)
+    # Beyond the head lies a joint or soft tissue; what falls to less dense bone is a plate of the pelvis.
+    beyond = ndimage.minimum_filter1d(hu, 3, axis=1, origin=-1)[:, near]
+    fall = np.where(beyond < _BEYOND_HU, fall, 0)
     falls, rises = fall.max(1) > _EDGE_HU_PER_MM, rise.max(1) > _EDGE_HU_PER_MM
-    at_fall, at_rise = _DEPTHS_MM[near[fall.argmax(1)]], _DEPTHS_MM[near[rise.argmax(1)]] - _GAP_MM
-    return falls | rises, np.where(falls, at_fall, at_rise), hu, known
+    best = np.where(falls, fall.argmax(1), rise.argmax(1))
+    return falls, rises & ~falls, _DEPTHS_MM[near[best]], hu, known
+
+
+def _fit_concentric(points: np.ndarray, head: np.ndarray) -> tuple[np.ndarray, float]:
+    """The common middle (3,) of two spheres, and the radius of the head's, from points (n, 3) on either."""
+    middle = points.mean(0)
+    q = points - middle
+    x, *_ = np.linalg.lstsq(np.c_[2 * q, head, ~head], (q**2).sum(1), rcond=None)
+    inner, outer = np.sqrt(np.maximum(x[3:] + x[:3] @ x[:3], 0.0))
+    return middle + x[:3], float(inner if 3 * head.sum() > len(head) else outer - _GAP_MM)
+
+
+def _merit(candidate: Candidate) -> float:
+    return candidate.merit
 
 
 def _ramp(value: float, low: float, high: float) -> float:

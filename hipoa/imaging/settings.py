@@ -18,7 +18,7 @@ class ProjectSettings(Settings):
 
     renderer: Literal["trilinear", "siddon"] = Field(
         "trilinear",
-        description="DiffDRR's renderer: trilinear samples between voxel centres, siddon sums constant voxels",
+        description="DiffDRR's renderer: trilinear samples between voxels, siddon sums constant voxels",
     )
     source_to_detector_mm: float = Field(
         1000, ge=500, le=3000, description="distance from the X-ray source to the detector plane, mm"
@@ -30,7 +30,12 @@ class ProjectSettings(Settings):
         170, ge=60, le=500, description="side of the square seen about the hip, in the hip's plane, mm"
     )
     detector_px: int = Field(300, ge=32, le=2048, description="detector pixels per side, a count")
-    energy_kev: float = Field(60, ge=40, le=150, description="photon energy of the projection, keV")
+    energy_kev: float = Field(
+        50,
+        ge=40,
+        le=150,
+        description="photon energy of the projection (50: about the mean of a beam of 75-85 kV), keV",
+    )
     ct_energy_kev: float = Field(
         70, ge=40, le=150, description="effective photon energy of the CT scanner (70: about 120 kV), keV"
     )
@@ -61,9 +66,9 @@ class DevelopSettings(Settings):
         170, ge=40, le=500, description="side of the square that the radiograph shows, in the hip's plane, mm"
     )
     window_low: float = Field(
-        1.0, ge=0, description="line integral shown black (bone is bright), dimensionless"
+        1.5, ge=0, description="line integral shown black (bone is bright), dimensionless"
     )
-    window_high: float = Field(8.0, gt=0, description="line integral shown white, dimensionless")
+    window_high: float = Field(8.5, gt=0, description="line integral shown white, dimensionless")
     mirror_left: bool = Field(True, description="mirror left hips, so that all hips look like right ones")
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hipoa.evaluation.columns import read_columns
 from hipoa.files import read_csv, read_json, write_json, write_text
@@ -188,9 +188,10 @@ def embed_file(path: Path) -> str:
 
 
 def embed_radiograph(image: np.ndarray) -> str:
-    """A radiograph (h, w) uint8 as a data URL."""
+    """A radiograph (h, w) uint8 as a data URL, its grey stretched for the eye."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", optimize=True)
+    stretched = ImageOps.autocontrast(Image.fromarray(np.ascontiguousarray(image)), cutoff=(1, 0.2))
+    stretched.save(buffer, format="PNG", optimize=True)
     return _to_url(buffer.getvalue(), "image/png")
 
 
