@@ -11,6 +11,7 @@ version 18.5 degrees (method notes of the project). The landmarks are ours, read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +27,8 @@ ROOM_MM = 4.8  # between head and socket where both are centred
 PELVIS_SMOOTH_MM, FEMUR_SMOOTH_MM = 5.0, 5.0
 _ROOM_MIGRATED_MM = 2.5
 _WALL_MM = 6.0
+_HEAD_DIAMETER_MM = {"F": (45.3, 3.5), "M": (49.2, 3.8)}
+_HEAD_TO_HEIGHT = 0.215
 _NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = 131.0, 10.0
 _CUP_INCLINATION_DEG, _CUP_VERSION_DEG = 45.0, 18.5
 
@@ -154,15 +157,16 @@ class Hip:
 def draw_person(rng: np.random.Generator) -> Person:
     """A patient of this kind of clinic: mostly women."""
     sex = "F" if rng.random() < 0.7 else "M"
-    mean, spread = (45.3, 3.5) if sex == "F" else (49.2, 3.8)
+    mean, spread = _HEAD_DIAMETER_MM[sex]
     diameter = mean + spread * np.clip(rng.normal(), -1.8, 1.8)
-    ratio = 0.215 + 0.011 * np.clip(rng.normal(), -1.8, 1.8)
+    # A large head goes with a large pelvis, but not in proportion: their ratio is 0.18-0.25.
+    height = (diameter + mean) / 2 / _HEAD_TO_HEIGHT * (1 + 0.03 * np.clip(rng.normal(), -1.8, 1.8))
     return Person(
         sex=sex,
         age=int(rng.integers(38, 82)),
         head_radius_mm=float(diameter / 2),
-        pelvic_height_mm=float(diameter / ratio),
-        fat_mm=float(np.clip(rng.normal(23, 6), 12, 34)),
+        pelvic_height_mm=float(height),
+        fat_mm=float(np.clip(rng.normal(22, 5), 12, 30)),
     )
 
 
@@ -296,11 +300,12 @@ def _femur(person: Person, head: np.ndarray) -> list[Solid]:
     scale = person.head_radius_mm / TEMPLATE_HEAD_MM
     base = neck_axis() * 52
 
-    def bar(a: tuple[float, ...], b: tuple[float, ...], ra: float, rb: float) -> RoundCone:
+    def bar(a: Sequence[float] | np.ndarray, b: Sequence[float], ra: float, rb: float) -> RoundCone:
         return RoundCone(head + (base + a) * scale, head + (base + b) * scale, ra * scale, rb * scale)
 
     return [
-        RoundCone(head, head + base * scale, _NECK_RADIUS * scale, _NECK_RADIUS * scale),
+        # It starts so far below the head's centre that it does not fill up what flattening took.
+        bar(-neck_axis() * 43, (0, 0, 0), _NECK_RADIUS, _NECK_RADIUS),
         bar((-2, 1, 2), (-1, 0, -18), 16.5, 18.5),
         bar((-1, 0, -18), (-4, 2, -45), 18.5, 15.5),
         bar((-4, 2, -45), (-11, 4, -125), 15.5, 13.8),

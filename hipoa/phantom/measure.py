@@ -65,7 +65,7 @@ class Measured:
 def measure_hip(hip: Hip) -> Measured:
     """Measures one hip."""
     centre, radius = fit_head(hip)
-    along = reach_mm(hip.femoral_head.distance, centre[:, None], np.column_stack([LOAD, -LOAD]))
+    along = reach_mm(hip.femur_distance, centre[:, None], np.column_stack([LOAD, -LOAD]))
     plate_factor, sclerosis_hu = _measure_plate(hip)
     pelvic_height = _measure_pelvic_height(hip)
     return Measured(
@@ -126,7 +126,7 @@ def fit_head(hip: Hip) -> tuple[np.ndarray, float]:
 
 def _measure_joint_space(hip: Hip, centre: np.ndarray) -> float:
     way = directions(6000)
-    surface = surface_along(hip.femoral_head.distance, centre, way[:, LOAD @ way > 0.3])
+    surface = surface_along(hip.femur_distance, centre, way[:, LOAD @ way > 0.3])
     return float(hip.pelvis_distance(surface.astype(np.float32)).min())
 
 

@@ -27,7 +27,7 @@ ORDERS = ("RAS", "LPS", "LAS", "RPI", "PSR", "AIL", "SLP")
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 # About the midpoint of the sockets: the whole body, L4 to 112 mm below the sockets, so that a radiograph
 # about a hip ends in no CT, migrated or not.
-_LOW_MM, _HIGH_MM = np.array([-200.0, -128.0, -112.0]), np.array([200.0, 112.0, 166.0])
+_LOW_MM, _HIGH_MM = np.array([-224.0, -154.0, -112.0]), np.array([224.0, 131.0, 166.0])
 _TABLE_MM = -600.0  # where the scanner's S axis has the sockets, give or take
 
 

@@ -1,0 +1,248 @@
+"""The stage: its files, sides, determinism, metal, and nothing that gives a grade away."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from hipoa.cli import main
+from hipoa.errors import ConfigError
+from hipoa.phantom.phantom import TRUTH_COLUMNS, build_case, run, scan
+from hipoa.phantom.plan import plan_cases
+from hipoa.phantom.render import PROSTHETIC_HEAD_MM
+from hipoa.phantom.scanner import ORDERS, write_ct
+from hipoa.phantom.settings import PhantomSettings
+from hipoa.tables import assign_cohorts, read_cases, read_grades
+
+ROOT = Path(__file__).parents[2]
+
+
+def _files(folder):
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".gz", ".csv"})
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _truth(made, hip):
+    return next(row for row in made.truth if row["hip_id"] == hip)
+
+
+def _centre(row):
+    return np.array([float(row[f"centre_{axis}_mm"]) for axis in "ras"])
+
+
+def _ras(made, case_id):
+    """HU (i, j, k) along R, A, S and its affine, read by nibabel."""
+    image = nib.as_closest_canonical(nib.load(made.folder / "ct" / f"{case_id}.nii.gz"))
+    return np.asarray(image.dataobj), image.affine
+
+
+def _about(hu, affine, centre_mm, reach_mm):
+    """HU within a ball about a point in RAS mm."""
+    index = np.stack(np.indices(hu.shape), -1)
+    position = index @ affine[:3, :3].T + affine[:3, 3]
+    return hu[np.linalg.norm(position - centre_mm, axis=-1) < reach_mm]
+
+
+def test_the_tables_read_back(labelled, pool):
+    cases = read_cases(labelled.folder / "0.cases.csv")
+    readings = read_grades(labelled.folder / "0.grades.csv")
+    assert [case.case_id for case in cases] == [
+        "phantom-l001",
+        "phantom-l001-2",
+        "phantom-l002",
+        "phantom-l002-2",
+        "phantom-l003",
+    ]
+    assert len(assign_cohorts(cases, readings)["labelled"]) == 5
+    assert all(case.landmarks for case in cases)
+    assert [row["case_id"] for row in pool.cases] == ["phantom-l003-2", "phantom-p001", "phantom-p002"]
+    assert pool.grades == []
+    assert tuple(labelled.truth[0]) == TRUTH_COLUMNS
+
+
+def test_two_readers_read_every_hip_but_the_ungraded(labelled):
+    assert len(labelled.grades) == 5 * 2 * 2
+    assert {row["reader"] for row in labelled.grades} == {"A", "B"}
+
+
+def test_the_left_hip_of_the_fourth_patient_is_ungraded(tmp_path, make_shard, settings, monkeypatch):
+    monkeypatch.setattr("hipoa.phantom.phantom._make_case", lambda *_: (None, []))
+    monkeypatch.setattr("hipoa.phantom.phantom.write_cases", lambda *_: None)
+    made = _grades_only(tmp_path, settings.model_copy(update={"labelled": 5}))
+    sides = {
+        case: {row.side for row in made if row.case_id == case} for case in ("phantom-l004", "phantom-l005")
+    }
+    assert sides == {"phantom-l004": {"R"}, "phantom-l005": {"L", "R"}}
+
+
+def _grades_only(folder, settings):
+    paths = {name: folder / f"{name}.csv" for name in ("out", "grades", "truth")}
+    run(settings, cohort="labelled", shard=0, shards=1, **paths)
+    return read_grades(paths["grades"])
+
+
+def test_right_is_right(labelled):
+    for row in labelled.truth:
+        assert np.sign(_centre(row)[0]) == (1 if row["hip_id"].endswith("_R") else -1)
+    marks = (labelled.folder / "landmarks" / "phantom-l001.csv").read_text().splitlines()
+    assert [line[:1] for line in marks[1:]] == ["L", "R"]
+
+
+def test_the_centre_is_the_centre_of_the_rendered_head(settings):
+    fine = settings.model_copy(update={"spacing_mm": (2.0, 2.0, 2.0), "noise_hu": 0.0})
+    planned = plan_cases({"labelled": 1})["labelled"][0]
+    hips = build_case(fine, planned)
+    hu, affine, pose = scan(fine, planned, hips)
+    for side, hip in hips.items():
+        x, y, z = hip.head
+        centre = (pose @ [x if side == "R" else -x, y, z, 1])[:3]
+        index = np.stack(np.indices(hu.shape), -1)
+        position = index @ affine[:3, :3].T + affine[:3, 3] - centre
+        distance = np.linalg.norm(position, axis=-1)
+        # Bone within the joint's space, away from the neck: what is left of the head is a ball.
+        lateral = position[..., 0] * (1 if side == "R" else -1)
+        head = (hu > 180) & (distance < hip.person.head_radius_mm + 1.5) & (np.abs(lateral) < 8)
+        found = position[head].mean(0)
+        # The neck pulls a little to lateral, down and back.
+        assert np.abs(found).max() < 2.0, (side, found)
+        labels, _ = ndimage.label(head)
+        assert np.bincount(labels.ravel())[1:].max() > 0.95 * head.sum()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_axis_order_reads_back_to_the_same_anatomy(tmp_path, order):
+    rng = np.random.default_rng([3])
+    hu = rng.integers(-1000, 2000, (7, 5, 6)).astype(np.int16)
+    affine = np.diag([1.6, 2.5, 3.0, 1.0])
+    affine[:3, 3] = (-20, 30, -600)
+    write_ct(tmp_path / "a.nii.gz", hu, affine, order)
+    image = nib.load(tmp_path / "a.nii.gz")
+    assert "".join(nib.aff2axcodes(image.affine)) == order
+    turned = nib.as_closest_canonical(image)
+    np.testing.assert_array_equal(np.asarray(turned.dataobj), hu)
+    np.testing.assert_allclose(turned.affine, affine, atol=1e-4)
+
+
+def test_the_axis_orders_are_used(labelled, pool):
+    orders = {
+        "".join(nib.aff2axcodes(nib.load(path).affine))
+        for made in (labelled, pool)
+        for path in made.folder.glob("ct/*.nii.gz")
+    }
+    assert len(orders) > 2
+    assert orders <= set(ORDERS)
+
+
+def test_metal_lies_on_its_side(pool):
+    for case, metal, clean in (("phantom-p001", "R", "L"), ("phantom-p002", "L", "R")):
+        hu, affine = _ras(pool, case)
+        for side in "LR":
+            about = _about(hu, affine, _centre(_truth(pool, f"{case}_{side}")), 45)
+            assert (np.count_nonzero(about > 2500) > 0) == (side == metal), (case, side)
+        assert _truth(pool, f"{case}_{clean}")["implant"] == ""
+
+
+def test_a_replaced_joint_has_no_grade(pool):
+    row = _truth(pool, "phantom-p001_R")
+    assert row["implant"] == "replacement"
+    assert row["joint_space_mm"] == row["kl"] == row["grade"] == ""
+    assert float(row["radius_mm"]) == PROSTHETIC_HEAD_MM
+    nailed = _truth(pool, "phantom-p002_L")
+    assert nailed["implant"] == "nail"
+    assert nailed["grade"] != ""
+
+
+def test_a_patient_comes_back_with_the_same_anatomy(labelled, pool):
+    for made, first, second in (
+        (labelled, "l001", "l001-2"),
+        (labelled, "l002", "l002-2"),
+        (pool, "l003", "l003-2"),
+    ):
+        for side in "LR":
+            before = _truth(labelled, f"phantom-{first}_{side}")
+            after = _truth(made, f"phantom-{second}_{side}")
+            assert after["radius_mm"] == before["radius_mm"]
+            assert after["pelvic_height_mm"] == before["pelvic_height_mm"]
+            rank = [(int(row["grade"]), float(row["severity"])) for row in (before, after)]
+            assert rank[1] >= rank[0]
+
+
+def test_the_same_bytes_by_any_number_of_shards_and_hash_seed(tmp_path, make_shard, settings, labelled):
+    for shard in range(2):
+        make_shard(tmp_path / "two", settings, "labelled", shard, 2)
+    whole, parts = _files(labelled.folder / "ct"), _files(tmp_path / "two" / "labelled" / "ct")
+    assert len(whole) == 5
+    assert parts == whole
+
+
+def test_the_same_bytes_in_another_process_with_another_hash_seed(tmp_path, settings, labelled):
+    few = settings.model_copy(update={"labelled": 1})
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in _flags(few).items()]
+    names = {"out": "0.cases.csv", "grades": "0.grades.csv", "truth": "0.truth.csv"}
+    paths = [f"--{flag}={tmp_path / name}" for flag, name in names.items()]
+    command = ["phantom", *flags, "--cohort=labelled", "--shard=0", "--shards=1", *paths]
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "hipoa", *command], check=True, env=environment)
+    found, expected = _files(tmp_path / "ct"), _files(labelled.folder / "ct")
+    assert len(found) == 2
+    assert found == {name: expected[name] for name in found}
+
+
+def _flags(settings):
+    return {
+        name: list(value) if isinstance(value, tuple) else str(value).lower()
+        for name, value in settings.model_dump().items()
+    }
+
+
+def test_another_patient_changes_no_other(tmp_path, make_shard, settings, pool):
+    more = make_shard(tmp_path, settings.model_copy(update={"labelled": 4, "pool": 3}), "pool")
+    before, after = _files(pool.folder / "ct"), _files(more.folder / "ct")
+    assert {name: after[name] for name in before} == before
+    assert more.truth[: len(pool.truth)] == pool.truth
+
+
+def test_another_seed_is_another_cohort(tmp_path, make_shard, settings, labelled):
+    other = make_shard(tmp_path, settings.model_copy(update={"seed": 2, "labelled": 1}), "labelled")
+    assert other.truth[0] != labelled.truth[0]
+
+
+def test_field_of_view_noise_and_voxels_do_not_depend_on_the_grade(labelled):
+    # Every CT of a scanner has one shape whatever its hips' grades, and the same noise in its muscle.
+    images = [_ras(labelled, row["case_id"]) for row in labelled.cases]
+    assert len({image[0].shape for image in images}) == 1
+    for hu, affine in images:
+        np.testing.assert_allclose(affine, images[0][1], atol=1e-3)
+        for face in (hu[:1], hu[-1:], hu[:, :1], hu[:, -1:]):
+            assert face.max() < -980  # the body is not cut off
+            assert 0.5 < face.std() < 1.5  # and the noise in air is a tenth of the body's
+
+
+def test_a_wrong_cohort_or_shard_is_an_error(tmp_path, settings):
+    files = {name: tmp_path / name for name in ("out", "grades", "truth")}
+    with pytest.raises(ConfigError, match=r'cohort "test" is unknown\. Use one of labelled, external, pool'):
+        run(settings, cohort="test", shard=0, shards=1, **files)
+    with pytest.raises(ConfigError, match=r"shard 2 of 2\. Shards are numbered from 0"):
+        run(settings, cohort="pool", shard=2, shards=2, **files)
+
+
+def test_a_setting_out_of_bounds_is_one_line(tmp_path, capsys):
+    paths = [f"--{name}={tmp_path / name}" for name in ("out", "grades", "truth")]
+    assert main(["phantom", "--cohort=pool", "--shard=0", "--shards=1", "--reader-kappa=1.5", *paths]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "reader_kappa" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_shard_writes_tables_without_rows(tmp_path, make_shard):
+    made = make_shard(tmp_path, PhantomSettings(external=0), "external")
+    assert made.cases == made.grades == made.truth == []
