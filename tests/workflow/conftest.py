@@ -150,7 +150,7 @@ def _as_row(header, cells):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The small study, run to its report."""
-    workspace = copy_workflow(tmp_path_factory.mktemp("finished") / "a folder {with} braces")
+    workspace = copy_workflow(tmp_path_factory.mktemp("finished") / "a folder with spaces")
     make_data(workspace.folder / "my data")
     workspace.run = workspace.snakemake()
     return workspace

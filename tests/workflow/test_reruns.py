@@ -138,6 +138,6 @@ def test_an_environment(study):
 
 
 def test_more_cores_and_a_moved_folder(study, tmp_path):
-    moved = study.folder.rename(tmp_path / "moved to a place {with} spaces")
+    moved = study.folder.rename(tmp_path / "moved to a place with spaces")
     study.folder = moved
     assert study.planned("--cores", "1") == {}
