@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hipoa.phantom.anatomy import LOAD, PLATE_MM, SOCKET_X_MM, Hip, neck_axis
+from hipoa.phantom.hip import LOAD, PLATE_MM, SOCKET_X_MM, Hip, neck_axis
 from hipoa.phantom.render import CORTICAL_HU, CYST_HU, render_bones
 from hipoa.phantom.shapes import Grid
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from hipoa.errors import ConfigError
 from hipoa.files import write_csv
-from hipoa.phantom.anatomy import Hip, build_hip, draw_person
+from hipoa.phantom.anatomy import build_hip
 from hipoa.phantom.disease import draw_disease, draw_latents, error_for, grade_of, read_hip, stream
+from hipoa.phantom.hip import Hip, draw_person
 from hipoa.phantom.measure import Measured, measure_hip
 from hipoa.phantom.plan import PlannedCase, plan_cases
 from hipoa.phantom.render import PROSTHETIC_HEAD_MM, render

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hipoa.phantom.anatomy import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person, neck_axis
+from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person, neck_axis
 from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, fraction
 
 AIR_HU, FAT_HU, MUSCLE_HU, ORGANS_HU = -1000.0, -105.0, 58.0, 5.0

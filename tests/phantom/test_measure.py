@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hipoa.phantom.anatomy import Hip
+from hipoa.phantom.hip import Hip
 from hipoa.phantom.measure import Measured, directions, measure_hip, reach_mm, surface_along
 from hipoa.phantom.phantom import build_case
 from hipoa.phantom.plan import PlannedCase

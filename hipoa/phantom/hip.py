@@ -1,0 +1,147 @@
+"""What a patient's hip is made of: size, landmarks of the template, and the built solids.
+
+Everything is in the hip's own frame, mm: x lateral, y anterior, z superior, the origin midway between
+the two sockets; a left hip is its mirror image.
+
+Sources of the sizes: head diameter men 49.2 +- 3.8, women 45.3 +- 3.5 mm and 0.215 (0.173-0.249) of
+pelvic height, 175 mm between the heads, neck-shaft angle 129-133, femoral version 10 degrees (method
+notes of the project).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hipoa.phantom.disease import Disease
+from hipoa.phantom.shapes import CutBall, Grid, RoundCone, Solid, distance_to
+
+TEMPLATE_HEIGHT_MM = 217.0
+TEMPLATE_HEAD_MM = 23.6
+SOCKET_X_MM = 87.5
+PLATE_MM = 1.5
+WALL_MM = 6.0
+PELVIS_SMOOTH_MM, FEMUR_SMOOTH_MM = 5.0, 5.0
+_HEAD_DIAMETER_MM = {"F": (45.3, 3.5), "M": (49.2, 3.8)}
+_HEAD_TO_HEIGHT = 0.215
+_NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = 131.0, 10.0
+
+
+def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:
+    """A vector (3,) of length 1."""
+    return np.array(vector) / np.linalg.norm(vector)
+
+
+LOAD = unit_vector((0.21, 0.06, 0.97))
+
+
+@dataclass(frozen=True)
+class Person:
+    """A patient's size.
+
+    Attributes:
+        sex: "F" or "M".
+        age: In years.
+        head_radius_mm: Of both femoral heads before disease.
+        pelvic_height_mm: Iliac crest to ischial tuberosity.
+        fat_mm: Thickness of the fat under the skin.
+    """
+
+    sex: str
+    age: int
+    head_radius_mm: float
+    pelvic_height_mm: float
+    fat_mm: float
+
+    @property
+    def scale(self) -> float:
+        """Size of the pelvis over the template's."""
+        return self.pelvic_height_mm / TEMPLATE_HEIGHT_MM
+
+
+@dataclass(frozen=True)
+class Hip:
+    """The built bones of one side, in the hip's frame, mm.
+
+    Attributes:
+        person: The patient.
+        disease: What was to be drawn.
+        head: Centre of the femoral head.
+        socket: Centre of the surface the head moves in: the acetabulum's, or the false one's.
+        socket_radius_mm: Of that surface.
+        pelvis: Hip bone and the roof of the socket, without osteophytes.
+        hollows: What is cut out of the pelvis: the joint's room first, flattened like the head; then what
+            is left of the acetabulum under a migrated head.
+        femoral_head: The head, flattened by disease.
+        femur: Neck, trochanters and shaft.
+        teardrop: The teardrop figure.
+        osteophytes: The spur at the rim of the socket, then those about the head.
+        cysts: Balls in the subchondral bone.
+    """
+
+    person: Person
+    disease: Disease
+    head: np.ndarray
+    socket: np.ndarray
+    socket_radius_mm: float
+    pelvis: list[Solid]
+    hollows: list[CutBall]
+    femoral_head: CutBall
+    femur: list[Solid]
+    teardrop: RoundCone
+    osteophytes: list[RoundCone] = field(default_factory=list)
+    cysts: list[RoundCone] = field(default_factory=list)
+
+    @property
+    def loaded(self) -> np.ndarray:
+        """The point of the socket that bears the load, mm (3,)."""
+        room = self.hollows[0]
+        return room.centre + (room.radius - room.cut) * LOAD
+
+    def pelvis_distance(self, points: np.ndarray, distance: np.ndarray | None = None) -> np.ndarray:
+        """Signed distance in mm (...) of points (3, ...) to the pelvis with the joint's room cut out.
+
+        Args:
+            points: Positions in the hip's frame, mm.
+            distance: That to the solids of ``pelvis``, where it is known already.
+        """
+        if distance is None:
+            distance = distance_to(self.pelvis, points, PELVIS_SMOOTH_MM)
+        for hollow in self.hollows:
+            distance = np.maximum(distance, -hollow.distance(points))
+        return np.maximum(distance, 2.2 - points[0])
+
+    def bone_distance(self, grid: Grid) -> np.ndarray:
+        """Signed distance in mm (I, J, K) of a grid's voxels to femur or pelvis, without osteophytes."""
+        points = grid.all_points()
+        pelvis = self.pelvis_distance(points, grid.distance(self.pelvis, PELVIS_SMOOTH_MM))
+        return np.minimum(pelvis, self.femur_distance(points))
+
+    def femur_distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm (...) of points (3, ...) to the femur."""
+        return np.minimum(
+            self.femoral_head.distance(points), distance_to(self.femur, points, FEMUR_SMOOTH_MM)
+        )
+
+
+def draw_person(rng: np.random.Generator) -> Person:
+    """A patient of this kind of clinic: mostly women."""
+    sex = "F" if rng.random() < 0.7 else "M"
+    mean, spread = _HEAD_DIAMETER_MM[sex]
+    diameter = mean + spread * np.clip(rng.normal(), -1.8, 1.8)
+    # A large head goes with a large pelvis, but not in proportion: their ratio is 0.18-0.25.
+    height = (diameter + mean) / 2 / _HEAD_TO_HEIGHT * (1 + 0.03 * np.clip(rng.normal(), -1.8, 1.8))
+    return Person(
+        sex=sex,
+        age=int(rng.integers(38, 82)),
+        head_radius_mm=float(diameter / 2),
+        pelvic_height_mm=float(height),
+        fat_mm=float(np.clip(rng.normal(22, 5), 12, 30)),
+    )
+
+
+def neck_axis() -> np.ndarray:
+    """Unit vector (3,) from the head's centre along the neck."""
+    down, version = np.radians([_NECK_SHAFT_DEG - 90, _FEMUR_VERSION_DEG])
+    return np.array([np.cos(down) * np.cos(version), -np.cos(down) * np.sin(version), -np.sin(down)])
