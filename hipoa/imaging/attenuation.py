@@ -42,10 +42,11 @@ def attenuate(hu: np.ndarray, energy_kev: float, ct_energy_kev: float) -> np.nda
         energy_kev: Of the projection.
         ct_energy_kev: Effective energy of the scanner, at which the HU hold.
     """
-    water = water_per_mm(energy_kev)
-    bone = (cortical_bone_per_mm(energy_kev) - water) / cortical_bone_hu(ct_energy_kev)
+    water = np.float32(water_per_mm(energy_kev))
+    bone = np.float32((cortical_bone_per_mm(energy_kev) - water) / cortical_bone_hu(ct_energy_kev))
     x = np.maximum(hu, -1000).astype(np.float32)
-    return water + np.where(x < 0, np.float32(water / 1000), np.float32(bone)) * x
+    # Written so that -1000 HU is 0 in float32 too.
+    return np.where(x < 0, water * (1 + x / np.float32(1000)), water + bone * x)
 
 
 def _per_mm(energy_kev: float, table: tuple[float, ...], density: float) -> float:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_LEAST_POINTS = 20
+
 
 @dataclass(frozen=True)
 class Sphere:
@@ -55,7 +57,7 @@ def fit_sphere_robustly(
     Returns:
         The sphere, or None if there are too few points or no sphere of such a radius.
     """
-    if len(points) < 20:
+    if len(points) < _LEAST_POINTS:
         return None
     rng = np.random.default_rng([seed, len(points)])
     best, score = None, 0
@@ -74,10 +76,10 @@ def _refine(
     centre, radius = fit_sphere(points[near])
     for _ in range(10):
         again = np.abs(np.linalg.norm(points - centre, axis=1) - radius) < tolerance_mm
-        if again.sum() < 20 or np.array_equal(again, near):
+        if again.sum() < _LEAST_POINTS or np.array_equal(again, near):
             break
         near = again
         centre, radius = fit_sphere(points[near])
-    if not radius_mm[0] <= radius <= radius_mm[1]:
+    if near.sum() < _LEAST_POINTS or not radius_mm[0] <= radius <= radius_mm[1]:
         return None
     return Sphere(centre, radius, float(near.mean()), int(near.sum()))

@@ -137,7 +137,11 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     ras_from_ijk = _affine(image)
     check_affine(ras_from_ijk, path.name)
-    return _canonical(sitk.GetArrayViewFromImage(image).T.copy(), ras_from_ijk)
+    array = sitk.GetArrayViewFromImage(image).T
+    if array.dtype.kind == "f" and ".nii" in path.name.lower():
+        # ITK's NIfTI reader makes 0 HU, which is water, of what is not a number.
+        array = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
+    return _canonical(array.copy(), ras_from_ijk)
 
 
 def _affine(image: sitk.Image) -> np.ndarray:
