@@ -1,0 +1,119 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hipoa.cli import main
+
+
+def drr(ct, out, *more):
+    return main(["drr", str(ct), "--out", str(out), *map(str, more)])
+
+
+@pytest.fixture
+def ct(tmp_path, pelvis, write_nifti):
+    return write_nifti(tmp_path / "case 7.v2.nii.gz", pelvis.hu, pelvis.ras_from_ijk)
+
+
+def picture(path):
+    image = Image.open(path)
+    assert (image.size, image.mode) == ((150, 150), "L")
+    return np.asarray(image)
+
+
+def test_two_radiographs_and_a_record(tmp_path, ct, landmarks, heads):
+    assert drr(ct, tmp_path / "out", "--landmarks", landmarks) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("case 7.v2.json", "case 7.v2_L.png", "case 7.v2_R.png")
+    ]
+    record = json.loads((tmp_path / "out/case 7.v2.json").read_text())
+    for side in "LR":
+        assert record["hips"][side]["centre_ras_mm"] == heads[side].tolist()
+        assert record["hips"][side]["method"] == "landmarks"
+    assert isinstance(record["warnings"], list)
+    assert any("R: metal" in warning for warning in record["warnings"])
+    right = picture(tmp_path / "out/case 7.v2_R.png")
+    # The metal lies below the right head; the body's middle is at image right of the right hip.
+    assert right[100:125, 60:90].max() > 1.1 * right[20:40, 60:90].max()
+    assert right[:, 145:].mean() > right[:, :5].mean()
+    left = picture(tmp_path / "out/case 7.v2_L.png")
+    assert left[:, :5].mean() > left[:, 145:].mean()
+
+
+def test_one_hip_alone(tmp_path, ct, landmarks, capsys):
+    one = tmp_path / "one.csv"
+    one.write_text("\n".join(landmarks.read_text().splitlines()[:2]) + "\n")
+    assert drr(ct, tmp_path / "out", "--landmarks", one) == 0
+    record = json.loads((tmp_path / "out/case 7.v2.json").read_text())
+    assert record["hips"]["L"] is None
+    assert record["hips"]["R"]["method"] == "landmarks"
+    assert any(warning.startswith("L: no hip found") for warning in record["warnings"])
+    assert not (tmp_path / "out/case 7.v2_L.png").exists()
+
+
+@pytest.mark.parametrize("renderer", ["siddon", "trilinear"])
+def test_the_renderers_by_name(tmp_path, ct, landmarks, renderer):
+    assert drr(ct, tmp_path / renderer, "--landmarks", landmarks, "--renderer", renderer) == 0
+    assert json.loads((tmp_path / renderer / "case 7.v2.json").read_text())["renderer"] == renderer
+
+
+def test_what_cannot_be_done_is_one_line(tmp_path, ct, landmarks, capsys):
+    for arguments, message in (
+        ((ct, "--renderer", "magic"), '"magic" is no renderer. Use one of: trilinear, siddon.'),
+        ((tmp_path / "none.nii.gz",), "none.nii.gz: the file cannot be read"),
+        ((ct, "--labels", tmp_path), "it shows no femur"),
+    ):
+        assert drr(arguments[0], tmp_path / "out", *arguments[1:]) == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        assert message in lines[0]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@given(st.permutations(range(3)), st.lists(st.sampled_from([1, -1]), min_size=3, max_size=3))
+def test_any_order_of_the_axes_gives_the_same_two_radiographs(
+    tmp_path_factory, pelvis, landmarks, write_nifti, order, signs
+):
+    """Left and right are not exchanged, however the CT was stored."""
+    folder = tmp_path_factory.mktemp("turned")
+    turn = np.stack([order, signs], axis=1)
+    stored = nib.orientations.apply_orientation(pelvis.hu, turn)
+    affine = pelvis.ras_from_ijk @ nib.orientations.inv_ornt_aff(turn, pelvis.hu.shape)
+    write_nifti(folder / "turned.nii", np.ascontiguousarray(stored), affine)
+    write_nifti(folder / "plain.nii", pelvis.hu, pelvis.ras_from_ijk)
+    for name in ("turned", "plain"):
+        assert drr(folder / f"{name}.nii", folder, "--landmarks", landmarks) == 0
+    for side in "LR":
+        turned, plain = (picture(folder / f"{name}_{side}.png") for name in ("turned", "plain"))
+        assert np.array_equal(turned, plain)
+    assert not np.array_equal(picture(folder / "plain_L.png"), picture(folder / "plain_R.png"))
+
+
+SPHERES = {"R": (87.9, 45.0, 7.9), "L": (30.7, 44.7, 9.4)}
+"""Fits to the masks, as voxel indices."""
+
+
+class TestRealCt:
+    @pytest.mark.parametrize(("labels", "tolerance_mm"), [(True, 5), (False, 10)])
+    def test_the_hips_are_where_they_are(self, real_ct, tmp_path, labels, tolerance_mm):
+        ct = real_ct / "pelvis_ct_3mm.nii.gz"
+        assert drr(ct, tmp_path, *(("--labels", real_ct / "masks") if labels else ())) == 0
+        record = json.loads((tmp_path / "pelvis_ct_3mm.json").read_text())
+        for side, index in SPHERES.items():
+            truth = nib.affines.apply_affine(nib.load(ct).affine, index)
+            hip = record["hips"][side]
+            assert np.linalg.norm(truth - hip["centre_ras_mm"]) < tolerance_mm
+            assert hip["method"] == ("labels" if labels else "locator")
+            assert hip["implant"] == (side == "L")
+            assert picture(tmp_path / f"pelvis_ct_3mm_{side}.png").std() > 15
+
+    def test_a_ct_without_hips(self, real_ct, tmp_path, capsys):
+        assert drr(real_ct / "abdomen_no_hips.nii.gz", tmp_path / "out") == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        assert "no hip found" in lines[0]
+        assert not (tmp_path / "out").exists()

@@ -1,0 +1,112 @@
+import csv
+
+import numpy as np
+import pytest
+
+from hipoa.files import read_npz
+from hipoa.imaging import project
+from hipoa.imaging.settings import ProjectSettings
+
+SETTINGS = ProjectSettings.model_validate({"detector_px": 40})
+
+
+@pytest.fixture
+def tables(tmp_path, pelvis, landmarks, write_nifti):
+    """Three CTs: a good one, one that is no CT, and a good one with its left hip excluded."""
+    write_nifti(tmp_path / "ct/NAME^SECRET.nii.gz", pelvis.hu, pelvis.ras_from_ijk)
+    (tmp_path / "ct/broken.nii.gz").write_bytes(b"nothing")
+    rows = [
+        "case_id,patient_id,ct,landmarks,exclude",
+        f"good,p1,ct/NAME^SECRET.nii.gz,{landmarks},",
+        f"bad,p2,ct/broken.nii.gz,{landmarks},",
+        f"half,p3,ct/NAME^SECRET.nii.gz,{landmarks},L",
+    ]
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "grades.csv").write_text("case_id,side,crowe,kl\ngood,L,1,2\n")
+    return tmp_path
+
+
+def run(folder, *, settings=SETTINGS, out="0", **changes):
+    arguments = {"cases": folder / "cases.csv", "cohort": "pool", "cache": folder / "cache", "shards": 0}
+    project.run(settings, **arguments | changes, out=folder / f"{out}.csv", stack=folder / f"{out}.npz")
+    rows = {row["hip_id"]: row for row in csv.DictReader((folder / f"{out}.csv").open())}
+    return rows, read_npz(folder / f"{out}.npz")
+
+
+def test_one_row_per_hip_and_a_bad_ct_harms_no_other(tables, heads):
+    rows, stack = run(tables)
+    assert list(rows) == ["good_L", "good_R", "bad_L", "bad_R", "half_L", "half_R"]
+    assert [row["status"] for row in rows.values()] == ["ok", "ok", "refused", "refused", "excluded", "ok"]
+    assert stack["hip_id"].tolist() == ["good_L", "good_R", "half_R"]
+    assert stack["line_integral"].shape == (3, 40, 40)
+    assert stack["mm_per_px"].tolist() == [SETTINGS.field_of_view_mm / 40] * 3
+    assert "cannot be read as an image" in rows["bad_L"]["reason"]
+    centre = [float(rows["good_R"][f"centre_{axis}_mm"]) for axis in "ras"]
+    assert centre == heads["R"].tolist()
+    assert rows["good_L"]["method"] == "landmarks"
+
+
+def test_no_name_of_a_file_is_told(tables, capsys):
+    run(tables)
+    assert "SECRET" not in (tables / "0.csv").read_text() + capsys.readouterr().err
+
+
+def test_metal_near_a_hip_is_an_implant(tables):
+    rows, _ = run(tables)
+    assert (rows["good_R"]["implant"], rows["good_L"]["implant"]) == ("yes", "")
+    assert "implant" in rows["good_R"]["warnings"]
+
+
+def test_a_hip_outside_the_ct_is_refused_alone(tables, landmarks):
+    text = landmarks.read_text().replace("L,-86", "L,-300")
+    (tables / "far.csv").write_text(text)
+    cases = (tables / "cases.csv").read_text().replace(str(landmarks), str(tables / "far.csv"), 1)
+    (tables / "cases.csv").write_text(cases)
+    rows, _ = run(tables)
+    assert rows["good_L"]["status"] == "refused"
+    assert "outside the CT" in rows["good_L"]["reason"]
+    assert rows["good_R"]["status"] == "ok"
+
+
+def test_a_cut_field_of_view_is_a_warning(tables):
+    wide = ProjectSettings.model_validate({"detector_px": 40, "field_of_view_mm": 300})
+    rows, _ = run(tables, settings=wide)
+    assert "the CT ends within the field of view (above, below" in rows["good_R"]["warnings"]
+
+
+def test_a_finished_case_is_not_opened_again(tables, monkeypatch):
+    first, stack = run(tables)
+    opened = []
+    read = project.read_volume
+    monkeypatch.setattr(project, "read_volume", lambda path: opened.append(path.name) or read(path))
+    again, same = run(tables, out="1")
+    assert opened == ["broken.nii.gz"]  # a refusal is not kept
+    assert (tables / "1.csv").read_text().splitlines()[1] == (tables / "0.csv").read_text().splitlines()[1]
+    assert np.array_equal(stack["line_integral"], same["line_integral"])
+    (tables / "ct/NAME^SECRET.nii.gz").touch()
+    run(tables, out="2")
+    assert len(opened) == 4
+    run(tables, out="3", settings=ProjectSettings.model_validate({"detector_px": 42}))
+    assert len(opened) == 7
+    assert first["good_L"] == again["good_L"]
+
+
+def test_another_patient_id_opens_no_ct(tables, monkeypatch):
+    run(tables)
+    (tables / "cases.csv").write_text((tables / "cases.csv").read_text().replace("good,p1", "good,p9"))
+    monkeypatch.setattr(project, "find_body", lambda volume: pytest.fail("a CT was opened"))
+    rows, _ = run(tables, out="1")
+    assert rows["good_L"]["patient_id"] == "p9"
+
+
+def test_the_cohorts_follow_from_the_grades(tables):
+    with_grades = {"grades": tables / "grades.csv", "shards": 1}
+    assert list(run(tables, cohort="labelled", **with_grades)[0]) == ["good_L", "good_R"]
+    assert list(run(tables, cohort="pool", **with_grades)[0]) == ["bad_L", "bad_R", "half_L", "half_R"]
+    assert run(tables, cohort="external", **with_grades)[0] == {}
+
+
+def test_every_case_is_in_one_shard(tables):
+    parts = [set(run(tables, shard=shard, shards=3)[0]) for shard in range(3)]
+    assert set.union(*parts) == set(run(tables)[0])
+    assert sum(map(len, parts)) == 6
