@@ -63,11 +63,11 @@ class Workspace:
         return jobs
 
     def planned_outputs(self, rule):
-        """The outputs that a dry run would make by this rule."""
-        text = self.snakemake("--dry-run", "--nocolor").stdout
-        blocks = re.findall(rf"^(?:local)?rule {rule}:\n(.*?)\n\n", text + "\n\n", re.MULTILINE | re.DOTALL)
-        found = [re.search(r"output: (.*)", block) for block in blocks]
-        return sorted(path for match in found if match for path in match[1].split(", "))
+        """What the commands of this rule would write, as a dry run prints them; at least one."""
+        text = self.snakemake("--dry-run", "--printshellcmds").stdout
+        found = sorted(re.findall(rf"python -m hipoa {rule} .*? --out (\S+)", text))
+        assert found
+        return found
 
     def configure(self, **changes):
         path = self.folder / "config.yaml"

@@ -155,5 +155,5 @@ class TestSnakefile:
         blocked = ("numpy", "torch", "nibabel", "scipy", "timm", "matplotlib")
         hook = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in blocked)
         (unrun.folder / "sitecustomize.py").write_text(hook)
-        done = unrun.snakemake("--dry-run", "--quiet", PYTHONPATH=str(unrun.folder))
+        done = unrun.snakemake("--dry-run", PYTHONPATH=str(unrun.folder))
         assert "report" in done.stdout
