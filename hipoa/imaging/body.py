@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
@@ -34,7 +36,8 @@ def find_body(volume: Volume) -> np.ndarray:
     # Distances count to both sides of a shell; what is out of the volume is taken as more of the same.
     core = ndimage.distance_transform_edt(np.pad(coarse, 1, mode="edge"), sampling=width)
     deep = np.asarray(core)[1:-1, 1:-1, 1:-1] > _TABLE_MM
-    parts, count = ndimage.label(deep)
+    labelled: Any = ndimage.label(deep)
+    parts, count = labelled
     if count == 0:
         raise CtError("CT", "there is no body in it, only air", "Give a CT of the pelvis in HU.")
     largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])

@@ -104,7 +104,8 @@ def check_detector_behind(nearest_mm: float, farthest_mm: float, geometry: XrayG
         behind = farthest_mm - geometry.source_to_hip_mm
         raise CtError(
             "projection",
-            f"the body reaches {behind:.0f} mm behind the hip, the detector lies {geometry.hip_to_detector_mm:.0f}",
+            f"the body reaches {behind:.0f} mm behind the hip, the detector lies "
+            f"{geometry.hip_to_detector_mm:.0f}",
             f"Set source_to_hip_mm to at most {geometry.source_to_detector_mm - behind - 1:.0f}.",
         )
     if nearest_mm <= 0:

@@ -69,7 +69,7 @@ def fit_head(femur: Mask, pelvis: Mask | None) -> Sphere | None:
     points = to_ras(matrix, faces)
     facing = np.zeros(len(faces), bool)
     if pelvis is not None and pelvis[0].shape == array.shape and np.allclose(pelvis[1], matrix, atol=1e-3):
-        away = distance_transform_edt(~pelvis[0], sampling=spacing)
+        away = np.asarray(distance_transform_edt(~pelvis[0], sampling=spacing))
         lower, upper = np.floor(faces).astype(int), np.ceil(faces).astype(int)
         facing = np.minimum(away[tuple(lower.T)], away[tuple(upper.T)]) < _NEAR_SOCKET_MM + spacing.max()
     if facing.sum() < 60:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -57,7 +58,8 @@ def make_scout(volume: Volume, body: np.ndarray) -> Scout:
     origin = corners.min(0) + SPACING_MM / 2
     shape = np.maximum(2, np.ceil(np.ptp(corners, axis=0) / SPACING_MM)).astype(int)
     step = np.linalg.inv(matrix[:3, :3]) * SPACING_MM
-    offset = to_ras(np.linalg.inv(matrix), origin)
+    # scipy takes one offset per axis, which its annotation does not know.
+    offset: Any = to_ras(np.linalg.inv(matrix), origin)
     hu = ndimage.affine_transform(blocks, step, offset, tuple(shape), order=1, mode="nearest")
     known = ndimage.affine_transform(
         np.ones(blocks.shape, np.uint8), step, offset, tuple(shape), order=0, mode="constant"
@@ -67,7 +69,7 @@ def make_scout(volume: Volume, body: np.ndarray) -> Scout:
 
 def _average(hu: np.ndarray, volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     steps = np.maximum(1, np.floor(SPACING_MM / volume.spacing_mm + 0.1)).astype(int)
-    blocks = hu
+    blocks: Any = hu
     # The last axis is contiguous in memory: shrinking it first leaves least for the others.
     for axis in (2, 1, 0):
         step = min(int(steps[axis]), blocks.shape[axis])
