@@ -310,6 +310,10 @@ def _templates_hash() -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in TEMPLATES)).hexdigest()[:16]
 
 
+_SAY_WHY = 'say_why() {{ local status=$?; tail -n 3 "$1" >&2; return $status; }};'
+"""A failed job says its last words on the screen; the whole story is in its log."""
+
+
 def shell_prefix(home: Path = HOME, python: Path | None = None) -> str:
     """What every job's shell runs first: strict mode, and this very package on the path.
 
@@ -318,7 +322,7 @@ def shell_prefix(home: Path = HOME, python: Path | None = None) -> str:
         python: The interpreter that runs Snakemake, which then runs the jobs too, whether or not its
             environment is activated; None where jobs have an environment of their own.
     """
-    words = ["set -euo pipefail;", f"export PYTHONPATH={_quote(home)};"]
+    words = ["set -euo pipefail;", _SAY_WHY, f"export PYTHONPATH={_quote(home)};"]
     words += [f'export PATH={_quote(python.parent)}:"$PATH";'] if python else []
     return " ".join(words) + " "
 

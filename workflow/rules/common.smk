@@ -3,9 +3,6 @@
 EXPERIMENTS = list(study.config["experiments"])
 COHORTS = study.used_cohorts
 
-# A failed job says its last words on the screen; the whole story is in its log.
-FAILED = "(status=$?; tail -n 3 {log} >&2; exit $status)"
-
 
 def shard_files(folder, suffix):
     return lambda wildcards: [

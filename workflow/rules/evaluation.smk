@@ -20,7 +20,7 @@ rule uncertainty:
         "Taking the variance over the passes of {wildcards.experiment}"
     shell:
         "python -m hipoa uncertainty {params.options} --experiment {wildcards.experiment}"
-        " --predictions {input.predictions} --hips {input.hips} --out {output} 2> {log} || " + FAILED
+        " --predictions {input.predictions} --hips {input.hips} --out {output} 2> {log} || say_why {log}"
 
 
 rule metrics:
@@ -43,7 +43,7 @@ rule metrics:
     message:
         "Scoring the predictions"
     shell:
-        "python -m hipoa metrics {params.options} --uncertainty {input} --out {output} 2> {log} || " + FAILED
+        "python -m hipoa metrics {params.options} --uncertainty {input} --out {output} 2> {log} || say_why {log}"
 
 
 rule compare:
@@ -66,7 +66,7 @@ rule compare:
     message:
         "Comparing networks and groups of hips"
     shell:
-        "python -m hipoa compare {params.options} --uncertainty {input} --out {output} 2> {log} || " + FAILED
+        "python -m hipoa compare {params.options} --uncertainty {input} --out {output} 2> {log} || say_why {log}"
 
 
 rule embed:
@@ -93,4 +93,4 @@ rule embed:
         "Mapping the features"
     shell:
         "python -m hipoa embed {params.options} --predictions {input.predictions} --hips {input.hips}"
-        " --out {output} 2> {log} || " + FAILED
+        " --out {output} 2> {log} || say_why {log}"

@@ -29,7 +29,7 @@ rule hips:
     shell:
         "python -m hipoa hips {params.options} --cohort {wildcards.cohort} --tables {input.tables}"
         " --stacks {input.stacks} --grades {input.grades} {params.grades}"
-        " --out {output.table} --stack {output.stack} 2> {log} || " + FAILED
+        " --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
 
 
 rule folds:
@@ -53,7 +53,7 @@ rule folds:
         "Assigning patients to folds, repeat {wildcards.repeat}"
     shell:
         "python -m hipoa folds {params.options} --hips {input} --repeat {wildcards.repeat}"
-        " --out {output} 2> {log} || " + FAILED
+        " --out {output} 2> {log} || say_why {log}"
 
 
 rule weights:
@@ -78,7 +78,7 @@ rule weights:
         "Fetching the pre-trained weights of {wildcards.network}"
     shell:
         "python -m hipoa weights --network {wildcards.network} --source {params.source:q}"
-        " --out {output.weights} --record {output.record} 2> {log} || " + FAILED
+        " --out {output.weights} --record {output.record} 2> {log} || say_why {log}"
 
 
 rule train:
@@ -112,8 +112,7 @@ rule train:
         "python -m hipoa train {params.options} {params.row} --experiment {wildcards.experiment}"
         " --repeat {wildcards.repeat} --fold {wildcards.fold}"
         " --hips {input.hips} --stack {input.stack} --folds {input.folds} {params.pretrained}"
-        " --checkpoint {params.checkpoint} --out {output.model} --record {output.record} 2> {log} || "
-        + FAILED
+        " --checkpoint {params.checkpoint} --out {output.model} --record {output.record} 2> {log} || say_why {log}"
 
 
 rule predict:
@@ -144,4 +143,4 @@ rule predict:
     shell:
         "python -m hipoa predict {params.options} --model {input.model} --record {input.record}"
         " --hips {input.hips} --stack {input.stack} --folds {input.folds} --cohort {wildcards.cohort}"
-        " --out {output} 2> {log} || " + FAILED
+        " --out {output} 2> {log} || say_why {log}"

@@ -27,7 +27,7 @@ rule project:
         "Projecting CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa project {params.options} {params.source} --cohort {wildcards.cohort}"
-        " --cache cache/project --out {output.table} --stack {output.stack} 2> {log} || " + FAILED
+        " --cache cache/project --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
 
 
 rule develop:
@@ -49,9 +49,9 @@ rule develop:
     params:
         options=study.flags("develop"),
         code=stage_code("develop"),
-        png=f"{R}/radiographs/{{cohort}}/png",
+        png=lambda wildcards, output: Path(output.table).parent / "png",
     message:
         "Developing radiographs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa develop {params.options} --projections {input.table} --stack {input.stack}"
-        " --png {params.png} --out {output.table} --radiographs {output.stack} 2> {log} || " + FAILED
+        " --png {params.png} --out {output.table} --radiographs {output.stack} 2> {log} || say_why {log}"

@@ -22,4 +22,4 @@ rule phantom:
         "Making synthetic CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa phantom {params.options} {params.shard} --cohort {wildcards.cohort}"
-        " --out {output.cases} --grades {output.grades} --truth {output.truth} 2> {log} || " + FAILED
+        " --out {output.cases} --grades {output.grades} --truth {output.truth} 2> {log} || say_why {log}"

@@ -22,14 +22,14 @@ rule figures:
     params:
         options=study.flags("figures"),
         code=stage_code("figures"),
-        out=f"{R}/figures",
+        out=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Drawing the figures"
     shell:
         "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
         " --embedding {input.embedding} --triage {input.triage} --models {input.models}"
-        " --out {params.out} 2> {log} || " + FAILED
+        " --out {params.out} 2> {log} || say_why {log}"
 
 
 rule report:
@@ -58,7 +58,7 @@ rule report:
     params:
         options=study.flags("report"),
         code=stage_code("report"),
-        figures=f"{R}/figures",
+        figures=lambda wildcards, input: Path(input.figures[0]).parent,
         study=study.config["study"],
         config=study.record(),
     message:
@@ -69,4 +69,4 @@ rule report:
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
         " --triage {input.triage} --models {input.models} --weights {input.weights}"
-        " --out {output.report} --manifest {output.manifest} 2> {log} || " + FAILED
+        " --out {output.report} --manifest {output.manifest} 2> {log} || say_why {log}"

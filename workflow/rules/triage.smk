@@ -20,4 +20,4 @@ rule triage:
         "Ranking the unread hips"
     shell:
         "python -m hipoa triage {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
-        " --out {output} 2> {log} || " + FAILED
+        " --out {output} 2> {log} || say_why {log}"
