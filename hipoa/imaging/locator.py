@@ -17,14 +17,13 @@ from scipy import ndimage
 from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
 from hipoa.imaging.labels import HEAD_RADIUS_MM
 from hipoa.imaging.scout import SPACING_MM, Scout, make_scout
+from hipoa.imaging.spheres import fit_sphere
 from hipoa.imaging.volume import Volume
 from hipoa.tables import SIDES
 
 _CAP_HU = (-100.0, 400.0)
 _BONE_HU = 110.0
-_PLATE_MM = 4.0
-_CROSS = 15.0
-_EDGE_HU_PER_MM = 12.0
+_EDGE_HU_PER_MM = 10.0
 _USUAL_SD_MM = 7.0
 _VOTED_MM = np.arange(17.0, 31.0, 2.5)
 _CANDIDATES, _REFINED, _ROUNDS = 20, 20, 4
@@ -135,7 +134,7 @@ def middle_mm(scout: Scout) -> float:
     """R coordinate of the middle of the body in RAS mm: the median over the slices."""
     columns = ((scout.hu > -400) & scout.known).any(1)
     filled = columns.any(0)
-    x = np.arange(scout.hu.shape[0])[:, None]
+    x = np.arange(columns.shape[0])[:, None]
     middles = (columns * x).sum(0)[filled] / columns.sum(0)[filled]
     return float(scout.origin_ras_mm[0] + SPACING_MM * np.median(middles))
 
@@ -227,17 +226,14 @@ def _look(
     """Which rays (n,) leave the head, which enter the socket only, how deep; HU and reach along them."""
     points = centre_ras_mm + _RAYS[:, None] * _DEPTHS_MM[:, None]
     hu, known = scout.sample(points)
-    near = np.flatnonzero((_DEPTHS_MM > 6) & (_DEPTHS_MM < radius_mm + 8))
+    near = np.flatnonzero(np.abs(_DEPTHS_MM - radius_mm - 2) < 6)
     index = np.rint(scout.index(points[:, near])).astype(int)
     local = slope[tuple(np.moveaxis(np.clip(index, 0, np.array(scout.hu.shape) - 1), -1, 0))]
     rise = np.where(known[:, near], (local * _RAYS[:, None]).sum(-1), 0)
     rise = np.where(np.abs(rise) > 0.75 * np.linalg.norm(local, axis=-1), rise, 0)
-    # A plate of dense bone before the surface is the socket's: the sphere reaches beyond the head.
-    crossed = (np.where(_DEPTHS_MM[near] < radius_mm - _PLATE_MM, rise, 0) > _CROSS).any(1)
     fall = np.where(np.abs(_DEPTHS_MM[near] - radius_mm) < 3.6, -rise, 0)
     rise = np.where(np.abs(_DEPTHS_MM[near] - radius_mm - _GAP_MM) < 3.6, rise, 0)
-    falls = (fall.max(1) > _EDGE_HU_PER_MM) & ~crossed
-    rises = (rise.max(1) > _EDGE_HU_PER_MM) & ~crossed
+    falls, rises = fall.max(1) > _EDGE_HU_PER_MM, rise.max(1) > _EDGE_HU_PER_MM
     # What is met first counts: behind the socket's edge its plate falls to the marrow of the pelvis.
     falls &= ~(rises & (rise.argmax(1) < fall.argmax(1)))
     best = np.where(falls, fall.argmax(1), rise.argmax(1))
