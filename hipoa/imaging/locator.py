@@ -17,7 +17,6 @@ from scipy import ndimage
 from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
 from hipoa.imaging.labels import HEAD_RADIUS_MM
 from hipoa.imaging.scout import SPACING_MM, Scout, make_scout
-from hipoa.imaging.spheres import fit_sphere
 from hipoa.imaging.volume import Volume
 from hipoa.tables import SIDES
 
@@ -134,8 +133,8 @@ def middle_mm(scout: Scout) -> float:
     """R coordinate of the middle of the body in RAS mm: the median over the slices."""
     columns = ((scout.hu > -400) & scout.known).any(1)
     filled = columns.any(0)
-    x = np.arange(columns.shape[0])[:, None]
-    middles = (columns * x).sum(0)[filled] / columns.sum(0)[filled]
+    x = np.arange(scout.hu.shape[0])[:, None]
+    x = np.arange(len(scout.hu))[:, None]
     return float(scout.origin_ras_mm[0] + SPACING_MM * np.median(middles))
 
 
