@@ -133,8 +133,8 @@ def middle_mm(scout: Scout) -> float:
     """R coordinate of the middle of the body in RAS mm: the median over the slices."""
     columns = ((scout.hu > -400) & scout.known).any(1)
     filled = columns.any(0)
-    x = np.arange(scout.hu.shape[0])[:, None]
     x = np.arange(len(scout.hu))[:, None]
+    middles = (columns * x).sum(0)[filled] / columns.sum(0)[filled]
     return float(scout.origin_ras_mm[0] + SPACING_MM * np.median(middles))
 
 
