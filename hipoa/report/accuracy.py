@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from hipoa.errors import CohortError
 from hipoa.evaluation.metrics import CONSTANT
 
 INTERVAL = "95 % interval"
@@ -45,12 +46,18 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval, None where there is none."""
-        for spread, unit in self.spreads:
-            found = _RANGE.fullmatch(spread) if unit.startswith(INTERVAL) else None
-            if found:
-                return float(found[1]), float(found[2])
-        return None
+        """The 95 % interval, None where there is none.
+
+        Raises:
+            CohortError: It is not written as "low-high": a report that loses it would say less than is known.
+        """
+        written = next((spread for spread, unit in self.spreads if unit.startswith(INTERVAL)), None)
+        if written is None:
+            return None
+        found = _RANGE.fullmatch(written)
+        if found is None:
+            raise CohortError("metrics.csv", f'"{written}" is no interval', "Make the table again.")
+        return float(found[1]), float(found[2])
 
 
 def gather_scores(rows: Iterable[Mapping[str, str]]) -> list[Score]:

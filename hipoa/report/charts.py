@@ -154,7 +154,7 @@ def draw_accuracy(scores: Sequence[Score], experiments: Sequence[str], *, synthe
     panels[0].invert_yaxis()
     figure.supxlabel(
         "Lines: ours, 95 % interval with patients resampled; published, the source's unstated "
-        "\N{PLUS-MINUS SIGN}. The published hips are other hips.",
+        f"\N{PLUS-MINUS SIGN}. The published hips are {'of patients, ours not' if synthetic else 'others'}.",
         fontsize=9,
         color=GREY,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
@@ -14,6 +15,8 @@ from hipoa.report.accuracy import gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
 from hipoa.report.names import FIGURES
 from hipoa.report.settings import FiguresSettings
+
+_Row = TypeVar("_Row", bound=Mapping[str, Any])
 
 
 def run(
@@ -46,21 +49,29 @@ def run(
     rows = read_hips(hips)
     synthetic = is_synthetic(rows)
     tables = [read_graded(path) for path in uncertainty]
+    experiments = [table.experiment for table in tables]
     scores = gather_scores(read_csv(metrics))
-    records = [read_json(path) for path in models]
+    records = sort_rows(experiments, [read_json(path) for path in models])
+    maps = sort_rows(experiments, read_csv(embedding))
     with style.applied():
         figures = {
             "radiographs.png": _draw_radiographs(rows, stacks, settings.examples_per_class),
             "classes.svg": charts.draw_classes(rows, describe_classes(rows), synthetic=synthetic),
             "learning.svg": charts.draw_learning(records, synthetic=synthetic),
-            "accuracy.svg": charts.draw_accuracy(scores, [t.experiment for t in tables], synthetic=synthetic),
+            "accuracy.svg": charts.draw_accuracy(scores, experiments, synthetic=synthetic),
             "confusion.svg": outcomes.draw_confusion(tables, synthetic=synthetic),
             "variance.svg": outcomes.draw_variance(tables, read_csv(compare), synthetic=synthetic),
-            "embedding.svg": outcomes.draw_embedding(read_csv(embedding), synthetic=synthetic),
+            "embedding.svg": outcomes.draw_embedding(maps, synthetic=synthetic),
             "triage.png": _draw_triage(rows, stacks, read_csv(triage), settings.triage_examples),
         }
         for name in FIGURES:
             style.save(figures[name], out / name, settings.dpi)
+
+
+def sort_rows(experiments: Sequence[str], rows: Sequence[_Row]) -> list[_Row]:
+    """In the order of the experiments, so that one experiment has one colour and place in all figures."""
+    places = {name: place for place, name in enumerate(experiments)}
+    return sorted(rows, key=lambda row: places.get(row["experiment"], len(places)))
 
 
 def _draw_radiographs(hips: Sequence[Hip], stacks: Sequence[Path], per_class: int) -> Figure:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
+from hipoa.errors import CohortError
 from hipoa.report.cohort import Hip, split_cohorts
+
+_STATUSES = ("ok", "excluded", "refused")
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Flow:
     """The hips of one cohort, counted.
 
     ``hips`` is ``excluded + refused + radiographs``; ``radiographs`` is ``graded + off_table + partly +
-    ungraded``.
+    ungraded``; ``graded`` is ``predicted + unpredicted``.
 
     Attributes:
         cohort: Its name.
@@ -24,6 +27,8 @@ class Flow:
         refused: Not usable, each with a reason.
         radiographs: Hips with a radiograph.
         graded: Of these, with a combined class.
+        predicted: Of the graded, those that every experiment predicted: the scores are of these.
+        unpredicted: Of the graded, the others.
         off_table: Graded, but with a pair that is in no class.
         partly: With a Crowe or a KL grade alone.
         ungraded: Without a reading.
@@ -38,34 +43,69 @@ class Flow:
     refused: int
     radiographs: int
     graded: int
+    predicted: int
+    unpredicted: int
     off_table: int
     partly: int
     ungraded: int
     implants: int
 
 
-def count_flow(hips: Iterable[Hip]) -> list[Flow]:
-    """Counts the hips of each cohort."""
-    return [_count(cohort, members) for cohort, members in split_cohorts(hips).items()]
+STEPS = {
+    "patients": "patients",
+    "cts": "CTs",
+    "hips": "hips, two of each CT",
+    "excluded": "excluded by the table of cases",
+    "refused": "refused",
+    "radiographs": "with a radiograph",
+    "graded": "graded, with a class",
+    "predicted": "predicted by every network, and scored",
+    "unpredicted": "not predicted by every network",
+    "off_table": "graded, off the class table",
+    "partly": "graded in part (Crowe or KL alone)",
+    "ungraded": "not graded",
+    "implants": "with an implant, counted above as well",
+}
+"""Count to its words, in the order of the flow."""
 
 
-def total(flows: Sequence[Flow], name: str) -> int:
-    """The sum of one count over the cohorts."""
-    return sum(getattr(flow, name) for flow in flows)
+def count_flow(hips: Iterable[Hip], predicted: Collection[str]) -> list[Flow]:
+    """Counts the hips of each cohort; see `count_hips`."""
+    return [count_hips(cohort, members, predicted) for cohort, members in split_cohorts(hips).items()]
 
 
-def _count(cohort: str, hips: Sequence[Hip]) -> Flow:
+def count_hips(name: str, hips: Sequence[Hip], predicted: Collection[str]) -> Flow:
+    """Counts hips.
+
+    Args:
+        name: Of the cohort.
+        hips: Its hips.
+        predicted: The graded hips that every experiment predicted.
+
+    Raises:
+        CohortError: A hip has a status that is neither ok nor excluded nor refused.
+    """
+    for hip in hips:
+        if hip.status not in _STATUSES:
+            raise CohortError(
+                hip.hip_id,
+                f'status "{hip.status}" is none of {", ".join(_STATUSES)}',
+                "Make the table again.",
+            )
     shown = [hip for hip in hips if hip.status == "ok"]
     fates = [_fate(hip) for hip in shown]
-    counts = {name: fates.count(name) for name in ("graded", "off_table", "partly", "ungraded")}
+    counts = {fate: fates.count(fate) for fate in ("graded", "off_table", "partly", "ungraded")}
+    scored = sum(hip.hip_id in predicted for hip, fate in zip(shown, fates, strict=True) if fate == "graded")
     return Flow(
-        cohort=cohort,
+        cohort=name,
         patients=len({hip.patient_id for hip in hips}),
         cts=len({hip.case_id for hip in hips}),
         hips=len(hips),
         excluded=sum(hip.status == "excluded" for hip in hips),
         refused=sum(hip.status == "refused" for hip in hips),
         radiographs=len(shown),
+        predicted=scored,
+        unpredicted=counts["graded"] - scored,
         implants=sum(hip.implant == "yes" for hip in shown),
         **counts,
     )
@@ -77,6 +117,3 @@ def _fate(hip: Hip) -> str:
     if hip.off_table:
         return "off_table"
     return "partly" if hip.crowe or hip.kl else "ungraded"
-
-
-COUNTS = tuple(field.name for field in fields(Flow)[1:])

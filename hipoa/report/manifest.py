@@ -41,5 +41,10 @@ def hide_paths(value: Any) -> Any:
 
 
 def hash_files(paths: Iterable[Path], results: Path) -> dict[str, str]:
-    """SHA-256 by path relative to the folder of results."""
-    return {path.relative_to(results).as_posix(): sha256(path) for path in sorted(paths)}
+    """SHA-256 by path relative to the results; of a file elsewhere only folder and name are told."""
+    return {_relative(path, results): sha256(path) for path in sorted(paths)}
+
+
+def _relative(path: Path, results: Path) -> str:
+    inside = path.resolve().is_relative_to(results.resolve())
+    return (path.resolve().relative_to(results.resolve()) if inside else Path(*path.parts[-2:])).as_posix()

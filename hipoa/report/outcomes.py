@@ -92,10 +92,12 @@ def draw_variance(
         say(figure.subplots(), "No graded hip was predicted.")
         return figure
     grid = figure.subplots(len(cohorts), len(tables), squeeze=False, sharey=True)
+    # One height for all brackets: the panels share their scale, and low ones would run into each other.
+    top = max(float(table.variance.max(initial=0.0)) for table in tables) or 1.0
     for line, cohort in zip(grid, cohorts, strict=True):
         for axes, table in zip(line, tables, strict=True):
             stars = _find_stars(compared, table.experiment, cohort)
-            _draw_boxes(axes, table.of_cohort(cohort), stars)
+            _draw_boxes(axes, table.of_cohort(cohort), stars, top)
             axes.set_title(f"{table.experiment}, {cohort}")
         line[0].set_ylabel("variance (squared probability)")
     figure.supxlabel(
@@ -118,7 +120,7 @@ def _find_stars(
     }
 
 
-def _draw_boxes(axes: Axes, table: Graded, stars: Mapping[tuple[str, str], str]) -> None:
+def _draw_boxes(axes: Axes, table: Graded, stars: Mapping[tuple[str, str], str], top: float) -> None:
     if not len(table):
         say(axes, "no graded hip")
         return
@@ -135,7 +137,6 @@ def _draw_boxes(axes: Axes, table: Graded, stars: Mapping[tuple[str, str], str])
         patch.set_alpha(0.75)
     counts = [f"{group}\nn = {len(value)}" for group, value in zip(GROUPS, values, strict=True)]
     axes.set_xticks([1, 2, 3], counts)
-    top = float(table.variance.max()) or 1.0
     for step, ((a, b), text) in enumerate(sorted(stars.items(), key=_reach)):
         _draw_bracket(
             axes, GROUPS.index(a) + 1, GROUPS.index(b) + 1, top * (1.07 + 0.11 * step), top * 0.02, text

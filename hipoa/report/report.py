@@ -13,10 +13,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from hipoa.evaluation.columns import read_columns
+from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.metrics import CONSTANT
 from hipoa.files import read_csv, read_json, write_json, write_text
 from hipoa.report.accuracy import Score, find_best, find_score, gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
-from hipoa.report.flow import COUNTS, Flow, count_flow, total
+from hipoa.report.flow import STEPS, Flow, count_flow, count_hips
 from hipoa.report.manifest import find_versions, hash_files, hide_paths
 from hipoa.report.names import FIGURES
 from hipoa.report.published import CITATION, PUBLISHED
@@ -68,29 +70,33 @@ def run(
     """
     configuration = hide_paths(read_json(config))
     rows = read_hips(hips)
-    flow = count_flow(rows)
+    predicted = find_predicted(uncertainty)
+    everything = count_hips("all", rows, predicted)
     scores = gather_scores(read_csv(metrics))
     listed = _read_triage(triage)
+    records = [read_json(path) for path in models]
+    experiments = [path.stem for path in uncertainty]
     page = {
         "settings": settings,
         "study": study,
         "config": configuration,
         "synthetic": is_synthetic(rows),
-        "flow": flow,
-        "counts": COUNTS,
-        "total": total,
-        "summary": summarise(scores, flow, listed, models),
+        "flow": [*count_flow(rows, predicted), everything],
+        "steps": STEPS,
+        "summary": summarise(scores, everything, listed, len(experiments)),
         "classes": describe_classes(rows),
         "scores": scores,
         "metrics": METRICS,
         "find_score": find_score,
-        "experiments": [path.stem for path in uncertainty],
+        "groups": GROUPS,
+        "experiments": experiments,
+        "training": [tabulate_training(name, records) for name in experiments],
         "published": PUBLISHED,
         "tests": read_csv(compare),
         "triage": tabulate_triage(listed, rows, stacks, settings.triage_rows),
-        "notes": [hip for hip in rows if hip.reason or hip.warnings],
+        "notes": list_notes(rows),
         "figures": {name: embed_file(figures / name) for name in FIGURES},
-        "weights": [read_json(path) for path in weights],
+        "weights": [hide_paths(read_json(path)) for path in weights],
         "versions": find_versions(),
         "citation": CITATION,
     }
@@ -110,7 +116,6 @@ def render(page: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["score"] = write_score
     return environment.get_template("report.html").render(page)
 
 
@@ -122,34 +127,72 @@ def write_score(score: Score | None) -> str:
     return f"{score.value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
+def find_predicted(uncertainty: Sequence[Path]) -> set[str]:
+    """The graded hips that every experiment predicted."""
+    graded = [set(read_columns(path, ("hip_id", "grade"), filled="grade")["hip_id"]) for path in uncertainty]
+    return set.intersection(*graded) if graded else set()
+
+
+def list_notes(hips: Sequence[Hip]) -> list[Hip]:
+    """Hips without a radiograph or with warnings; the refused first, so that no short list hides them."""
+    noted = [hip for hip in hips if hip.status != "ok" or hip.warnings]
+    return sorted(noted, key=lambda hip: ("refused", "excluded", "ok").index(hip.status))
+
+
+def tabulate_training(experiment: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the models of an experiment have in common, and the range of what they have not."""
+    own = [record for record in records if record["experiment"] == experiment]
+    return {
+        "experiment": experiment,
+        "networks": sorted({record["network"] for record in own}),
+        "tasks": sorted({record["task"] for record in own}),
+        "models": len(own),
+        "repeats": len({record["repeat"] for record in own}),
+        "folds": len({record["fold"] for record in own}),
+        "hips": _span([record["n_train"] for record in own]),
+        "epochs": _span([len(record["history"]) for record in own]),
+    }
+
+
+def _span(counts: Sequence[int]) -> str:
+    if not counts:
+        return ""
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
 def summarise(
-    scores: Sequence[Score], flow: Sequence[Flow], triage: Sequence[Mapping[str, str]], models: Sequence[Path]
+    scores: Sequence[Score], flow: Flow, triage: Sequence[Mapping[str, str]], n_experiments: int
 ) -> list[str]:
-    """What the report says first, in a few sentences."""
-    networks = {path.parent.name for path in models}
-    hips, cts, radiographs, refused, excluded = (
-        total(flow, name) for name in ("hips", "cts", "radiographs", "refused", "excluded")
-    )
-    sentences = [
-        f"{hips} hips of {cts} CTs: {radiographs} have a radiograph, {refused} were refused, "
-        f"{excluded} were excluded."
-    ]
-    best = find_best(scores)
-    if best is not None:
-        near = find_score(scores, best.experiment, "labelled", "ONCA")
-        constant = [find_score(scores, "constant", "labelled", name) for name in ("ECA", "ONCA")]
-        sentences.append(
-            f"Of {len(networks)} networks {best.experiment} graded the most of {best.n_hips} unseen hips "
-            f"exactly: ECA {write_score(best)}, ONCA {write_score(near)} (95 % intervals, patients "
-            f"resampled). The best constant answer has ECA {_plain(constant[0])} and ONCA "
-            f"{_plain(constant[1])}."
-        )
+    """What the report says first, in three sentences.
+
+    Args:
+        scores: From metrics.csv.
+        flow: Of all cohorts together.
+        triage: The rows of triage.csv.
+        n_experiments: How many were compared.
+    """
     ranked = sum(bool(row["rank"]) for row in triage)
-    sentences.append(
+    return [
+        f"{flow.cts} CTs of {flow.patients} patients hold {flow.hips} hips: {flow.radiographs} with a "
+        f"radiograph, {flow.refused} refused, {flow.excluded} excluded.",
+        _summarise_accuracy(scores, n_experiments),
         f"{ranked} unread hips are ranked for reading, the most uncertain first; "
-        f"{len(triage) - ranked} are set aside with the reason."
+        f"{len(triage) - ranked} are set aside with the reason.",
+    ]
+
+
+def _summarise_accuracy(scores: Sequence[Score], n_experiments: int) -> str:
+    best = find_best(scores)
+    if best is None:
+        return "No graded hip was predicted, so there is no accuracy."
+    near = find_score(scores, best.experiment, "labelled", "ONCA")
+    constant = [_plain(find_score(scores, CONSTANT, "labelled", name)) for name in ("ECA", "ONCA")]
+    chosen = f", the best of {n_experiments} and chosen on these very hips," if n_experiments > 1 else ""
+    return (
+        f"{best.experiment}{chosen} graded {best.n_hips} hips of {best.n_patients} patients that it had not "
+        f"seen: ECA {write_score(best)}, ONCA {write_score(near)} (95 % intervals, patients resampled), "
+        f"against ECA {constant[0]} and ONCA {constant[1]} of the best constant answer."
     )
-    return sentences
 
 
 def _plain(score: Score | None) -> str:

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hipoa.evaluation.graded import read_graded
+from hipoa.files import read_csv
+from hipoa.report import style
+from hipoa.report.figures import sort_rows
 from hipoa.report.names import FIGURES
+from hipoa.report.outcomes import draw_variance
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):
@@ -26,6 +31,23 @@ def test_a_figure_tells_no_date_and_no_program(fabricated):
         content = (fabricated.root / "figures" / name).read_bytes()
         assert b"<dc:date>" not in content
         assert b"tEXt" not in content
+
+
+def test_experiments_stand_in_their_own_order():
+    rows = [{"experiment": name} for name in ("b", "unknown", "a", "b")]
+    assert [row["experiment"] for row in sort_rows(["b", "a"], rows)] == ["b", "b", "a", "unknown"]
+
+
+def test_brackets_do_not_meet_the_boxes_of_the_other_panels(fabricated):
+    tables = [read_graded(path) for path in fabricated.uncertainty]
+    with style.applied():
+        figure = draw_variance(tables, read_csv(fabricated.root / "compare.csv"), synthetic=False)
+    top = max(table.variance.max() for table in tables)
+    assert len(figure.axes) == 4
+    for axes in figure.axes:
+        stars = [text for text in axes.texts if text.get_text() in ("n.s.", "*", "**", "***", "not tested")]
+        assert len(stars) == 3
+        assert all(text.get_position()[1] > top for text in stars)
 
 
 @pytest.mark.parametrize("cohort", ["external", "pool"])

@@ -1,19 +1,44 @@
+import pytest
+
+from hipoa.errors import CohortError
 from hipoa.report.cohort import read_hips
-from hipoa.report.flow import COUNTS, count_flow, total
+from hipoa.report.flow import STEPS, count_flow, count_hips
+from hipoa.report.report import find_predicted
 
 
-def test_every_hip_is_counted_once(fabricated):
-    rows = read_hips(fabricated.hips)
-    flow = count_flow(rows)
-    assert total(flow, "hips") == len(rows) == 2 * total(flow, "cts")
-    for part in flow:
+@pytest.fixture(scope="module")
+def rows(fabricated):
+    return read_hips(fabricated.hips)
+
+
+@pytest.fixture(scope="module")
+def predicted(fabricated):
+    return find_predicted(fabricated.uncertainty)
+
+
+def test_every_hip_is_counted_once(rows, predicted):
+    flow = count_flow(rows, predicted)
+    assert sum(part.hips for part in flow) == len(rows) == 2 * sum(part.cts for part in flow)
+    for part in [*flow, count_hips("all", rows, predicted)]:
         assert part.hips == part.excluded + part.refused + part.radiographs
         assert part.radiographs == part.graded + part.off_table + part.partly + part.ungraded
+        assert part.graded == part.predicted + part.unpredicted
 
 
-def test_where_the_hips_of_the_labelled_cohort_went(fabricated):
-    labelled = count_flow(read_hips(fabricated.hips))[0]
-    assert {name: getattr(labelled, name) for name in COUNTS} == {
+def test_the_cohorts_add_up_to_all(rows, predicted):
+    flow, everything = count_flow(rows, predicted), count_hips("all", rows, predicted)
+    for name in STEPS:
+        assert sum(getattr(part, name) for part in flow) == getattr(everything, name), name
+
+
+def test_a_patient_in_two_cohorts_is_one_patient(rows):
+    again = [hip._replace(hip_id=f"again{hip.hip_id}", cohort="pool") for hip in rows[:2]]
+    assert count_hips("all", [*rows, *again], ()).patients == count_hips("all", rows, ()).patients
+
+
+def test_where_the_hips_of_the_labelled_cohort_went(rows, predicted):
+    labelled = count_flow(rows, predicted)[0]
+    assert {name: getattr(labelled, name) for name in STEPS} == {
         "patients": 20,
         "cts": 20,
         "hips": 40,
@@ -21,6 +46,8 @@ def test_where_the_hips_of_the_labelled_cohort_went(fabricated):
         "refused": 2,
         "radiographs": 37,
         "graded": 34,
+        "predicted": 34,
+        "unpredicted": 0,
         "off_table": 1,
         "partly": 1,
         "ungraded": 1,
@@ -28,6 +55,20 @@ def test_where_the_hips_of_the_labelled_cohort_went(fabricated):
     }
 
 
+def test_a_hip_that_one_experiment_did_not_predict_is_told(fabricated, study):
+    table = study.uncertainty[0]
+    lines = [line for line in table.read_text().splitlines() if ",l000_L," not in line]
+    table.write_text("\n".join(lines) + "\n")
+    flow = count_flow(read_hips(study.hips), find_predicted(study.uncertainty))[0]
+    assert (flow.graded, flow.predicted, flow.unpredicted) == (34, 33, 1)
+
+
+def test_an_unknown_status(rows):
+    lost = rows[0]._replace(status="lost")
+    with pytest.raises(CohortError, match=r'l000_L: status "lost" is none of ok, excluded, refused'):
+        count_flow([lost], ())
+
+
 def test_no_hips():
-    assert count_flow([]) == []
-    assert total([], "hips") == 0
+    assert count_flow([], ()) == []
+    assert count_hips("all", [], ()).hips == 0

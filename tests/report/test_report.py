@@ -3,8 +3,12 @@ import re
 
 import pytest
 
-from hipoa.report.manifest import hide_paths
+from hipoa.files import read_csv
+from hipoa.report.accuracy import find_best, find_score, gather_scores
+from hipoa.report.cohort import read_hips
+from hipoa.report.manifest import hash_files, hide_paths
 from hipoa.report.published import PUBLISHED
+from hipoa.report.report import list_notes
 
 DEMONSTRATION = "These are settings for demonstration."
 SYNTHETIC = "Synthetic patients."
@@ -22,7 +26,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
 
 
 def test_ids_and_contents_agree(page):
-    links = re.findall(r'href="#(\w+)"', page)
+    links = re.findall(r'<li><a href="#(\w+)"', page)
     assert links == re.findall(r'<section id="(\w+)"', page)
     assert len(links) == 13
 
@@ -42,7 +46,7 @@ def test_own_data_with_the_published_settings_carry_no_warning(page):
 def test_own_data_with_the_demo_settings(study):
     study.config(preset="demo")
     page = study.report()
-    assert page.index(DEMONSTRATION) < page.index("<main>")
+    assert page.index(DEMONSTRATION) < page.index("<main")
     assert SYNTHETIC not in page
 
 
@@ -50,10 +54,36 @@ def test_synthetic_patients_are_labelled_in_every_section_of_results(study):
     for path in study.hips:
         path.write_text(path.read_text().replace("Scanner A", "phantom A"))
     page = study.report()
-    assert page.index(SYNTHETIC) < page.index("<main>")
+    assert page.index(SYNTHETIC) < page.index("<main")
     for name in ("summary", "patients", "accuracy", "confusion", "uncertainty", "embedding", "triage"):
         section = page.split(f'<section id="{name}">')[1].split("</section>")[0]
         assert "synthetic patients" in section, name
+    captions = re.findall(r"<(?:figcaption|caption)>(.*?)</", page)
+    of_others = ("Published", "Pre-trained weights", "Settings", "Software")
+    assert len(captions) > 15
+    assert all(("synthetic patients" in text) != text.startswith(of_others) for text in captions)
+
+
+def test_the_summary_has_the_numbers_of_the_tables(fabricated, page):
+    summary = page.split('<section id="summary">')[1].split("</section>")[0]
+    scores = gather_scores(read_csv(fabricated.root / "metrics.csv"))
+    best = find_best(scores)
+    near = find_score(scores, best.experiment, "labelled", "ONCA")
+    for text in (
+        "34 CTs of 34 patients hold 68 hips: 64 with a radiograph, 3 refused, 1 excluded.",
+        f"{best.experiment}, the best of 2 and chosen on these very hips,",
+        f"ECA {best.value:.3f} ({best.interval[0]:.3f} to {best.interval[1]:.3f})",
+        f"ONCA {near.value:.3f}",
+        f"ECA {find_score(scores, 'constant', 'labelled', 'ECA').value:.3f}",
+    ):
+        assert text in summary
+
+
+def test_a_long_list_of_warnings_hides_no_refusal(fabricated):
+    rows = [hip._replace(warnings="dim") for hip in read_hips(fabricated.hips)]
+    statuses = [hip.status for hip in list_notes(rows)]
+    assert statuses[:4] == ["refused", "refused", "refused", "excluded"]
+    assert len(statuses) == len(rows)
 
 
 def test_every_ranked_hip_and_every_reason_is_told(page):
@@ -98,6 +128,18 @@ def test_the_manifest(fabricated, page):
 def test_absolute_paths_are_cut():
     settings = {"a": ["/home/x/cases.csv", "data/cases.csv"], "w": "file:/home/x/vit.pth", "n": 3}
     assert hide_paths(settings) == {"a": ["cases.csv", "data/cases.csv"], "w": "file:vit.pth", "n": 3}
+
+
+def test_a_file_outside_the_results_tells_no_folders(tmp_path):
+    (tmp_path / "somebody/figures").mkdir(parents=True)
+    (tmp_path / "somebody/figures/a.svg").write_text("x")
+    assert list(hash_files([tmp_path / "somebody/figures/a.svg"], tmp_path / "results")) == ["figures/a.svg"]
+
+
+def test_no_network_was_trained(study):
+    for path in [*study.uncertainty, study.root / "metrics.csv", study.root / "compare.csv"]:
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert "No graded hip was predicted, so there is no accuracy." in study.report()
 
 
 def test_a_network_without_pre_trained_weights(study):
