@@ -63,6 +63,7 @@ def run(
     mm_per_px = np.full(len(index), settings.crop_mm / RADIOGRAPH_PX)
     write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": mm_per_px})
     columns = [*(rows[0] if rows else _header(projections)), *(() if rows else ADDED_COLUMNS)]
+    _forget(out, {row["png"] for row in rows})
     write_csv(out, columns, rows)
 
 
@@ -96,6 +97,13 @@ def write_png(path: Path, image: np.ndarray) -> None:
     """Writes an 8-bit grey PNG without any other content."""
     with replacing(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
+
+
+def _forget(table: Path, kept: set[str]) -> None:
+    """Removes the PNGs that the table to be replaced names and the new one does not, and no others."""
+    named = {row.get("png", "") for row in read_csv(table)} if table.is_file() else set()
+    for name in named - kept - {""}:
+        (table.parent / name).unlink(missing_ok=True)
 
 
 def _header(table: Path) -> list[str]:

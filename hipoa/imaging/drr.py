@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from hipoa.errors import ConfigError, CtError
@@ -53,14 +54,37 @@ def run(
     look = DevelopSettings.model_validate({})
     hips: dict[str, Any] = dict.fromkeys(SIDES)
     warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
+    images: dict[str, np.ndarray] = {}
+    faults: list[str] = []
     for side in scan.centres.hips:
-        row, projection = project_side(scan, side, settings)
-        write_png(out / f"{stem(ct)}_{side}.png", develop(projection, look))
+        try:
+            row, projection = project_side(scan, side, settings)
+        except CtError as error:
+            # As in a study, a hip that cannot be projected does not take the other one with it.
+            faults.append(f"{side}: {error.found}")
+            warnings.append(f"{side}: {error.found}. {error.do}")
+            continue
+        images[side] = develop(projection, look)
         hips[side] = _describe(row, look.crop_mm / RADIOGRAPH_PX)
         warnings += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
+    if not images:
+        raise CtError(
+            ct.name, "; ".join(faults), f"Check the coordinates of the {_source(labels, landmarks)}."
+        )
+    for side in SIDES:
+        file = out / f"{stem(ct)}_{side}.png"
+        if side in images:
+            write_png(file, images[side])
+        else:
+            # An earlier run's radiograph would contradict the record.
+            file.unlink(missing_ok=True)
     write_json(out / f"{stem(ct)}.json", {"hips": hips, "renderer": renderer, "warnings": warnings})
     for warning in warnings:
         print(warning, file=sys.stderr)
+
+
+def _source(labels: Path | None, landmarks: Path | None) -> str:
+    return "landmarks" if landmarks else "labels" if labels else "CT"
 
 
 def _settings(renderer: str) -> ProjectSettings:

@@ -26,6 +26,7 @@ _EDGE_HU_PER_MM = 10.0
 _USUAL_SD_MM = 7.0
 _VOTED_MM = np.arange(17.0, 31.0, 2.5)
 _CANDIDATES, _REFINED, _ROUNDS = 20, 20, 4
+_SURE = 0.7
 _SIGNS = {"L": -1, "R": 1}
 # Two heads of one adult: about 175 mm apart, some 15 mm further each with dysplasia, one of them up to
 # 57 mm higher (method notes, section 4).
@@ -258,4 +259,6 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 def _hip(side: str, candidate: Candidate) -> Hip:
     r, a, s = (round(float(x), 2) for x in candidate.centre_ras_mm)
-    return Hip(side, (r, a, s), round(candidate.radius_mm, 2), "locator", round(candidate.confidence, 3))
+    confidence = round(candidate.confidence, 3)
+    warnings = ("the locator is not sure of this hip",) if confidence < _SURE else ()
+    return Hip(side, (r, a, s), round(candidate.radius_mm, 2), "locator", confidence, warnings)

@@ -120,7 +120,7 @@ class TestRealCt:
         assert self.farthest_mm(real_ct, tmp_path) < 18
 
     @pytest.mark.xfail(
-        strict=True, reason="14-15 mm: at 3 mm the head and its socket are one bone to the locator"
+        strict=True, reason="10-11 mm: at 3 mm the head and its socket are one bone to the locator"
     )
     def test_by_the_locator(self, real_ct, tmp_path):
         assert self.farthest_mm(real_ct, tmp_path) < 10
