@@ -86,7 +86,7 @@ def draw_learning(records: Sequence[Mapping[str, Any]], *, synthetic: bool) -> F
         models = "1 model" if len(own) == 1 else f"{len(own)} models"
         axes.set_title(f"{experiment}\n{own[0]['network']}, {models}")
     panels[0].set_ylabel("loss on the training hips")
-    panels[0].legend(loc="upper right")
+    panels[0].legend(loc="best")
     figure.supxlabel("epoch", fontsize=10)
     return figure
 

@@ -32,8 +32,8 @@ def draw_confusion(tables: Sequence[Graded], *, synthetic: bool) -> Figure:
         synthetic: Whether patients are synthetic.
     """
     cohorts = _list_cohorts(tables)
-    width = max(4.5, 3.7 * len(tables) + 0.8)
-    figure = new_figure(width, 1 + 3.8 * max(1, len(cohorts)), "Confusion", synthetic=synthetic)
+    size = 3.7 * len(tables) + 0.8, 1 + 3.8 * max(1, len(cohorts))
+    figure = new_figure(*size, "Confusion", synthetic=synthetic)
     if not cohorts:
         say(figure.subplots(), "No graded hip was predicted.")
         return figure
@@ -81,13 +81,8 @@ def draw_variance(
         synthetic: Whether patients are synthetic.
     """
     cohorts = _list_cohorts(tables)
-    width = max(4.5, 3.3 * len(tables) + 0.8)
-    figure = new_figure(
-        width,
-        1 + 3.4 * max(1, len(cohorts)),
-        "Variance over the passes by size of the error",
-        synthetic=synthetic,
-    )
+    size = 3.3 * len(tables) + 0.8, 1 + 3.4 * max(1, len(cohorts))
+    figure = new_figure(*size, "Variance over the passes by size of the error", synthetic=synthetic)
     if not cohorts:
         say(figure.subplots(), "No graded hip was predicted.")
         return figure
@@ -166,7 +161,7 @@ def draw_embedding(rows: Sequence[Mapping[str, str]], *, synthetic: bool) -> Fig
     experiments = list(dict.fromkeys(row["experiment"] for row in shown))
     folds = sorted({int(row["fold"]) for row in shown})
     title = f"UMAP of the features of unseen hips, repeat {repeat}"
-    size = max(7.0, 2.7 * len(folds) + 1.4), 1.6 + 2.6 * max(1, len(experiments))
+    size = 2.7 * len(folds) + 1.4, 1.6 + 2.6 * max(1, len(experiments))
     figure = new_figure(*size, title, synthetic=synthetic)
     if not shown:
         say(figure.subplots(), "There is no map.")
@@ -187,7 +182,7 @@ def _draw_map(axes: Axes, rows: Sequence[Mapping[str, str]]) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     ungraded = [row for row in rows if not row["grade"]]
-    axes.scatter(*_places(ungraded), marker=".", s=12, color=GREY, linewidths=0)
+    axes.scatter(*_places(ungraded), marker=".", s=60, color=GREY, linewidths=0)
     graded = [row for row in rows if row["grade"]]
     groups = group_errors(np.array([int(row["error"]) for row in graded], dtype=np.int64))
     for group in GROUPS:

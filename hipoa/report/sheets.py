@@ -36,10 +36,19 @@ def choose_examples(hips: Sequence[Hip], per_class: int) -> dict[tuple[int, str]
     for grade in range(1, N_GRADES + 1):
         for side in SIDES:
             fitting = [hip for hip in graded if int(hip.grade) == grade and hip.side == side]
-            fitting.sort(key=lambda hip: hip.patient_id in shown)
-            chosen[grade, side] = fitting[:per_class]
-            shown.update(hip.patient_id for hip in fitting[:per_class])
+            chosen[grade, side] = _pick(fitting, per_class, shown)
     return chosen
+
+
+def _pick(hips: list[Hip], count: int, shown: set[str]) -> list[Hip]:
+    """Takes hips one by one, those of a patient not shown yet first; adds the patients to ``shown``."""
+    picked: list[Hip] = []
+    while hips and len(picked) < count:
+        hip = min(hips, key=lambda hip: (hip.implant == "yes", hip.patient_id in shown))
+        hips.remove(hip)
+        picked.append(hip)
+        shown.add(hip.patient_id)
+    return picked
 
 
 def draw_radiographs(

@@ -23,6 +23,9 @@ CLASS_COLOURS = tuple(
 GREY = "#6b7280"
 PALE = "#d1d5db"
 
+# Narrower, the title and the notes below would be cut.
+_LEAST_WIDTH_IN = 7.5
+
 _LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -54,7 +57,7 @@ def applied() -> Iterator[None]:
 
 def new_figure(width_in: float, height_in: float, title: str, *, synthetic: bool) -> Figure:
     """An empty figure; where patients are synthetic, its title says so."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure = Figure(figsize=(max(width_in, _LEAST_WIDTH_IN), height_in), layout="constrained")
     figure.suptitle(f"{title} (synthetic patients)" if synthetic else title)
     return figure
 

@@ -3,11 +3,13 @@ import pytest
 from PIL import Image
 
 from hipoa.evaluation.graded import read_graded
-from hipoa.files import read_csv
+from hipoa.files import read_csv, read_json
 from hipoa.report import style
+from hipoa.report.accuracy import gather_scores
+from hipoa.report.charts import draw_accuracy, draw_learning
 from hipoa.report.figures import sort_rows
 from hipoa.report.names import FIGURES
-from hipoa.report.outcomes import draw_variance
+from hipoa.report.outcomes import draw_confusion, draw_embedding, draw_variance
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):
@@ -36,6 +38,25 @@ def test_a_figure_tells_no_date_and_no_program(fabricated):
 def test_experiments_stand_in_their_own_order():
     rows = [{"experiment": name} for name in ("b", "unknown", "a", "b")]
     assert [row["experiment"] for row in sort_rows(["b", "a"], rows)] == ["b", "b", "a", "unknown"]
+
+
+def test_no_title_and_no_note_is_cut_with_one_experiment(fabricated):
+    table = read_graded(fabricated.uncertainty[0])
+    record = read_json(fabricated.models[0])
+    maps = [row for row in read_csv(fabricated.root / "embedding.csv") if row["experiment"] == "vit"]
+    scores = gather_scores(read_csv(fabricated.root / "metrics.csv"))
+    with style.applied():
+        for figure in (
+            draw_variance([table], [], synthetic=True),
+            draw_confusion([table], synthetic=True),
+            draw_embedding(maps[:5], synthetic=True),
+            draw_learning([record], synthetic=True),
+            draw_accuracy(scores, ["vit"], synthetic=True),
+        ):
+            figure.draw_without_rendering()
+            for text in figure.texts:
+                box = text.get_window_extent()
+                assert 0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
 
 
 def test_brackets_do_not_meet_the_boxes_of_the_other_panels(fabricated):
