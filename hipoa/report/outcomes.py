@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from hipoa.evaluation.graded import Graded, find_cohorts
 from hipoa.evaluation.groups import GROUPS, group_errors
@@ -66,7 +67,8 @@ def _draw_matrix(axes: Axes, table: Graded) -> None:
             axes.text(predicted, true, text, ha="center", va="center", fontsize=8.5, color=colour)
     axes.set_xticks(range(N_GRADES), [str(grade) for grade in range(1, N_GRADES + 1)])
     axes.set_yticks(range(N_GRADES), [f"{grade}" for grade in range(1, N_GRADES + 1)])
-    axes.plot([-0.5, N_GRADES - 0.5], [-0.5, N_GRADES - 0.5], color=GREY, linewidth=0.5)
+    for grade in range(N_GRADES):
+        axes.add_patch(Rectangle((grade - 0.5, grade - 0.5), 1, 1, fill=False, edgecolor=GREY, linewidth=0.8))
     axes.tick_params(length=0)
 
 
