@@ -8,6 +8,7 @@ fifty copies. So the whole network is put into training mode and what must not m
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from hipoa.errors import NetworkError, WeightsError
 
 # Dropout proper; patches, blocks and paths are dropped by other methods, which stay off.
 _RATES = ("drop_rate", "pos_drop_rate", "proj_drop_rate", "attn_drop_rate")
+HEADER = "hipoa"
+"""The entry of a file of weights that names its network, mean and std, as JSON."""
+
 _NEVER_ON = ("DropPath", "PatchDropout", "DropBlock2d")
 
 
@@ -207,11 +211,11 @@ def _check(name: str, backbone: Any, input_px: int) -> None:
 
 def _read_normalisation(name: str, pretrained: Path) -> tuple[list[float], list[float]]:
     with safe_open(pretrained, framework="pt") as file:
-        header = file.metadata() or {}
+        header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
     if header.get("network") != name:
         raise WeightsError(
             pretrained.name,
             f'it holds weights of "{header.get("network", "an unnamed network")}", not of "{name}"',
             "Make it with the stage weights.",
         )
-    return [[float(part) for part in header[key].split()] for key in ("mean", "std")]  # type: ignore[return-value]
+    return header["mean"], header["std"]

@@ -6,6 +6,7 @@ This is the only stage that uses the internet, and the only one that opens a .pt
 from __future__ import annotations
 
 import importlib.util
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from hipoa.errors import WeightsError
 from hipoa.files import replacing, write_json
+from hipoa.grading.networks import HEADER
 from hipoa.provenance import sha256
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -45,11 +47,9 @@ def run(*, network: str, source: str, out: Path, record: Path) -> None:
     config = _read_config(network)
     tensors, revision = _fetch(network, source, config)
     weights = fit_weights(network, tensors, source)
-    header = {
-        "network": network,
-        "mean": " ".join(map(str, config["mean"])),
-        "std": " ".join(map(str, config["std"])),
-    }
+    # One entry: safetensors writes several in a random order, and the file's hash would change each time.
+    facts = {"network": network, "mean": list(config["mean"]), "std": list(config["std"])}
+    header = {HEADER: json.dumps(facts, sort_keys=True)}
     with replacing(out) as temporary:
         save_file(weights, temporary, header)
     write_json(

@@ -1,5 +1,7 @@
 """One dropout setting for every architecture: the passes differ and nothing else moves."""
 
+import json
+
 import numpy as np
 import pytest
 import timm
@@ -8,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hipoa.errors import NetworkError, WeightsError
-from hipoa.grading.networks import build_network, dropout_on, has_dropout, prepare_images
+from hipoa.grading.networks import HEADER, build_network, dropout_on, has_dropout, prepare_images
 
 # The source's three networks, with small inputs and random weights.
 SOURCE = {"vit_base_patch16_224.augreg_in1k": 32, "vgg16.tv_in1k": 32, "densenet161.tv_in1k": 64}
@@ -99,7 +101,7 @@ def test_vgg16_takes_inputs_of_many_sizes(px):
 def test_a_vit_of_another_input_resamples_its_position_embedding(tmp_path):
     donor = timm.create_model(SMALL)
     tensors = {key: value for key, value in donor.state_dict().items() if not key.startswith("head.")}
-    header = {"network": SMALL, "mean": "0.1 0.2 0.3", "std": "0.4 0.5 0.6"}
+    header = {HEADER: json.dumps({"network": SMALL, "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]})}
     save_file(tensors, tmp_path / "w.safetensors", header)
     network = build(px=96, pretrained=tmp_path / "w.safetensors")
     assert network.backbone.pos_embed.shape != donor.pos_embed.shape
@@ -110,7 +112,7 @@ def test_a_vit_of_another_input_resamples_its_position_embedding(tmp_path):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     save_file(
-        {"a": torch.zeros(1)}, tmp_path / "w.safetensors", {"network": "resnet18", "mean": "0", "std": "1"}
+        {"a": torch.zeros(1)}, tmp_path / "w.safetensors", {HEADER: json.dumps({"network": "resnet18"})}
     )
     with pytest.raises(
         WeightsError, match=r'^w.safetensors: it holds weights of "resnet18", not of "test_vit'

