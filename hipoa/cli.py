@@ -23,24 +23,25 @@ from pydantic import ValidationError
 import hipoa
 from hipoa.errors import ConfigError, HipoaError
 from hipoa.settings import Settings
+from hipoa.workflow import STAGES
 
 COMMANDS = {
     "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
-    "phantom": ("hipoa.phantom.phantom", "make synthetic CTs with known grades"),
-    "project": ("hipoa.imaging.project", "CTs to line integrals about the hip centres"),
-    "develop": ("hipoa.imaging.develop", "line integrals to 150 x 150 radiographs"),
-    "hips": ("hipoa.grading.hips", "one table and one image stack per cohort"),
-    "folds": ("hipoa.grading.folds", "folds stratified by grade, grouped by patient"),
-    "weights": ("hipoa.grading.weights", "fetch pre-trained weights once"),
-    "train": ("hipoa.grading.train", "train one network on one fold"),
-    "predict": ("hipoa.grading.predict", "repeated passes with dropout on"),
-    "uncertainty": ("hipoa.evaluation.uncertainty", "variance over the passes, per hip"),
-    "metrics": ("hipoa.evaluation.metrics", "accuracies with unit and n"),
-    "compare": ("hipoa.evaluation.compare", "Mann-Whitney U as in the source work"),
-    "embed": ("hipoa.evaluation.embed", "UMAP of the features"),
-    "triage": ("hipoa.triage.triage", "which unread hips to read next"),
-    "figures": ("hipoa.report.figures", "draw the figures"),
-    "report": ("hipoa.report.report", "write the HTML report and the manifest"),
+    "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
+    "project": (STAGES["project"], "CTs to line integrals about the hip centres"),
+    "develop": (STAGES["develop"], "line integrals to 150 x 150 radiographs"),
+    "hips": (STAGES["hips"], "one table and one image stack per cohort"),
+    "folds": (STAGES["folds"], "folds stratified by grade, grouped by patient"),
+    "weights": (STAGES["weights"], "fetch pre-trained weights once"),
+    "train": (STAGES["train"], "train one network on one fold"),
+    "predict": (STAGES["predict"], "repeated passes with dropout on"),
+    "uncertainty": (STAGES["uncertainty"], "variance over the passes, per hip"),
+    "metrics": (STAGES["metrics"], "accuracies with unit and n"),
+    "compare": (STAGES["compare"], "Mann-Whitney U as in the source work"),
+    "embed": (STAGES["embed"], "UMAP of the features"),
+    "triage": (STAGES["triage"], "which unread hips to read next"),
+    "figures": (STAGES["figures"], "draw the figures"),
+    "report": (STAGES["report"], "write the HTML report and the manifest"),
     "schema": ("hipoa.config", "print the JSON schema of the configuration"),
 }
 

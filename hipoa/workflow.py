@@ -21,6 +21,7 @@ from hipoa.phantom.plan import planned
 from hipoa.provenance import code_hash
 from hipoa.report.names import TEMPLATES
 from hipoa.tables import (
+    COHORTS,
     Case,
     Reading,
     assign_cohorts,
@@ -196,19 +197,14 @@ class Study:
     def shards(self) -> dict[str, list[str]]:
         """The names of each cohort's shards; a cohort without cases has none."""
         n = self.config["data"]["shards"]
-        names = {cohort: [] for cohort in ("labelled", "external", "pool")}
+        names: dict[str, list[str]] = {cohort: [] for cohort in COHORTS}
         for cohort, cases in self.cohorts.items():
             names[cohort] += [str(k) for k in sorted({shard_of(case.case_id, n) for case in cases})]
         if self.config["data"]["builtin_cohort"]:
             counts = {cohort: self.config["phantom"][cohort] for cohort in names}
-            for cohort, shards in planned(counts, self._builtin_shards).items():
+            for cohort, shards in planned(counts, n).items():
                 names[cohort] += [f"{_BUILTIN}{k}" for k in shards]
         return names
-
-    @property
-    def _builtin_shards(self) -> int:
-        # As many as the user's own: enough for some cores, few enough to start quickly.
-        return self.config["data"]["shards"]
 
     @property
     def used_cohorts(self) -> list[str]:
@@ -234,7 +230,7 @@ class Study:
 
     def phantom_flags(self, shard: str) -> str:
         """Which shard of the built-in cohort is to be made, as flags."""
-        return f"--shard {shard.removeprefix(_BUILTIN)} --shards {self._builtin_shards}"
+        return f"--shard {shard.removeprefix(_BUILTIN)} --shards {self.config['data']['shards']}"
 
     def source_flags(self, cohort: str, shard: str) -> str:
         """Where a shard's cases stand, as flags of `project`."""

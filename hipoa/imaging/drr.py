@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.tables import SIDES
 
-_RENDERERS = ("trilinear", "siddon")
+_RENDERERS = get_args(ProjectSettings.model_fields["renderer"].annotation)
 
 
 def run(

@@ -32,7 +32,8 @@ digitally reconstructed radiographs using deep learning".
 """
 
 CITATION = (
-    "Masuda M, Soufi M, Otake Y, Uemura K, Takao M, Sugano N, Sato Y. Automatic hip osteoarthritis grading "
-    "with uncertainty estimation from computed tomography using digitally-reconstructed radiographs. "
+    "Masuda M, Soufi M, Otake Y, Uemura K, Kono S, Takashima K, Hamada H, Gu Y, Takao M, Okada S, Sugano N, "
+    "Sato Y. Automatic hip osteoarthritis grading with uncertainty estimation from computed tomography using "
+    "digitally-reconstructed radiographs. "
     "Int J Comput Assist Radiol Surg, 2024. doi:10.1007/s11548-024-03087-1; and the authors' slides."
 )

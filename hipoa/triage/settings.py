@@ -22,9 +22,6 @@ class TriageSettings(Settings):
     experiment: str = Field(
         "", description="the experiment whose uncertainty counts; empty for the first of the configuration"
     )
-    budget: int = Field(
-        50, ge=1, description="hips to read first, a count; the report shows them, the list stays whole"
-    )
     set_aside_implants: bool = Field(
         True,
         description="hips with an implant are listed without a rank: they have no grade of osteoarthritis",
