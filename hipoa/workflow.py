@@ -228,6 +228,16 @@ class Study:
         """Whether a shard is of the built-in cohort."""
         return shard.startswith(_BUILTIN)
 
+    @property
+    def ceilings(self) -> list[str]:
+        """What is possible against the synthetic readings: one file per cohort that is read."""
+        first = {cohort: next(filter(self.is_builtin, self.shards[cohort]), None) for cohort in COHORTS}
+        return [
+            f"{self.results}/phantom/{cohort}/{shard}.ceiling.json"
+            for cohort, shard in first.items()
+            if shard and cohort != "pool"
+        ]
+
     def phantom_flags(self, shard: str) -> str:
         """Which shard of the built-in cohort is to be made, as flags."""
         return f"--shard {shard.removeprefix(_BUILTIN)} --shards {self.config['data']['shards']}"

@@ -12,6 +12,7 @@ from hipoa.evaluation.bootstrap import interval_95, resample_patients
 from hipoa.evaluation.columns import format_number
 from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
 from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.readers import pair_readers
 from hipoa.evaluation.scores import SCORES, count_confusions, find_best_constant
 from hipoa.evaluation.settings import MetricsSettings
 from hipoa.files import write_csv
@@ -28,7 +29,7 @@ _NOT_COVERED = "the interval leaves out the variance of training"
 _PREDICTED_BY = {"labelled": "out of fold, by the patient's own fold's model"}
 
 
-def run(settings: MetricsSettings, *, uncertainty: list[Path], out: Path) -> None:
+def run(settings: MetricsSettings, *, uncertainty: list[Path], hips: list[Path], out: Path) -> None:
     """Writes the accuracies of every experiment, each with its unit, n and spread.
 
     A score is the mean over the repeats of the score per repeat. It stands in one row for each of its
@@ -37,19 +38,21 @@ def run(settings: MetricsSettings, *, uncertainty: list[Path], out: Path) -> Non
     Args:
         settings: The resampling behind the intervals.
         uncertainty: The tables ``{experiment}.csv``.
+        hips: The tables ``{cohort}.csv``, for what several readers called a hip.
         out: The table to write.
     """
     tables = [read_graded(path) for path in uncertainty]
-    write_csv(out, COLUMNS, _rows(tables, settings))
+    write_csv(out, COLUMNS, _rows(tables, pair_readers(hips), settings))
 
 
-def _rows(tables: list[Graded], settings: MetricsSettings) -> Iterator[_Row]:
+def _rows(tables: list[Graded], readers: Graded, settings: MetricsSettings) -> Iterator[_Row]:
     for cohort in find_cohorts(tables):
         of_cohort = [table.of_cohort(cohort) for table in tables]
         for table in filter(len, of_cohort):
             yield from score_experiment(table, cohort, settings)
             yield from average_groups(table, cohort)
         yield from score_constants(of_cohort, cohort, settings)
+        yield from score_readers(readers.of_cohort(cohort), cohort, settings)
 
 
 def score_experiment(table: Graded, cohort: str, settings: MetricsSettings) -> Iterator[_Row]:
@@ -85,6 +88,22 @@ def score_constants(tables: list[Graded], cohort: str, settings: MetricsSettings
         guess = replace(table, experiment=CONSTANT, predicted=np.full(len(table), constant))
         note = f"baseline: class {constant} for every hip, the best constant of this cohort"
         yield from _score_rows(guess, cohort, [name], note, settings)
+
+
+def score_readers(table: Graded, cohort: str, settings: MetricsSettings) -> Iterator[_Row]:
+    """The rows of how well readers agree with each other; none where no hip has two readers.
+
+    Args:
+        table: The pairs of readers of one cohort.
+        cohort: The cohort's name.
+        settings: The resampling.
+    """
+    if len(table):
+        # Neither reader is the truth, which balanced accuracy takes one for.
+        names = [name for name in SCORES if name != "balanced accuracy"]
+        note = "agreement of two readers; every pair of readers of a hip counts"
+        for row in _score_rows(table, cohort, names, note, settings):
+            yield {**row, "note": str(row["note"]).removesuffix(f"; {_NOT_COVERED}")}
 
 
 def average_groups(table: Graded, cohort: str) -> Iterator[_Row]:

@@ -62,11 +62,19 @@ def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
     return _divide(np.nansum(share, axis=-1), (true > 0).sum(axis=-1))
 
 
+def unweighted_kappa(confusion: np.ndarray) -> np.ndarray:
+    """Cohen's kappa of the exact class; NaN where all is one class; see `exact_accuracy`."""
+    return _kappa(confusion, _DISTANCE > 0)
+
+
 def quadratic_weighted_kappa(confusion: np.ndarray) -> np.ndarray:
     """Cohen's kappa with squared distances as weights; NaN where all is one class; see `exact_accuracy`."""
+    return _kappa(confusion, _DISTANCE**2)
+
+
+def _kappa(confusion: np.ndarray, weight: np.ndarray) -> np.ndarray:
     total = confusion.sum(axis=(-2, -1))
     by_chance = confusion.sum(axis=-1)[..., :, None] * confusion.sum(axis=-2)[..., None, :]
-    weight = _DISTANCE**2
     return 1 - _divide(
         (confusion * weight).sum(axis=(-2, -1)) * total, (by_chance * weight).sum(axis=(-2, -1))
     )
@@ -76,6 +84,7 @@ SCORES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "ECA": (exact_accuracy, "share"),
     "ONCA": (one_neighbour_accuracy, "share"),
     "balanced accuracy": (balanced_accuracy, "share"),
+    "kappa": (unweighted_kappa, "kappa"),
     "quadratic weighted kappa": (quadratic_weighted_kappa, "kappa"),
     "MAE": (mean_absolute_error, "classes"),
 }

@@ -23,7 +23,7 @@ SHARD_COLUMNS = (
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "warnings"),
     *("seconds", "png", "mm_per_px", "mirrored"),
 )
-GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings")
+GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
 SHOWN_REASONS = 3
 RADIOGRAPH_PX = 150
 
@@ -112,7 +112,8 @@ def grade_hip(hip: str, readings: Sequence[Reading], settings: HipsSettings) -> 
     class table, this is the median (first, latest) of their classes, because the table is ordinal.
 
     Returns:
-        crowe, kl, grade (class 1-7 or None), off_table ("yes" or ""), n_readings.
+        crowe, kl, grade (class 1-7 or None), off_table ("yes" or ""), n_readings, reader_grades (one class
+        per named reader, in order of name, without the names).
     """
     if settings.label_rule == "latest":
         readings = _by_date(hip, readings)
@@ -125,6 +126,7 @@ def grade_hip(hip: str, readings: Sequence[Reading], settings: HipsSettings) -> 
         "grade": None if crowe is None or kl is None else combine(crowe, kl, settings),
         "off_table": "yes" if off else "",
         "n_readings": len(readings),
+        "reader_grades": " ".join(map(str, _grades_by_reader(readings, settings))),
     }
 
 
@@ -166,6 +168,17 @@ def join_images(
 def _class_of(crowe: int, kl: int, settings: HipsSettings) -> int | None:
     pair = (crowe, 1 if kl == 0 and settings.kl0_as_kl1 else kl)
     return settings.class_table.index(pair) + 1 if pair in settings.class_table else None
+
+
+def _grades_by_reader(readings: Sequence[Reading], settings: HipsSettings) -> list[int]:
+    # Of a reader who read the hip again, the first reading: the second one may remember it.
+    grades: dict[str, int] = {}
+    for reading in readings:
+        if reading.reader and reading.crowe is not None and reading.kl is not None:
+            grade = combine(reading.crowe, reading.kl, settings)
+            if grade is not None:
+                grades.setdefault(reading.reader, grade)
+    return [grades[reader] for reader in sorted(grades)]
 
 
 def _settle(values: Sequence[int], settings: HipsSettings) -> int | None:

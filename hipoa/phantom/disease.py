@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import root_scalar
-from scipy.special import ndtr, ndtri
+from scipy.special import bdtrc, ndtr, ndtri
 
 CLASSES = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 
@@ -178,6 +179,44 @@ def error_for(kappa: float, share: tuple[float, ...] = SHARES["labelled"]) -> fl
         return 0.0
     found = root_scalar(lambda error: kappa_of(error, share) - kappa, bracket=(0, 0.8))
     return float(found.root)
+
+
+class Ceiling(NamedTuple):
+    """The best expected accuracies, shares of hips 0-1: exact class, and at most one class off."""
+
+    eca: float
+    onca: float
+
+
+def label_law(error: float, readers: int) -> np.ndarray:
+    """The probability (7, 7) that the median of independent readings of a class (row) is each class (column).
+
+    The k-th lowest of n readings is at most c where at least k of them are: a binomial tail of the
+    probability that one is (source: David and Nagaraja, Order Statistics, 2003, section 2.1).
+
+    Args:
+        error: Of each reader, see `reading_law`.
+        readers: Readings per hip, a count; of two middle ones the milder counts, as in a label.
+    """
+    at_most = np.minimum(np.cumsum(reading_law(error), axis=1), 1)
+    return np.diff(bdtrc((readers - 1) // 2, readers, at_most), axis=1, prepend=0)
+
+
+def find_ceiling(error: float, share: tuple[float, ...], readers: int = 1) -> Ceiling:
+    """What an oracle that knows every hip's true class scores against the readers' label, expected.
+
+    It gives, for each true class, the one answer that the label most often is (ECA), or is most often
+    near (ONCA): as in Bayes' error rate, nothing seen in a hip tells how its readers will err.
+
+    Args:
+        error: Of each reader, against the true class.
+        share: The seven true classes' shares.
+        readers: Readings per hip whose median is the label, a count.
+    """
+    law = label_law(error, readers)
+    near = np.abs(np.subtract.outer(np.arange(7), np.arange(7))) <= 1
+    share_of_class = np.array(share)
+    return Ceiling(float(share_of_class @ law.max(1)), float(share_of_class @ (law @ near).max(1)))
 
 
 def read_hip(rng: np.random.Generator, grade: int, error: float) -> tuple[int, int]:

@@ -8,9 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from hipoa.errors import ConfigError
-from hipoa.files import write_csv
+from hipoa.files import write_csv, write_json
 from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.disease import draw_disease, draw_latents, error_for, grade_of, read_hip, stream
+from hipoa.phantom.disease import (
+    CLASSES,
+    SHARES,
+    draw_disease,
+    draw_latents,
+    error_for,
+    find_ceiling,
+    grade_of,
+    read_hip,
+    stream,
+)
 from hipoa.phantom.hip import Hip, draw_person
 from hipoa.phantom.measure import Measured, measure_hip
 from hipoa.phantom.plan import PlannedCase, plan_cases
@@ -46,7 +56,15 @@ TRUTH_COLUMNS = (
 
 
 def run(
-    settings: PhantomSettings, *, cohort: str, shard: int, shards: int, out: Path, grades: Path, truth: Path
+    settings: PhantomSettings,
+    *,
+    cohort: str,
+    shard: int,
+    shards: int,
+    out: Path,
+    grades: Path,
+    truth: Path,
+    ceiling: Path | None = None,
 ) -> None:
     """Makes one shard of the built-in cohort: CTs, tables of cases and grades, and the truth.
 
@@ -59,6 +77,7 @@ def run(
             beside it.
         grades: The table of readings.
         truth: One row per hip: centre, radius, measured geometry, latent grades.
+        ceiling: JSON, the best accuracies that are possible against the cohort's readings.
 
     Raises:
         ConfigError: An unknown cohort, or a shard that there is not.
@@ -78,6 +97,27 @@ def run(
     write_cases(out, cases)
     write_grades(grades, readings)
     write_csv(truth, TRUTH_COLUMNS, rows)
+    if ceiling:
+        write_json(ceiling, describe_ceiling(settings, cohort))
+
+
+def describe_ceiling(settings: PhantomSettings, cohort: str) -> dict[str, object]:
+    """The best expected ECA and ONCA against a cohort's labels, by the label rule that makes them.
+
+    Undated readings have no latest one, so there are two rules. The readers' classes are the
+    staircase: with another class table these figures do not hold.
+    """
+    error = error_for(settings.reader_kappa)
+    best = {
+        rule: find_ceiling(error, SHARES[cohort], n)
+        for rule, n in {"first": 1, "median": len(READERS)}.items()
+    }
+    return {
+        "cohort": cohort,
+        "reader_kappa": settings.reader_kappa,
+        "class_table": CLASSES,
+        "best": {rule: {"ECA": found.eca, "ONCA": found.onca} for rule, found in best.items()},
+    }
 
 
 def build_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, Hip]:

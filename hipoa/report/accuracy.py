@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hipoa.errors import CohortError
 from hipoa.evaluation.metrics import CONSTANT
+from hipoa.evaluation.readers import READERS
 
 INTERVAL = "95 % interval"
 _RANGE = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")
@@ -18,7 +19,7 @@ class Score:
     """One score of one experiment in one cohort, with all its spreads.
 
     Attributes:
-        experiment: Its name, or "constant".
+        experiment: Its name, "constant" or "reader against reader".
         cohort: Its name.
         metric: Such as ECA.
         value: In ``unit``, None where the score is not defined.
@@ -85,12 +86,12 @@ def find_score(scores: Iterable[Score], experiment: str, cohort: str, metric: st
 
 
 def find_best(scores: Iterable[Score], cohort: str = "labelled", metric: str = "ECA") -> Score | None:
-    """The largest value of a metric among the experiments, None if there is none; never the constant."""
+    """The largest value of a metric among the experiments, None if there is none; no constant, no reader."""
     candidates = [
         score
         for score in scores
         if (score.cohort, score.metric) == (cohort, metric)
-        and not score.is_constant
+        and score.experiment not in (CONSTANT, READERS)
         and score.value is not None
     ]
     return max(candidates, key=lambda score: score.value or 0.0, default=None)

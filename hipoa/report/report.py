@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from hipoa.evaluation.columns import read_columns
 from hipoa.evaluation.groups import GROUPS
 from hipoa.evaluation.metrics import CONSTANT
+from hipoa.evaluation.readers import READERS
 from hipoa.files import read_csv, read_json, write_json, write_text
 from hipoa.report.accuracy import Score, find_best, find_score, gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
@@ -24,7 +25,7 @@ from hipoa.report.names import FIGURES
 from hipoa.report.published import CITATION, PUBLISHED
 from hipoa.report.settings import ReportSettings
 
-METRICS = ("ECA", "ONCA", "balanced accuracy", "quadratic weighted kappa", "MAE")
+METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE")
 
 _TRIAGE_COLUMNS = (
     *("rank", "hip_id", "side", "set_aside", "predicted", "uncertainty", "measure"),
@@ -46,6 +47,7 @@ def run(
     uncertainty: list[Path],
     models: list[Path],
     weights: list[Path],
+    ceilings: list[Path],
     config: Path,
     out: Path,
     manifest: Path,
@@ -64,6 +66,7 @@ def run(
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
         models: The records of the trained networks.
         weights: The records of pre-trained weights.
+        ceilings: The best accuracies against the synthetic readings, one JSON per cohort that has any.
         config: The resolved configuration, JSON.
         out: The HTML to write.
         manifest: The JSON to write; paths in it are relative to its folder.
@@ -88,6 +91,8 @@ def run(
         "scores": scores,
         "metrics": METRICS,
         "find_score": find_score,
+        "readers": READERS,
+        "ceilings": find_ceilings([read_json(path) for path in ceilings], configuration),
         "groups": GROUPS,
         "experiments": experiments,
         "training": [tabulate_training(name, records) for name in experiments],
@@ -101,7 +106,7 @@ def run(
         "citation": CITATION,
     }
     write_text(out, render(page))
-    made = [*hips, *stacks, metrics, compare, triage, *uncertainty, *models, *weights]
+    made = [*hips, *stacks, metrics, compare, triage, *uncertainty, *models, *weights, *ceilings]
     drawn = [figures / name for name in FIGURES]
     facts = {"study": study, "configuration": configuration, "versions": page["versions"]}
     write_json(manifest, {**facts, "sha256": hash_files([*made, *drawn, out], manifest.parent)})
@@ -125,6 +130,18 @@ def write_score(score: Score | None) -> str:
         return "not defined"
     interval = score.interval
     return f"{score.value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+def find_ceilings(
+    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """The best possible ECA and ONCA by synthetic cohort, none where the labels are made by other rules."""
+    rules = config.get("hips", {})
+    return {
+        record["cohort"]: record["best"][rules["label_rule"]]
+        for record in records
+        if record["class_table"] == rules.get("class_table") and rules["label_rule"] in record["best"]
+    }
 
 
 def find_predicted(uncertainty: Sequence[Path]) -> set[str]:

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-HIP_COLUMNS = ("hip_id", "case_id", "patient_id", "side", "status", "grade")
+HIP_COLUMNS = ("cohort", "hip_id", "case_id", "patient_id", "side", "status", "grade", "reader_grades")
 
 
 def softmax(values):
@@ -20,7 +20,7 @@ class Study:
         self.folder = folder
         self.random = np.random.default_rng([7])
 
-    def hips(self, cohort, grades, patients=None, status="ok"):
+    def hips(self, cohort, grades, patients=None, status="ok", reader_grades=None):
         """One hip per grade ("" if ungraded); two of a patient follow each other."""
         path = self.folder / "hips" / f"{cohort}.csv"
         path.parent.mkdir(exist_ok=True)
@@ -30,7 +30,8 @@ class Study:
             for row, grade in enumerate(grades):
                 case, side = f"{cohort}{row // 2:04}", "LR"[row % 2]
                 patient = patients[row] if patients else case
-                cells = (f"{case}_{side}", case, patient, side, status, grade)
+                calls = reader_grades[row] if reader_grades else ""
+                cells = (cohort, f"{case}_{side}", case, patient, side, status, grade, calls)
                 writer.writerow(dict(zip(HIP_COLUMNS, cells, strict=True)))
         return path
 

@@ -4,6 +4,7 @@ from sklearn import metrics as reference
 
 from hipoa.errors import CohortError
 from hipoa.evaluation.metrics import COLUMNS, CONSTANT, VOTE, run
+from hipoa.evaluation.readers import READERS
 from hipoa.evaluation.scores import SCORES
 from hipoa.evaluation.settings import MetricsSettings
 from hipoa.files import read_csv
@@ -13,9 +14,9 @@ SETTINGS = MetricsSettings(bootstrap_resamples=200)
 
 @pytest.fixture
 def metrics(tmp_path):
-    def make(*tables, settings=SETTINGS):
+    def make(*tables, hips=(), settings=SETTINGS):
         out = tmp_path / "metrics.csv"
-        run(settings, uncertainty=list(tables), out=out)
+        run(settings, uncertainty=list(tables), hips=list(hips), out=out)
         return read_csv(out)
 
     return make
@@ -135,6 +136,35 @@ def test_the_best_constant_stands_beside_the_scores_once_per_cohort(write_uncert
     assert [(row["metric"], row["value"]) for row in rows] == [("ECA", "0.375"), ("ONCA", "0.625")]
     assert [row["note"].partition(" for")[0] for row in rows] == ["baseline: class 1", "baseline: class 4"]
     assert all(row["spread_unit"].startswith("95 % interval") for row in rows)
+
+
+def test_readers_are_scored_against_each_other(write_uncertainty, metrics, study):
+    random = np.random.default_rng([4])
+    one = random.integers(1, 8, 40)
+    other = np.clip(one + random.integers(-2, 3, 40), 1, 7)
+    calls = [f"{a} {b}" for a, b in zip(one, other, strict=True)]
+    table = study.hips("labelled", one, reader_grades=[*calls[:-2], str(one[-2]), ""])
+    tables = [write_uncertainty(name, hips(one, one)) for name in ("vit", "vgg")]
+    rows = pick(metrics(*tables, hips=[table]), experiment=READERS)
+    assert [row["metric"] for row in rows] == ["ECA", "ONCA", "kappa", "quadratic weighted kappa", "MAE"]
+    assert {(row["cohort"], row["n_hips"], row["n_patients"]) for row in rows} == {("labelled", "38", "19")}
+    values = {row["metric"]: float(row["value"]) for row in rows}
+    assert values["ECA"] == pytest.approx((one == other)[:38].mean(), rel=1e-5)
+    assert values["kappa"] == pytest.approx(reference.cohen_kappa_score(one[:38], other[:38]), rel=1e-5)
+    assert all(row["spread_unit"].startswith("95 % interval") for row in rows)
+    assert {row["note"] for row in rows} == {
+        "agreement of two readers; every pair of readers of a hip counts"
+    }
+
+
+def test_three_readers_are_three_pairs_and_a_refused_hip_none(write_uncertainty, metrics, study):
+    table = study.hips("labelled", [1, 2], reader_grades=["1 1 2", "2 2 2"])
+    refused = study.hips("external", [1, 2], status="refused", reader_grades=["1 7", "1 7"])
+    path = write_uncertainty("vit", hips([1, 2], [1, 2]) + hips([1, 2], [1, 2], cohort="external"))
+    rows = pick(metrics(path, hips=[table, refused]), experiment=READERS)
+    assert {row["cohort"] for row in rows} == {"labelled"}
+    assert float(pick(rows, metric="ECA")[0]["value"]) == pytest.approx(4 / 6, rel=1e-5)
+    assert pick(rows, metric="ECA")[0]["n_hips"] == "2"
 
 
 def test_the_variance_of_each_group(write_uncertainty, metrics):

@@ -13,6 +13,7 @@ from hipoa.evaluation.scores import (
     mean_absolute_error,
     one_neighbour_accuracy,
     quadratic_weighted_kappa,
+    unweighted_kappa,
 )
 
 pairs = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 7)), min_size=1, max_size=40)
@@ -38,6 +39,7 @@ def test_the_scores_are_those_of_scikit_learn(seed):
         assert balanced_accuracy(confusion) == pytest.approx(
             reference.balanced_accuracy_score(grade, predicted)
         )
+    assert unweighted_kappa(confusion) == pytest.approx(reference.cohen_kappa_score(grade, predicted))
     assert quadratic_weighted_kappa(confusion) == pytest.approx(
         # Without the labels scikit-learn closes the gaps of classes that do not occur.
         reference.cohen_kappa_score(grade, predicted, weights="quadratic", labels=range(1, 8))

@@ -70,6 +70,18 @@ def test_an_index_read_apart_from_the_other_counts():
     assert (found["crowe"], found["kl"], found["grade"], found["n_readings"]) == (2, 4, 5, 2)
 
 
+def test_the_classes_of_named_readers_stand_in_order_of_name():
+    readings = [
+        *(
+            Reading("a", "L", 1, 4, "Z"),
+            Reading("a", "L", 1, 2, "A"),
+            Reading("a", "L", 1, 3, "A", "2020-05-01"),
+        ),
+        *(Reading("a", "L", 2, 1, "off the table"), Reading("a", "L", 2, None, "in part"), read(1, 1)),
+    ]
+    assert grade_hip("a_L", readings, HipsSettings())["reader_grades"] == "2 4"
+
+
 @pytest.mark.parametrize("readings", [[], [read(2, None)], [read(None, 4)]])
 def test_a_hip_without_both_indices_has_no_combined_grade(readings):
     found = grade_hip("a_L", readings, HipsSettings())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,13 +17,16 @@ from hipoa.phantom.disease import (
     draw_disease,
     draw_latents,
     error_for,
+    find_ceiling,
     grade_of,
     kappa_of,
+    label_law,
     read_hip,
     reading_law,
     stream,
 )
 from hipoa.phantom.measure import CROWE_BOUNDS
+from hipoa.phantom.phantom import describe_ceiling
 from hipoa.phantom.settings import PhantomSettings
 
 
@@ -50,6 +56,51 @@ def test_kappa_of_simulated_readers_agrees_with_scikit_learn():
     readings = [[CLASSES.index(read_hip(rng, int(grade), error)) for grade in truth] for _ in range(2)]
     # The standard error of kappa at this number is below 0.01.
     assert cohen_kappa_score(*readings) == pytest.approx(0.65, abs=0.03)
+
+
+@given(st.floats(0, 0.8), st.integers(1, 3))
+def test_the_label_law_is_that_of_all_sets_of_readings(error: float, readers: int):
+    law = reading_law(error)
+    expected = np.zeros((7, 7))
+    for calls in itertools.product(range(7), repeat=readers):
+        expected[:, statistics.median_low(calls)] += np.prod(law[:, calls], axis=1)
+    np.testing.assert_allclose(label_law(error, readers), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+def test_the_ceiling_at_its_limits(readers: int):
+    share = SHARES["labelled"]
+    assert find_ceiling(0, share, readers) == pytest.approx((1, 1))
+    found = [find_ceiling(error_for(kappa), share, readers) for kappa in (0.3, 0.5, 0.65, 0.8, 0.95)]
+    for worse, better in itertools.pairwise(found):
+        assert worse.eca < better.eca < better.onca
+        assert worse.onca < better.onca
+
+
+def test_against_one_reader_the_ceiling_is_that_the_reader_is_right():
+    error = error_for(0.65)
+    assert find_ceiling(error, SHARES["labelled"]).eca == pytest.approx(1 - error)
+    assert 0.80 < 1 - error < 0.85
+
+
+def test_the_ceiling_of_the_demo():
+    best = describe_ceiling(PhantomSettings(), "labelled")["best"]
+    assert best["first"] == pytest.approx({"ECA": 0.828, "ONCA": 0.985}, abs=5e-4)
+    assert best["median"] == pytest.approx({"ECA": 0.835, "ONCA": 0.994}, abs=5e-4)
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+def test_no_constant_answer_per_class_beats_the_ceiling_on_simulated_labels(readers: int):
+    rng = np.random.default_rng([3, readers])
+    error, n = error_for(0.65), 1500
+    best = []
+    for grade in range(1, 8):
+        readings = [[CLASSES.index(read_hip(rng, grade, error)) for _ in range(n)] for _ in range(readers)]
+        away = np.abs(np.subtract.outer(np.min(readings, axis=0), np.arange(7)))
+        best.append([(away == 0).mean(0).max(), (away <= 1).mean(0).max()])
+    # Of two readings the median is the milder. The standard errors are below 0.004.
+    expected = np.array(SHARES["labelled"]) @ best
+    assert find_ceiling(error, SHARES["labelled"], readers) == pytest.approx(expected, abs=0.015)
 
 
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from(["labelled", "external", "pool"]))

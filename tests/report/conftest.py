@@ -22,6 +22,7 @@ HIP_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "warnings"),
     *("seconds", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table", "n_readings"),
+    "reader_grades",
 )
 SIZES = {"labelled": 20, "external": 6, "pool": 8}
 
@@ -46,7 +47,11 @@ class Study:
         if cohort != "pool":
             grade = (3 * case + (side == "R")) % 7 + 1
             row["crowe"], row["kl"] = PAIRS[grade - 1]
-            row["grade"], row["n_readings"] = grade, 1
+            row["grade"], row["n_readings"] = grade, 2 if cohort == "labelled" else 1
+            # The second reader calls every third hip a class worse.
+            row["reader_grades"] = (
+                f"{grade} {min(7, grade + (case % 3 == 0))}" if cohort == "labelled" else grade
+            )
         return row
 
     def change(self, hip_id, **cells):
@@ -149,7 +154,10 @@ class Study:
             )
         tables = self.uncertainty
         metrics.run(
-            MetricsSettings(bootstrap_resamples=100), uncertainty=tables, out=self.root / "metrics.csv"
+            MetricsSettings(bootstrap_resamples=100),
+            uncertainty=tables,
+            hips=self.hips,
+            out=self.root / "metrics.csv",
         )
         compare.run(CompareSettings(), uncertainty=tables, out=self.root / "compare.csv")
         embed.run(
@@ -192,7 +200,7 @@ class Study:
         )
         return folder
 
-    def report(self, out="report.html", manifest="manifest.json", weights=None, **settings):
+    def report(self, out="report.html", manifest="manifest.json", weights=None, ceilings=(), **settings):
         report.run(
             ReportSettings(**settings),
             study="fabricated",
@@ -205,6 +213,7 @@ class Study:
             uncertainty=self.uncertainty,
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,
+            ceilings=list(ceilings),
             config=self.root / "config.json",
             out=self.root / out,
             manifest=self.root / manifest,

@@ -109,6 +109,34 @@ def test_the_published_figures_stand_beside_ours(page):
     assert "best constant answer" in page
 
 
+def test_readers_stand_beside_the_networks_where_a_hip_has_two(page):
+    labelled, external = re.findall(r"<caption>Accuracy in the .*?</table>", page, re.DOTALL)
+    assert labelled.count("reader against reader") == 1
+    assert "reader against reader" not in external
+
+
+CEILING = {"cohort": "external", "class_table": [[1, 1], [1, 2]]}
+CEILING["best"] = {"median": {"ECA": 0.8351, "ONCA": 0.9935}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "shown"),
+    [
+        ({"label_rule": "median", "class_table": [[1, 1], [1, 2]]}, 1),
+        ({"label_rule": "latest", "class_table": [[1, 1], [1, 2]]}, 0),
+        ({"label_rule": "median", "class_table": [[1, 1], [1, 3]]}, 0),
+    ],
+)
+def test_the_ceiling_is_that_of_the_label_that_was_made(study, rules, shown):
+    path = study.root / "ceiling.json"
+    path.write_text(json.dumps(CEILING))
+    study.config(hips=rules)
+    page = study.report(ceilings=[path])
+    assert page.count("oracle that knows the true class, expected (synthetic hips)") == shown
+    assert page.count("<td>0.835</td><td>0.994</td>") == shown
+    assert page.count("An oracle that knows") == shown
+
+
 def test_the_same_study_gives_the_same_page(fabricated, page):
     assert fabricated.report("again.html", "again.json") == page
 

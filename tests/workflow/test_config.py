@@ -48,6 +48,12 @@ def test_as_delivered_it_runs_the_demo():
     assert Study(resolve(config)).used_cohorts == ["labelled", "external", "pool"]
 
 
+def test_the_ceiling_of_each_synthetic_cohort_that_is_read_is_told_once():
+    folder = "results/a/phantom"
+    found = Study(resolve({"study": "a", "preset": "demo", "data": {"builtin_cohort": True}})).ceilings
+    assert found == [f"{folder}/{cohort}/phantom0.ceiling.json" for cohort in ("labelled", "external")]
+
+
 def test_the_user_has_the_last_word():
     config = resolve({"preset": "demo", "train": {"epochs": 3}, "experiments": {"vit": None}})
     assert config["train"]["epochs"] == 3

@@ -25,7 +25,8 @@ rule uncertainty:
 
 rule metrics:
     input:
-        UNCERTAINTY,
+        uncertainty=UNCERTAINTY,
+        hips=HIPS,
     output:
         f"{R}/metrics.csv",
     log:
@@ -43,7 +44,8 @@ rule metrics:
     message:
         "Scoring the predictions"
     shell:
-        "python -m hipoa metrics {params.options} --uncertainty {input} --out {output} 2> {log} || say_why {log}"
+        "python -m hipoa metrics {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
+        " --out {output} 2> {log} || say_why {log}"
 
 
 rule compare:

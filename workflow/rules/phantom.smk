@@ -3,6 +3,7 @@ rule phantom:
         cases=f"{R}/phantom/{{cohort}}/{{shard}}.cases.csv",
         grades=f"{R}/phantom/{{cohort}}/{{shard}}.grades.csv",
         truth=f"{R}/phantom/{{cohort}}/{{shard}}.truth.csv",
+        ceiling=f"{R}/phantom/{{cohort}}/{{shard}}.ceiling.json",
     log:
         f"{R}/logs/phantom/{{cohort}}/{{shard}}.log",
     benchmark:
@@ -22,4 +23,5 @@ rule phantom:
         "Making synthetic CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa phantom {params.options} {params.shard} --cohort {wildcards.cohort}"
-        " --out {output.cases} --grades {output.grades} --truth {output.truth} 2> {log} || say_why {log}"
+        " --out {output.cases} --grades {output.grades} --truth {output.truth} --ceiling {output.ceiling}"
+        " 2> {log} || say_why {log}"

@@ -43,6 +43,7 @@ rule report:
         triage=f"{R}/triage.csv",
         models=MODEL_RECORDS,
         weights=WEIGHT_RECORDS,
+        ceilings=study.ceilings,
     output:
         report=f"{R}/report.html",
         manifest=f"{R}/manifest.json",
@@ -69,4 +70,5 @@ rule report:
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
         " --triage {input.triage} --models {input.models} --weights {input.weights}"
+        " --ceilings {input.ceilings}"
         " --out {output.report} --manifest {output.manifest} 2> {log} || say_why {log}"
