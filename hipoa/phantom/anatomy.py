@@ -1,15 +1,15 @@
 """Builds the bones of a hip as solids, from a patient's size and a hip's disease.
 
-Bony landmarks of the pelvis scale with its height, the femur and the socket with the head. The landmarks
-are ours, set by eye; acetabular version 18.5 degrees is from the method notes of the project.
+Hip bone and femur are those of the shape model; about the joint they give way to a socket, a head and a
+neck of simple solids, in which disease can be drawn and measured. The pelvis scales with its height, femur
+and socket with the head. Acetabular version 18.5 degrees is from the method notes of the project.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from hipoa.phantom.bones import Without
 from hipoa.phantom.disease import Disease
 from hipoa.phantom.hip import (
     LOAD,
@@ -22,36 +22,15 @@ from hipoa.phantom.hip import (
     unit_vector,
 )
 from hipoa.phantom.lesions import place_cysts, place_osteophytes
-from hipoa.phantom.shapes import Cup, CutBall, Plate, RoundCone, Solid
+from hipoa.phantom.shapes import Cup, CutBall, RoundCone, Solid
 
 ROOM_MM = 4.8  # between head and socket where both are centred
 _ROOM_MIGRATED_MM = 2.5
 _CUP_INCLINATION_DEG, _CUP_VERSION_DEG = 45.0, 18.5
 
-_WING_CENTRE = ((98, -20, 74), 3.0)
-_WING_RING = (
-    ((88, 8, 32), 9.0),
-    ((101, 32, 34), 7.0),
-    ((118, 38, 78), 6.0),
-    ((126, 14, 114), 5.0),
-    ((118, -18, 131), 5.0),
-    ((93, -55, 124), 5.0),
-    ((62, -82, 106), 6.0),
-    ((43, -93, 74), 7.0),
-    ((58, -64, 38), 8.0),
-    ((80, -25, 20), 10.0),
-)
-_PELVIC_BARS = (
-    ((88, 2, 32), (94, -10, 52), 12.0, 8.0),  # body of the ilium
-    ((78, -10, 20), (52, -56, 52), 9.0, 10.0),  # pelvic brim
-    ((82, -24, -4), (66, -36, -62), 12.0, 12.0),  # posterior column
-    ((66, -36, -58), (60, -34, -70), 13.0, 10.0),  # ischial tuberosity
-    ((72, 14, -6), (30, 38, -6), 8.0, 6.5),  # upper pubic ramus
-    ((30, 38, -6), (9, 43, -14), 6.5, 7.0),
-    ((9, 43, -12), (9, 39, -36), 7.0, 6.0),  # pubic body
-    ((10, 38, -38), (36, 4, -60), 5.5, 5.5),  # lower rami
-    ((36, 4, -60), (58, -28, -72), 5.5, 9.0),
-)
+_BUTTRESS_MM = np.array([98.0, -20.0, 74.0])  # in the wing of the ilium
+# The model's own joint is cut away so far; the socket's wall and the neck reach a little further.
+_SEAM_MM, _NECK_SEAM = 0.5, 1.35
 
 
 def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip:
@@ -79,7 +58,7 @@ def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip
         head=head,
         socket=socket,
         socket_radius_mm=socket_radius,
-        pelvis=[*_pelvic_bones(person), teardrop, *_sockets(person, disease, true_socket, socket)],
+        pelvis=[_hip_bone(person, true_socket), teardrop, *_sockets(person, disease, true_socket, socket)],
         hollows=[room, CutBall(true_socket, 0.85 * radius, LOAD, 0)] if migrated else [room],
         femoral_head=CutBall(head, radius, LOAD, 2 * radius * disease.flattening),
         femur=_femur(person, head),
@@ -125,23 +104,9 @@ def _teardrop(person: Person, true_socket: np.ndarray) -> RoundCone:
     return RoundCone(true_socket + top, true_socket + tip, 3, 3)
 
 
-def _pelvic_bones(person: Person) -> list[Solid]:
-    scale = person.scale
-
-    def scaled(corner: tuple[tuple[float, float, float], float]) -> tuple[np.ndarray, float]:
-        return np.array(corner[0]) * scale, corner[1] * scale
-
-    ring = [scaled(corner) for corner in _WING_RING]
-    centre = scaled(_WING_CENTRE)
-    wing = [
-        Plate(np.array([centre[0], a[0], b[0]]), (centre[1], a[1], b[1]))
-        for a, b in zip(ring, [*ring[1:], ring[0]], strict=True)
-    ]
-    bars = [
-        RoundCone(np.array(a) * scale, np.array(b) * scale, ra * scale, rb * scale)
-        for a, b, ra, rb in _PELVIC_BARS
-    ]
-    return [*wing, *bars]
+def _hip_bone(person: Person, true_socket: np.ndarray) -> Solid:
+    reach = person.head_radius_mm + ROOM_MM + WALL_MM - _SEAM_MM
+    return Without(person.bones.hip_bone, [RoundCone(true_socket, true_socket, reach, reach)])
 
 
 def _opening(inclination_deg: float) -> np.ndarray:
@@ -162,7 +127,7 @@ def _sockets(person: Person, disease: Disease, true: np.ndarray, socket: np.ndar
     steep = _opening(25)
     shallow = Cup(true, 0.85 * radius, 0.85 * radius + WALL_MM, axis, _rim(axis, 5))
     false = Cup(socket, 0, inner + WALL_MM, steep, _rim(steep, disease.centre_edge_deg))
-    ilium = np.array(_WING_CENTRE[0]) * person.scale
+    ilium = _BUTTRESS_MM * person.scale
     buttress = RoundCone(socket + inner * unit_vector((-0.55, -0.2, 0.9)), ilium, WALL_MM + 2, 5)
     wall = RoundCone(socket + (inner + 3) * unit_vector((-1, 0, 0.25)), true + np.array([-8, -4, 26]), 7, 8)
     return [shallow, false, buttress, wall]
@@ -175,18 +140,12 @@ def _rim(axis: np.ndarray, centre_edge_deg: float) -> float:
 
 
 def _femur(person: Person, head: np.ndarray) -> list[Solid]:
-    scale = person.head_radius_mm / TEMPLATE_HEAD_MM
-    base = neck_axis() * 52
-
-    def bar(a: Sequence[float] | np.ndarray, b: Sequence[float], ra: float, rb: float) -> RoundCone:
-        return RoundCone(head + (base + a) * scale, head + (base + b) * scale, ra * scale, rb * scale)
-
+    radius = person.head_radius_mm
+    scale = radius / TEMPLATE_HEAD_MM
+    reach = _NECK_SEAM * radius
+    # It starts so far below the head's centre that it does not fill up what flattening took.
+    start, end = head + 9 * scale * neck_axis(), head + 46 * scale * neck_axis()
     return [
-        # It starts so far below the head's centre that it does not fill up what flattening took.
-        bar(-neck_axis() * 43, (0, 0, 0), _NECK_RADIUS, _NECK_RADIUS),
-        bar((-2, 1, 2), (-1, 0, -18), 16.5, 18.5),
-        bar((-1, 0, -18), (-4, 2, -45), 18.5, 15.5),
-        bar((-4, 2, -45), (-11, 4, -125), 15.5, 13.8),
-        bar((2, -4, -6), (9, -10, 20), 17, 10),
-        bar((-12, -10, -28), (-21, -12, -33), 9, 6),
+        RoundCone(start, end, _NECK_RADIUS * scale, _NECK_RADIUS * scale),
+        Without(person.bones.femur.moved(radius, head), [RoundCone(head, head, reach, reach)]),
     ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hipoa.phantom.bones import N_MODES, Bones, build_bones
 from hipoa.phantom.disease import Disease
 from hipoa.phantom.shapes import CutBall, Grid, RoundCone, Solid, distance_to
 
@@ -23,6 +24,7 @@ SOCKET_X_MM = 87.5
 PLATE_MM = 1.5
 WALL_MM = 6.0
 PELVIS_SMOOTH_MM, FEMUR_SMOOTH_MM = 5.0, 5.0
+_ROOM_ABOUT_FEMUR_MM = 2.0
 _HEAD_DIAMETER_MM = {"F": (45.3, 3.5), "M": (49.2, 3.8)}
 _HEAD_TO_HEIGHT = 0.215
 _NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = 131.0, 10.0
@@ -46,6 +48,7 @@ class Person:
         head_radius_mm: Of both femoral heads before disease.
         pelvic_height_mm: Iliac crest to ischial tuberosity.
         fat_mm: Thickness of the fat under the skin.
+        shape: Of the bones: modes of the shape model, in standard deviations.
     """
 
     sex: str
@@ -53,6 +56,13 @@ class Person:
     head_radius_mm: float
     pelvic_height_mm: float
     fat_mm: float
+    shape: tuple[float, ...] = ()
+
+    @property
+    def bones(self) -> Bones:
+        """The bones before disease, in a hip's frame."""
+        x, y, z = (float(way) for way in neck_axis())
+        return build_bones(self.shape, self.pelvic_height_mm, SOCKET_X_MM * self.scale, (x, y, z))
 
     @property
     def scale(self) -> float:
@@ -110,6 +120,10 @@ class Hip:
             distance = distance_to(self.pelvis, points, PELVIS_SMOOTH_MM)
         for hollow in self.hollows:
             distance = np.maximum(distance, -hollow.distance(points))
+        if self.disease.height is not None:
+            # A trochanter that has moved up would stand in the ilium.
+            room = _ROOM_ABOUT_FEMUR_MM - distance_to(self.femur, points, FEMUR_SMOOTH_MM)
+            distance = np.maximum(distance, room)
         return np.maximum(distance, 2.2 - points[0])
 
     def bone_distance(self, grid: Grid) -> np.ndarray:
@@ -138,6 +152,8 @@ def draw_person(rng: np.random.Generator) -> Person:
         head_radius_mm=float(diameter / 2),
         pelvic_height_mm=float(height),
         fat_mm=float(np.clip(rng.normal(22, 5), 12, 30)),
+        # Beyond 1.5 the shapes of so few measured people are not to be trusted.
+        shape=tuple(float(mode) for mode in np.clip(rng.normal(size=N_MODES), -1.5, 1.5)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hipoa.phantom.hip import LOAD, PLATE_MM, WALL_MM, Hip, neck_axis, unit_vector
-from hipoa.phantom.shapes import RoundCone
+from hipoa.phantom.shapes import RoundCone, directions
 
 
 def place_osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
@@ -17,7 +17,7 @@ def place_osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
     rim = hip.socket + (hip.socket_radius_mm + WALL_MM / 2) * np.array([np.sin(angle), 0, np.cos(angle)])
     out = np.array([np.cos(angle - 0.25), 0, -np.sin(angle - 0.25)])
     tip = min(2.0, size / 2)
-    spurs = [RoundCone(rim - 3 * out, rim + (size - tip) * out, WALL_MM / 2, tip)]
+    spurs = [_place_spur(hip, rim, out, size, tip)]
     axis, radius = neck_axis(), hip.person.head_radius_mm
     u = unit_vector((axis[2], 0, -axis[0]))
     v = np.cross(axis, u)
@@ -28,6 +28,17 @@ def place_osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
         surface = hip.head + radius * (0.62 * axis + np.sqrt(1 - 0.62**2) * around)
         spurs.append(RoundCone(surface - 0.1 * grow * around, surface - 0.1 * grow * around, grow, grow))
     return spurs
+
+
+def _place_spur(hip: Hip, rim: np.ndarray, out: np.ndarray, size: float, tip: float) -> RoundCone:
+    """The shortest spur that stands out of the bone as far as drawn: bone beside the rim hides a part."""
+    length, way = size - tip, directions(200)
+    for _ in range(80):
+        end = rim + length * out
+        if hip.pelvis_distance(end[:, None] + tip * way).max() >= size:
+            break
+        length += 0.1
+    return RoundCone(rim - 3 * out, rim + length * out, WALL_MM / 2, tip)
 
 
 def place_cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:

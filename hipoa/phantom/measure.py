@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from hipoa.phantom.hip import LOAD, PLATE_MM, SOCKET_X_MM, Hip, neck_axis
 from hipoa.phantom.render import CORTICAL_HU, CYST_HU, render_bones
-from hipoa.phantom.shapes import Grid
+from hipoa.phantom.shapes import Grid, directions
 
 Distance = Callable[[np.ndarray], np.ndarray]
 
@@ -82,14 +82,6 @@ def measure_hip(hip: Hip) -> Measured:
         centre_edge_deg=_measure_centre_edge(hip),
         pelvic_height_mm=pelvic_height,
     )
-
-
-def directions(number: int) -> np.ndarray:
-    """Unit vectors (3, number) spread evenly over the sphere (Fibonacci's spiral)."""
-    z = 1 - (2 * np.arange(number) + 1) / number
-    turn = np.pi * (3 - np.sqrt(5)) * np.arange(number)
-    flat = np.sqrt(1 - z**2)
-    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z])
 
 
 def reach_mm(distance: Distance, origins: np.ndarray, ways: np.ndarray) -> np.ndarray:
@@ -189,13 +181,13 @@ def _measure_centre_edge(hip: Hip) -> float:
 
 def _measure_pelvic_height(hip: Hip) -> float:
     scale = hip.person.scale
-    return _extreme(hip, 108 * scale, 145 * scale) - _extreme(hip, -95 * scale, -62 * scale)
+    return _extreme(hip, 80 * scale, 185 * scale) - _extreme(hip, -110 * scale, -45 * scale)
 
 
 def _extreme(hip: Hip, low: float, high: float) -> float:
     """The highest (or, below the hips, lowest) point of the pelvis between two heights, mm."""
     scale = hip.person.scale
-    x, y = np.arange(40, 140, 2) * scale, np.arange(-80, 30, 2) * scale
+    x, y = np.arange(20, 160, 2) * scale, np.arange(-90, 60, 2) * scale
     z = np.arange(low, high, 1.0) if low > 0 else np.arange(high, low, -1.0)
     points = np.stack(np.meshgrid(x, y, z, indexing="ij")).astype(np.float32)
     distance = hip.pelvis_distance(points)
@@ -213,7 +205,8 @@ def _medial_junction(hip: Hip, centre: np.ndarray) -> float:
     axis = neck_axis()
     medial = -np.array([0, 0, 1]) + axis[2] * axis
     medial /= np.linalg.norm(medial)
-    steps = np.arange(0, 1.2 * hip.person.head_radius_mm, 0.05)
+    # The crease lies at about 0.8 of the radius; a little further the bone of the shape model begins.
+    steps = np.arange(0, hip.person.head_radius_mm, 0.05)
     origins = centre[:, None] + steps * axis[:, None]
     width = reach_mm(hip.femur_distance, origins, medial[:, None])
     crease = int(np.argmax(np.diff(width, 2))) + 1

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hipoa.phantom.bones import Symmetric, Without
 from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person, neck_axis
 from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, fraction
 
@@ -179,21 +180,16 @@ def _render_sclerosis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
 
 
 def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
-    sacrum: list[Solid] = [
-        RoundCone((0, -30, 88), (0, -66, 44), 21, 15),
-        RoundCone((0, -66, 44), (0, -84, 14), 15, 9),
-        RoundCone((0, -84, 14), (0, -76, -12), 8, 4),
-        *(RoundCone((side * 14, -36, 84), (side * 38, -56, 72), 20, 17) for side in (1, -1)),
-        *(RoundCone((side * 12, -64, 46), (side * 28, -64, 52), 13, 12) for side in (1, -1)),
-    ]
     lumbar: list[Solid] = [
         Ellipsoid((0, -14, 124), (27, 20, 15)),
         RoundCone((0, -38, 122), (0, -68, 116), 6, 5),
         *(RoundCone((side * 22, -30, 126), (side * 46, -40, 130), 6, 4) for side in (1, -1)),
         Ellipsoid((0, -10, 158), (26, 19, 14)),
     ]
-    for bones, spongy in ((sacrum, 230.0), (lumbar, 250.0)):
-        window, distance = grid.rasterise([_scaled(bone, person.scale) for bone in bones], 5)
+    bones = person.bones
+    sacrum = Without(bones.sacrum, [Symmetric(bones.hip_bone)])
+    for solids, spongy in (([sacrum], 230.0), ([_scaled(bone, person.scale) for bone in lumbar], 250.0)):
+        window, distance = grid.rasterise(solids, 5)
         _blend(hu, window, fraction(distance, grid.width_mm()), CORTICAL_HU * 0.7)
         _blend(hu, window, fraction(distance + 1.2, grid.width_mm()), spongy)
     for side in (1, -1):

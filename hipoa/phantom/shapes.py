@@ -56,41 +56,6 @@ class RoundCone:
 
 
 @dataclass(frozen=True)
-class Plate:
-    """A triangle with half thicknesses ``radii`` at its corners (3, 3), mm: a piece of flat bone."""
-
-    corners: np.ndarray
-    radii: tuple[float, float, float]
-
-    def distance(self, points: np.ndarray) -> np.ndarray:
-        """Signed distance in mm, negative inside."""
-        corner, radii = np.asarray(self.corners, float), np.array(self.radii)
-        u, v = corner[1] - corner[0], corner[2] - corner[0]
-        normal = np.cross(u, v)
-        area = normal @ normal
-        x, y, z = (points[i] - np.float32(corner[0][i]) for i in range(3))
-
-        def along(vector: np.ndarray) -> np.ndarray:
-            scaled = (vector / area).astype(np.float32)
-            return x * scaled[0] + y * scaled[1] + z * scaled[2]
-
-        second, third = along(np.cross(v, normal)), along(np.cross(normal, u))
-        off = np.abs(along(normal * np.sqrt(area)))
-        thickness = radii[0] + second * (radii[1] - radii[0]) + third * (radii[2] - radii[0])
-        inside = (second >= 0) & (third >= 0) & (second + third <= 1)
-        edges = [
-            RoundCone(corner[i], corner[j], radii[i], radii[j]).distance(points)
-            for i, j in ((0, 1), (1, 2), (2, 0))
-        ]
-        return np.where(inside, off - thickness, np.minimum.reduce(edges))
-
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest corner, mm."""
-        corner, radii = np.asarray(self.corners, float), np.array(self.radii)[:, None]
-        return (corner - radii).min(0), (corner + radii).max(0)
-
-
-@dataclass(frozen=True)
 class Cup:
     """A shell from ``inner`` to ``outer`` radius about ``centre``, open where u . axis > ``limit``."""
 
@@ -148,6 +113,14 @@ class Ellipsoid:
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner, mm."""
         return np.subtract(self.centre, self.axes), np.add(self.centre, self.axes)
+
+
+def directions(number: int) -> np.ndarray:
+    """Unit vectors (3, number) spread evenly over the sphere (Fibonacci's spiral)."""
+    z = 1 - (2 * np.arange(number) + 1) / number
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(number)
+    flat = np.sqrt(1 - z**2)
+    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z])
 
 
 def merge(a: np.ndarray, b: np.ndarray, smooth_mm: float) -> np.ndarray:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from hipoa.phantom.hip import Hip
-from hipoa.phantom.measure import Measured, directions, measure_hip, reach_mm, surface_along
+from hipoa.phantom.measure import Measured, measure_hip, reach_mm, surface_along
 from hipoa.phantom.phantom import build_case
 from hipoa.phantom.plan import PlannedCase
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.shapes import Grid, RoundCone
+from hipoa.phantom.shapes import Grid, RoundCone, directions
 
 Built = list[tuple[Hip, Measured]]
 

@@ -12,7 +12,6 @@ from hipoa.phantom.shapes import (
     CutBall,
     Ellipsoid,
     Grid,
-    Plate,
     RoundCone,
     Solid,
     distance_to,
@@ -22,7 +21,6 @@ from hipoa.phantom.shapes import (
 
 SOLIDS: list[Solid] = [
     RoundCone((-8, 2, 1), (9, -3, 4), 5, 7),
-    Plate(np.array([[-12.0, 0, 0], [10, 3, 2], [1, 9, -12]]), (3, 4, 2)),
     Cup(np.zeros(3), 9, 13, np.array([0, 0, -1.0]), 0.2),
     CutBall(np.array([1.0, 1, 1]), 11, np.array([0, 0.6, 0.8]), 3),
     Ellipsoid((0, 1, 2), (9, 6, 12)),
