@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hipoa.errors import ConfigError
-from hipoa.phantom.plan import planned
+from hipoa.phantom.plan import count_patients, planned
 from hipoa.provenance import code_hash
 from hipoa.report.names import TEMPLATES
 from hipoa.tables import (
@@ -201,8 +201,9 @@ class Study:
         for cohort, cases in self.cohorts.items():
             names[cohort] += [str(k) for k in sorted({shard_of(case.case_id, n) for case in cases})]
         if self.config["data"]["builtin_cohort"]:
-            counts = {cohort: self.config["phantom"][cohort] for cohort in names}
-            for cohort, shards in planned(counts, n).items():
+            population = self.config["phantom"]["population"]
+            counts = count_patients(population, self.config["phantom"])
+            for cohort, shards in planned(counts, n, population).items():
                 names[cohort] += [f"{_BUILTIN}{k}" for k in shards]
         return names
 

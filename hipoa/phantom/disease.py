@@ -23,6 +23,15 @@ SHARES = {
     "external": (0.10, 0.12, 0.14, 0.16, 0.18, 0.15, 0.15),
     "pool": (0.18, 0.14, 0.14, 0.14, 0.14, 0.13, 0.13),
 }
+# Ours: the source does not publish its distribution. Meant for a surgical clinic: most hips severe
+# (classes 3-5), few highly dislocated (6, 7); the external hospital's a little more severe.
+_STUDY_SHARES = {
+    "labelled": (0.16, 0.12, 0.16, 0.30, 0.12, 0.08, 0.06),
+    "external": (0.10, 0.10, 0.15, 0.33, 0.15, 0.10, 0.07),
+    "pool": (0.16, 0.12, 0.16, 0.30, 0.12, 0.08, 0.06),
+}
+SHARES_OF_POPULATION = {"demo": SHARES, "study": _STUDY_SHARES}
+"""Population and cohort to the shares of the classes 1-7."""
 _PROGRESS = 0.03
 # Of the errors, each class further away gets this times its nearer neighbour's share.
 _FARTHER = 0.15
@@ -113,9 +122,9 @@ def draw_latents(seed: int, drawn_as: str, number: int, visit: int, correlation:
     return {side: min(float(score), 1 - 1e-6) for side, score in zip(sides, scores, strict=True)}
 
 
-def grade_of(latent: float, drawn_as: str) -> tuple[int, float]:
+def grade_of(latent: float, drawn_as: str, population: str = "demo") -> tuple[int, float]:
     """The class 1-7 of a latent severity, and the place 0-1 within the class."""
-    edges = np.concatenate([[0], np.cumsum(SHARES[drawn_as])])
+    edges = np.concatenate([[0], np.cumsum(SHARES_OF_POPULATION[population][drawn_as])])
     grade = int(np.clip(np.searchsorted(edges, latent, side="right"), 1, 7))
     return grade, float((latent - edges[grade - 1]) / (edges[grade] - edges[grade - 1]))
 

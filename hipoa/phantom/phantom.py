@@ -12,7 +12,7 @@ from hipoa.files import write_csv, write_json
 from hipoa.phantom.anatomy import build_hip
 from hipoa.phantom.disease import (
     CLASSES,
-    SHARES,
+    SHARES_OF_POPULATION,
     draw_disease,
     draw_latents,
     error_for,
@@ -23,7 +23,7 @@ from hipoa.phantom.disease import (
 )
 from hipoa.phantom.hip import Hip, draw_person
 from hipoa.phantom.measure import Measured, measure_hip
-from hipoa.phantom.plan import PlannedCase, plan_cases
+from hipoa.phantom.plan import PlannedCase, count_patients, plan_cases
 from hipoa.phantom.render import PROSTHETIC_HEAD_MM, render
 from hipoa.phantom.scanner import ORDERS, Scanner, add_noise, draw_pose, lay_grid, write_ct
 from hipoa.phantom.settings import PhantomSettings
@@ -86,8 +86,9 @@ def run(
         raise ConfigError("phantom", f'cohort "{cohort}" is unknown', f"Use one of {', '.join(COHORTS)}.")
     if not 0 <= shard < shards:
         raise ConfigError("phantom", f"shard {shard} of {shards}", "Shards are numbered from 0.")
-    counts = {"labelled": settings.labelled, "external": settings.external, "pool": settings.pool}
-    plan = [case for case in plan_cases(counts)[cohort] if shard_of(case.case_id, shards) == shard]
+    counts = count_patients(settings.population, {name: getattr(settings, name) for name in COHORTS})
+    of_cohort = plan_cases(counts, settings.population)[cohort]
+    plan = [case for case in of_cohort if shard_of(case.case_id, shards) == shard]
     cases, readings, rows = [], [], []
     for planned in plan:
         case, case_rows = _make_case(settings, planned, out.parent)
@@ -107,11 +108,9 @@ def describe_ceiling(settings: PhantomSettings, cohort: str) -> dict[str, object
     Undated readings have no latest one, so there are two rules. The readers' classes are the
     staircase: with another class table these figures do not hold.
     """
-    error = error_for(settings.reader_kappa)
-    best = {
-        rule: find_ceiling(error, SHARES[cohort], n)
-        for rule, n in {"first": 1, "median": len(READERS)}.items()
-    }
+    error = _reader_error(settings)
+    share = SHARES_OF_POPULATION[settings.population][cohort]
+    best = {rule: find_ceiling(error, share, n) for rule, n in {"first": 1, "median": len(READERS)}.items()}
     return {
         "cohort": cohort,
         "reader_kappa": settings.reader_kappa,
@@ -137,7 +136,12 @@ def grade_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, tup
     latents = draw_latents(
         settings.seed, planned.drawn_as, planned.number, planned.visit, settings.hip_correlation
     )
-    return {side: grade_of(latents[side], planned.drawn_as) for side in SIDES}
+    return {side: grade_of(latents[side], planned.drawn_as, settings.population) for side in SIDES}
+
+
+def _reader_error(settings: PhantomSettings) -> float:
+    # The readers are the same ones in every cohort; their kappa is that of the labelled one.
+    return error_for(settings.reader_kappa, SHARES_OF_POPULATION[settings.population]["labelled"])
 
 
 def scan(
@@ -219,7 +223,7 @@ def _graded(measured: Measured, hip: Hip) -> dict[str, object]:
 def _read(settings: PhantomSettings, planned: PlannedCase) -> Iterator[Reading]:
     if planned.cohort == "pool":
         return
-    error = error_for(settings.reader_kappa)
+    error = _reader_error(settings)
     for side, (grade, _) in grade_case(settings, planned).items():
         for reader in READERS:
             rng = stream(settings.seed, hip_id(planned.case_id, side), f"reader {reader}")

@@ -2,10 +2,10 @@
 
 Standard library only: the Snakefile imports this module from a bare Snakemake.
 
-A few patients are there for a rule of the workflow: the first two labelled patients come back for a
-second CT, the third one's second CT lies in the pool (its hips may be predicted only by models that
-never saw the patient), the left hip of the fourth is ungraded, and the first two patients of the pool
-carry metal.
+A few patients are there for a rule of the workflow: the first two patients of the pool carry metal, and
+in the demo the first two labelled patients come back for a second CT, the third one's second CT lies in
+the pool (its hips may be predicted only by models that never saw the patient), and the left hip of the
+fourth is ungraded. In the study's population a labelled patient is one CT and two graded hips.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hipoa.tables import COHORTS, shard_of
+
+# The study's labelled patients are as many as the source's (198 cases, 396 hips); the rest is ours.
+POPULATIONS = {
+    "demo": {"labelled": 24, "external": 6, "pool": 6},
+    "study": {"labelled": 198, "external": 52, "pool": 50},
+}
 
 
 @dataclass(frozen=True)
@@ -47,29 +53,46 @@ _UNGRADED_LEFT = 4
 _METAL = {1: (("R", "replacement"),), 2: (("L", "nail"),)}
 
 
-def plan_cases(counts: Mapping[str, int]) -> dict[str, list[PlannedCase]]:
+def count_patients(population: str, given: Mapping[str, int | None]) -> dict[str, int]:
+    """The patients per cohort of a named population.
+
+    Args:
+        population: Its name.
+        given: Patients per cohort where the user has the last word, else None.
+    """
+    named = POPULATIONS[population]
+    counts = {cohort: given.get(cohort) for cohort in COHORTS}
+    return {cohort: named[cohort] if count is None else count for cohort, count in counts.items()}
+
+
+def plan_cases(counts: Mapping[str, int], population: str = "demo") -> dict[str, list[PlannedCase]]:
     """The cases of every cohort, in order.
 
     Args:
         counts: Patients per cohort; a cohort that is not named has none.
+        population: Its name.
     """
+    special = population == "demo"
     plan: dict[str, list[PlannedCase]] = {cohort: [] for cohort in COHORTS}
     for cohort in COHORTS:
         for number in range(1, counts.get(cohort, 0) + 1):
-            for case in _cases_of_patient(cohort, number, pool=counts.get("pool", 0) > 0):
+            for case in _cases_of_patient(cohort, number, special=special, pool=counts.get("pool", 0) > 0):
                 plan[case.cohort].append(case)
     return plan
 
 
-def planned(counts: Mapping[str, int], shards: int) -> dict[str, dict[int, list[str]]]:
+def planned(
+    counts: Mapping[str, int], shards: int, population: str = "demo"
+) -> dict[str, dict[int, list[str]]]:
     """The case ids of every cohort by shard; a shard without cases is not there.
 
     Args:
         counts: Patients per cohort.
         shards: Number of shards per cohort.
+        population: Its name.
     """
     result: dict[str, dict[int, list[str]]] = {}
-    for cohort, cases in plan_cases(counts).items():
+    for cohort, cases in plan_cases(counts, population).items():
         shard: dict[int, list[str]] = {}
         for case in cases:
             shard.setdefault(shard_of(case.case_id, shards), []).append(case.case_id)
@@ -77,7 +100,7 @@ def planned(counts: Mapping[str, int], shards: int) -> dict[str, dict[int, list[
     return result
 
 
-def _cases_of_patient(cohort: str, number: int, *, pool: bool) -> list[PlannedCase]:
+def _cases_of_patient(cohort: str, number: int, *, special: bool, pool: bool) -> list[PlannedCase]:
     patient = f"phantom-{cohort[0]}{number:03d}"
     first = PlannedCase(
         case_id=patient,
@@ -85,10 +108,10 @@ def _cases_of_patient(cohort: str, number: int, *, pool: bool) -> list[PlannedCa
         cohort=cohort,
         drawn_as=cohort,
         number=number,
-        ungraded="L" if (cohort, number) == ("labelled", _UNGRADED_LEFT) else "",
+        ungraded="L" if special and (cohort, number) == ("labelled", _UNGRADED_LEFT) else "",
         implants=_METAL.get(number, ()) if cohort == "pool" else (),
     )
-    if cohort != "labelled" or number not in (*_FOLLOWED, _FOLLOWED_IN_POOL):
+    if not special or cohort != "labelled" or number not in (*_FOLLOWED, _FOLLOWED_IN_POOL):
         return [first]
     later = "labelled" if number in _FOLLOWED else "pool"
     if later == "pool" and not pool:

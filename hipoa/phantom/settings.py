@@ -1,24 +1,32 @@
 """What the user can set about the built-in synthetic cohort."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hipoa.settings import Settings
 
 Spacing = Annotated[float, Field(gt=0.3, le=5)]
+Count = Annotated[int, Field(ge=0, le=999)] | None
 
 
 class PhantomSettings(Settings):
-    """The built-in cohort: how many patients, which scanners, how the readers agree.
+    """The built-in cohort: which patients and how many, which scanners, how the readers agree.
 
     Source: reader-reader kappa of KL at the hip 0.55-0.68 in the literature.
     """
 
     seed: int = Field(1, ge=0, description="seed of everything drawn")
-    labelled: int = Field(24, ge=0, le=999, description="patients of the labelled cohort, number")
-    external: int = Field(6, ge=0, le=999, description="patients of the external cohort, number")
-    pool: int = Field(6, ge=0, le=999, description="patients of the pool, number")
+    population: Literal["demo", "study"] = Field(
+        "demo",
+        description="demo: 24 labelled, 6 external and 6 pool patients, all classes about as frequent; "
+        "study: 198, 52 and 50 patients, most hips severe, as at a surgical clinic",
+    )
+    labelled: Count = Field(
+        None, description="patients of the labelled cohort, number; null: as many as the population has"
+    )
+    external: Count = Field(None, description="patients of the external cohort, number; null likewise")
+    pool: Count = Field(None, description="patients of the pool, number; null likewise")
     spacing_mm: tuple[Spacing, Spacing, Spacing] = Field(
         (1.6, 2.5, 1.6), description="voxel size along R, A, S of the first scanner, mm"
     )

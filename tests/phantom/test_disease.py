@@ -14,6 +14,7 @@ from sklearn.metrics import cohen_kappa_score
 from hipoa.phantom.disease import (
     CLASSES,
     SHARES,
+    SHARES_OF_POPULATION,
     draw_disease,
     draw_latents,
     error_for,
@@ -27,12 +28,20 @@ from hipoa.phantom.disease import (
 )
 from hipoa.phantom.measure import CROWE_BOUNDS
 from hipoa.phantom.phantom import describe_ceiling
+from hipoa.phantom.plan import POPULATIONS
 from hipoa.phantom.settings import PhantomSettings
 
 
 def test_the_classes_are_the_staircase():
     assert CLASSES == ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
-    assert all(sum(share) == pytest.approx(1) for share in SHARES.values())
+    for shares in SHARES_OF_POPULATION.values():
+        assert all(len(share) == 7 and sum(share) == pytest.approx(1) for share in shares.values())
+
+
+def test_every_population_has_its_shares():
+    assert SHARES_OF_POPULATION.keys() == POPULATIONS.keys()
+    for population, counts in POPULATIONS.items():
+        assert SHARES_OF_POPULATION[population].keys() == counts.keys()
 
 
 @given(st.floats(0, 0.8))
@@ -89,6 +98,17 @@ def test_the_ceiling_of_the_demo():
     assert best["median"] == pytest.approx({"ECA": 0.835, "ONCA": 0.994}, abs=5e-4)
 
 
+def test_the_ceiling_of_the_study():
+    settings = PhantomSettings(population="study")
+    best = describe_ceiling(settings, "labelled")["best"]
+    assert best["first"] == pytest.approx({"ECA": 0.835, "ONCA": 0.983}, abs=5e-4)
+    assert best["median"] == pytest.approx({"ECA": 0.849, "ONCA": 0.993}, abs=5e-4)
+    # The same readers read the external cohort: one is as often right there.
+    assert describe_ceiling(settings, "external")["best"]["first"]["ECA"] == pytest.approx(
+        best["first"]["ECA"]
+    )
+
+
 @pytest.mark.parametrize("readers", [1, 2])
 def test_no_constant_answer_per_class_beats_the_ceiling_on_simulated_labels(readers: int):
     rng = np.random.default_rng([3, readers])
@@ -136,10 +156,21 @@ def test_the_demo_has_all_seven_classes():
     for seed in range(1, 6):
         grades = {
             grade_of(latent, "labelled")[0]
-            for number in range(1, settings.labelled + 1)
+            for number in range(1, POPULATIONS["demo"]["labelled"] + 1)
             for latent in draw_latents(seed, "labelled", number, 0, settings.hip_correlation).values()
         }
         assert grades == set(range(1, 8))
+
+
+def test_the_study_has_the_shares_that_it_says():
+    share = SHARES_OF_POPULATION["study"]["labelled"]
+    for seed in range(1, 4):
+        grades = [
+            grade_of(latent, "labelled", "study")[0]
+            for number in range(1, POPULATIONS["study"]["labelled"] + 1)
+            for latent in draw_latents(seed, "labelled", number, 0, 0.6).values()
+        ]
+        assert np.bincount(grades, minlength=8)[1:] / 396 == pytest.approx(share, abs=0.03)
 
 
 def test_streams_depend_on_seed_name_and_purpose():

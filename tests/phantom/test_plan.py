@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipoa.phantom.plan import plan_cases, planned
+from hipoa.phantom.plan import POPULATIONS, count_patients, plan_cases, planned
 from hipoa.tables import shard_of
 
 DEMO = {"labelled": 24, "external": 6, "pool": 6}
@@ -24,6 +24,23 @@ def test_the_demo_has_24_and_2_labelled_6_external_and_7_pool_cases():
     }
     ids = [case.case_id for cases in plan.values() for case in cases]
     assert len(set(ids)) == len(ids)
+
+
+def test_the_study_has_as_many_hips_as_the_source():
+    plan = plan_cases(count_patients("study", {}), "study")
+    assert {cohort: len(cases) for cohort, cases in plan.items()} == POPULATIONS["study"]
+    ids = [case.case_id for cases in plan.values() for case in cases]
+    assert len(set(ids)) == len(ids)
+    assert not any(case.visit or case.ungraded for cases in plan.values() for case in cases)
+    assert sum(bool(case.implants) for case in plan["pool"]) == 2
+    found = planned(POPULATIONS["study"], 4, "study")["labelled"]
+    assert sum(map(len, found.values())) == 198
+
+
+def test_a_given_number_is_laid_over_the_population():
+    assert count_patients("demo", {}) == DEMO
+    given = {"labelled": 3, "external": None, "pool": 0}
+    assert count_patients("study", given) == {"labelled": 3, "external": 52, "pool": 0}
 
 
 def test_special_patients():

@@ -54,6 +54,20 @@ def test_the_ceiling_of_each_synthetic_cohort_that_is_read_is_told_once():
     assert found == [f"{folder}/{cohort}/phantom0.ceiling.json" for cohort in ("labelled", "external")]
 
 
+def test_the_study_is_one_setting():
+    given = {"preset": "demo", "data": {"builtin_cohort": True, "shards": 300}}
+    shards = {
+        name: Study(resolve(given | {"phantom": phantom})).shards
+        for name, phantom in {
+            "demo": {},
+            "study": {"population": "study"},
+            "mixed": {"population": "study", "pool": 0},
+        }.items()
+    }
+    assert len(shards["demo"]["labelled"]) < 27 < 90 < len(shards["study"]["labelled"])
+    assert shards["mixed"] == shards["study"] | {"pool": []}
+
+
 def test_the_user_has_the_last_word():
     config = resolve({"preset": "demo", "train": {"epochs": 3}, "experiments": {"vit": None}})
     assert config["train"]["epochs"] == 3
@@ -70,6 +84,11 @@ def test_the_user_has_the_last_word():
         ({"train": {"epochs": "many"}}, r"train\.epochs: 'many' is not of type 'integer'"),
         ({"experiments": {"vit": {"netwrok": "x"}}}, r"experiments\.vit\.netwrok: there is no such setting"),
         ({"experiments": {"my vit": {}}}, r"experiments\.my vit: a name has at most 40 letters"),
+        (
+            {"phantom": {"population": "clinic"}},
+            r"phantom\.population: 'clinic' is not one of \['demo', 'study'\]",
+        ),
+        ({"phantom": {"pool": 1000}}, r"phantom\.pool: 1000 is greater than the maximum of 999"),
         ({"study": "../other"}, r"study: '\.\./other' does not match"),
         ({"preset": "publisched"}, r'preset: "publisched" is no preset\. Use one of: demo, published'),
     ],
