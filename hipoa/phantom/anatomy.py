@@ -12,13 +12,12 @@ import numpy as np
 from hipoa.phantom.bones import Without
 from hipoa.phantom.disease import Disease
 from hipoa.phantom.hip import (
-    LOAD,
+    LOADS,
     SOCKET_X_MM,
     TEMPLATE_HEAD_MM,
     WALL_MM,
     Hip,
     Person,
-    neck_axis,
     unit_vector,
 )
 from hipoa.phantom.lesions import place_cysts, place_osteophytes
@@ -30,7 +29,8 @@ _CUP_INCLINATION_DEG, _CUP_VERSION_DEG = 45.0, 18.5
 
 _BUTTRESS_MM = np.array([98.0, -20.0, 74.0])  # in the wing of the ilium
 # The model's own joint is cut away so far; the socket's wall and the neck reach a little further.
-_SEAM_MM, _NECK_SEAM = 0.5, 1.35
+_SEAM_MM, _RIM_MM, _NECK_SEAM = 0.5, 6.0, 1.35
+_SHALLOW_EDGE_DEG = 5.0
 
 
 def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip:
@@ -44,23 +44,29 @@ def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip
     true_socket = np.array([SOCKET_X_MM * person.scale, 0, 0])
     radius = person.head_radius_mm
     migrated = disease.height is not None
-    socket_radius = radius + (_ROOM_MIGRATED_MM if migrated else ROOM_MM)
+    load = LOADS["superior" if migrated else person.pattern]
+    room_mm = disease.joint_space_mm if person.pattern == "concentric" else ROOM_MM
+    socket_radius = radius + (_ROOM_MIGRATED_MM if migrated else room_mm)
     shift = head_shift_mm(radius, disease, socket_radius)
     socket = true_socket + (_migration(person, disease, shift) if migrated else 0)
-    head = socket + shift * LOAD
+    head = socket + shift * load
     teardrop = _teardrop(person, true_socket)
     flat = radius * (1 - 2 * disease.flattening)
     cut = socket_radius - (shift + flat + disease.joint_space_mm) if disease.flattening > 0 else 0.0
-    room = CutBall(socket, socket_radius, LOAD, cut)
+    room = CutBall(socket, socket_radius, load, cut)
     hip = Hip(
         person=person,
         disease=disease,
         head=head,
         socket=socket,
         socket_radius_mm=socket_radius,
-        pelvis=[_hip_bone(person, true_socket), teardrop, *_sockets(person, disease, true_socket, socket)],
-        hollows=[room, CutBall(true_socket, 0.85 * radius, LOAD, 0)] if migrated else [room],
-        femoral_head=CutBall(head, radius, LOAD, 2 * radius * disease.flattening),
+        pelvis=[
+            _hip_bone(person, disease, true_socket),
+            teardrop,
+            *_sockets(person, disease, true_socket, socket),
+        ],
+        hollows=[room, CutBall(true_socket, 0.85 * radius, load, 0)] if migrated else [room],
+        femoral_head=CutBall(head, radius, load, 2 * radius * disease.flattening),
         femur=_femur(person, head),
         teardrop=teardrop,
     )
@@ -80,10 +86,10 @@ def head_shift_mm(radius: float, disease: Disease, socket_radius: float) -> floa
     return float(np.sqrt((socket_radius - disease.joint_space_mm) ** 2 - flat_radius_2) - flat_height)
 
 
-def junction_drop_mm(radius: float) -> float:
+def junction_drop_mm(person: Person) -> float:
     """How far the medial head-neck junction lies below the head's centre."""
+    radius, axis = person.head_radius_mm, person.neck_axis
     neck = _NECK_RADIUS * radius / TEMPLATE_HEAD_MM
-    axis = neck_axis()
     return float(np.sqrt(radius**2 - neck**2) * -axis[2] + neck * np.sqrt(1 - axis[2] ** 2))
 
 
@@ -94,8 +100,9 @@ def _migration(person: Person, disease: Disease, shift: float) -> np.ndarray:
     """From the true to the false socket: up to the height to draw, lateral, and a little back."""
     lowest = -1.08 * person.head_radius_mm
     height = (disease.height or 0) * person.pelvic_height_mm
-    up = lowest + height + junction_drop_mm(person.head_radius_mm) - shift * LOAD[2]
-    return np.array([disease.lateral_mm - shift * LOAD[0], -0.2 * up, up])
+    load = LOADS["superior"]
+    up = lowest + height + junction_drop_mm(person) - shift * load[2]
+    return np.array([disease.lateral_mm - shift * load[0], -0.2 * up, up])
 
 
 def _teardrop(person: Person, true_socket: np.ndarray) -> RoundCone:
@@ -104,9 +111,13 @@ def _teardrop(person: Person, true_socket: np.ndarray) -> RoundCone:
     return RoundCone(true_socket + top, true_socket + tip, 3, 3)
 
 
-def _hip_bone(person: Person, true_socket: np.ndarray) -> Solid:
+def _hip_bone(person: Person, disease: Disease, true_socket: np.ndarray) -> Solid:
     reach = person.head_radius_mm + ROOM_MM + WALL_MM - _SEAM_MM
-    return Without(person.bones.hip_bone, [RoundCone(true_socket, true_socket, reach, reach)])
+    axis = _opening(_CUP_INCLINATION_DEG)
+    edge_deg = disease.centre_edge_deg if disease.height is None else _SHALLOW_EDGE_DEG
+    # The model's own rim may stand further out than the one to draw.
+    beyond_rim = Cup(true_socket, 0, reach + _RIM_MM, -axis, -_rim(axis, edge_deg))
+    return Without(person.bones.hip_bone, [RoundCone(true_socket, true_socket, reach, reach), beyond_rim])
 
 
 def _opening(inclination_deg: float) -> np.ndarray:
@@ -125,7 +136,7 @@ def _sockets(person: Person, disease: Disease, true: np.ndarray, socket: np.ndar
         return [Cup(true, 0, radius + ROOM_MM + WALL_MM, axis, limit)]
     inner = radius + _ROOM_MIGRATED_MM
     steep = _opening(25)
-    shallow = Cup(true, 0.85 * radius, 0.85 * radius + WALL_MM, axis, _rim(axis, 5))
+    shallow = Cup(true, 0.85 * radius, 0.85 * radius + WALL_MM, axis, _rim(axis, _SHALLOW_EDGE_DEG))
     false = Cup(socket, 0, inner + WALL_MM, steep, _rim(steep, disease.centre_edge_deg))
     ilium = _BUTTRESS_MM * person.scale
     buttress = RoundCone(socket + inner * unit_vector((-0.55, -0.2, 0.9)), ilium, WALL_MM + 2, 5)
@@ -144,7 +155,7 @@ def _femur(person: Person, head: np.ndarray) -> list[Solid]:
     scale = radius / TEMPLATE_HEAD_MM
     reach = _NECK_SEAM * radius
     # It starts so far below the head's centre that it does not fill up what flattening took.
-    start, end = head + 9 * scale * neck_axis(), head + 46 * scale * neck_axis()
+    start, end = head + 9 * scale * person.neck_axis, head + 46 * scale * person.neck_axis
     return [
         RoundCone(start, end, _NECK_RADIUS * scale, _NECK_RADIUS * scale),
         Without(person.bones.femur.moved(radius, head), [RoundCone(head, head, reach, reach)]),

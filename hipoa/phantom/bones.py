@@ -25,7 +25,7 @@ from hipoa.phantom.shapes import Solid
 
 N_MODES = 8
 _STEP_MM = 2.5
-_BAND_MM = 8.0
+_BAND_MM = 12.0  # further than an osteophyte stands out
 _SAMPLES = 4  # per edge of a triangle
 _FEMUR_MM = 180.0  # below its head, further than a CT of the hips reaches
 _ON_HEAD_MM = 1.0
@@ -226,7 +226,7 @@ def _field(surface: _Surface, vertices: np.ndarray, body: int, lowest_mm: float 
     points, normals = _sample(vertices, surface.faces[surface.body[surface.faces[:, 0]] == body])
     keep = points[:, 2] > lowest_mm
     points, normals = points[keep], normals[keep]
-    low, high = points.min(0) - 2 * _BAND_MM, points.max(0) + 2 * _BAND_MM
+    low, high = points.min(0) - 1.5 * _BAND_MM, points.max(0) + 1.5 * _BAND_MM
     shape = np.ceil((high - low) / _STEP_MM).astype(int) + 1
     nodes = low + _STEP_MM * np.stack(np.indices(shape), -1).reshape(-1, 3)
     tree: Any = KDTree(points)

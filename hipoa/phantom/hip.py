@@ -5,7 +5,7 @@ the two sockets; a left hip is its mirror image.
 
 Sources of the sizes: head diameter men 49.2 +- 3.8, women 45.3 +- 3.5 mm and 0.215 (0.173-0.249) of
 pelvic height, 175 mm between the heads, neck-shaft angle 129-133, femoral version 10 degrees (method
-notes of the project).
+notes of the project). How often the joint narrows where is ours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PELVIS_SMOOTH_MM, FEMUR_SMOOTH_MM = 5.0, 5.0
 _ROOM_ABOUT_FEMUR_MM = 2.0
 _HEAD_DIAMETER_MM = {"F": (45.3, 3.5), "M": (49.2, 3.8)}
 _HEAD_TO_HEIGHT = 0.215
-_NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = 131.0, 10.0
+_NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = (131.0, 3.0), (10.0, 6.0)
 
 
 def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:
@@ -35,7 +35,12 @@ def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:
     return np.array(vector) / np.linalg.norm(vector)
 
 
-LOAD = unit_vector((0.21, 0.06, 0.97))
+LOADS = {
+    "superior": unit_vector((0.21, 0.06, 0.97)),
+    "medial": unit_vector((-0.60, 0.05, 0.80)),
+    "concentric": unit_vector((0.21, 0.06, 0.97)),
+}
+_PATTERNS = {"superior": 0.65, "medial": 0.20, "concentric": 0.15}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,9 @@ class Person:
         pelvic_height_mm: Iliac crest to ischial tuberosity.
         fat_mm: Thickness of the fat under the skin.
         shape: Of the bones: modes of the shape model, in standard deviations.
+        neck_shaft_deg: Angle of the femoral neck and shaft.
+        version_deg: Of the femoral neck, forwards.
+        pattern: Where the joint narrows: superior, medial or concentric.
     """
 
     sex: str
@@ -56,12 +64,21 @@ class Person:
     head_radius_mm: float
     pelvic_height_mm: float
     fat_mm: float
-    shape: tuple[float, ...] = ()
+    shape: tuple[float, ...]
+    neck_shaft_deg: float
+    version_deg: float
+    pattern: str
+
+    @property
+    def neck_axis(self) -> np.ndarray:
+        """Unit vector (3,) from the head's centre along the neck."""
+        down, version = np.radians([self.neck_shaft_deg - 90, self.version_deg])
+        return np.array([np.cos(down) * np.cos(version), -np.cos(down) * np.sin(version), -np.sin(down)])
 
     @property
     def bones(self) -> Bones:
         """The bones before disease, in a hip's frame."""
-        x, y, z = (float(way) for way in neck_axis())
+        x, y, z = (float(way) for way in self.neck_axis)
         return build_bones(self.shape, self.pelvic_height_mm, SOCKET_X_MM * self.scale, (x, y, z))
 
     @property
@@ -107,7 +124,17 @@ class Hip:
     def loaded(self) -> np.ndarray:
         """The point of the socket that bears the load, mm (3,)."""
         room = self.hollows[0]
-        return room.centre + (room.radius - room.cut) * LOAD
+        return room.centre + (room.radius - room.cut) * self.load
+
+    @property
+    def pattern(self) -> str:
+        """Where the joint narrows; a head that has migrated upwards bears on its top."""
+        return self.person.pattern if self.disease.height is None else "superior"
+
+    @property
+    def load(self) -> np.ndarray:
+        """The direction (3,) in which the head presses into its socket."""
+        return LOADS[self.pattern]
 
     def pelvis_distance(self, points: np.ndarray, distance: np.ndarray | None = None) -> np.ndarray:
         """Signed distance in mm (...) of points (3, ...) to the pelvis with the joint's room cut out.
@@ -154,10 +181,11 @@ def draw_person(rng: np.random.Generator) -> Person:
         fat_mm=float(np.clip(rng.normal(22, 5), 12, 30)),
         # Beyond 1.5 the shapes of so few measured people are not to be trusted.
         shape=tuple(float(mode) for mode in np.clip(rng.normal(size=N_MODES), -1.5, 1.5)),
+        neck_shaft_deg=_draw(rng, *_NECK_SHAFT_DEG),
+        version_deg=_draw(rng, *_FEMUR_VERSION_DEG),
+        pattern=str(rng.choice(list(_PATTERNS), p=list(_PATTERNS.values()))),
     )
 
 
-def neck_axis() -> np.ndarray:
-    """Unit vector (3,) from the head's centre along the neck."""
-    down, version = np.radians([_NECK_SHAFT_DEG - 90, _FEMUR_VERSION_DEG])
-    return np.array([np.cos(down) * np.cos(version), -np.cos(down) * np.sin(version), -np.sin(down)])
+def _draw(rng: np.random.Generator, mean: float, spread: float) -> float:
+    return float(mean + spread * np.clip(rng.normal(), -1.8, 1.8))

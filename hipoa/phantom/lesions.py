@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hipoa.phantom.hip import LOAD, PLATE_MM, WALL_MM, Hip, neck_axis, unit_vector
+from hipoa.phantom.hip import PLATE_MM, WALL_MM, Hip, unit_vector
 from hipoa.phantom.shapes import RoundCone, directions
 
 
@@ -18,7 +18,7 @@ def place_osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
     out = np.array([np.cos(angle - 0.25), 0, -np.sin(angle - 0.25)])
     tip = min(2.0, size / 2)
     spurs = [_place_spur(hip, rim, out, size, tip)]
-    axis, radius = neck_axis(), hip.person.head_radius_mm
+    axis, radius = hip.person.neck_axis, hip.person.head_radius_mm
     u = unit_vector((axis[2], 0, -axis[0]))
     v = np.cross(axis, u)
     for turn in np.arange(10) * 2 * np.pi / 10:
@@ -37,7 +37,7 @@ def _place_spur(hip: Hip, rim: np.ndarray, out: np.ndarray, size: float, tip: fl
         end = rim + length * out
         if hip.pelvis_distance(end[:, None] + tip * way).max() >= size:
             break
-        length += 0.1
+        length += 0.2
     return RoundCone(rim - 3 * out, rim + length * out, WALL_MM / 2, tip)
 
 
@@ -60,13 +60,14 @@ def place_cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
 def _cyst_places(hip: Hip, rng: np.random.Generator, radius: float, *, in_roof: bool) -> np.ndarray:
     """Centres (3, 300) where a cyst may lie, near the load, mm."""
     aside = rng.uniform(-1, 1, (3, 300))
-    way = LOAD[:, None] + 0.55 * (aside - LOAD[:, None] * (LOAD @ aside))
+    load = hip.load
+    way = load[:, None] + 0.55 * (aside - load[:, None] * (load @ aside))
     way /= np.linalg.norm(way, axis=0)
     under = PLATE_MM * hip.disease.plate_factor + radius
     if in_roof:
         room = hip.hollows[0]
-        reach = np.minimum(room.radius, (room.radius - room.cut) / (LOAD @ way)) + under + 0.5
+        reach = np.minimum(room.radius, (room.radius - room.cut) / (load @ way)) + under + 0.5
         return hip.socket[:, None] + reach * way
     flat = hip.person.head_radius_mm * (1 - 2 * hip.disease.flattening)
-    reach = np.minimum(hip.person.head_radius_mm, flat / (LOAD @ way)) - under - 1 - 8 * rng.random(300)
+    reach = np.minimum(hip.person.head_radius_mm, flat / (load @ way)) - under - 1 - 8 * rng.random(300)
     return hip.head[:, None] + reach * way

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hipoa.phantom.hip import LOAD, PLATE_MM, SOCKET_X_MM, Hip, neck_axis
+from hipoa.phantom.hip import PLATE_MM, SOCKET_X_MM, Hip
 from hipoa.phantom.render import CORTICAL_HU, CYST_HU, render_bones
 from hipoa.phantom.shapes import Grid, directions
 
@@ -65,7 +65,8 @@ class Measured:
 def measure_hip(hip: Hip) -> Measured:
     """Measures one hip."""
     centre, radius = fit_head(hip)
-    along = reach_mm(hip.femur_distance, centre[:, None], np.column_stack([LOAD, -LOAD]))
+    # Opposite the load there may be the neck.
+    along = radius + float(reach_mm(hip.femur_distance, centre[:, None], hip.load[:, None])[0])
     plate_factor, sclerosis_hu = _measure_plate(hip)
     pelvic_height = _measure_pelvic_height(hip)
     return Measured(
@@ -76,7 +77,7 @@ def measure_hip(hip: Hip) -> Measured:
         plate_factor=plate_factor,
         sclerosis_hu=sclerosis_hu,
         cysts=_count_cysts(hip),
-        flattening=1 - float(along.sum()) / (2 * radius),
+        flattening=1 - along / (2 * radius),
         height=(_medial_junction(hip, centre) - _teardrop_tip(hip)) / pelvic_height,
         lateral_mm=float(centre[0]) - SOCKET_X_MM * hip.person.scale,
         centre_edge_deg=_measure_centre_edge(hip),
@@ -109,7 +110,7 @@ def surface_along(distance: Distance, origin: np.ndarray, ways: np.ndarray) -> n
 def fit_head(hip: Hip) -> tuple[np.ndarray, float]:
     """Centre (3,) and radius of the sphere through the head's surface, away from neck and load, mm."""
     way = directions(400)
-    way = way[:, (LOAD @ way < 0.3) & (neck_axis() @ way < 0.4)]
+    way = way[:, (hip.load @ way < 0.3) & (hip.person.neck_axis @ way < 0.4)]
     surface = surface_along(hip.femur_distance, hip.head, way)
     system = np.column_stack([2 * surface.T, np.ones(surface.shape[1])])
     solution = np.linalg.lstsq(system, (surface**2).sum(0), rcond=None)[0]
@@ -118,7 +119,7 @@ def fit_head(hip: Hip) -> tuple[np.ndarray, float]:
 
 def _measure_joint_space(hip: Hip, centre: np.ndarray) -> float:
     way = directions(6000)
-    surface = surface_along(hip.femur_distance, centre, way[:, LOAD @ way > 0.3])
+    surface = surface_along(hip.femur_distance, centre, way[:, hip.load @ way > 0.3])
     return float(hip.pelvis_distance(surface.astype(np.float32)).min())
 
 
@@ -147,7 +148,7 @@ def _line(hip: Hip, start: np.ndarray, way: np.ndarray, step_mm: float, number: 
 
 def _measure_plate(hip: Hip) -> tuple[float, float]:
     step_mm = 0.05
-    hu = _line(hip, hip.loaded - 0.5 * step_mm * LOAD, LOAD, step_mm, 140)
+    hu = _line(hip, hip.loaded - 0.5 * step_mm * hip.load, hip.load, step_mm, 140)
     peak = float(hu[8:20].max())
     # Half way between cortex and spongy bone; sclerosis adds to both.
     end = int(np.argmax(hu[8:] < peak - 360)) + 8
@@ -160,7 +161,7 @@ def _count_cysts(hip: Hip) -> int:
     step_mm, half_mm = 0.8, 32.0
     number = int(2 * half_mm / step_mm)
     frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = hip.loaded - 9 * LOAD - half_mm
+    frame[:3, 3] = hip.loaded - 9 * hip.load - half_mm
     grid = Grid((number, number, number), frame)
     hu = np.zeros(grid.shape, np.float32)
     render_bones(hu, grid, hip)
@@ -202,7 +203,7 @@ def _extreme(hip: Hip, low: float, high: float) -> float:
 
 def _medial_junction(hip: Hip, centre: np.ndarray) -> float:
     """The height z of the crease between head and neck on the medial side, mm."""
-    axis = neck_axis()
+    axis = hip.person.neck_axis
     medial = -np.array([0, 0, 1]) + axis[2] * axis
     medial /= np.linalg.norm(medial)
     # The crease lies at about 0.8 of the radius; a little further the bone of the shape model begins.

@@ -156,7 +156,7 @@ def scan(
     pose = draw_pose(rng)
     scanner = _scanner(settings, planned.cohort)
     grid, ras_from_ijk = lay_grid(scanner, pose)
-    hu = render(grid, hips, dict(planned.implants))
+    hu = render(grid, hips, dict(planned.implants), rng)
     return add_noise(hu, scanner.noise_hu, rng), ras_from_ijk, pose
 
 

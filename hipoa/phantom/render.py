@@ -9,26 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from hipoa.phantom.bones import Symmetric, Without
-from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person, neck_axis
+from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person
 from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, fraction
 
 AIR_HU, FAT_HU, MUSCLE_HU, ORGANS_HU = -1000.0, -105.0, 58.0, 5.0
 JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
-METAL_HU = 3071.0
+METAL_HU, GAS_HU = 3071.0, -900.0
+_TRABECULA_MM, _TRABECULAR_HU = 1.5, 45.0
 SCLEROSIS_RADIUS_MM = 13.0
 _OSTEOPHYTE_HU = 480.0
 _PELVIC_CORTEX_MM, _HEAD_CORTEX_MM, _SHAFT_CORTEX_MM = 1.3, 1.1, 5.5
 
 
-def render(grid: Grid, hips: Mapping[str, Hip], implants: Mapping[str, str]) -> np.ndarray:
+def render(
+    grid: Grid, hips: Mapping[str, Hip], implants: Mapping[str, str], rng: np.random.Generator
+) -> np.ndarray:
     """The HU of a patient without noise.
 
     Args:
         grid: Its frame is the patient's: x to the right, y anterior, z superior, mm.
         hips: By side, L and R.
         implants: "replacement" or "nail" by side.
+        rng: For the gas in the bowel and the trabeculae.
 
     Returns:
         (I, J, K) float32.
@@ -36,11 +41,13 @@ def render(grid: Grid, hips: Mapping[str, Hip], implants: Mapping[str, str]) -> 
     person = next(iter(hips.values())).person
     hu = np.full(grid.shape, AIR_HU, np.float32)
     _render_trunk(hu, grid, person)
+    _render_gas(hu, grid, person, rng)
     for side, hip in hips.items():
         _render_muscles(hu, mirrored(grid, side), hip)
     for side, hip in hips.items():
         render_bones(hu, mirrored(grid, side), hip)
     _render_spine(hu, grid, person)
+    _roughen_bone(hu, grid, rng)
     for side, kind in implants.items():
         _render_implant(hu, mirrored(grid, side), hips[side], kind)
     return hu
@@ -97,6 +104,23 @@ def _render_trunk(hu: np.ndarray, grid: Grid, person: Person) -> None:
         Ellipsoid((0, -45, 5), (26, 22, 45)),
     ]
     _fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
+
+
+def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
+    """Gas in the bowel: a few pockets, and a little in the rectum."""
+    places = [((-60, 5, 40), (70, 45, 125))] * int(rng.integers(2, 7)) + [((-8, -52, 0), (8, -42, 30))]
+    for low, high in places:
+        centre, size = rng.uniform(low, high), rng.uniform(6, 15, 3) * [1.2, 0.8, 1]
+        _fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], GAS_HU)
+
+
+def _roughen_bone(hu: np.ndarray, grid: Grid, rng: np.random.Generator) -> None:
+    """Trabeculae, blurred to what a CT of these voxels shows of them."""
+    coarse = ndimage.gaussian_filter(
+        rng.standard_normal(hu.shape, dtype=np.float32), _TRABECULA_MM / grid.width_mm(), mode="wrap"
+    )
+    part = np.clip((hu - MUSCLE_HU) / (CANCELLOUS_HU - MUSCLE_HU), 0, 1)
+    hu += part * (_TRABECULAR_HU / coarse.std()) * coarse
 
 
 def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
@@ -181,10 +205,11 @@ def _render_sclerosis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
 
 def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
     lumbar: list[Solid] = [
-        Ellipsoid((0, -14, 124), (27, 20, 15)),
-        RoundCone((0, -38, 122), (0, -68, 116), 6, 5),
-        *(RoundCone((side * 22, -30, 126), (side * 46, -40, 130), 6, 4) for side in (1, -1)),
-        Ellipsoid((0, -10, 158), (26, 19, 14)),
+        Ellipsoid((0, -1, 110), (27, 19, 14)),
+        RoundCone((0, -25, 108), (0, -56, 100), 6, 5),
+        *(RoundCone((side * 22, -17, 113), (side * 46, -27, 118), 6, 4) for side in (1, -1)),
+        Ellipsoid((0, 5, 144), (26, 19, 14)),
+        RoundCone((0, -20, 142), (0, -50, 134), 6, 5),
     ]
     bones = person.bones
     sacrum = Without(bones.sacrum, [Symmetric(bones.hip_bone)])
@@ -201,7 +226,7 @@ def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
 
 def _render_implant(hu: np.ndarray, grid: Grid, hip: Hip, kind: str) -> None:
     scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
-    base = hip.head + neck_axis() * 52 * scale
+    base = hip.head + hip.person.neck_axis * 52 * scale
     shaft = base + np.array((-7, 2, -95)) * scale
     if kind == "replacement":
         removed = hip.socket_radius_mm + 1
@@ -219,7 +244,7 @@ def _render_implant(hu: np.ndarray, grid: Grid, hip: Hip, kind: str) -> None:
         _fill(hu, grid, [*ball, *stem], METAL_HU)
     else:
         tip = base + np.array((5, -6, 30)) * scale
-        screw = RoundCone(base + np.array((16, 0, -12)) * scale, hip.head + 6 * neck_axis(), 5, 5)
+        screw = RoundCone(base + np.array((16, 0, -12)) * scale, hip.head + 6 * hip.person.neck_axis, 5, 5)
         _fill(hu, grid, [RoundCone(tip, shaft, 6, 5.5), screw], METAL_HU)
 
 
