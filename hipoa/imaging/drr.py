@@ -34,7 +34,7 @@ def run(
     right. A side without a hip has no radiograph, and a warning says why.
 
     Args:
-        ct: A NIfTI or MetaImage file.
+        ct: A NIfTI or MetaImage file, or a folder of DICOM slices.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
         landmarks: A table of hip centres; it goes before labels.

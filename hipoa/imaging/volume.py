@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
+from hipoa.imaging.dicom import read_series
 
 HU_MIN, HU_MAX = -1024, 32767
 _SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd")
@@ -92,15 +93,11 @@ def stem(path: Path) -> str:
 
 
 def read_volume(path: Path) -> Volume:
-    """Reads a CT (.nii, .nii.gz, .mha, .mhd).
+    """Reads a CT (.nii, .nii.gz, .mha, .mhd, or a folder with a DICOM series).
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
     """
-    if path.is_dir():
-        raise CtError(
-            path.name, "a folder is no CT file that can be read", "Convert the DICOM series to NIfTI first."
-        )
     array, ras_from_ijk = read_image(path)
     values = np.nan_to_num(array, nan=HU_MIN) if array.dtype.kind == "f" else array
     _check_hu(values, path.name)
@@ -118,6 +115,10 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         CtError: It cannot be read, is no single scalar volume, or has no place in the patient.
     """
+    if path.is_dir():
+        array, ras_from_ijk = read_series(path)
+        check_affine(ras_from_ijk, path.name)
+        return _canonical(array, ras_from_ijk)
     if not path.name.lower().endswith(_SUFFIXES):
         raise CtError(
             path.name, "this kind of file is not read", f"Convert it to one of {', '.join(_SUFFIXES)}."

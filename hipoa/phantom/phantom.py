@@ -25,7 +25,7 @@ from hipoa.phantom.hip import Hip, draw_person
 from hipoa.phantom.measure import Measured, measure_hip
 from hipoa.phantom.plan import PlannedCase, count_patients, plan_cases
 from hipoa.phantom.render import PROSTHETIC_HEAD_MM, render
-from hipoa.phantom.scanner import ORDERS, Scanner, add_noise, draw_pose, lay_grid, write_ct
+from hipoa.phantom.scanner import ORDERS, Scanner, add_noise, draw_pose, lay_grid, write_ct, write_dicom
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.tables import COHORTS, SIDES, Case, Reading, hip_id, shard_of, write_cases, write_grades
 
@@ -171,9 +171,13 @@ def _make_case(
 ) -> tuple[Case, list[dict[str, object]]]:
     hips = build_case(settings, planned)
     hu, ras_from_ijk, pose = scan(settings, planned, hips)
-    ct = folder / "ct" / f"{planned.case_id}.nii.gz"
-    order = ORDERS[stream(settings.seed, planned.case_id, "order").integers(len(ORDERS))]
-    write_ct(ct, hu, ras_from_ijk, order)
+    if settings.format == "dicom":
+        ct = folder / "ct" / planned.case_id
+        write_dicom(ct, hu, ras_from_ijk)
+    else:
+        ct = folder / "ct" / f"{planned.case_id}.nii.gz"
+        order = ORDERS[stream(settings.seed, planned.case_id, "order").integers(len(ORDERS))]
+        write_ct(ct, hu, ras_from_ijk, order)
     rows = [_truth_row(settings, planned, side, hips[side], pose) for side in SIDES]
     landmarks = folder / "landmarks" / f"{planned.case_id}.csv"
     points = [{name: row[name] for name in LANDMARK_COLUMNS[1:]} for row in rows]

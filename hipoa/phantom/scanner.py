@@ -1,17 +1,20 @@
 """The scanner: where the patient lies, the voxels, the noise, and the file.
 
 Files are NIfTI in one of several axis orders, always with the affine that says so: whatever the order,
-+R is the patient's right.
++R is the patient's right. Or they are folders of DICOM slices, named in no order, as hospitals export them.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk  # noqa: N813
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
@@ -91,3 +94,52 @@ def write_ct(path: Path, hu: np.ndarray, ras_from_ijk: np.ndarray, order: str) -
     image.header.set_xyzt_units("mm")
     with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
+
+
+def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray) -> None:
+    """Writes a folder with one DICOM file per axial slice; equal content is equal files.
+
+    Args:
+        folder: What it held is replaced.
+        hu: (I, J, K) int16, axes along R, A, S.
+        ras_from_ijk: Its affine (4, 4), without rotation.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # Columns run to the patient's left and rows to the back, as on every console.
+    slices, spacing = hu[::-1, ::-1], np.diag(ras_from_ijk)[:3]
+    first = ras_from_ijk @ [hu.shape[0] - 1, hu.shape[1] - 1, 0, 1]
+    for k in range(hu.shape[2]):
+        name = hashlib.sha256(f"{folder.name} {k}".encode()).hexdigest()
+        image = sitk.GetImageFromArray(np.ascontiguousarray(slices[..., k].T))
+        image.SetSpacing(spacing[:2].tolist())
+        place = (-first[0], -first[1], first[2] + k * spacing[2])
+        tags = {
+            "0008|0008": "DERIVED\\PRIMARY\\AXIAL",
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+            "0008|0018": _uid(name),
+            "0008|0020": "19000101",
+            "0008|0030": "000000",
+            "0008|0060": "CT",
+            "0010|0010": "Synthetic",
+            "0018|0050": f"{spacing[2]:.6g}",
+            "0020|000d": _uid(folder.name),
+            "0020|000e": _uid(f"{folder.name} series"),
+            "0020|0052": _uid(f"{folder.name} frame"),
+            "0020|0032": "\\".join(f"{x:.6f}" for x in place),
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0028|1052": "-1024",
+            "0028|1053": "1",
+        }
+        for tag, value in tags.items():
+            image.SetMetaData(tag, value)
+        writer = sitk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.KeepOriginalImageUIDOn()
+        writer.SetFileName(str(folder / name[:12]))
+        writer.Execute(image)
+
+
+def _uid(text: str) -> str:
+    """An identifier of the kind that needs no registration."""
+    return f"2.25.{int(hashlib.sha256(text.encode()).hexdigest()[:30], 16)}"

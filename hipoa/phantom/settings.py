@@ -45,4 +45,7 @@ class PhantomSettings(Settings):
     reader_kappa: float = Field(
         0.65, gt=0, le=1, description="unweighted kappa of two readers on the seven classes"
     )
+    format: Literal["nifti", "dicom"] = Field(
+        "nifti", description="one compressed file per CT, or a folder of DICOM slices"
+    )
     with_landmarks: bool = Field(False, description="name the true hip centres in the table of cases")

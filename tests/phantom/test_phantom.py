@@ -11,10 +11,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from hipoa.cli import main
 from hipoa.errors import ConfigError
+from hipoa.imaging.volume import read_volume
 from hipoa.phantom.phantom import TRUTH_COLUMNS, build_case, run, scan
 from hipoa.phantom.plan import plan_cases
 from hipoa.phantom.render import PROSTHETIC_HEAD_MM
@@ -247,3 +249,24 @@ def test_a_setting_out_of_bounds_is_one_line(tmp_path, capsys):
 def test_an_empty_shard_writes_tables_without_rows(tmp_path, make_shard):
     made = make_shard(tmp_path, PhantomSettings(external=0), "external")
     assert made.cases == made.grades == made.truth == []
+
+
+def test_dicom_slices_hold_the_same_ct(tmp_path, make_shard, settings, labelled):
+    made = make_shard(tmp_path, settings.model_copy(update={"format": "dicom", "labelled": 1}), "labelled")
+    again = make_shard(
+        tmp_path / "2", settings.model_copy(update={"format": "dicom", "labelled": 1}), "labelled"
+    )
+    case = read_cases(made.folder / "0.cases.csv")[0]
+    assert case.ct.is_dir()
+    # Files named by their places would do the reader's work.
+    names = sorted(path.name for path in case.ct.iterdir())
+    places = [sitk.ReadImage(str(case.ct / name)).GetOrigin()[2] for name in names]
+    assert places != sorted(places)
+    same = [
+        (case.ct / name).read_bytes() == (again.folder / "ct" / case.case_id / name).read_bytes()
+        for name in names
+    ]
+    assert all(same)
+    slices, single = read_volume(case.ct), read_volume(labelled.folder / "ct" / f"{case.case_id}.nii.gz")
+    np.testing.assert_array_equal(slices.hu, single.hu)
+    np.testing.assert_allclose(slices.ras_from_ijk, single.ras_from_ijk, atol=1e-4)

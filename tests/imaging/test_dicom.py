@@ -1,0 +1,152 @@
+"""CTs as hospitals export them: folders of slices, in any order, with other things beside them."""
+
+import uuid
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hipoa.errors import CtError
+from hipoa.imaging.volume import read_volume
+
+AXIAL = (1, 0, 0, 0, 1, 0)
+NAME = "Doe^Jane"
+
+
+@pytest.fixture(scope="module")
+def stored():
+    """HU (columns, rows, slices) of a small volume."""
+    return np.random.default_rng([5]).integers(-1000, 1200, (11, 13, 10)).astype(np.int16)
+
+
+def write_slice(
+    path, pixels, place, turn=AXIAL, *, series="1", modality="CT", kind="ORIGINAL", rescale=(1, 0)
+):
+    """One DICOM file: pixels (columns, rows), its first pixel's place in LPS mm."""
+    # ITK stores (pixels - intercept) / slope.
+    slope, intercept = rescale
+    image = sitk.GetImageFromArray(pixels.T.astype(np.int16))
+    image.SetSpacing((0.8, 1.2))
+    for key, value in {
+        "0008|0008": f"{kind}\\PRIMARY\\AXIAL",
+        "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+        "0008|0018": f"2.25.9{uuid.uuid4().int}",
+        "0008|0060": modality,
+        "0010|0010": NAME,
+        "0010|0020": "12345",
+        "0020|000d": "2.25.7",
+        "0020|000e": f"2.25.7{series}",
+        "0020|0032": "\\".join(f"{x:.6f}" for x in place),
+        "0020|0037": "\\".join(f"{x:.9f}" for x in turn),
+        "0028|1052": str(intercept),
+        "0028|1053": str(slope),
+    }.items():
+        image.SetMetaData(key, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(path))
+    writer.KeepOriginalImageUIDOn()
+    writer.Execute(image)
+
+
+def write_stack(folder, hu, *, places=None, names=None, **options):
+    places = [(-50, -40, 3.0 * k) for k in range(hu.shape[2])] if places is None else places
+    for k in range(hu.shape[2]):
+        name = names[k] if names else f"{k:03d}.dcm"
+        write_slice(folder / name, hu[..., k], places[k], **options)
+
+
+def refused(folder, message):
+    with pytest.raises(CtError, match=message) as error:
+        read_volume(folder)
+    assert "\n" not in str(error.value)
+    assert not any(secret in str(error.value) for secret in (NAME, "12345", "2.25"))
+
+
+def test_a_series_is_the_volume_that_was_stored(tmp_path, stored):
+    write_stack(tmp_path, stored)
+    volume = read_volume(tmp_path)
+    np.testing.assert_allclose(volume.spacing_mm, [0.8, 1.2, 3.0])
+    # Column 2, row 3 of slice 4 lies at LPS (-48.4, -36.4, 12).
+    i, j, k = np.round(volume.ijk(np.array([48.4, 36.4, 12.0]))).astype(int)
+    assert volume.hu[i, j, k] == stored[2, 3, 4]
+    assert sorted(volume.hu.ravel()) == sorted(stored.ravel())
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(range(10)), st.booleans())
+def test_neither_names_nor_numbers_nor_folders_give_the_order(tmp_path_factory, stored, order, nested):
+    folder = tmp_path_factory.mktemp("series")
+    plain = folder / "plain"
+    write_stack(plain, stored)
+    mixed = folder / "mixed"
+    write_stack(mixed, stored, names=[f"{'a/b/' if nested and n % 2 else ''}IM{n}" for n in order])
+    np.testing.assert_array_equal(read_volume(plain).hu, read_volume(mixed).hu)
+    np.testing.assert_allclose(read_volume(plain).ras_from_ijk, read_volume(mixed).ras_from_ijk)
+
+
+def test_each_slice_is_rescaled_by_its_own_numbers(tmp_path, stored):
+    even = stored // 2 * 2
+    for k in range(stored.shape[2]):
+        rescale = (2, -1024) if k % 2 else (1, -1000)
+        write_slice(tmp_path / f"{k}", even[..., k], (-50, -40, 3.0 * k), rescale=rescale)
+    volume = read_volume(tmp_path)
+    assert sorted(volume.hu.ravel()) == sorted(even.ravel())
+
+
+def test_what_else_lies_there_is_no_obstacle(tmp_path, stored, capfd):
+    write_stack(tmp_path, stored)
+    expected = read_volume(tmp_path).hu
+    write_stack(tmp_path / "short", stored[..., :4], series="2")
+    write_stack(tmp_path / "mr", np.repeat(stored, 3, 2), series="3", modality="MR")
+    write_slice(tmp_path / "scout", np.ones((300, 200)), (0, 0, 0), series="4", kind="LOCALIZER")
+    (tmp_path / "DICOMDIR").write_bytes(b"no image")
+    (tmp_path / "notes.txt").write_text("text")
+    capfd.readouterr()
+    np.testing.assert_array_equal(read_volume(tmp_path).hu, expected)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_longest_series_is_taken_and_of_equals_the_finest(tmp_path, stored):
+    write_stack(tmp_path / "coarse", stored, series="2")
+    fine = np.concatenate([stored, stored[..., :9]], -1)
+    write_stack(tmp_path / "fine", fine, series="3", places=[(-50, -40, 1.5 * k) for k in range(19)])
+    assert read_volume(tmp_path).spacing_mm[2] == pytest.approx(1.5)
+    write_stack(tmp_path / "long", stored, series="4", places=[(-50, -40, 5.0 * k) for k in range(10)])
+    assert read_volume(tmp_path).spacing_mm[2] == pytest.approx(5)
+
+
+def test_prone_and_coronal_slices_give_the_same_body(tmp_path, stored):
+    write_stack(tmp_path / "axial", stored)
+    places = [(-50 + 0.8 * 10, -40 + 1.2 * 12, 3.0 * k) for k in range(10)]
+    turned = stored[::-1, ::-1]
+    write_stack(tmp_path / "prone", turned, places=places, turn=(-1, 0, 0, 0, -1, 0))
+    np.testing.assert_array_equal(read_volume(tmp_path / "axial").hu, read_volume(tmp_path / "prone").hu)
+
+
+def test_missing_doubled_uneven_and_tilted_slices_are_named(tmp_path, stored):
+    write_stack(tmp_path / "gap", stored)
+    (tmp_path / "gap" / "004.dcm").unlink()
+    (tmp_path / "gap" / "005.dcm").unlink()
+    refused(tmp_path / "gap", "gap: 2 of 10 slices are missing")
+    write_stack(tmp_path / "twice", stored)
+    write_slice(tmp_path / "twice" / "again", stored[..., 3], (-50, -40, 9.0))
+    refused(tmp_path / "twice", "1 slices lie where another one lies")
+    uneven = [(-50, -40, 3.0 * k + 0.6 * (k > 5)) for k in range(10)]
+    write_stack(tmp_path / "uneven", stored, places=uneven)
+    refused(tmp_path / "uneven", "3.00 to 3.60 mm apart")
+    tilted = [(-50, -40 + 0.8 * k, 3.0 * k) for k in range(10)]
+    write_stack(tmp_path / "tilted", stored, places=tilted)
+    refused(tmp_path / "tilted", "the gantry was tilted by 14.9 degrees")
+
+
+def test_a_folder_without_a_ct_and_a_broken_slice(tmp_path, stored):
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "empty: the folder holds no DICOM series of CT with 8 slices or more")
+    write_stack(tmp_path / "broken", stored)
+    file = tmp_path / "broken" / "006.dcm"
+    file.write_bytes(file.read_bytes()[:-150])
+    refused(tmp_path / "broken", "a slice cannot be decoded|slices are missing")
