@@ -10,6 +10,8 @@ Source: model LLP26 of musculoskeletal-models, Auckland Bioengineering Institute
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -21,9 +23,12 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
+from hipoa.errors import ConfigError
 from hipoa.phantom.shapes import Solid
 
 N_MODES = 8
+# Another model is another cohort: what is made anew follows the code, which therefore names the file.
+_MODEL_SHA256 = "779b73baa06b15dbccfbf5a94ce082f427e914f6d673b0c03eb0e3ccb418f458"
 _STEP_MM = 2.5
 _BAND_MM = 12.0  # further than an osteophyte stands out
 _SAMPLES = 4  # per edge of a triangle
@@ -152,17 +157,19 @@ class _Surface:
 @cache
 def _model() -> dict[str, _Surface]:
     """Pelvis and femur of the model, level and in a hip's frame: x left of the middle plane."""
-    with resources.as_file(resources.files("hipoa.phantom") / "shape_model/llp26_surfaces.npz") as path:
-        stored = np.load(path)
-        raw = {
-            name: _Surface(
-                stored[f"{name}_vertices"].astype(float),
-                stored[f"{name}_faces"],
-                stored[f"{name}_modes"][:N_MODES].astype(float),
-                stored[f"{name}_body"],
-            )
-            for name in ("pelvis", "femur")
-        }
+    content = (resources.files("hipoa.phantom") / "shape_model/llp26_surfaces.npz").read_bytes()
+    if hashlib.sha256(content).hexdigest() != _MODEL_SHA256:
+        raise ConfigError("shape model", "its file is not the one of this version", "Install hipoa again.")
+    stored = np.load(io.BytesIO(content))
+    raw = {
+        name: _Surface(
+            stored[f"{name}_vertices"].astype(float),
+            stored[f"{name}_faces"],
+            stored[f"{name}_modes"][:N_MODES].astype(float),
+            stored[f"{name}_body"],
+        )
+        for name in ("pelvis", "femur")
+    }
     axes, middle = _middle_plane(raw["pelvis"])
     return {
         name: _Surface((s.vertices - middle) @ axes.T, s.faces[:, ::-1], s.modes @ axes.T, s.body)

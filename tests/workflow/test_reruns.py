@@ -138,3 +138,25 @@ def test_more_cores_and_a_moved_folder(study, tmp_path):
     moved = study.folder.rename(tmp_path / "moved to a place with spaces")
     study.folder = moved
     assert study.planned("--cores", "1") == {}
+
+
+def test_the_built_in_cohort(unrun):
+    """It is made anew when its own code, its model or its settings change, and for nothing else."""
+    unrun.configure(
+        data={"builtin_cohort": True, "shards": 1},
+        phantom={"labelled": 1, "external": 0, "pool": 1, "spacing_mm": [5.0, 5.0, 5.0]},
+    )
+    unrun.snakemake(
+        *(f"results/small/phantom/{cohort}/phantom0.cases.csv" for cohort in ("labelled", "pool"))
+    )
+    made = unrun.planned()
+    assert "phantom" not in made
+    assert made["project"] == 2
+    unrun.edit("hipoa/imaging/render.py", "def ", "_NEW = 1\n\n\ndef ")
+    unrun.configure(report={"title": "Another"}, train__epochs=2)
+    assert "phantom" not in unrun.planned()
+    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 8", "N_MODES = 7")
+    assert unrun.planned()["phantom"] == 2
+    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 7", "N_MODES = 8")
+    unrun.configure(phantom__noise_hu=12)
+    assert unrun.planned()["phantom"] == 2
