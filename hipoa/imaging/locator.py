@@ -31,6 +31,7 @@ _SIGNS = {"L": -1, "R": 1}
 # Two heads of one adult: about 175 mm apart, some 15 mm further each with dysplasia, one of them up to
 # 57 mm higher (method notes, section 4).
 _APART_MM = (110.0, 260.0)
+_USUAL_APART_MM, _APART_SD_MM = (145.0, 225.0), 12.0
 _ASIDE_MM = (50.0, 150.0)
 _TILT_MM, _DEPTH_MM, _UNEQUAL_MM = 50.0, 25.0, 6.0
 _DEPTHS_MM = np.arange(4.0, 54.0, 1.5)
@@ -143,7 +144,8 @@ def _pairing(left: Candidate, right: Candidate) -> float:
     apart, depth, height = right.centre_ras_mm - left.centre_ras_mm
     if not _APART_MM[0] < apart < _APART_MM[1]:
         return 0.0
-    unequal = (height / _TILT_MM, depth / _DEPTH_MM, (right.radius_mm - left.radius_mm) / _UNEQUAL_MM)
+    unusual = (apart - np.clip(apart, *_USUAL_APART_MM)) / _APART_SD_MM
+    unequal = (unusual, height / _TILT_MM, depth / _DEPTH_MM, (right.radius_mm - left.radius_mm) / _UNEQUAL_MM)
     return float(np.exp(-np.square(unequal).sum() / 4))
 
 

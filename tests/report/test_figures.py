@@ -19,7 +19,7 @@ def test_all_figures_are_drawn_and_hold_something(fabricated):
         if name.endswith(".png"):
             assert np.asarray(Image.open(folder / name).convert("L")).std() > 20
         else:
-            assert "<path" in (folder / name).read_text()
+            assert "<path" in (folder / name).read_text("utf-8")
 
 
 def test_the_same_tables_give_the_same_bytes(fabricated, tmp_path):
