@@ -145,7 +145,12 @@ def _pairing(left: Candidate, right: Candidate) -> float:
     if not _APART_MM[0] < apart < _APART_MM[1]:
         return 0.0
     unusual = (apart - np.clip(apart, *_USUAL_APART_MM)) / _APART_SD_MM
-    unequal = (unusual, height / _TILT_MM, depth / _DEPTH_MM, (right.radius_mm - left.radius_mm) / _UNEQUAL_MM)
+    unequal = (
+        unusual,
+        height / _TILT_MM,
+        depth / _DEPTH_MM,
+        (right.radius_mm - left.radius_mm) / _UNEQUAL_MM,
+    )
     return float(np.exp(-np.square(unequal).sum() / 4))
 
 
