@@ -20,7 +20,6 @@ _TILT_DEG = 1.0
 # Steps between slices may differ by this share, since positions are stored rounded.
 _UNEVEN = 0.05
 _SAME_PLACE_MM = 0.01
-_LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         folder: It or its subfolders hold the files, with any name.
 
     Returns:
-        Stored values with each slice's own rescaling, (i, j, k), and the 4 x 4 ras_from_ijk.
+        Stored values with each slice's own rescaling, (i, j, k), and the 4 x 4 lps_from_ijk.
 
     Raises:
         CtError: There is no CT series; slices are missing, doubled or unevenly spaced; the gantry is tilted.
@@ -78,7 +77,7 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     lps_from_ijk = np.eye(4)
     lps_from_ijk[:3, :3] = np.column_stack([stack[0].across, step])
     lps_from_ijk[:3, 3] = stack[0].position
-    return values, _LPS_TO_RAS @ lps_from_ijk
+    return values, lps_from_ijk
 
 
 def _look(path: Path) -> Slice | None:

@@ -116,7 +116,8 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
         CtError: It cannot be read, is no single scalar volume, or has no place in the patient.
     """
     if path.is_dir():
-        array, ras_from_ijk = read_series(path)
+        array, lps_from_ijk = read_series(path)
+        ras_from_ijk = _LPS_TO_RAS @ lps_from_ijk
         check_affine(ras_from_ijk, path.name)
         return _canonical(array, ras_from_ijk)
     if not path.name.lower().endswith(_SUFFIXES):

@@ -12,12 +12,12 @@ import numpy as np
 from hipoa.phantom.bones import Without
 from hipoa.phantom.disease import Disease
 from hipoa.phantom.hip import (
-    LOADS,
     SOCKET_X_MM,
     TEMPLATE_HEAD_MM,
     WALL_MM,
     Hip,
     Person,
+    load_of,
     unit_vector,
 )
 from hipoa.phantom.lesions import place_cysts, place_osteophytes
@@ -44,7 +44,7 @@ def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip
     true_socket = np.array([SOCKET_X_MM * person.scale, 0, 0])
     radius = person.head_radius_mm
     migrated = disease.height is not None
-    load = LOADS["superior" if migrated else person.pattern]
+    load = load_of(person, disease)
     room_mm = disease.joint_space_mm if person.pattern == "concentric" else ROOM_MM
     socket_radius = radius + (_ROOM_MIGRATED_MM if migrated else room_mm)
     shift = head_shift_mm(radius, disease, socket_radius)
@@ -100,7 +100,7 @@ def _migration(person: Person, disease: Disease, shift: float) -> np.ndarray:
     """From the true to the false socket: up to the height to draw, lateral, and a little back."""
     lowest = -1.08 * person.head_radius_mm
     height = (disease.height or 0) * person.pelvic_height_mm
-    load = LOADS["superior"]
+    load = load_of(person, disease)
     up = lowest + height + junction_drop_mm(person) - shift * load[2]
     return np.array([disease.lateral_mm - shift * load[0], -0.2 * up, up])
 

@@ -24,6 +24,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from hipoa.errors import ConfigError
+from hipoa.imaging.spheres import fit_sphere
 from hipoa.phantom.shapes import Solid
 
 N_MODES = 8
@@ -130,7 +131,7 @@ def build_bones(
     """
     model = _model()
     pelvis, femur = (_shaped(model[name], shape) for name in ("pelvis", "femur"))
-    head, radius = _sphere(femur[_head_vertices()])
+    head, radius = fit_sphere(femur[_head_vertices()])
     hip = pelvis[model["pelvis"].body == _LEFT] - [0, *head[1:]]
     scale = height_mm / np.ptp(hip[:, 2])
     stretch = np.array([socket_x_mm / head[0], scale, scale])
@@ -210,7 +211,7 @@ def _head_vertices() -> np.ndarray:
     chosen = vertices[:, 2] > top - 25
     chosen &= vertices[:, 0] < np.median(vertices[chosen, 0])
     for _ in range(30):
-        centre, radius = _sphere(vertices[chosen])
+        centre, radius = fit_sphere(vertices[chosen])
         away = np.linalg.norm(vertices - centre, axis=1)
         chosen = np.abs(away - radius) < _ON_HEAD_MM
     return chosen
@@ -219,13 +220,6 @@ def _head_vertices() -> np.ndarray:
 def _turn(vector: np.ndarray, to: np.ndarray) -> np.ndarray:
     """The smallest rotation (3, 3) of one direction to another."""
     return Rotation.align_vectors(to[None], vector[None])[0].as_matrix()
-
-
-def _sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
-    middle = points.mean(0)
-    q = points - middle
-    x = np.linalg.lstsq(np.c_[2 * q, np.ones(len(q))], (q**2).sum(1), rcond=None)[0]
-    return middle + x[:3], float(np.sqrt(x[3] + x[:3] @ x[:3]))
 
 
 def _field(surface: _Surface, vertices: np.ndarray, body: int, lowest_mm: float = -np.inf) -> Field:

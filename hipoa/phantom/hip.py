@@ -127,14 +127,9 @@ class Hip:
         return room.centre + (room.radius - room.cut) * self.load
 
     @property
-    def pattern(self) -> str:
-        """Where the joint narrows; a head that has migrated upwards bears on its top."""
-        return self.person.pattern if self.disease.height is None else "superior"
-
-    @property
     def load(self) -> np.ndarray:
         """The direction (3,) in which the head presses into its socket."""
-        return LOADS[self.pattern]
+        return load_of(self.person, self.disease)
 
     def pelvis_distance(self, points: np.ndarray, distance: np.ndarray | None = None) -> np.ndarray:
         """Signed distance in mm (...) of points (3, ...) to the pelvis with the joint's room cut out.
@@ -185,6 +180,11 @@ def draw_person(rng: np.random.Generator) -> Person:
         version_deg=_draw(rng, *_FEMUR_VERSION_DEG),
         pattern=str(rng.choice(list(_PATTERNS), p=list(_PATTERNS.values()))),
     )
+
+
+def load_of(person: Person, disease: Disease) -> np.ndarray:
+    """The direction (3,) of a hip's load; a head that has migrated upwards bears on its top."""
+    return LOADS[person.pattern if disease.height is None else "superior"]
 
 
 def _draw(rng: np.random.Generator, mean: float, spread: float) -> float:

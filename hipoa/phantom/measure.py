@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from hipoa.imaging.spheres import fit_sphere
 from hipoa.phantom.hip import PLATE_MM, SOCKET_X_MM, Hip
 from hipoa.phantom.render import CORTICAL_HU, CYST_HU, render_bones
 from hipoa.phantom.shapes import Grid, directions
@@ -112,9 +113,7 @@ def fit_head(hip: Hip) -> tuple[np.ndarray, float]:
     way = directions(400)
     way = way[:, (hip.load @ way < 0.3) & (hip.person.neck_axis @ way < 0.4)]
     surface = surface_along(hip.femur_distance, hip.head, way)
-    system = np.column_stack([2 * surface.T, np.ones(surface.shape[1])])
-    solution = np.linalg.lstsq(system, (surface**2).sum(0), rcond=None)[0]
-    return solution[:3], float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
+    return fit_sphere(surface.T)
 
 
 def _measure_joint_space(hip: Hip, centre: np.ndarray) -> float:
