@@ -1,11 +1,11 @@
-"""Reads a CT from a folder of DICOM files, whatever else lies there.
+"""Finds the CT series in a folder of DICOM files, whatever else lies there, and reads one.
 
-Slices are ordered by where they are, not by their names or numbers. No identifier of a patient, study or
-series, and no date, is ever part of a message.
+No identifier of a patient, study or series, and no date, is ever part of a message.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,17 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
+from hipoa.imaging.image import LPS_TO_RAS, Image, round_into
 
-_LEAST_SLICES = 8
-_TILT_DEG = 1.0
+LEAST_SLICES = 8
 # Steps between slices may differ by this share, since positions are stored rounded.
 _UNEVEN = 0.05
 _SAME_PLACE_MM = 0.01
+_ASIDE_MM = 0.5
+_SAME_TURN = 1e-3
+_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+# What a scanner would not number, somebody may have made of a date.
+_MOST_NUMBER = 9999
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,21 @@ class Slice:
 
     Attributes:
         path: Of the file.
-        series: What the images of one series have in common.
+        uid: Of the image; a copy has the same.
+        series: Of its series.
+        patient: Of its patient.
+        number: The series' number, where there is one.
+        size: Columns and rows.
         position: Of the first pixel's middle, LPS mm (3,).
         across: Columns: the directions of rows and columns, times the pixel's size, mm (3, 2).
     """
 
     path: Path
-    series: tuple[object, ...]
+    uid: str
+    series: str
+    patient: str
+    number: int | None
+    size: tuple[int, int]
     position: np.ndarray
     across: np.ndarray
 
@@ -45,59 +58,180 @@ class Slice:
         return normal / np.linalg.norm(normal)
 
 
-def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the CT series of a folder that shows most of the patient; of equals, that of thinner slices.
+@dataclass(frozen=True)
+class Series:
+    """Slices of one series that lie parallel and have one size, in the order of their place.
 
-    Localisers, other modalities, files that are no DICOM, and subfolders are no obstacle.
+    Attributes:
+        slices: One or more.
+        copies: How many copies of them were left out.
+        others: How many images of the series have another size or direction.
+    """
+
+    slices: tuple[Slice, ...]
+    copies: int = 0
+    others: int = 0
+
+    @property
+    def extent_mm(self) -> float:
+        """From the first slice to the last, mm."""
+        return float(self.slices[0].normal @ (self.slices[-1].position - self.slices[0].position))
+
+    @property
+    def name(self) -> str:
+        """How a message may call it."""
+        number = self.slices[0].number
+        known = number is not None and 0 <= number <= _MOST_NUMBER
+        return f"series {number}" if known else "a series without a usable number"
+
+
+def find_series(folder: Path, number: int | None = None) -> list[Series]:
+    """The CT series of a folder, the likeliest first.
+
+    That is the longest; of equals the one with more, so thinner slices; of equals the lowest number.
+    Localisers, other modalities, captures of screens, files that are no DICOM, and subfolders are no
+    obstacle.
 
     Args:
         folder: It or its subfolders hold the files, with any name.
-
-    Returns:
-        Stored values with each slice's own rescaling, (i, j, k), and the 4 x 4 lps_from_ijk.
+        number: Only the series of this number.
 
     Raises:
-        CtError: There is no CT series; slices are missing, doubled or unevenly spaced; the gantry is tilted.
+        CtError: There is no such series, or there are several patients.
+        OSError: A file cannot be read now.
     """
-    series: dict[tuple[object, ...], list[Slice]] = {}
+    slices: dict[str, list[Slice]] = {}
+    others: Counter[str] = Counter()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         image = _look(path)
-        if image is not None:
-            series.setdefault(image.series, []).append(image)
-    stacks = [_order(slices) for slices in series.values() if len(slices) >= _LEAST_SLICES]
-    if not stacks:
+        if isinstance(image, Slice):
+            slices.setdefault(image.series, []).append(image)
+        else:
+            others[image] += 1
+    stacks = [stack for images in slices.values() for stack in _stack(images)]
+    found = [stack for stack in stacks if len(stack.slices) >= LEAST_SLICES]
+    others["CT images in shorter series"] += sum(
+        len(stack.slices) for stack in stacks if len(stack.slices) < LEAST_SLICES
+    )
+    if not found:
+        _refuse_folder(folder, others)
+    if len({stack.slices[0].patient for stack in found}) > 1:
         raise CtError(
-            folder.name,
-            f"the folder holds no DICOM series of CT with {_LEAST_SLICES} slices or more",
-            "Name the folder of the axial series, or convert it to NIfTI.",
+            folder.name, "the folder holds CTs of several patients", "Give each patient a folder of its own."
         )
-    stack = max(stacks, key=lambda slices: (round(_extent_mm(slices)), len(slices)))
-    step = _check(stack, folder.name)
-    values = np.stack([_read(image.path, folder.name) for image in stack], -1)
-    lps_from_ijk = np.eye(4)
-    lps_from_ijk[:3, :3] = np.column_stack([stack[0].across, step])
-    lps_from_ijk[:3, 3] = stack[0].position
-    return values, lps_from_ijk
+    named = [stack for stack in found if number in (None, stack.slices[0].number)]
+    if not named:
+        names = ", ".join(sorted({stack.name for stack in found}))
+        raise CtError(folder.name, f"it has no CT series {number} (it has {names})", "Name one of these.")
+    return sorted(named, key=_rank)
 
 
-def _look(path: Path) -> Slice | None:
-    """The header of a CT's slice; None for everything else."""
+def read_series(series: Series, where: str) -> Image:
+    """Reads the slices of a series, each with its own rescaling.
+
+    Args:
+        series: One that :func:`find_series` found.
+        where: The folder, for messages.
+
+    Returns:
+        int16 (i, j, k), clipped, k from slice to slice.
+
+    Raises:
+        CtError: Slices are missing, doubled, unevenly spaced or shifted.
+        RuntimeError: A slice cannot be decoded.
+        OSError: A slice cannot be read now.
+    """
+    first = series.slices[0]
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.column_stack([first.across, find_step(series, where)])
+    matrix[:3, 3] = first.position
+    columns, rows = first.size
+    values = np.empty((len(series.slices), rows, columns), np.int16)
+    for k, image in enumerate(series.slices):
+        # ITK takes rescale slope and intercept of each file.
+        pixels = sitk.ReadImage(str(image.path), imageIO="GDCMImageIO")
+        values[k], _ = round_into(sitk.GetArrayViewFromImage(pixels)[0], np.int16)
+    copies = (f"{series.copies} copies of slices were left out",) if series.copies else ()
+    return Image(values.T, LPS_TO_RAS @ matrix, copies)
+
+
+def find_step(series: Series, where: str) -> np.ndarray:
+    """The step (3,) from slice to slice, LPS mm; along the slices' normal unless the gantry was tilted.
+
+    Raises:
+        CtError: Slices are missing, doubled, unevenly spaced or shifted.
+    """
+    places = np.array([image.position for image in series.slices])
+    step = (places[-1] - places[0]) / (len(places) - 1)
+    steps = np.diff(places @ series.slices[0].normal)
+    found = _find_uneven(steps)
+    aside_mm = np.linalg.norm(places - places[0] - np.outer(np.arange(len(places)), step), axis=1).max()
+    if not found and aside_mm > _ASIDE_MM + _UNEVEN * steps.max():
+        found = f"slices lie up to {aside_mm:.1f} mm beside the line of the others"
+    if found:
+        found += f" ({series.others} more images have another size or direction)" if series.others else ""
+        raise CtError(where, found, "Export the whole series once, reconstructed evenly.")
+    return step
+
+
+def _find_uneven(steps: np.ndarray) -> str:
+    usual = float(np.median(steps))
+    doubled = int((steps < _SAME_PLACE_MM).sum())
+    if doubled:
+        return f"{doubled} slices lie where another one lies"
+    odd = np.abs(steps - usual) > _UNEVEN * usual
+    if not odd.any():
+        return ""
+    gaps = steps[odd] / usual
+    missing = np.round(gaps) - 1
+    if (missing > 0).all() and np.abs(gaps - np.round(gaps)).max() < _UNEVEN:
+        return f"{int(missing.sum())} of {len(steps) + 1 + int(missing.sum())} slices are missing"
+    return f"the slices lie {steps.min():.2f} to {steps.max():.2f} mm apart"
+
+
+def _look(path: Path) -> Slice | str:
+    """The header of a CT's slice; of everything else what it is."""
+    with path.open("rb") as file:
+        # What the drive does not give now is a fault, and not some other kind of file.
+        file.read(1)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        return None
+        return "files that are no DICOM images"
     tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
-    kind = tags.get("0008|0008", "").upper()
     place, turn = (_numbers(tags.get(key, "")) for key in ("0020|0032", "0020|0037"))
-    if tags.get("0008|0060") != "CT" or "LOCALIZER" in kind or len(place) != 3 or len(turn) != 6:
-        return None
-    columns, rows = reader.GetSize()[:2]
+    columns, rows, *frames = reader.GetSize()
+    other = _name_other(tags, reader.GetNumberOfComponents(), frames, len(place) == 3 and len(turn) == 6)
+    if other:
+        return other
     across = np.array(turn).reshape(2, 3).T * reader.GetSpacing()[:2]
-    common = (tags.get("0020|000e", ""), columns, rows, *np.round(across, 3).ravel().tolist())
-    return Slice(path, common, np.array(place), across)
+    number = _numbers(tags.get("0020|0011", ""))
+    return Slice(
+        path,
+        uid=tags.get("0008|0018", ""),
+        series=tags.get("0020|000e", ""),
+        patient=tags.get("0010|0020", ""),
+        number=int(number[0]) if number else None,
+        size=(columns, rows),
+        position=np.array(place),
+        across=across,
+    )
+
+
+def _name_other(tags: dict[str, str], components: int, frames: list[int], placed: bool) -> str:
+    kind = tags.get("0008|0008", "").upper().split("\\")
+    others = {
+        "images of other modalities": tags.get("0008|0060") != "CT",
+        "localisers": "LOCALIZER" in kind,
+        "captures of screens": tags.get("0008|0016", "").startswith(_CAPTURES) or components != 1,
+        "images of several frames": max(frames, default=1) > 1,
+        "projections of several slices": not {"MIP", "MINIP"}.isdisjoint(kind),
+        "CT images without position and orientation": not placed,
+    }
+    return next((name for name, is_so in others.items() if is_so), "")
 
 
 def _numbers(text: str) -> list[float]:
@@ -107,42 +241,52 @@ def _numbers(text: str) -> list[float]:
         return []
 
 
-def _order(slices: Iterable[Slice]) -> list[Slice]:
-    return sorted(slices, key=lambda image: float(image.normal @ image.position))
-
-
-def _extent_mm(slices: list[Slice]) -> float:
-    return float(slices[0].normal @ (slices[-1].position - slices[0].position))
-
-
-def _check(slices: list[Slice], where: str) -> np.ndarray:
-    """The step (3,) from slice to slice, LPS mm."""
-    normal = slices[0].normal
-    steps = np.diff([float(normal @ image.position) for image in slices])
-    usual = float(np.median(steps))
-    doubled = int((steps < _SAME_PLACE_MM).sum())
-    found = ""
-    if doubled:
-        found = f"{doubled} slices lie where another one lies"
-    elif np.abs(steps - usual).max() > _UNEVEN * usual:
-        gaps = steps[np.abs(steps - usual) > _UNEVEN * usual] / usual
-        missing = np.round(gaps) - 1
-        if (missing > 0).all() and np.abs(gaps - np.round(gaps)).max() < _UNEVEN:
-            found = f"{int(missing.sum())} of {len(slices) + int(missing.sum())} slices are missing"
+def _stack(images: Iterable[Slice]) -> list[Series]:
+    """Parts a series into stacks of one size and direction, without copies."""
+    stacks: list[list[Slice]] = []
+    seen: set[tuple[object, ...]] = set()
+    copies = 0
+    for image in images:
+        key = (image.uid, *np.round(image.position, 2).tolist())
+        if image.uid and key in seen:
+            copies += 1
+            continue
+        seen.add(key)
+        like = next((stack for stack in stacks if _is_like(stack[0], image)), None)
+        if like is None:
+            stacks.append([image])
         else:
-            found = f"the slices lie {steps.min():.2f} to {steps.max():.2f} mm apart"
-    step = (slices[-1].position - slices[0].position) / (len(slices) - 1)
-    tilt_deg = float(np.degrees(np.arccos(min(1.0, normal @ step / np.linalg.norm(step)))))
-    if not found and tilt_deg > _TILT_DEG:
-        found = f"the gantry was tilted by {tilt_deg:.1f} degrees"
-    if found:
-        raise CtError(where, found, "Export the whole series once, reconstructed evenly and without tilt.")
-    return step
+            like.append(image)
+    total = sum(map(len, stacks))
+    return [
+        Series(
+            tuple(sorted(stack, key=lambda image: float(stack[0].normal @ image.position))),
+            copies,
+            total - len(stack),
+        )
+        for stack in stacks
+    ]
 
 
-def _read(path: Path, where: str) -> np.ndarray:
-    try:
-        # ITK takes rescale slope and intercept of each file.
-        return sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))[0].T
-    except RuntimeError:
-        raise CtError(where, "a slice cannot be decoded", "Export the series again.") from None
+def _is_like(one: Slice, other: Slice) -> bool:
+    return one.size == other.size and float(np.abs(one.across - other.across).max()) < _SAME_TURN
+
+
+def _rank(series: Series) -> tuple[int, int, float]:
+    number = series.slices[0].number
+    return -round(series.extent_mm), -len(series.slices), np.inf if number is None else number
+
+
+def _refuse_folder(folder: Path, others: Counter[str]) -> None:
+    named = ", ".join(f"{count} {name}" for name, count in others.items() if count)
+    converted = any(
+        path.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for path in folder.iterdir()
+    )
+    raise CtError(
+        folder.name,
+        f"the folder holds no DICOM series of CT with {LEAST_SLICES} slices or more"
+        + (f" ({named})" if named else ""),
+        "Name the image file in it."
+        if converted
+        else "Name the folder of the axial series, or convert it to NIfTI.",
+    )

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-import nibabel as nib
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
-from hipoa.imaging.dicom import read_series
+from hipoa.imaging.dicom import Series, find_series, read_series
+from hipoa.imaging.hounsfield import to_hu
+from hipoa.imaging.image import Image, check_affine, to_ras, turn_to_ras
+from hipoa.imaging.metaimage import read_metaimage
+from hipoa.imaging.nifti import read_nifti
+from hipoa.imaging.tilt import straighten
 
-HU_MIN, HU_MAX = -1024, 32767
-_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd")
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
+# A network drive that fails is asked again after these pauses.
+PAUSES_S = (0.2, 1.0)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,10 @@ class Volume:
 
     Attributes:
         hu: int16 Hounsfield units (i, j, k); i runs to the patient's right, j to anterior, k to superior
-            as nearly as the scan allows.
+            as nearly as the scan allows. At least -1024; i or k lies along memory, which may be that of
+            the file: never written to.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
+        warnings: What was corrected on reading.
 
     Raises:
         CtError: The parts do not make a volume.
@@ -32,6 +43,7 @@ class Volume:
 
     hu: np.ndarray
     ras_from_ijk: np.ndarray
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
@@ -63,108 +75,118 @@ class Volume:
         return bool(np.all(index >= -0.5) and np.all(index <= np.array(self.hu.shape) - 0.5))
 
 
-def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Applies a 4 x 4 matrix to points (..., 3)."""
-    return np.asarray(points) @ ras_from_ijk[:3, :3].T + ras_from_ijk[:3, 3]
-
-
-def check_affine(ras_from_ijk: np.ndarray, where: str) -> None:
-    """Refuses a matrix that gives voxels no place, or no extent.
-
-    Raises:
-        CtError: It is not 4 x 4 and finite, or nearly singular.
-    """
-    matrix = np.asarray(ras_from_ijk, float)
-    found = None
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        found = "the voxel-to-patient matrix is not 4 x 4 and finite"
-    else:
-        spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-        if spacing.min() < 1e-3 or abs(np.linalg.det(matrix[:3, :3] / spacing)) < 0.1:
-            found = f"the voxel-to-patient matrix is singular (voxel size {np.round(spacing, 4).tolist()} mm)"
-    if found:
-        raise CtError(where, found, "Export the series again with its orientation and voxel size.")
-
-
 def stem(path: Path) -> str:
     """The name of a CT: that of the file or folder without its extension."""
-    suffix = next((s for s in _SUFFIXES if path.name.lower().endswith(s)), "")
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
     return path.name[: len(path.name) - len(suffix)]
 
 
-def read_volume(path: Path) -> Volume:
-    """Reads a CT (.nii, .nii.gz, .mha, .mhd, or a folder with a DICOM series).
+def read_volume(path: Path, series: int | None = None) -> Volume:
+    """Reads a CT: a file of one of :data:`SUFFIXES`, or a folder with DICOM slices.
+
+    Args:
+        path: The file or folder.
+        series: Of a folder with several CT series, the number of the one to read; else the longest.
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
     """
-    array, ras_from_ijk = read_image(path)
-    values = np.nan_to_num(array, nan=HU_MIN) if array.dtype.kind == "f" else array
-    _check_hu(values, path.name)
-    # DICOM pads with values down to -32768; a radiograph sees them as air.
-    hu = np.clip(values, HU_MIN, HU_MAX)
-    return Volume(np.rint(hu).astype(np.int16) if hu.dtype.kind == "f" else hu.astype(np.int16), ras_from_ijk)
+    return find_volumes(path, series)[0]()
+
+
+def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Volume]]:
+    """The CTs of a file or folder, the likeliest first, each as the function that reads it.
+
+    Args:
+        path: A file holds one, a folder one for each DICOM series of CT.
+        series: Only the series of this number.
+
+    Raises:
+        CtError: There is none.
+    """
+    if not path.is_dir():
+        if series is not None:
+            raise CtError(
+                path.name,
+                f"series {series} was named, but the CT is one file",
+                "Name a series only for a folder of DICOM slices.",
+            )
+        return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
+    found = _persist(lambda: find_series(path, series), path.name)
+    return [partial(_read_found, one, found, path.name) for one in found]
 
 
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a scalar image, its axes turned and flipped to the nearest RAS order.
+    """Reads a label map or a mask, its axes turned and flipped to the nearest RAS order.
 
     Returns:
-        The array (i, j, k) as stored, and its 4 x 4 ras_from_ijk.
+        uint16 (i, j, k) and its 4 x 4 ras_from_ijk.
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or has no place in the patient.
     """
-    if path.is_dir():
-        array, lps_from_ijk = read_series(path)
-        ras_from_ijk = _LPS_TO_RAS @ lps_from_ijk
-        check_affine(ras_from_ijk, path.name)
-        return _canonical(array, ras_from_ijk)
-    if not path.name.lower().endswith(_SUFFIXES):
-        raise CtError(
-            path.name, "this kind of file is not read", f"Convert it to one of {', '.join(_SUFFIXES)}."
-        )
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise CtError(
-            path.name, "the file cannot be read as an image", "Export or convert the series again."
-        ) from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    image = turn_to_ras(_read_file(path, np.uint16))
+    return image.values, image.ras_from_ijk
+
+
+def _read_found(one: Series, found: list[Series], where: str) -> Volume:
+    volume = _make_volume(_persist(lambda: read_series(one, where), where), where)
+    like = [
+        other
+        for other in found
+        if (round(other.extent_mm), len(other.slices)) == (round(one.extent_mm), len(one.slices))
+    ]
+    if len(like) == 1:
+        return volume
+    note = f"{len(like)} CT series are equally long and fine: {one.name} was taken"
+    return Volume(volume.hu, volume.ras_from_ijk, (*volume.warnings, note))
+
+
+def _make_volume(image: Image, where: str) -> Volume:
+    check_affine(image.ras_from_ijk, where)
+    image = turn_to_ras(image)
+    hu, notes = to_hu(image.values, where)
+    hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, where)
+    if tilt_deg:
+        notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
+    return Volume(hu, matrix, (*image.warnings, *notes))
+
+
+def _read_file(path: Path, dtype: type[np.integer]) -> Image:
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
+        alone = name.endswith((".dcm", ".ima"))
         raise CtError(
             path.name,
-            f"it has {image.GetDimension()} dimensions and "
-            f"{image.GetNumberOfComponentsPerPixel()} values per voxel",
-            "Give one three-dimensional CT with one value per voxel.",
+            "it is one slice of a DICOM series" if alone else "this kind of file is not read",
+            "Name the folder of the series." if alone else f"Convert it to one of {', '.join(SUFFIXES)}.",
         )
-    ras_from_ijk = _affine(image)
-    check_affine(ras_from_ijk, path.name)
-    array = sitk.GetArrayViewFromImage(image).T
-    if array.dtype.kind == "f" and ".nii" in path.name.lower():
-        # ITK's NIfTI reader makes 0 HU, which is water, of what is not a number.
-        array = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
-    return _canonical(array.copy(), ras_from_ijk)
+    read = read_nifti if ".nii" in name[-7:] else read_metaimage
+    image = _persist(lambda: read(path, dtype), path.name)
+    check_affine(image.ras_from_ijk, path.name)
+    return image
 
 
-def _affine(image: sitk.Image) -> np.ndarray:
-    lps_from_ijk = np.eye(4)
-    lps_from_ijk[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    lps_from_ijk[:3, 3] = image.GetOrigin()
-    return _LPS_TO_RAS @ lps_from_ijk
+def _persist(read: Callable[[], T], where: str) -> T:
+    """Reads, and tries again after a fault that may pass; what does not pass is refused in one line."""
+    for pause_s in (*PAUSES_S, None):
+        try:
+            return read()
+        except CtError:
+            raise
+        except Exception as error:
+            # Whatever a reader trips over costs this CT alone. Its own words may hold a name: never told.
+            if pause_s is None:
+                raise CtError(where, _describe(error), "Copy or export the CT again.") from None
+        time.sleep(pause_s)
+    raise AssertionError
 
 
-def _canonical(array: np.ndarray, ras_from_ijk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # One axis order from here on: the same patient gives the same numbers, however the file was stored.
-    turn = nib.orientations.io_orientation(ras_from_ijk)
-    matrix = ras_from_ijk @ nib.orientations.inv_ornt_aff(turn, array.shape)
-    return np.ascontiguousarray(nib.orientations.apply_orientation(array, turn)), matrix
-
-
-def _check_hu(values: np.ndarray, where: str) -> None:
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 or high < 200:
-        raise CtError(
-            where,
-            f"the values run from {low:g} to {high:g}, which is not Hounsfield units of air, fat and bone",
-            "Give the CT itself, not rescaled for display or shifted by 1024.",
-        )
+def _describe(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is too little memory for it"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the file cannot be read ({error.strerror})"
+    if isinstance(error, RuntimeError):
+        return "the file, or a slice of the series, cannot be read as an image"
+    return f"the reader failed ({type(error).__name__})"

@@ -127,7 +127,7 @@ def test_prone_and_coronal_slices_give_the_same_body(tmp_path, stored):
     np.testing.assert_array_equal(read_volume(tmp_path / "axial").hu, read_volume(tmp_path / "prone").hu)
 
 
-def test_missing_doubled_uneven_and_tilted_slices_are_named(tmp_path, stored):
+def test_missing_doubled_and_uneven_slices_are_named(tmp_path, stored):
     write_stack(tmp_path / "gap", stored)
     (tmp_path / "gap" / "004.dcm").unlink()
     (tmp_path / "gap" / "005.dcm").unlink()
@@ -138,9 +138,36 @@ def test_missing_doubled_uneven_and_tilted_slices_are_named(tmp_path, stored):
     uneven = [(-50, -40, 3.0 * k + 0.6 * (k > 5)) for k in range(10)]
     write_stack(tmp_path / "uneven", stored, places=uneven)
     refused(tmp_path / "uneven", "3.00 to 3.60 mm apart")
-    tilted = [(-50, -40 + 0.8 * k, 3.0 * k) for k in range(10)]
-    write_stack(tmp_path / "tilted", stored, places=tilted)
-    refused(tmp_path / "tilted", "the gantry was tilted by 14.9 degrees")
+    aside = [(-50, -40 + 9 * (k == 4), 3.0 * k) for k in range(10)]
+    write_stack(tmp_path / "aside", stored, places=aside)
+    refused(tmp_path / "aside", "slices lie up to 9.0 mm beside the line of the others")
+
+
+@pytest.mark.parametrize("tilt_deg", [-22.0, 14.0])
+def test_a_tilted_gantry_is_straightened(tmp_path, tilt_deg):
+    """A ball scanned in tilted slices lies where it lies, and is as round."""
+    tilt = np.radians(tilt_deg)
+    turn = (1, 0, 0, 0, np.cos(tilt), np.sin(tilt))
+    centre, radius = np.array([2.0, 5.0, 31.0]), 14.0
+    i, j, k = np.meshgrid(range(60), range(50), range(40), indexing="ij")
+    places = np.array([(-24, -30 * np.cos(tilt), 1.5 * n - 30 * np.sin(tilt)) for n in range(40)])
+    points = places[k] + i[..., None] * 0.8 * np.array(turn[:3]) + j[..., None] * 1.2 * np.array(turn[3:])
+    inside = radius - np.linalg.norm(points - centre, axis=-1)
+    hu = (-1000 + 2000 * np.clip(inside + 0.5, 0, 1)).astype(np.int16)
+    write_stack(tmp_path, hu, places=places, turn=turn)
+    volume = read_volume(tmp_path)
+    unit = volume.ras_from_ijk[:3, :3] / volume.spacing_mm
+    np.testing.assert_allclose(unit.T @ unit, np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(volume.spacing_mm, [0.8, 1.2 * np.cos(tilt), 1.5], atol=1e-5)
+    (note,) = volume.warnings
+    assert f"tilted by {abs(tilt_deg):.1f} degrees" in note
+    weight = (volume.hu + 1000).clip(0).astype(float)
+    index = np.stack(np.meshgrid(*map(range, weight.shape), indexing="ij"), -1)
+    ras = index @ volume.ras_from_ijk[:3, :3].T + volume.ras_from_ijk[:3, 3]
+    found = (ras * weight[..., None]).sum((0, 1, 2)) / weight.sum()
+    np.testing.assert_allclose(found, centre * [-1, -1, 1], atol=0.1)
+    spread = np.sqrt(((ras - found) ** 2 * weight[..., None]).sum((0, 1, 2)) / weight.sum())
+    np.testing.assert_allclose(spread, radius / np.sqrt(5), rtol=0.03)
 
 
 def test_a_folder_without_a_ct_and_a_broken_slice(tmp_path, stored):

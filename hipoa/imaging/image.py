@@ -1,0 +1,115 @@
+"""An image as a file stores it: whole numbers with their place in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from hipoa.errors import CtError
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Voxels of CTs; beyond, the unit is not mm.
+_SIDE_MM = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a reader found.
+
+    Attributes:
+        values: Whole numbers (i, j, k), in the file's order or a view of it.
+        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
+        warnings: What was corrected.
+    """
+
+    values: np.ndarray
+    ras_from_ijk: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+
+def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Applies a 4 x 4 matrix to points (..., 3)."""
+    return np.asarray(points) @ ras_from_ijk[:3, :3].T + ras_from_ijk[:3, 3]
+
+
+def check_affine(ras_from_ijk: np.ndarray, where: str) -> None:
+    """Refuses a matrix that gives voxels no place, or no extent.
+
+    Raises:
+        CtError: It is not 4 x 4 and finite, nearly singular, or its voxels are none of a CT.
+    """
+    found = find_fault(ras_from_ijk)
+    if found:
+        raise CtError(where, found, "Export the series again with its orientation and voxel size in mm.")
+
+
+def find_fault(ras_from_ijk: np.ndarray) -> str:
+    """What is wrong with a matrix from voxels to RAS mm; nothing is an empty text."""
+    matrix = np.asarray(ras_from_ijk, float)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        return "the voxel-to-patient matrix is not 4 x 4 and finite"
+    side_mm = np.linalg.norm(matrix[:3, :3], axis=0)
+    named = " x ".join(f"{side:.4g}" for side in side_mm)
+    if side_mm.min() < 1e-3 or abs(np.linalg.det(matrix[:3, :3] / side_mm)) < 0.1:
+        return f"the voxel-to-patient matrix is singular (voxel size {named} mm)"
+    if side_mm.min() < _SIDE_MM[0] or side_mm.max() > _SIDE_MM[1]:
+        return f"the voxels measure {named} mm, those of a CT {_SIDE_MM[0]:g} to {_SIDE_MM[1]:g}"
+    return ""
+
+
+def check_extent(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
+    """The three sizes of an image; further axes of one voxel do not count.
+
+    Raises:
+        CtError: It is a single slice, or several volumes.
+    """
+    sizes = [*shape]
+    while len(sizes) > 3 and sizes[-1] == 1:
+        sizes.pop()
+    if len(sizes) > 3:
+        raise CtError(
+            where,
+            f"it has {len(sizes)} dimensions ({' x '.join(map(str, sizes))}): several volumes in one file",
+            "Give one three-dimensional CT with one value per voxel.",
+        )
+    if len(sizes) < 3 or min(sizes) < 2:
+        raise CtError(
+            where,
+            f"it is a single slice ({' x '.join(map(str, sizes))} voxels)",
+            "Give the whole three-dimensional CT.",
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def round_into(values: np.ndarray, dtype: type[np.integer]) -> tuple[np.ndarray, int]:
+    """Values as whole numbers of a type, clipped to its range.
+
+    Args:
+        values: Any real type and shape.
+        dtype: int16 for HU, uint16 for labels.
+
+    Returns:
+        The whole numbers, and how many were not finite, which get the type's lowest value.
+    """
+    if values.dtype == dtype:
+        return values, 0
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if values.dtype.kind != "f":
+        own = np.iinfo(values.dtype)
+        return values.clip(max(low, int(own.min)), min(high, int(own.max))).astype(dtype), 0
+    finite = np.isfinite(values)
+    missing = int(values.size - np.count_nonzero(finite))
+    whole = np.rint(np.where(finite, values, low) if missing else values)
+    return whole.clip(low, high).astype(dtype), missing
+
+
+def turn_to_ras(image: Image) -> Image:
+    """The same image, its axes exchanged and flipped to the nearest RAS order, without a copy.
+
+    One axis order from here on: the same patient gives the same numbers, however the file was stored.
+    """
+    turn = nib.orientations.io_orientation(image.ras_from_ijk)
+    matrix = image.ras_from_ijk @ nib.orientations.inv_ornt_aff(turn, image.values.shape)
+    return Image(nib.orientations.apply_orientation(image.values, turn), matrix, image.warnings)
