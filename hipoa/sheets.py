@@ -175,6 +175,15 @@ def parse_exclusion(text: str) -> str:
     return _EXCLUDE_WORDS[text.upper()]
 
 
+def parse_number(text: str) -> int | None:
+    """A whole number of at most four digits; None if the cell is empty."""
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,4}(\.0)?", text):
+        raise ValueError(f'"{text}" is no number from 0 to 9999')
+    return int(text.removesuffix(".0"))
+
+
 def parse_side(text: str) -> str:
     """The patient's side: "L" or "R"."""
     if text.upper() not in _SIDE_WORDS:

@@ -18,6 +18,7 @@ from hipoa.sheets import (
     parse_existing,
     parse_filled,
     parse_grade,
+    parse_number,
     parse_optional_path,
     parse_safe_name,
     parse_side,
@@ -36,6 +37,7 @@ CASE_COLUMNS = (
     "external",
     "labels",
     "landmarks",
+    "series",
     "exclude",
     "sex",
     "age",
@@ -59,6 +61,7 @@ class Case:
         sex: For subgroups; free text.
         age: For subgroups; free text.
         scanner: For subgroups; free text.
+        series: Of several DICOM series of CT the number of the one to read.
     """
 
     case_id: str
@@ -71,6 +74,7 @@ class Case:
     sex: str = ""
     age: str = ""
     scanner: str = ""
+    series: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def read_cases(path: Path) -> list[Case]:
             sex=row["sex"],
             age=row["age"],
             scanner=row["scanner"],
+            series=cell.read("series", parse_number, None),
         )
         first = rows_of.setdefault(case.case_id.lower(), number)
         if case.case_id and first != number:
@@ -211,6 +216,7 @@ def fingerprint(cases: Iterable[Case], *, look: bool = True) -> str:
     digest = hashlib.sha256()
     for case in sorted(cases, key=lambda case: case.case_id):
         row = [case.case_id, case.patient_id, case.exclude, case.sex, case.age, case.scanner]
+        row += [] if case.series is None else [f"series {case.series}"]
         files = (case.ct, case.labels, case.landmarks)
         row += ["" if path is None else path.name for path in files]
         row += [_file_state(path) for path in files if look and path]

@@ -73,16 +73,28 @@ def test_what_spreadsheets_write_is_read(folder, text, encoding):
 
 def test_every_column_of_a_case(folder):
     text = (
-        "scanner,age,sex,exclude,landmarks,labels,external,ct,patient_id,case_id,remark\n"
-        "S1,60,f,both,ct/b.nii.gz,ct/c.nii.gz,no,ct/a.nii.gz,P1,a,unknown columns are skipped\n"
+        "scanner,age,sex,exclude,series,landmarks,labels,external,ct,patient_id,case_id,remark\n"
+        "S1,60,f,both,3,ct/b.nii.gz,ct/c.nii.gz,no,ct/a.nii.gz,P1,a,unknown columns are skipped\n"
     )
     ct = folder / "ct"
     assert cases_of(folder, text) == [
         Case(
             *("a", "P1", ct / "a.nii.gz", False, ct / "c.nii.gz", ct / "b.nii.gz"),
-            *("LR", "f", "60", "S1"),
+            *("LR", "f", "60", "S1", 3),
         )
     ]
+
+
+@pytest.mark.parametrize(("text", "number"), [("", None), ("7", 7), ("0", 0), ("12.0", 12)])
+def test_the_number_of_a_series(folder, text, number):
+    (case,) = cases_of(folder, f"case_id,patient_id,ct,series\na,P1,ct/a.nii.gz,{text}\n")
+    assert case.series == number
+
+
+@pytest.mark.parametrize("text", ["-1", "AX 3", "1.5", "20231124"])
+def test_a_series_that_is_no_number(folder, text):
+    with pytest.raises(TableError, match=f'row 2: series "{text}" is no number from 0 to 9999'):
+        cases_of(folder, f"case_id,patient_id,ct,series\na,P1,ct/a.nii.gz,{text}\n")
 
 
 @pytest.mark.parametrize("inside", ["\n", "\r\n", "\r"])
@@ -304,6 +316,7 @@ def test_the_fingerprint_does_not_depend_on_the_order_but_on_every_cell(folder):
     for name in ("patient_id", "exclude", "sex", "age", "scanner"):
         assert fingerprint([replace(cases[0], **{name: "L"}), cases[1]]) != one
     assert fingerprint([replace(cases[0], labels=folder / "ct/c.nii.gz"), cases[1]]) != one
+    assert fingerprint([replace(cases[0], series=3), cases[1]]) != one
 
 
 def test_the_fingerprint_of_readings():

@@ -26,6 +26,7 @@ def run(
     out: Path,
     labels: Path | None = None,
     landmarks: Path | None = None,
+    series: int | None = None,
     renderer: str = "trilinear",
 ) -> None:
     """Writes NAME_L.png, NAME_R.png and NAME.json, where NAME is the CT's without extensions.
@@ -34,10 +35,11 @@ def run(
     right. A side without a hip has no radiograph, and a warning says why.
 
     Args:
-        ct: A NIfTI or MetaImage file, or a folder of DICOM slices.
+        ct: A NIfTI, MetaImage or NRRD file, or a folder of DICOM slices.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
         landmarks: A table of hip centres; it goes before labels.
+        series: Of several DICOM series of CT the number of the one to read; else the first with both hips.
         renderer: trilinear or siddon.
 
     Raises:
@@ -45,7 +47,7 @@ def run(
         ConfigError: There is no such renderer.
     """
     settings = _settings(renderer)
-    scan = examine(ct, labels, landmarks, settings)
+    scan = examine(ct, labels, landmarks, settings, series)
     if not scan.centres.hips:
         reasons = sorted(set(scan.centres.missing.values()))
         raise CtError(

@@ -23,7 +23,7 @@ from hipoa.imaging.landmarks import locate_by_landmarks
 from hipoa.imaging.locator import locate
 from hipoa.imaging.render import project_hip
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume, read_volume
+from hipoa.imaging.volume import Volume, find_volumes
 from hipoa.provenance import code_hash
 from hipoa.tables import SIDES, Case, assign_cohorts, fingerprint, hip_id, read_cases, read_grades, shard_of
 
@@ -120,7 +120,7 @@ def project_case(case: Case, settings: ProjectSettings) -> Result:
     if not wanted:
         return rows, images
     try:
-        scan = examine(case.ct, case.labels, case.landmarks, settings)
+        scan = examine(case.ct, case.labels, case.landmarks, settings, case.series)
     except HipoaError as error:
         return rows | {side: _refuse(error) for side in wanted}, images
     for side in wanted:
@@ -136,13 +136,48 @@ def _refuse(error: HipoaError) -> Row:
     return {"status": "refused", "reason": f"{error.found}. {error.do}"}
 
 
-def examine(ct: Path, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
+def examine(
+    ct: Path,
+    labels: Path | None,
+    landmarks: Path | None,
+    settings: ProjectSettings,
+    series: int | None = None,
+) -> Scan:
     """Reads a CT and finds its hips: by landmarks, else by labels, else by the locator.
+
+    Of several CT series in a folder the first that shows both hips is taken, else the one that shows more;
+    the longest is looked at first.
 
     Raises:
         CtError: It cannot be read, or the landmarks or labels cannot be used.
     """
-    volume = read_volume(ct)
+    best: Scan | None = None
+    faults: list[CtError] = []
+    for number, read in enumerate(find_volumes(ct, series)):
+        try:
+            scan = _look(read(), labels, landmarks, settings)
+        except CtError as error:
+            faults.append(error)
+            continue
+        if best is None or _count_shown(scan) > _count_shown(best):
+            note = f"{number} longer CT series set aside: unusable or with fewer hips"
+            best = _warn(scan, note) if number else scan
+        if _count_shown(best) == len(SIDES):
+            break
+    if best is None:
+        raise faults[0]
+    return best
+
+
+def _count_shown(scan: Scan) -> int:
+    return sum(scan.volume.contains(np.array(hip.centre_ras_mm)) for hip in scan.centres.hips.values())
+
+
+def _warn(scan: Scan, note: str) -> Scan:
+    return replace(scan, volume=replace(scan.volume, warnings=(*scan.volume.warnings, note)))
+
+
+def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
     body = find_body(volume)
     if landmarks is not None:
         centres = locate_by_landmarks(landmarks)
@@ -188,7 +223,7 @@ def project_side(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row,
 def describe_hip(volume: Volume, hip: Hip, settings: ProjectSettings) -> Row:
     """What the table says of a hip that was found."""
     metal = metal_volume_mm3(volume, hip, settings.implant_hu) >= settings.implant_volume_mm3
-    notes = [*hip.warnings, *find_cuts(volume, hip, settings.field_of_view_mm)]
+    notes = [*volume.warnings, *hip.warnings, *find_cuts(volume, hip, settings.field_of_view_mm)]
     notes += ["metal near the hip: an implant"] if metal else []
     centre = dict(zip(("centre_r_mm", "centre_a_mm", "centre_s_mm"), hip.centre_ras_mm, strict=True))
     return {

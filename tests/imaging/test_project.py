@@ -77,8 +77,10 @@ def test_a_cut_field_of_view_is_a_warning(tables):
 def test_a_finished_case_is_not_opened_again(tables, monkeypatch):
     first, stack = run(tables)
     opened = []
-    read = project.read_volume
-    monkeypatch.setattr(project, "read_volume", lambda path: opened.append(path.name) or read(path))
+    find = project.find_volumes
+    monkeypatch.setattr(
+        project, "find_volumes", lambda path, series: opened.append(path.name) or find(path, series)
+    )
     again, same = run(tables, out="1")
     assert opened == ["broken.nii.gz"]  # a refusal is not kept
     assert (tables / "1.csv").read_text().splitlines()[1] == (tables / "0.csv").read_text().splitlines()[1]
