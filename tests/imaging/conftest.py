@@ -1,11 +1,17 @@
 """Small CTs with known contents."""
 
+import uuid
+
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 
+from hipoa.imaging import volume as reading
 from hipoa.imaging.volume import Volume
 
+AXIAL = (1, 0, 0, 0, 1, 0)
+NAME = "Doe^Jane"
 HEADS = {"R": np.array([86.0, 4.0, -300.0]), "L": np.array([-86.0, 4.0, -300.0])}
 
 
@@ -54,3 +60,73 @@ def write_nifti():
 @pytest.fixture
 def heads():
     return HEADS
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    """What fails is tried again at once."""
+    monkeypatch.setattr(reading, "PAUSES_S", (0, 0))
+
+
+def store_slice(
+    path,
+    pixels,
+    place,
+    turn=AXIAL,
+    *,
+    series="1",
+    modality="CT",
+    kind="ORIGINAL",
+    rescale=(1, 0),
+    number=None,
+    compressor="",
+    tags=(),
+):
+    """One DICOM file: pixels (columns, rows), its first pixel's place in LPS mm."""
+    # ITK stores (pixels - intercept) / slope.
+    slope, intercept = rescale
+    image = sitk.GetImageFromArray(pixels.T.astype(np.int16))
+    image.SetSpacing((0.8, 1.2))
+    for key, value in {
+        "0008|0008": f"{kind}\\PRIMARY\\AXIAL",
+        "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+        "0008|0018": f"2.25.9{uuid.uuid4().int}",
+        "0008|0060": modality,
+        "0010|0010": NAME,
+        "0010|0020": "12345",
+        "0020|000d": "2.25.7",
+        "0020|000e": f"2.25.7{series}",
+        "0020|0032": "\\".join(f"{x:.6f}" for x in place),
+        "0020|0037": "\\".join(f"{x:.9f}" for x in turn),
+        "0028|1052": str(intercept),
+        "0028|1053": str(slope),
+        **({} if number is None else {"0020|0011": str(number)}),
+        **dict(tags),
+    }.items():
+        image.SetMetaData(key, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(path))
+    writer.KeepOriginalImageUIDOn()
+    if compressor:
+        writer.UseCompressionOn()
+        writer.SetCompressor(compressor)
+    writer.Execute(image)
+
+
+def store_stack(folder, hu, *, places=None, names=None, **options):
+    places = [(-50, -40, 3.0 * k) for k in range(hu.shape[2])] if places is None else places
+    for k in range(hu.shape[2]):
+        name = names[k] if names else f"{k:03d}.dcm"
+        store_slice(folder / name, hu[..., k], places[k], **options)
+
+
+@pytest.fixture(scope="session")
+def write_slice():
+    return store_slice
+
+
+@pytest.fixture(scope="session")
+def write_stack():
+    return store_stack

@@ -1,17 +1,13 @@
 """CTs as hospitals export them: folders of slices, in any order, with other things beside them."""
 
-import uuid
-
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hipoa.errors import CtError
 from hipoa.imaging.volume import read_volume
 
-AXIAL = (1, 0, 0, 0, 1, 0)
 NAME = "Doe^Jane"
 
 
@@ -21,44 +17,6 @@ def stored():
     return np.random.default_rng([5]).integers(-1000, 1200, (11, 13, 10)).astype(np.int16)
 
 
-def write_slice(
-    path, pixels, place, turn=AXIAL, *, series="1", modality="CT", kind="ORIGINAL", rescale=(1, 0)
-):
-    """One DICOM file: pixels (columns, rows), its first pixel's place in LPS mm."""
-    # ITK stores (pixels - intercept) / slope.
-    slope, intercept = rescale
-    image = sitk.GetImageFromArray(pixels.T.astype(np.int16))
-    image.SetSpacing((0.8, 1.2))
-    for key, value in {
-        "0008|0008": f"{kind}\\PRIMARY\\AXIAL",
-        "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-        "0008|0018": f"2.25.9{uuid.uuid4().int}",
-        "0008|0060": modality,
-        "0010|0010": NAME,
-        "0010|0020": "12345",
-        "0020|000d": "2.25.7",
-        "0020|000e": f"2.25.7{series}",
-        "0020|0032": "\\".join(f"{x:.6f}" for x in place),
-        "0020|0037": "\\".join(f"{x:.9f}" for x in turn),
-        "0028|1052": str(intercept),
-        "0028|1053": str(slope),
-    }.items():
-        image.SetMetaData(key, value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = sitk.ImageFileWriter()
-    writer.SetImageIO("GDCMImageIO")
-    writer.SetFileName(str(path))
-    writer.KeepOriginalImageUIDOn()
-    writer.Execute(image)
-
-
-def write_stack(folder, hu, *, places=None, names=None, **options):
-    places = [(-50, -40, 3.0 * k) for k in range(hu.shape[2])] if places is None else places
-    for k in range(hu.shape[2]):
-        name = names[k] if names else f"{k:03d}.dcm"
-        write_slice(folder / name, hu[..., k], places[k], **options)
-
-
 def refused(folder, message):
     with pytest.raises(CtError, match=message) as error:
         read_volume(folder)
@@ -66,7 +24,7 @@ def refused(folder, message):
     assert not any(secret in str(error.value) for secret in (NAME, "12345", "2.25"))
 
 
-def test_a_series_is_the_volume_that_was_stored(tmp_path, stored):
+def test_a_series_is_the_volume_that_was_stored(tmp_path, stored, write_stack):
     write_stack(tmp_path, stored)
     volume = read_volume(tmp_path)
     np.testing.assert_allclose(volume.spacing_mm, [0.8, 1.2, 3.0])
@@ -78,7 +36,9 @@ def test_a_series_is_the_volume_that_was_stored(tmp_path, stored):
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(10)), st.booleans())
-def test_neither_names_nor_numbers_nor_folders_give_the_order(tmp_path_factory, stored, order, nested):
+def test_neither_names_nor_numbers_nor_folders_give_the_order(
+    tmp_path_factory, write_stack, stored, order, nested
+):
     folder = tmp_path_factory.mktemp("series")
     plain = folder / "plain"
     write_stack(plain, stored)
@@ -88,7 +48,7 @@ def test_neither_names_nor_numbers_nor_folders_give_the_order(tmp_path_factory, 
     np.testing.assert_allclose(read_volume(plain).ras_from_ijk, read_volume(mixed).ras_from_ijk)
 
 
-def test_each_slice_is_rescaled_by_its_own_numbers(tmp_path, stored):
+def test_each_slice_is_rescaled_by_its_own_numbers(tmp_path, stored, write_slice):
     even = stored // 2 * 2
     for k in range(stored.shape[2]):
         rescale = (2, -1024) if k % 2 else (1, -1000)
@@ -97,7 +57,7 @@ def test_each_slice_is_rescaled_by_its_own_numbers(tmp_path, stored):
     assert sorted(volume.hu.ravel()) == sorted(even.ravel())
 
 
-def test_what_else_lies_there_is_no_obstacle(tmp_path, stored, capfd):
+def test_what_else_lies_there_is_no_obstacle(tmp_path, stored, capfd, write_slice, write_stack):
     write_stack(tmp_path, stored)
     expected = read_volume(tmp_path).hu
     write_stack(tmp_path / "short", stored[..., :4], series="2")
@@ -110,7 +70,7 @@ def test_what_else_lies_there_is_no_obstacle(tmp_path, stored, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_longest_series_is_taken_and_of_equals_the_finest(tmp_path, stored):
+def test_the_longest_series_is_taken_and_of_equals_the_finest(tmp_path, stored, write_stack):
     write_stack(tmp_path / "coarse", stored, series="2")
     fine = np.concatenate([stored, stored[..., :9]], -1)
     write_stack(tmp_path / "fine", fine, series="3", places=[(-50, -40, 1.5 * k) for k in range(19)])
@@ -119,7 +79,7 @@ def test_the_longest_series_is_taken_and_of_equals_the_finest(tmp_path, stored):
     assert read_volume(tmp_path).spacing_mm[2] == pytest.approx(5)
 
 
-def test_prone_and_coronal_slices_give_the_same_body(tmp_path, stored):
+def test_prone_and_coronal_slices_give_the_same_body(tmp_path, stored, write_stack):
     write_stack(tmp_path / "axial", stored)
     places = [(-50 + 0.8 * 10, -40 + 1.2 * 12, 3.0 * k) for k in range(10)]
     turned = stored[::-1, ::-1]
@@ -127,7 +87,7 @@ def test_prone_and_coronal_slices_give_the_same_body(tmp_path, stored):
     np.testing.assert_array_equal(read_volume(tmp_path / "axial").hu, read_volume(tmp_path / "prone").hu)
 
 
-def test_missing_doubled_and_uneven_slices_are_named(tmp_path, stored):
+def test_missing_doubled_and_uneven_slices_are_named(tmp_path, stored, write_slice, write_stack):
     write_stack(tmp_path / "gap", stored)
     (tmp_path / "gap" / "004.dcm").unlink()
     (tmp_path / "gap" / "005.dcm").unlink()
@@ -144,7 +104,7 @@ def test_missing_doubled_and_uneven_slices_are_named(tmp_path, stored):
 
 
 @pytest.mark.parametrize("tilt_deg", [-22.0, 14.0])
-def test_a_tilted_gantry_is_straightened(tmp_path, tilt_deg):
+def test_a_tilted_gantry_is_straightened(tmp_path, tilt_deg, write_stack):
     """A ball scanned in tilted slices lies where it lies, and is as round."""
     tilt = np.radians(tilt_deg)
     turn = (1, 0, 0, 0, np.cos(tilt), np.sin(tilt))
@@ -170,7 +130,7 @@ def test_a_tilted_gantry_is_straightened(tmp_path, tilt_deg):
     np.testing.assert_allclose(spread, radius / np.sqrt(5), rtol=0.03)
 
 
-def test_a_folder_without_a_ct_and_a_broken_slice(tmp_path, stored):
+def test_a_folder_without_a_ct_and_a_broken_slice(tmp_path, stored, write_stack):
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "empty: the folder holds no DICOM series of CT with 8 slices or more")
     write_stack(tmp_path / "broken", stored)
