@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ _UNEVEN = 0.05
 _SAME_PLACE_MM = 0.01
 _ASIDE_MM = 0.5
 _SAME_TURN = 1e-3
+_CT_IMAGE = b"1.2.840.10008.5.1.4.1.1.2\0"
+_DAMAGED = "damaged CT slices"
 _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 # What a scanner would not number, somebody may have made of a date.
 _MOST_NUMBER = 9999
@@ -65,12 +67,12 @@ class Series:
     Attributes:
         slices: One or more.
         copies: How many copies of them were left out.
-        others: How many images of the series have another size or direction.
+        note: What else was left out.
     """
 
     slices: tuple[Slice, ...]
     copies: int = 0
-    others: int = 0
+    note: str = ""
 
     @property
     def extent_mm(self) -> float:
@@ -109,7 +111,12 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
         else:
             others[image] += 1
     stacks = [stack for images in slices.values() for stack in _stack(images)]
-    found = [stack for stack in stacks if len(stack.slices) >= LEAST_SLICES]
+    damage = f"{others[_DAMAGED]} {_DAMAGED} left out" if others[_DAMAGED] else ""
+    found = [
+        replace(stack, note="; ".join(filter(None, [stack.note, damage])))
+        for stack in stacks
+        if len(stack.slices) >= LEAST_SLICES
+    ]
     others["CT images in shorter series"] += sum(
         len(stack.slices) for stack in stacks if len(stack.slices) < LEAST_SLICES
     )
@@ -151,8 +158,8 @@ def read_series(series: Series, where: str) -> Image:
         # ITK takes rescale slope and intercept of each file.
         pixels = sitk.ReadImage(str(image.path), imageIO="GDCMImageIO")
         values[k], _ = round_into(sitk.GetArrayViewFromImage(pixels)[0], np.int16)
-    copies = (f"{series.copies} copies of slices were left out",) if series.copies else ()
-    return Image(values.T, LPS_TO_RAS @ matrix, copies)
+    copies = f"{series.copies} copies of slices left out" if series.copies else ""
+    return Image(values.T, LPS_TO_RAS @ matrix, tuple(filter(None, [copies, series.note])))
 
 
 def find_step(series: Series, where: str) -> np.ndarray:
@@ -169,7 +176,7 @@ def find_step(series: Series, where: str) -> np.ndarray:
     if not found and aside_mm > _ASIDE_MM + _UNEVEN * steps.max():
         found = f"slices lie up to {aside_mm:.1f} mm beside the line of the others"
     if found:
-        found += f" ({series.others} more images have another size or direction)" if series.others else ""
+        found += f" ({series.note})" if series.note else ""
         raise CtError(where, found, "Export the whole series once, reconstructed evenly.")
     return step
 
@@ -193,14 +200,14 @@ def _look(path: Path) -> Slice | str:
     """The header of a CT's slice; of everything else what it is."""
     with path.open("rb") as file:
         # What the drive does not give now is a fault, and not some other kind of file.
-        file.read(1)
+        start = file.read(1024)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        return "files that are no DICOM images"
+        return _DAMAGED if _CT_IMAGE in start else "files that are no DICOM images"
     tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
     place, turn = (_numbers(tags.get(key, "")) for key in ("0020|0032", "0020|0037"))
     columns, rows, *frames = reader.GetSize()
@@ -262,7 +269,7 @@ def _stack(images: Iterable[Slice]) -> list[Series]:
         Series(
             tuple(sorted(stack, key=lambda image: float(stack[0].normal @ image.position))),
             copies,
-            total - len(stack),
+            f"{total - len(stack)} more images have another size or direction" if len(stacks) > 1 else "",
         )
         for stack in stacks
     ]

@@ -80,13 +80,14 @@ def store_slice(
     rescale=(1, 0),
     number=None,
     compressor="",
+    spacing=(0.8, 1.2),
     tags=(),
 ):
     """One DICOM file: pixels (columns, rows), its first pixel's place in LPS mm."""
     # ITK stores (pixels - intercept) / slope.
     slope, intercept = rescale
     image = sitk.GetImageFromArray(pixels.T.astype(np.int16))
-    image.SetSpacing((0.8, 1.2))
+    image.SetSpacing(spacing)
     for key, value in {
         "0008|0008": f"{kind}\\PRIMARY\\AXIAL",
         "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
