@@ -13,6 +13,7 @@ _PADDING_HU = -1300
 _OFFSET = 1024
 _LEAST_BONE_HU = 200
 _WINDOW_HU = 600
+_LEAST_GREYS = 50
 
 
 def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -51,15 +52,20 @@ def find_kind(sample: np.ndarray) -> str:
     run = f"the values run from {low} to {high}, which is not Hounsfield units of air, fat and bone"
     if low == high:
         return f"every voxel has the value {low}"
+    # A drawing without noise has as many voxels of one value, and is not clipped.
+    noisy = len(np.unique(sample)) > _LEAST_GREYS
     kinds = {
         f"{run}: the range is that of a mask or of a CT scaled to 0-1": low >= -1 and high <= 1,
         f"{run}: they are labels, or grey values for display": low >= 0 and high <= 255,
         f"{run}: an MR image, or a CT without its rescaling": low >= 0,
         run: high < _LEAST_BONE_HU,
         f"{run}: signed values were stored as unsigned ones": _share(sample, 32767) > 0.01,
-        f"the values are clipped at {high} HU: bone has more": high <= _WINDOW_HU
+        f"the values are clipped at {high} HU: bone has more": noisy
+        and high <= _WINDOW_HU
         and _share(sample, high) > 0.002,
-        f"the values are clipped at {low} HU: air has -1000": low > -500 and _share(sample, low) > 0.05,
+        f"the values are clipped at {low} HU: air has -1000": noisy
+        and low > -500
+        and _share(sample, low) > 0.05,
     }
     return next((text for text, is_so in kinds.items() if is_so), "")
 

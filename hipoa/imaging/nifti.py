@@ -16,7 +16,7 @@ from nibabel.spatialimages import HeaderDataError
 from hipoa.errors import CtError
 from hipoa.imaging.image import Image, check_extent, find_fault, round_into, to_ras
 
-_PIECE_BYTES = 1 << 18
+_PIECE_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b"
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 # Deflate makes at most 258 bytes of 2 bits (RFC 1951, section 3.2.5).

@@ -330,6 +330,11 @@ def test_what_is_certain_is_corrected_and_said(tmp_path, kind):
     assert bool(note) == bool(volume.warnings)
 
 
+def test_a_drawing_without_noise_is_not_clipped(tmp_path):
+    drawn = np.where(HU > 300, 600, np.where(HU > -900, 0, -400)).astype(np.int16)
+    np.testing.assert_array_equal(read_volume(save(tmp_path / "ct.nii", drawn)).hu, drawn)
+
+
 def test_an_offset_is_recognised_only_where_air_and_tissue_say_so():
     from hipoa.imaging.hounsfield import is_shifted
 
