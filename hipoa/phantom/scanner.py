@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import locale
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,7 @@ def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray) -> None:
     # Columns run to the patient's left and rows to the back, as on every console.
     slices, spacing = hu[::-1, ::-1], np.diag(ras_from_ijk)[:3]
     first = ras_from_ijk @ [hu.shape[0] - 1, hu.shape[1] - 1, 0, 1]
+    before = locale.setlocale(locale.LC_ALL)
     for k in range(hu.shape[2]):
         name = hashlib.sha256(f"{folder.name} {k}".encode()).hexdigest()
         image = sitk.GetImageFromArray(np.ascontiguousarray(slices[..., k].T))
@@ -138,6 +140,8 @@ def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray) -> None:
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(folder / name[:12]))
         writer.Execute(image)
+    # GDCM leaves the process in the locale "C", in which text files would be read as ASCII.
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def _uid(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import locale
 import os
 import subprocess
 import sys
@@ -252,7 +253,9 @@ def test_an_empty_shard_writes_tables_without_rows(tmp_path, make_shard):
 
 
 def test_dicom_slices_hold_the_same_ct(tmp_path, make_shard, settings, labelled):
+    before = locale.setlocale(locale.LC_ALL)
     made = make_shard(tmp_path, settings.model_copy(update={"format": "dicom", "labelled": 1}), "labelled")
+    assert locale.setlocale(locale.LC_ALL) == before
     again = make_shard(
         tmp_path / "2", settings.model_copy(update={"format": "dicom", "labelled": 1}), "labelled"
     )
