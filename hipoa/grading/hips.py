@@ -20,8 +20,9 @@ Row = dict[str, str]
 # The columns of a shard's table, for a cohort that has no shard.
 SHARD_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
-    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "warnings"),
-    *("seconds", "png", "mm_per_px", "mirrored"),
+    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
+    *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings", "seconds"),
+    *("png", "mm_per_px", "mirrored"),
 )
 GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
 SHOWN_REASONS = 3

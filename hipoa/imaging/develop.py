@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hipoa.errors import ConfigError
 from hipoa.files import read_csv, read_npz, replacing, write_csv, write_npz
@@ -45,6 +48,7 @@ def run(
     index = {name: number for number, name in enumerate(arrays["hip_id"].tolist())}
     rows = read_csv(projections)
     images = np.zeros((len(index), RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
+    mm_per_px = settings.crop_mm / RADIOGRAPH_PX
     for row in rows:
         if (number := index.get(row["hip_id"])) is None:
             row |= dict.fromkeys(ADDED_COLUMNS, "")
@@ -54,14 +58,15 @@ def run(
         image = develop(projection, settings)
         images[number] = image[:, ::-1] if mirrored else image
         file = png / f"{row['hip_id']}.png"
-        write_png(file, images[number])
+        texts = describe(projection, row["side"], mm_per_px=mm_per_px, mirrored=mirrored)
+        write_png(file, images[number], texts)
         row |= {
             "png": Path(os.path.relpath(file, out.parent)).as_posix(),
-            "mm_per_px": f"{settings.crop_mm / RADIOGRAPH_PX:g}",
+            "mm_per_px": f"{mm_per_px:g}",
             "mirrored": "yes" if mirrored else "",
         }
-    mm_per_px = np.full(len(index), settings.crop_mm / RADIOGRAPH_PX)
-    write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": mm_per_px})
+    scale = np.full(len(index), mm_per_px)
+    write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": scale})
     columns = [*(rows[0] if rows else _header(projections)), *(() if rows else ADDED_COLUMNS)]
     _forget(out, {row["png"] for row in rows})
     write_csv(out, columns, rows)
@@ -93,10 +98,34 @@ def develop(projection: Projection, settings: DevelopSettings) -> np.ndarray:
     return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
 
 
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Writes an 8-bit grey PNG without any other content."""
+def describe(projection: Projection, side: str, *, mm_per_px: float, mirrored: bool) -> dict[str, str]:
+    """What a radiograph's PNG says of itself; whose it is, only its name says."""
+    return {
+        "side": side,
+        "mirrored": "yes" if mirrored else "no",
+        "mm_per_px": f"{mm_per_px:g}",
+        "source_sha256": hash_source(projection),
+    }
+
+
+def hash_source(projection: Projection) -> str:
+    """The SHA-256 of a line integral image's numbers, in hexadecimal."""
+    return hashlib.sha256(projection.line_integral.astype("<f4").tobytes()).hexdigest()
+
+
+def write_png(path: Path, image: np.ndarray, texts: Mapping[str, str]) -> None:
+    """Writes a grey PNG, of 8 bits or of 16 as the image has.
+
+    Args:
+        path: The file.
+        image: (H, W) uint8 or uint16.
+        texts: Text chunks, keyword to text.
+    """
+    chunks = PngInfo()
+    for keyword, text in texts.items():
+        chunks.add_text(keyword, text)
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")
+        Image.fromarray(image).save(temporary, format="PNG", pnginfo=chunks)
 
 
 def _forget(table: Path, kept: set[str]) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hipoa.errors import ConfigError, CtError
 from hipoa.files import write_json
-from hipoa.imaging.develop import RADIOGRAPH_PX, develop, write_png
+from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.project import Row, examine, project_side
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
@@ -56,7 +56,7 @@ def run(
     look = DevelopSettings.model_validate({})
     hips: dict[str, Any] = dict.fromkeys(SIDES)
     warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
-    images: dict[str, np.ndarray] = {}
+    images: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
     faults: list[str] = []
     for side in scan.centres.hips:
         try:
@@ -66,8 +66,10 @@ def run(
             faults.append(f"{side}: {error.found}")
             warnings.append(f"{side}: {error.found}. {error.do}")
             continue
-        images[side] = develop(projection, look)
-        hips[side] = _describe(row, look.crop_mm / RADIOGRAPH_PX)
+        mm_per_px = look.crop_mm / RADIOGRAPH_PX
+        texts = describe(projection, side, mm_per_px=mm_per_px, mirrored=False)
+        images[side] = develop(projection, look), texts
+        hips[side] = _describe(row, mm_per_px)
         warnings += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
     if not images:
         raise CtError(
@@ -76,7 +78,7 @@ def run(
     for side in SIDES:
         file = out / f"{stem(ct)}_{side}.png"
         if side in images:
-            write_png(file, images[side])
+            write_png(file, *images[side])
         else:
             # An earlier run's radiograph would contradict the record.
             file.unlink(missing_ok=True)

@@ -16,11 +16,12 @@ from hipoa.errors import CtError, HipoaError
 from hipoa.files import read_npz, write_csv, write_npz
 from hipoa.imaging.body import find_body
 from hipoa.imaging.geometry import Projection, XrayGeometry
-from hipoa.imaging.hips import Hip, HipCentres
-from hipoa.imaging.implants import metal_volume_mm3
+from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.labels import locate_by_labels
 from hipoa.imaging.landmarks import locate_by_landmarks
 from hipoa.imaging.locator import locate
+from hipoa.imaging.quality import COLUMNS as QUALITY_COLUMNS
+from hipoa.imaging.quality import describe_hip
 from hipoa.imaging.render import project_hip
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume, find_volumes
@@ -28,19 +29,10 @@ from hipoa.provenance import code_hash
 from hipoa.tables import SIDES, Case, assign_cohorts, fingerprint, hip_id, read_cases, read_grades, shard_of
 
 COLUMNS = (
-    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
-    *(
-        "confidence",
-        "centre_r_mm",
-        "centre_a_mm",
-        "centre_s_mm",
-        "radius_mm",
-        "implant",
-        "warnings",
-        "seconds",
-    ),
+    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason"),
+    *QUALITY_COLUMNS,
+    "seconds",
 )
-_CUT_MM = 5.0
 
 Row = dict[str, object]
 Result = tuple[dict[str, Row], dict[str, Projection]]
@@ -217,37 +209,8 @@ def project_side(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row,
         energy_kev=settings.energy_kev,
         ct_energy_kev=settings.ct_energy_kev,
     )
-    return describe_hip(scan.volume, hip, settings), image
-
-
-def describe_hip(volume: Volume, hip: Hip, settings: ProjectSettings) -> Row:
-    """What the table says of a hip that was found."""
-    metal = metal_volume_mm3(volume, hip, settings.implant_hu) >= settings.implant_volume_mm3
-    notes = [*volume.warnings, *hip.warnings, *find_cuts(volume, hip, settings.field_of_view_mm)]
-    notes += ["metal near the hip: an implant"] if metal else []
-    centre = dict(zip(("centre_r_mm", "centre_a_mm", "centre_s_mm"), hip.centre_ras_mm, strict=True))
-    return {
-        "status": "ok",
-        "reason": "",
-        "method": hip.method,
-        "confidence": round(hip.confidence, 3),
-        **{name: round(value, 2) for name, value in centre.items()},
-        "radius_mm": round(hip.radius_mm, 2),
-        "implant": "yes" if metal else "",
-        "warnings": "; ".join(notes),
-    }
-
-
-def find_cuts(volume: Volume, hip: Hip, field_of_view_mm: float) -> list[str]:
-    """Where the CT ends within the field of view; what is missing is shown as air."""
-    ways = {"above": (0, 0, 1), "below": (0, 0, -1), "to the right": (1, 0, 0), "to the left": (-1, 0, 0)}
-    reach = field_of_view_mm / 2 - _CUT_MM
-    cut = [
-        where
-        for where, way in ways.items()
-        if not volume.contains(np.array(hip.centre_ras_mm) + reach * np.array(way))
-    ]
-    return [f"the CT ends within the field of view ({', '.join(cut)})"] if cut else []
+    quality = describe_hip(scan.volume, scan.centres, side, settings)
+    return {"status": "ok", "reason": "", **quality}, image
 
 
 def stack_images(images: dict[str, Projection], detector_px: int) -> dict[str, np.ndarray]:

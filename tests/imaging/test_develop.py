@@ -1,4 +1,5 @@
 import csv
+import hashlib
 
 import numpy as np
 import pytest
@@ -37,6 +38,14 @@ def test_one_bright_pixel_changes_no_far_one():
     change = develop(projection(other), settings()) != develop(projection(image), settings())
     assert 1 <= change.sum() <= 9
     assert change[48:53, 28:33].sum() == change.sum()
+
+
+def test_what_is_finer_than_a_pixel_does_not_alias():
+    checks = np.indices((600, 600)).sum(0) % 2 * 10.0  # of 0.25 mm, where a pixel has 1 mm
+    assert np.ptp(develop(projection(checks, 0.25), settings()).astype(int)) <= 1
+    sampled = checks[::4, ::4]
+    assert sampled.max() == sampled.min()  # every fourth: one colour, and the wrong one
+    assert develop(projection(checks, 0.25), settings())[75, 75] == pytest.approx(128, abs=1)
 
 
 def test_the_crop_is_about_the_middle_and_in_mm():
@@ -87,7 +96,15 @@ def test_left_hips_are_mirrored_and_say_so(shard, mirror):
     assert [row["status"] for row in rows] == ["ok", "ok", "refused"]
     for row, image in zip(rows, stack["radiograph"], strict=False):
         png = Image.open(shard / "r" / row["png"])
-        assert (png.size, png.mode, png.info) == ((150, 150), "L", {})
+        assert (png.size, png.mode) == ((150, 150), "L")
+        source = np.full((60, 60), 0, "<f4")
+        source[:, 40:] = 9
+        assert png.info == {
+            "side": row["side"],
+            "mirrored": "yes" if mirror and row["side"] == "L" else "no",
+            "mm_per_px": row["mm_per_px"],
+            "source_sha256": hashlib.sha256(source.tobytes()).hexdigest(),
+        }
         assert np.array_equal(np.asarray(png), image)
         assert float(row["mm_per_px"]) == 1
 
