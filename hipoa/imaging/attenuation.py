@@ -30,6 +30,17 @@ def cortical_bone_hu(ct_energy_kev: float) -> float:
     return 1000 * (cortical_bone_per_mm(ct_energy_kev) / water_per_mm(ct_energy_kev) - 1)
 
 
+def per_hu(energy_kev: float, ct_energy_kev: float) -> tuple[float, float]:
+    """What a HU adds to the linear attenuation from air (-1000 HU) to water, and above water; 1/mm.
+
+    Args:
+        energy_kev: Of the projection.
+        ct_energy_kev: Effective energy of the scanner, at which the HU hold.
+    """
+    water = water_per_mm(energy_kev)
+    return water / 1000, (cortical_bone_per_mm(energy_kev) - water) / cortical_bone_hu(ct_energy_kev)
+
+
 def attenuate(hu: np.ndarray, energy_kev: float, ct_energy_kev: float) -> np.ndarray:
     """Linear attenuation in 1/mm (float32) of HU (any shape), voxel by voxel.
 
@@ -42,11 +53,9 @@ def attenuate(hu: np.ndarray, energy_kev: float, ct_energy_kev: float) -> np.nda
         energy_kev: Of the projection.
         ct_energy_kev: Effective energy of the scanner, at which the HU hold.
     """
-    water = np.float32(water_per_mm(energy_kev))
-    bone = np.float32((cortical_bone_per_mm(energy_kev) - water) / cortical_bone_hu(ct_energy_kev))
-    x = np.maximum(hu, -1000).astype(np.float32)
-    # Written so that -1000 HU is 0 in float32 too.
-    return np.where(x < 0, water * (1 + x / np.float32(1000)), water + bone * x)
+    below, above = map(np.float32, per_hu(energy_kev, ct_energy_kev))
+    x = np.asarray(hu, np.float32)
+    return below * np.maximum(x + 1000, 0) + (above - below) * np.maximum(x, 0)
 
 
 def _per_mm(energy_kev: float, table: tuple[float, ...], density: float) -> float:

@@ -7,29 +7,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipoa.errors import CtError
-from hipoa.imaging.volume import Volume
+from hipoa.imaging.volume import Volume, to_ras
 
 
 @dataclass(frozen=True)
 class XrayGeometry:
-    """An AP projection whose central ray passes through the hip centre.
+    """An AP projection about the hip centre, which is in the middle of the image.
 
     Attributes:
         source_to_detector_mm: From the source to the detector plane.
         source_to_hip_mm: From the source to the hip centre.
         field_of_view_mm: Side of the square seen in the hip's plane.
         detector_px: Pixels per side.
+        beam: "perspective" (from the source) or "orthographic" (parallel rays, whatever the distances).
+        beam_from_hip_mm: Where the central ray passes the hip centre: so far to the patient's right and
+            above it.
     """
 
     source_to_detector_mm: float
     source_to_hip_mm: float
     field_of_view_mm: float
     detector_px: int
+    beam: str = "perspective"
+    beam_from_hip_mm: tuple[float, float] = (0.0, 0.0)
 
     @property
     def magnification(self) -> float:
         """Size on the detector over size in the hip's plane."""
-        return self.source_to_detector_mm / self.source_to_hip_mm
+        parallel = self.beam == "orthographic"
+        return 1.0 if parallel else self.source_to_detector_mm / self.source_to_hip_mm
 
     @property
     def mm_per_px(self) -> float:
@@ -70,23 +76,67 @@ def box_about(volume: Volume, low_ras_mm: np.ndarray, high_ras_mm: np.ndarray) -
     return i, j, k
 
 
+@dataclass(frozen=True)
+class Rays:
+    """The rays of a projection, one per pixel.
+
+    Attributes:
+        ras_from_ijk: 4 x 4 matrix of the voxels.
+        centre_ras_mm: The hip centre (3,).
+        geometry: Source and detector.
+    """
+
+    ras_from_ijk: np.ndarray
+    centre_ras_mm: np.ndarray
+    geometry: XrayGeometry
+
+    def ras_mm(
+        self, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Starts in the source's plane and ends on the detector; RAS mm (H, W, 3) each.
+
+        Args:
+            rows: Which rows of the image; the first is the uppermost.
+            columns: Which columns; the first is the rightmost of the patient.
+        """
+        px, half = self.geometry.mm_per_px, (self.geometry.detector_px - 1) / 2
+        aside_mm = (half - np.arange(self.geometry.detector_px)) * px
+        seen = np.stack(np.broadcast_arrays(aside_mm[columns], 0.0, aside_mm[rows, None]), -1)
+        before = np.array([0.0, self.geometry.source_to_hip_mm, 0.0])
+        behind = np.array([0.0, self.geometry.hip_to_detector_mm, 0.0])
+        if self.geometry.beam == "orthographic":
+            return self.centre_ras_mm + seen + before, self.centre_ras_mm + seen - behind
+        right, above = self.geometry.beam_from_hip_mm
+        source = before + np.array([right, 0.0, above])
+        target = source + (seen - source) * self.geometry.magnification
+        return np.broadcast_to(self.centre_ras_mm + source, seen.shape), self.centre_ras_mm + target
+
+    def ijk(self, rows: slice = slice(None), columns: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """The same as voxel indices."""
+        source, target = self.ras_mm(rows, columns)
+        back = np.linalg.inv(self.ras_from_ijk)
+        return to_ras(back, source), to_ras(back, target)
+
+
 def seen_box(volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry) -> tuple[slice, slice, slice]:
     """The voxels that some ray of the projection can touch.
 
-    To the sides and along the body the beam is widest at the detector; from front to back the whole
-    CT is taken. A margin of two voxels keeps interpolation at the rim as it is in the whole CT.
+    To the sides and along the body the outermost rays bound it; from front to back the whole CT is
+    taken. A margin of two voxels and a pixel keeps interpolation at the rim as it is in the whole CT.
     """
-    margin = 2 * float(volume.spacing_mm.max())
-    half = geometry.field_of_view_mm * geometry.magnification / 2 + margin
+    margin = 2 * float(volume.spacing_mm.max()) + geometry.mm_per_px * geometry.magnification
+    corner = slice(None, None, geometry.detector_px - 1)
+    source, target = Rays(volume.ras_from_ijk, centre_ras_mm, geometry).ras_mm(corner, corner)
+    ends = np.concatenate([source.reshape(-1, 3), target.reshape(-1, 3)])
+    low, high = ends.min(0) - margin, ends.max(0) + margin
     corners = volume.corners_ras_mm
-    low, high = centre_ras_mm - half, centre_ras_mm + half
     low[1], high[1] = corners[:, 1].min(), corners[:, 1].max()
     return box_about(volume, low, high)
 
 
 def depths_mm(points_ras_mm: np.ndarray, centre_ras_mm: np.ndarray, geometry: XrayGeometry) -> np.ndarray:
-    """How far behind the source, along the central ray, points (n, 3) lie; mm (n,)."""
-    return centre_ras_mm[1] + geometry.source_to_hip_mm - points_ras_mm[:, 1]
+    """How far behind the source, along the central ray, points (..., 3) lie; mm (...)."""
+    return centre_ras_mm[1] + geometry.source_to_hip_mm - points_ras_mm[..., 1]
 
 
 def check_detector_behind(nearest_mm: float, farthest_mm: float, geometry: XrayGeometry) -> None:

@@ -1,19 +1,27 @@
-"""One hip's line integrals by DiffDRR, on the hip's part of the CT. torch is imported when it renders."""
+"""One hip's line integrals, by the renderer named. torch is imported only by those that need it."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hipoa.imaging.attenuation import attenuate
-from hipoa.imaging.geometry import Projection, XrayGeometry, check_detector_behind, depths_mm, seen_box
+from hipoa.imaging.attenuation import attenuate, per_hu
+from hipoa.imaging.geometry import (
+    Projection,
+    Rays,
+    XrayGeometry,
+    check_detector_behind,
+    depths_mm,
+    seen_box,
+)
 from hipoa.imaging.volume import Volume, to_ras
 
-# DiffDRR's own matrix for orientation "AP": the source in front (+A) of the patient.
-_AP = ((1.0, 0, 0, 0), (0, 0, -1.0, 0), (0, 1.0, 0, 0), (0, 0, 0, 1.0))
-_PATCH_PX = 60
+_RAYS = 3600
+# What a graphics card's driver shows: NVIDIA's, that of Windows' Linux, AMD's.
+_DRIVERS = ("/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")
 
 
 def project_hip(
@@ -31,10 +39,12 @@ def project_hip(
     Args:
         volume: The CT.
         body: bool (i, j, k); everything outside is taken as air.
-        centre_ras_mm: The hip centre (3,), on the central ray.
+        centre_ras_mm: The hip centre (3,), in the middle of the image.
         geometry: Source, detector and field of view.
-        renderer: "trilinear" (attenuation interpolated between voxel centres) or "siddon" (constant
-            voxels).
+        renderer: "auto" (:func:`choose_renderer`), "joseph_cpu" or "joseph" (attenuation interpolated
+            between voxel centres, where the ray meets a plane of voxels; without and with torch),
+            "trilinear" (the same, at even steps along the ray; DiffDRR) or "siddon" (constant voxels;
+            DiffDRR).
         energy_kev: Photon energy of the projection.
         ct_energy_kev: Effective photon energy of the scanner.
 
@@ -42,73 +52,129 @@ def project_hip(
         CtError: The body does not fit between source and detector.
     """
     box = seen_box(volume, centre_ras_mm, geometry)
-    hu = np.where(body[box], volume.hu[box], np.int16(-1000))
-    filled = np.argwhere(hu > -1000)
-    if not len(filled):
-        return Projection(np.zeros((geometry.detector_px,) * 2, np.float32), geometry.mm_per_px)
-    first, last = filled.min(0), filled.max(0) + 1
-    start = np.array([s.start for s in box]) + first
-    part = hu[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
-    density = attenuate(np.pad(part, 1, constant_values=-1000), energy_kev, ct_energy_kev)
-    matrix = volume.ras_from_ijk.copy()
-    matrix[:3, 3] = to_ras(volume.ras_from_ijk, start - 1.0)
-    return Projection(_render(density, matrix, centre_ras_mm, geometry, renderer), geometry.mm_per_px)
+    _check_between(volume, body, box, centre_ras_mm, geometry)
+    if choose_renderer(renderer) == "joseph_cpu":
+        # numba takes half a second to import.
+        from hipoa.imaging.joseph_cpu import integrate
+
+        hu, body, matrix = _lay_along_memory(volume, body, box)
+        coefficients = per_hu(energy_kev, ct_energy_kev)
+        image = integrate(hu, body, matrix, centre_ras_mm, geometry, coefficients)
+    else:
+        hu, matrix = _crop_to_body(volume, body, box)
+        density = attenuate(hu, energy_kev, ct_energy_kev)
+        image = _render(density, Rays(matrix, centre_ras_mm, geometry), choose_renderer(renderer))
+    return Projection(image, geometry.mm_per_px)
 
 
-def _render(
-    density_per_mm: np.ndarray,
-    ras_from_ijk: np.ndarray,
+def choose_renderer(renderer: str) -> str:
+    """What "auto" stands for here: "trilinear" on a GPU, "joseph_cpu" without one; other names stay.
+
+    torch is asked only where a graphics card's driver is to be seen, since asking takes seconds.
+    """
+    if renderer != "auto":
+        return renderer
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or not any(Path(driver).exists() for driver in _DRIVERS):
+        return "joseph_cpu"
+    import torch
+
+    return "trilinear" if torch.cuda.is_available() else "joseph_cpu"
+
+
+def _check_between(
+    volume: Volume,
+    body: np.ndarray,
+    box: tuple[slice, ...],
     centre_ras_mm: np.ndarray,
     geometry: XrayGeometry,
-    renderer: str,
-) -> np.ndarray:
-    ends = [(-0.5, n - 0.5) for n in density_per_mm.shape]
-    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
-    depth = depths_mm(to_ras(ras_from_ijk, corners), centre_ras_mm, geometry)
-    spacing = np.linalg.norm(ras_from_ijk[:3, :3], axis=0)
-    check_detector_behind(depth.min() + spacing.max(), depth.max() - spacing.max(), geometry)
-    # The isocentre is the origin, so that float32 keeps its precision far from the scanner's.
-    matrix = ras_from_ijk.copy()
-    matrix[:3, 3] -= centre_ras_mm
-    options: dict[str, Any] = {}
-    if renderer == "trilinear":
-        near, far = depth.min() / geometry.source_to_detector_mm, depth.max() / geometry.source_to_detector_mm
-        options = {"alphamin": near, "alphamax": far}
-        # A sample per 0.9 of the smallest voxel side: finer changes less than 1e-4 of the image.
-        options["n_points"] = int(np.ceil((depth.max() - depth.min()) / (0.9 * spacing.min()))) + 1
-    return _call_diffdrr(density_per_mm, matrix, geometry, renderer, options)
+) -> None:
+    """Refuses a body that reaches behind the detector or before the source; parallel rays have neither."""
+    if geometry.beam == "orthographic":
+        return
+    planes = np.arange(box[1].start, box[1].stop)
+    sides = [(s.start, s.stop - 1) for s in (box[0], box[2])]
+    corners = np.stack(np.meshgrid(sides[0], planes, sides[1], indexing="ij"), -1)
+    depth = depths_mm(to_ras(volume.ras_from_ijk, corners), centre_ras_mm, geometry)
+    beyond = (depth.min((0, 2)) <= 0) | (depth.max((0, 2)) > geometry.source_to_detector_mm)
+    # Most often these planes are air, or none, and the other voxels need not be gone through.
+    part = (box[0], planes[beyond], box[2])
+    if (body[part] & (volume.hu[part] > -1000)).any():
+        filled = _starts(box) + np.argwhere(body[box] & (volume.hu[box] > -1000))
+        depth = depths_mm(to_ras(volume.ras_from_ijk, filled), centre_ras_mm, geometry)
+        check_detector_behind(depth.min(), depth.max(), geometry)
 
 
-def _call_diffdrr(
-    density_per_mm: np.ndarray,
-    matrix: np.ndarray,
-    geometry: XrayGeometry,
-    renderer: str,
-    options: dict[str, Any],
-) -> np.ndarray:
+def _lay_along_memory(
+    volume: Volume, body: np.ndarray, box: tuple[slice, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    hu = volume.hu
+    for flag in ("C_CONTIGUOUS", "F_CONTIGUOUS"):
+        if hu.flags[flag] and body.flags[flag]:
+            return hu, body, volume.ras_from_ijk
+    # Copies only what is seen.
+    return np.ascontiguousarray(hu[box]), np.ascontiguousarray(body[box]), _moved(volume, _starts(box))
+
+
+def _crop_to_body(volume: Volume, body: np.ndarray, box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the box that is not air, a voxel of air about it, and its matrix."""
+    hu = np.where(body[box], volume.hu[box], np.int16(-1000))
+    filled = hu > -1000
+    ends = [np.flatnonzero(filled.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not all(map(len, ends)):
+        return np.full((2, 2, 2), -1000, np.int16), volume.ras_from_ijk
+    part = hu[tuple(slice(end[0], end[-1] + 1) for end in ends)]
+    start = _starts(box) + [end[0] for end in ends]
+    return np.pad(part, 1, constant_values=-1000), _moved(volume, start - 1)
+
+
+def _starts(box: tuple[slice, ...]) -> np.ndarray:
+    return np.array([s.start for s in box])
+
+
+def _moved(volume: Volume, start: np.ndarray) -> np.ndarray:
+    matrix = volume.ras_from_ijk.copy()
+    matrix[:3, 3] = to_ras(volume.ras_from_ijk, start)
+    return matrix
+
+
+def _render(density_per_mm: np.ndarray, rays: Rays, renderer: str) -> np.ndarray:
     import torch
-    from diffdrr.drr import DRR
-    from diffdrr.pose import RigidTransform
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    subject: Any = SimpleNamespace(
-        reorient=torch.tensor(_AP),
-        volume=SimpleNamespace(affine=matrix),
-        density=SimpleNamespace(data=torch.from_numpy(density_per_mm)),
-        mask=None,
+    source, target = rays.ijk()
+    length_mm = np.linalg.norm(np.subtract(*rays.ras_mm()), axis=-1)
+    density, source, target, length_mm = (
+        torch.from_numpy(array).to(device, torch.float32)
+        for array in (
+            density_per_mm,
+            source.reshape(1, -1, 3),
+            target.reshape(1, -1, 3),
+            length_mm[None, None],
+        )
     )
-    n = geometry.detector_px
-    drr = DRR(
-        subject,
-        sdd=geometry.source_to_detector_mm,
-        height=n,
-        delx=geometry.mm_per_px * geometry.magnification,
-        renderer=renderer,
-        patch_size=_PATCH_PX if n > _PATCH_PX else None,
-        reverse_x_axis=True,
-    ).to(device)
-    pose = torch.eye(4)
-    pose[1, 3] = geometry.source_to_hip_mm
+    render, options = _make_renderer(density_per_mm, rays, renderer)
+    # In pieces: large temporaries cost page faults.
+    pieces = zip(
+        source.split(_RAYS, 1), target.split(_RAYS, 1), length_mm.flatten(2).split(_RAYS, 2), strict=True
+    )
     with torch.inference_mode():
-        image = drr(RigidTransform(pose[None].to(device)), **options)
-    return image[0, 0].float().cpu().numpy()
+        image = torch.cat([render(density, *piece, **options).flatten() for piece in pieces])
+    return image.reshape((rays.geometry.detector_px,) * 2).cpu().numpy()
+
+
+def _make_renderer(density_per_mm: np.ndarray, rays: Rays, renderer: str) -> tuple[Any, dict[str, Any]]:
+    from diffdrr.renderers import Siddon, Trilinear
+
+    if renderer != "trilinear":
+        from hipoa.imaging.joseph import Joseph
+
+        return {"siddon": Siddon, "joseph": Joseph}[renderer](), {}
+    ends = [(-0.5, n - 0.5) for n in density_per_mm.shape]
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1)
+    depth = depths_mm(to_ras(rays.ras_from_ijk, corners), rays.centre_ras_mm, rays.geometry)
+    alpha = depth / rays.geometry.source_to_detector_mm
+    # A sample per 0.9 of the smallest voxel side: finer changes less than 1e-4 of the image.
+    smallest_mm = 0.9 * np.linalg.norm(rays.ras_from_ijk[:3, :3], axis=0).min()
+    n_points = int(np.ceil(np.ptp(depth) / smallest_mm)) + 1
+    return Trilinear(), {"alphamin": alpha.min(), "alphamax": alpha.max(), "n_points": n_points}
