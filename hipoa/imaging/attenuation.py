@@ -6,6 +6,8 @@ Source: J. H. Hubbell and S. M. Seltzer, NIST Standard Reference Database 126, X
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 ENERGY_KEV = (40.0, 50.0, 60.0, 80.0, 100.0, 150.0)
@@ -13,6 +15,8 @@ WATER_CM2_PER_G = (0.2683, 0.2269, 0.2059, 0.1837, 0.1707, 0.1505)
 WATER_G_PER_CM3 = 1.0
 CORTICAL_BONE_CM2_PER_G = (0.6655, 0.4242, 0.3148, 0.2229, 0.1855, 0.1480)
 CORTICAL_BONE_G_PER_CM3 = 1.92
+BONE_HU = (120.0, 220.0)
+"""Of bone alone: nothing up to the first, everything from the second on."""
 
 
 def water_per_mm(energy_kev: float) -> float:
@@ -30,32 +34,49 @@ def cortical_bone_hu(ct_energy_kev: float) -> float:
     return 1000 * (cortical_bone_per_mm(ct_energy_kev) / water_per_mm(ct_energy_kev) - 1)
 
 
-def per_hu(energy_kev: float, ct_energy_kev: float) -> tuple[float, float]:
-    """What a HU adds to the linear attenuation from air (-1000 HU) to water, and above water; 1/mm.
+class Curve(NamedTuple):
+    """Linear attenuation by HU: nothing up to a start, then two straight lines.
 
-    Args:
-        energy_kev: Of the projection.
-        ct_energy_kev: Effective energy of the scanner, at which the HU hold.
+    Attributes:
+        start_hu: Where it leaves 0.
+        per_hu: What each HU adds from there on, 1/mm.
+        bend_hu: Where the second line begins.
+        more_per_hu: What each HU adds there in addition, 1/mm.
     """
-    water = water_per_mm(energy_kev)
-    return water / 1000, (cortical_bone_per_mm(energy_kev) - water) / cortical_bone_hu(ct_energy_kev)
+
+    start_hu: float
+    per_hu: float
+    bend_hu: float
+    more_per_hu: float
 
 
-def attenuate(hu: np.ndarray, energy_kev: float, ct_energy_kev: float) -> np.ndarray:
-    """Linear attenuation in 1/mm (float32) of HU (any shape), voxel by voxel.
+def make_curve(energy_kev: float, ct_energy_kev: float, bone_only: bool = False) -> Curve:
+    """The linear attenuation of HU at a photon energy.
 
     Straight from air (-1000 HU, 0) to water (0 HU) and from water to cortical bone, and straight on
     beyond. At equal energies that is the definition of HU; at a lower energy of the projection bone
-    weighs more, as it does in a radiograph. Air and below is exactly 0.
+    weighs more, as it does in a radiograph.
 
     Args:
-        hu: Hounsfield units.
         energy_kev: Of the projection.
         ct_energy_kev: Effective energy of the scanner, at which the HU hold.
+        bone_only: Nothing below 120 HU counts, and from 220 HU on everything does. Between them, above
+            muscle and below most spongy bone, it rises straight, so that noise makes no holes.
     """
-    below, above = map(np.float32, per_hu(energy_kev, ct_energy_kev))
+    water = water_per_mm(energy_kev)
+    above = (cortical_bone_per_mm(energy_kev) - water) / cortical_bone_hu(ct_energy_kev)
+    if not bone_only:
+        return Curve(-1000, water / 1000, 0, above - water / 1000)
+    start, full = BONE_HU
+    slope = (water + above * full) / (full - start)
+    return Curve(start, slope, full, above - slope)
+
+
+def attenuate(hu: np.ndarray, curve: Curve) -> np.ndarray:
+    """Linear attenuation in 1/mm (float32) of HU (any shape), voxel by voxel."""
     x = np.asarray(hu, np.float32)
-    return below * np.maximum(x + 1000, 0) + (above - below) * np.maximum(x, 0)
+    start, per_hu, bend, more = map(np.float32, curve)
+    return per_hu * np.maximum(x - start, 0) + more * np.maximum(x - bend, 0)
 
 
 def _per_mm(energy_kev: float, table: tuple[float, ...], density: float) -> float:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from hipoa.errors import ConfigError, CtError
+from hipoa.errors import CtError
 from hipoa.files import write_json
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.project import Row, examine, project_side
+from hipoa.imaging.render import choose_renderer
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.tables import SIDES
 
-_RENDERERS = get_args(ProjectSettings.model_fields["renderer"].annotation)
-
 
 def run(
+    settings: ProjectSettings,
     ct: Path,
     *,
     out: Path,
     labels: Path | None = None,
     landmarks: Path | None = None,
     series: int | None = None,
-    renderer: str = "trilinear",
 ) -> None:
     """Writes NAME_L.png, NAME_R.png and NAME.json, where NAME is the CT's without extensions.
 
@@ -35,25 +33,24 @@ def run(
     right. A side without a hip has no radiograph, and a warning says why.
 
     Args:
+        settings: The projection.
         ct: A NIfTI, MetaImage or NRRD file, or a folder of DICOM slices.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
         landmarks: A table of hip centres; it goes before labels.
         series: Of several DICOM series of CT the number of the one to read; else the first with both hips.
-        renderer: trilinear or siddon.
 
     Raises:
         CtError: The CT cannot be read, or shows no hip.
-        ConfigError: There is no such renderer.
     """
-    settings = _settings(renderer)
     scan = examine(ct, labels, landmarks, settings, series)
     if not scan.centres.hips:
         reasons = sorted(set(scan.centres.missing.values()))
         raise CtError(
             ct.name, "; ".join(reasons), "Give a CT of the pelvis, or mark the hips by --landmarks."
         )
-    look = DevelopSettings.model_validate({})
+    # Bone alone starts from nothing.
+    look = DevelopSettings.model_validate({"window_low": 0} if settings.bone_only else {})
     hips: dict[str, Any] = dict.fromkeys(SIDES)
     warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
     images: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
@@ -82,6 +79,7 @@ def run(
         else:
             # An earlier run's radiograph would contradict the record.
             file.unlink(missing_ok=True)
+    renderer = choose_renderer(settings.renderer)
     write_json(out / f"{stem(ct)}.json", {"hips": hips, "renderer": renderer, "warnings": warnings})
     for warning in warnings:
         print(warning, file=sys.stderr)
@@ -89,15 +87,6 @@ def run(
 
 def _source(labels: Path | None, landmarks: Path | None) -> str:
     return "landmarks" if landmarks else "labels" if labels else "CT"
-
-
-def _settings(renderer: str) -> ProjectSettings:
-    try:
-        return ProjectSettings.model_validate({"renderer": renderer})
-    except ValidationError:
-        raise ConfigError(
-            "--renderer", f'"{renderer}" is no renderer', f"Use one of: {', '.join(_RENDERERS)}."
-        ) from None
 
 
 def _describe(row: Row, mm_per_px: float) -> dict[str, object]:

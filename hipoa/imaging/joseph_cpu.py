@@ -17,7 +17,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from hipoa.imaging.geometry import Rays, XrayGeometry
+from hipoa.imaging.attenuation import Curve
+from hipoa.imaging.geometry import Rays
 
 _SHIFT_VOXELS, _MOST_PLANES = 0.1, 4
 # A CT is in line with the axes if no voxel lies further than this, in voxels, from where it would then.
@@ -25,34 +26,23 @@ _IN_LINE_VOXELS = 0.005
 _VOXELS = numba.types.Array(numba.int16, 3, "C", readonly=True)
 _MASK = numba.types.Array(numba.boolean, 3, "C", readonly=True)
 _LINE, _PLANE, _IMAGE = numba.float64[::1], numba.float64[:, ::1], numba.float32[:, ::1]
-_PER_HU = (numba.float32, numba.float32)
+_CURVE = numba.types.UniTuple(numba.float32, 4)
 
 
-def integrate(
-    hu: np.ndarray,
-    body: np.ndarray,
-    ras_from_ijk: np.ndarray,
-    centre_ras_mm: np.ndarray,
-    geometry: XrayGeometry,
-    per_hu: tuple[float, float],
-) -> np.ndarray:
-    """Line integrals of the linear attenuation about one hip.
+def integrate(hu: np.ndarray, body: np.ndarray, rays: Rays, curve: Curve) -> np.ndarray:
+    """Line integrals of the linear attenuation.
 
     Args:
         hu: int16 (i, j, k) HU, the last or the first axis along memory.
         body: bool (i, j, k), laid out like ``hu``; everything outside is air, as is all beyond the voxels.
-        ras_from_ijk: 4 x 4 matrix of the voxels.
-        centre_ras_mm: The hip centre (3,).
-        geometry: Source and detector.
-        per_hu: What a HU adds to the attenuation below and above water, 1/mm
-            (:func:`hipoa.imaging.attenuation.per_hu`).
+        rays: One per pixel.
+        curve: Linear attenuation by HU.
 
     Returns:
         float32 (H, W), dimensionless.
     """
-    below, above = map(np.float32, per_hu)
-    project = _project_in_line if is_in_line(ras_from_ijk, hu.shape) else _project_tilted
-    return project(hu, body, Rays(ras_from_ijk, centre_ras_mm, geometry), (below, above))
+    project = _project_in_line if is_in_line(rays.ras_from_ijk, hu.shape) else _project_tilted
+    return project(hu, body, rays, tuple(map(np.float32, curve)))
 
 
 def is_in_line(ras_from_ijk: np.ndarray, shape: tuple[int, ...]) -> bool:
@@ -74,7 +64,7 @@ def choose_planes(moved_voxels: float) -> int:
     return int(np.clip(1 + 2 * _SHIFT_VOXELS / max(moved_voxels, 1e-6), 1, _MOST_PLANES))
 
 
-def _project_in_line(hu: np.ndarray, body: np.ndarray, rays: Rays, per_hu: tuple) -> np.ndarray:
+def _project_in_line(hu: np.ndarray, body: np.ndarray, rays: Rays, curve: tuple) -> np.ndarray:
     # A pixel's column decides about i, its row about k.
     column = [np.ascontiguousarray(part[0, :, 0]) for part in _cross_planes(rays, rows=slice(1))]
     row = [np.ascontiguousarray(part[:, 0, 2]) for part in _cross_planes(rays, columns=slice(1))]
@@ -84,15 +74,15 @@ def _project_in_line(hu: np.ndarray, body: np.ndarray, rays: Rays, per_hu: tuple
     slow, fast, hu, body = (row, column, hu.T, body.T) if turned else (column, row, hu, body)
     image = np.zeros((len(slow[0]), len(fast[0])), np.float32)
     hu, body = np.ascontiguousarray(hu), np.ascontiguousarray(body)
-    _sum_in_line(hu, body, *slow, *fast, choose_planes(np.abs(fast[1]).max()), *per_hu, image)
+    _sum_in_line(hu, body, *slow, *fast, choose_planes(np.abs(fast[1]).max()), curve, image)
     return (image if turned else image.T) * step_mm.astype(np.float32)
 
 
-def _project_tilted(hu: np.ndarray, body: np.ndarray, rays: Rays, per_hu: tuple) -> np.ndarray:
+def _project_tilted(hu: np.ndarray, body: np.ndarray, rays: Rays, curve: tuple) -> np.ndarray:
     start, step = _cross_planes(rays)
     image = np.zeros(start.shape[:2], np.float32)
     lines = [np.ascontiguousarray(part[..., axis]) for axis in (0, 2) for part in (start, step)]
-    _sum_tilted(np.ascontiguousarray(hu), np.ascontiguousarray(body), *lines, *per_hu, image)
+    _sum_tilted(np.ascontiguousarray(hu), np.ascontiguousarray(body), *lines, curve, image)
     step_mm = np.linalg.norm(step @ rays.ras_from_ijk[:3, :3].T, axis=-1)
     return image * step_mm.astype(np.float32)
 
@@ -122,17 +112,18 @@ def _compile(*arguments: Any) -> Callable[[Callable], Any]:
 
 
 @numba.njit(fastmath=True)
-def _attenuate(hu: Any, below: Any, above: Any) -> Any:
-    x = np.float32(hu)
-    return below * max(x + np.float32(1000), np.float32(0)) + (above - below) * max(x, np.float32(0))
+def _attenuate(hu: Any, curve: Any) -> Any:
+    start, per_hu, bend, more = curve
+    x, zero = np.float32(hu), np.float32(0)
+    return per_hu * max(x - start, zero) + more * max(x - bend, zero)
 
 
 @numba.njit(fastmath=True)
-def _fill(row: Any, hu: Any, body: Any, below: Any, above: Any) -> Any:
+def _fill(row: Any, hu: Any, body: Any, curve: Any) -> Any:
     """Attenuation of a row of voxels, from its second element on; whether there is any."""
     total = np.float32(0)
     for k in range(len(hu)):
-        row[k + 1] = _attenuate(hu[k], below, above) if body[k] else np.float32(0)
+        row[k + 1] = _attenuate(hu[k], curve) if body[k] else np.float32(0)
         total += row[k + 1]
     return total > 0
 
@@ -152,8 +143,8 @@ def _place(places: Any, n_voxels: Any, at: Any, share: Any) -> Any:
     return low, n
 
 
-@_compile(_VOXELS, _MASK, *[_LINE] * 4, numba.int64, *_PER_HU, _IMAGE)
-def _sum_in_line(
+@_compile(_VOXELS, _MASK, *[_LINE] * 4, numba.int64, _CURVE, _IMAGE)
+def _sum_in_line(  # noqa: C901 (one kernel)
     hu: Any,
     body: Any,
     slow: Any,
@@ -161,8 +152,7 @@ def _sum_in_line(
     fast: Any,
     fast_step: Any,
     group: Any,
-    below: Any,
-    above: Any,
+    curve: Any,
     image: Any,
 ) -> None:
     n_slow, n_planes, n_fast = hu.shape
@@ -189,7 +179,7 @@ def _sum_in_line(
                         inside = 0 <= s < n_slow
                         t = s if inside else 0
                         voxels, mask = hu[t, p + g, low : low + n], body[t, p + g, low : low + n]
-                        filled[g, s & 1] = inside and _fill(rows[g, s & 1], voxels, mask, below, above)
+                        filled[g, s & 1] = inside and _fill(rows[g, s & 1], voxels, mask, curve)
                 if filled[g, 0] or filled[g, 1]:
                     b = np.float32(place - i)
                     # A row outside may hold anything, so it has no share.
@@ -206,7 +196,7 @@ def _sum_in_line(
                     image[u, v] += line[at[v]] + share[v] * (line[at[v] + 1] - line[at[v]])
 
 
-@_compile(_VOXELS, _MASK, *[_PLANE] * 4, *_PER_HU, _IMAGE)
+@_compile(_VOXELS, _MASK, *[_PLANE] * 4, _CURVE, _IMAGE)
 def _sum_tilted(
     hu: Any,
     body: Any,
@@ -214,8 +204,7 @@ def _sum_tilted(
     slow_step: Any,
     fast: Any,
     fast_step: Any,
-    below: Any,
-    above: Any,
+    curve: Any,
     image: Any,
 ) -> None:
     n_slow, n_planes, n_fast = hu.shape
@@ -230,4 +219,4 @@ def _sum_tilted(
                     for f in range(max(k, 0), min(k + 2, n_fast)):
                         if body[s, p, f]:
                             part = (b if s > i else 1 - b) * (d if f > k else 1 - d)
-                            image[v, u] += part * _attenuate(hu[s, p, f], below, above)
+                            image[v, u] += part * _attenuate(hu[s, p, f], curve)

@@ -14,6 +14,7 @@ import numpy as np
 
 from hipoa.errors import CtError, HipoaError
 from hipoa.files import read_npz, write_csv, write_npz
+from hipoa.imaging.attenuation import make_curve
 from hipoa.imaging.body import find_body
 from hipoa.imaging.geometry import Projection, XrayGeometry
 from hipoa.imaging.hips import HipCentres
@@ -199,18 +200,20 @@ def project_side(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row,
         settings.source_to_hip_mm,
         settings.field_of_view_mm,
         settings.detector_px,
+        settings.beam,
+        _aim(scan.centres, side) if settings.beam_centre == "pelvis" else (0.0, 0.0),
     )
-    image = project_hip(
-        scan.volume,
-        scan.body,
-        centre,
-        geometry,
-        renderer=settings.renderer,
-        energy_kev=settings.energy_kev,
-        ct_energy_kev=settings.ct_energy_kev,
-    )
+    curve = make_curve(settings.energy_kev, settings.ct_energy_kev, settings.bone_only)
+    image = project_hip(scan.volume, scan.body, centre, geometry, renderer=settings.renderer, curve=curve)
     quality = describe_hip(scan.volume, scan.centres, side, settings)
     return {"status": "ok", "reason": "", **quality}, image
+
+
+def _aim(centres: HipCentres, side: str) -> tuple[float, float]:
+    """How far to the right of the hip and above it the middle of the pelvis lies, mm."""
+    hips = np.array([hip.centre_ras_mm for hip in centres.hips.values()])
+    right, _, above = hips.mean(0) - centres.hips[side].centre_ras_mm
+    return float(right), float(above)
 
 
 def stack_images(images: dict[str, Projection], detector_px: int) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ COLUMNS = (
 _CUT_MM = 5.0
 # Beyond, a pelvis looks another on an AP view, or a head has left its place.
 _LEANING_DEG = 10.0
+_ONE_HIP = "without the other hip the beam is centred on this one, not on the pelvis"
 
 
 def describe_hip(
@@ -29,7 +30,7 @@ def describe_hip(
         volume: The CT.
         centres: Of its hips.
         side: L or R, one of those found.
-        settings: Field of view, and what counts as metal.
+        settings: Field of view, beam, and what counts as metal.
     """
     hip = centres.hips[side]
     metal = metal_volume_mm3(volume, hip, settings.implant_hu) >= settings.implant_volume_mm3
@@ -39,6 +40,7 @@ def describe_hip(
     notes += [f"the CT ends within the field of view ({cut})"] if cut else []
     notes += ["metal near the hip: an implant"] if metal else []
     notes += _note_lean(tilt_deg, turn_deg)
+    notes += [_ONE_HIP] if settings.beam_centre == "pelvis" and len(centres.hips) < 2 else []
     return {
         "method": hip.method,
         "confidence": round(hip.confidence, 3),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hipoa.imaging.attenuation import attenuate, per_hu
+from hipoa.imaging.attenuation import Curve, attenuate
 from hipoa.imaging.geometry import (
     Projection,
     Rays,
@@ -20,6 +21,7 @@ from hipoa.imaging.geometry import (
 from hipoa.imaging.volume import Volume, to_ras
 
 _RAYS = 3600
+_FAR_MM = 2000.0
 # What a graphics card's driver shows: NVIDIA's, that of Windows' Linux, AMD's.
 _DRIVERS = ("/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")
 
@@ -31,8 +33,7 @@ def project_hip(
     geometry: XrayGeometry,
     *,
     renderer: str,
-    energy_kev: float,
-    ct_energy_kev: float,
+    curve: Curve,
 ) -> Projection:
     """Line integrals of the linear attenuation about one hip.
 
@@ -41,29 +42,29 @@ def project_hip(
         body: bool (i, j, k); everything outside is taken as air.
         centre_ras_mm: The hip centre (3,), in the middle of the image.
         geometry: Source, detector and field of view.
-        renderer: "auto" (:func:`choose_renderer`), "joseph_cpu" or "joseph" (attenuation interpolated
-            between voxel centres, where the ray meets a plane of voxels; without and with torch),
-            "trilinear" (the same, at even steps along the ray; DiffDRR) or "siddon" (constant voxels;
-            DiffDRR).
-        energy_kev: Photon energy of the projection.
-        ct_energy_kev: Effective photon energy of the scanner.
+        renderer: "joseph_cpu" or "joseph" (attenuation interpolated between voxel centres, where the ray
+            meets a plane of voxels; without and with torch), "trilinear" (the same, at even steps along the
+            ray; DiffDRR), "siddon" (constant voxels; DiffDRR) or "auto" (:func:`choose_renderer`).
+        curve: Linear attenuation by HU.
 
     Raises:
         CtError: The body does not fit between source and detector.
     """
+    if geometry.beam == "orthographic":
+        # Parallel rays run through the whole body.
+        geometry = replace(geometry, source_to_detector_mm=2 * _FAR_MM, source_to_hip_mm=_FAR_MM)
     box = seen_box(volume, centre_ras_mm, geometry)
     _check_between(volume, body, box, centre_ras_mm, geometry)
-    if choose_renderer(renderer) == "joseph_cpu":
+    chosen = choose_renderer(renderer)
+    if chosen == "joseph_cpu":
         # numba takes half a second to import.
         from hipoa.imaging.joseph_cpu import integrate
 
         hu, body, matrix = _lay_along_memory(volume, body, box)
-        coefficients = per_hu(energy_kev, ct_energy_kev)
-        image = integrate(hu, body, matrix, centre_ras_mm, geometry, coefficients)
+        image = integrate(hu, body, Rays(matrix, centre_ras_mm, geometry), curve)
     else:
         hu, matrix = _crop_to_body(volume, body, box)
-        density = attenuate(hu, energy_kev, ct_energy_kev)
-        image = _render(density, Rays(matrix, centre_ras_mm, geometry), choose_renderer(renderer))
+        image = _render(attenuate(hu, curve), Rays(matrix, centre_ras_mm, geometry), chosen)
     return Projection(image, geometry.mm_per_px)
 
 
@@ -89,9 +90,7 @@ def _check_between(
     centre_ras_mm: np.ndarray,
     geometry: XrayGeometry,
 ) -> None:
-    """Refuses a body that reaches behind the detector or before the source; parallel rays have neither."""
-    if geometry.beam == "orthographic":
-        return
+    """Refuses a body that reaches behind the detector or before the source."""
     planes = np.arange(box[1].start, box[1].stop)
     sides = [(s.start, s.stop - 1) for s in (box[0], box[2])]
     corners = np.stack(np.meshgrid(sides[0], planes, sides[1], indexing="ij"), -1)

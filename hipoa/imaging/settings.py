@@ -16,9 +16,23 @@ class ProjectSettings(Settings):
     from source to detector, as positioning guides give it.
     """
 
-    renderer: Literal["trilinear", "siddon"] = Field(
-        "trilinear",
-        description="DiffDRR's renderer: trilinear samples between voxels, siddon sums constant voxels",
+    renderer: Literal["auto", "joseph_cpu", "joseph", "trilinear", "siddon"] = Field(
+        "auto",
+        description="auto (trilinear on a GPU, joseph_cpu without one), joseph_cpu (Joseph's method, Numba), "
+        "joseph (the same, torch), trilinear or siddon (DiffDRR); all but siddon interpolate between voxels",
+    )
+    beam: Literal["perspective", "orthographic"] = Field(
+        "perspective", description="rays from the source, or parallel rays, which the distances do not change"
+    )
+    beam_centre: Literal["hip", "pelvis"] = Field(
+        "hip",
+        description="where the central ray passes: each hip's centre, or the middle between the two "
+        "(the image is centred on the hip in either case)",
+    )
+    bone_only: bool = Field(
+        False,
+        description="leave out soft tissue: nothing below 120 HU counts, everything from 220 HU on "
+        "(lower develop's window_low to 0 then)",
     )
     source_to_detector_mm: float = Field(
         1000, ge=500, le=3000, description="distance from the X-ray source to the detector plane, mm"

@@ -55,15 +55,41 @@ def test_one_hip_alone(tmp_path, ct, landmarks, capsys):
     assert not (tmp_path / "out/case 7.v2_L.png").exists()
 
 
-@pytest.mark.parametrize("renderer", ["siddon", "trilinear"])
+@pytest.mark.parametrize("renderer", ["joseph_cpu", "joseph", "trilinear", "siddon"])
 def test_the_renderers_by_name(tmp_path, ct, landmarks, renderer):
     assert drr(ct, tmp_path / renderer, "--landmarks", landmarks, "--renderer", renderer) == 0
     assert json.loads((tmp_path / renderer / "case 7.v2.json").read_text())["renderer"] == renderer
 
 
+def test_the_record_names_the_renderer_that_ran(tmp_path, ct, landmarks, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert drr(ct, tmp_path, "--landmarks", landmarks) == 0
+    assert json.loads((tmp_path / "case 7.v2.json").read_text())["renderer"] == "joseph_cpu"
+
+
+def test_the_beam_changes_what_is_seen(tmp_path, ct, landmarks):
+    options = {"plain": (), "pelvis": ("--beam-centre", "pelvis"), "parallel": ("--beam", "orthographic")}
+    options["bone"] = ("--bone-only", "true")
+    images = {}
+    for name, more in options.items():
+        assert drr(ct, tmp_path / name, "--landmarks", landmarks, *more) == 0
+        images[name] = picture(tmp_path / name / "case 7.v2_L.png").astype(float)
+    for name in ("pelvis", "parallel", "bone"):
+        assert np.abs(images[name] - images["plain"]).max() > 20
+    assert images["bone"][:30].max() == 0
+
+
+def test_without_the_other_hip_the_beam_s_centre_is_told(tmp_path, ct, landmarks):
+    one = tmp_path / "one.csv"
+    one.write_text("\n".join(landmarks.read_text().splitlines()[:2]) + "\n")
+    assert drr(ct, tmp_path, "--landmarks", one, "--beam-centre", "pelvis") == 0
+    warnings = json.loads((tmp_path / "case 7.v2.json").read_text())["warnings"]
+    assert "R: without the other hip the beam is centred on this one, not on the pelvis" in warnings
+
+
 def test_what_cannot_be_done_is_one_line(tmp_path, ct, landmarks, capsys):
     for arguments, message in (
-        ((ct, "--renderer", "magic"), '"magic" is no renderer. Use one of: trilinear, siddon.'),
+        ((ct, "--renderer", "magic"), "drr: renderer: Input should be 'auto', 'joseph_cpu'"),
         ((tmp_path / "none.nii.gz",), "none.nii.gz: the file cannot be read"),
         ((ct, "--labels", tmp_path), "it shows no femur"),
     ):
