@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +28,18 @@ class Hip(NamedTuple):
     scanner: str
     status: str
     reason: str
+    method: str
+    confidence: str
+    radius_mm: str
     implant: str
+    cut: str
+    spacing_r_mm: str
+    spacing_a_mm: str
+    spacing_s_mm: str
+    tilt_deg: str
+    turn_deg: str
     warnings: str
+    mm_per_px: str
     mirrored: str
     crowe: str
     kl: str
@@ -68,11 +78,17 @@ def read_radiographs(paths: Iterable[Path], wanted: Iterable[str]) -> dict[str, 
     Returns:
         Hip to (150, 150) uint8.
     """
+    return dict(stream_radiographs(paths, wanted))
+
+
+def stream_radiographs(paths: Iterable[Path], wanted: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """The same one by one, in the order of the cohorts and of their tables."""
     names = set(wanted)
-    return {name: image for path in paths for name, image in _stream_radiographs(path, names)}
+    for path in sorted(paths, key=_cohort_order):
+        yield from _stream_stack(path, names)
 
 
-def _stream_radiographs(path: Path, wanted: set[str]) -> Iterable[tuple[str, np.ndarray]]:
+def _stream_stack(path: Path, wanted: set[str]) -> Iterator[tuple[str, np.ndarray]]:
     with np.load(path, allow_pickle=False) as archive:
         hip_id = archive["hip_id"].tolist()
     if not wanted.intersection(hip_id):

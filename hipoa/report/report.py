@@ -19,10 +19,12 @@ from hipoa.evaluation.readers import READERS
 from hipoa.files import read_csv, read_json, write_json, write_text
 from hipoa.report.accuracy import Score, find_best, find_score, gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
+from hipoa.report.contact import count_left_out, lay_sheets
 from hipoa.report.flow import STEPS, Flow, count_flow, count_hips
 from hipoa.report.manifest import find_versions, hash_files, hide_paths
 from hipoa.report.names import FIGURES
 from hipoa.report.published import CITATION, PUBLISHED
+from hipoa.report.quality import HEADINGS, tabulate_quality, voxel_mm
 from hipoa.report.settings import ReportSettings
 
 METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE")
@@ -79,6 +81,7 @@ def run(
     listed = _read_triage(triage)
     records = [read_json(path) for path in models]
     experiments = [path.stem for path in uncertainty]
+    sheets = lay_sheets(rows, stacks, settings.sheets_mb)
     page = {
         "settings": settings,
         "study": study,
@@ -99,6 +102,10 @@ def run(
         "published": PUBLISHED,
         "tests": read_csv(compare),
         "triage": tabulate_triage(listed, rows, stacks, settings.triage_rows),
+        "quality": [HEADINGS, *tabulate_quality(rows)],
+        "sheets": sheets,
+        "left_out": count_left_out(rows, sheets),
+        "voxel_mm": voxel_mm,
         "notes": list_notes(rows),
         "figures": {name: embed_file(figures / name) for name in FIGURES},
         "weights": [hide_paths(read_json(path)) for path in weights],

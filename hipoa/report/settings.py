@@ -34,3 +34,10 @@ class ReportSettings(Settings):
     reason_rows: int = Field(
         100, ge=1, le=10_000, description="reasons of refusal and warnings listed at most, a count"
     )
+    sheets_mb: float = Field(
+        12,
+        ge=0,
+        le=500,
+        description="how large the contact sheets in the page may be, MB: a hip takes about 5 kB; labelled "
+        "and external hips come first, then the pool",
+    )

@@ -20,8 +20,9 @@ REPEATS, FOLDS = 2, 2
 PAIRS = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 HIP_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
-    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "warnings"),
-    *("seconds", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table", "n_readings"),
+    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
+    *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings", "seconds"),
+    *("png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table", "n_readings"),
     "reader_grades",
 )
 SIZES = {"labelled": 20, "external": 6, "pool": 8}
@@ -44,6 +45,14 @@ class Study:
         row |= {"hip_id": f"{case_id}_{side}", "case_id": case_id, "patient_id": f"P-{case_id}"}
         row |= {"side": side, "cohort": cohort, "status": "ok", "scanner": self.scanner}
         row["mirrored"] = "yes" if side == "L" else ""
+        row |= {"method": "locator", "confidence": 0.93, "radius_mm": 24, "mm_per_px": 1.1333}
+        row |= {
+            "spacing_r_mm": 0.8,
+            "spacing_a_mm": 0.8,
+            "spacing_s_mm": 1.25,
+            "tilt_deg": -1.5,
+            "turn_deg": 2,
+        }
         if cohort != "pool":
             grade = (3 * case + (side == "R")) % 7 + 1
             row["crowe"], row["kl"] = PAIRS[grade - 1]
@@ -233,6 +242,8 @@ def fabricate(root, scanner="Scanner A", sizes=SIZES):
     study.change("l007_L", crowe="", kl="", grade="", n_readings=0)
     study.change("p001_L", implant="yes")
     study.change("p002_R", warnings="the hip lies near the edge of the CT")
+    study.change("p004_L", cut="below", warnings="the CT ends within the field of view (below)")
+    study.change("p005_R", confidence=0.512, warnings="the locator is not sure of this hip")
     study.change("p003_L", status="refused", reason="no hip was found")
     study.write()
     return study

@@ -28,7 +28,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
 def test_ids_and_contents_agree(page):
     links = re.findall(r'<li><a href="#(\w+)"', page)
     assert links == re.findall(r'<section id="(\w+)"', page)
-    assert len(links) == 13
+    assert len(links) == 14
 
 
 def test_the_title_is_text(study):

@@ -1,0 +1,151 @@
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hipoa.report import contact
+from hipoa.report.cohort import read_hips, read_radiographs
+from hipoa.report.contact import count_left_out, flag, lay_sheets
+from hipoa.report.quality import HEADINGS, tabulate_quality
+
+ROOM_MB = 5
+
+
+@pytest.fixture(scope="module")
+def hips(fabricated):
+    return read_hips(fabricated.hips)
+
+
+@pytest.fixture(scope="module")
+def sheets(fabricated, hips):
+    return lay_sheets(hips, fabricated.stacks[::-1], ROOM_MB)
+
+
+def tiles(sheets):
+    return [tile for sheet in sheets for pair in sheet.pairs for tile in pair]
+
+
+def pixels(url):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))), int)
+
+
+def test_every_hip_is_shown_once_or_says_why_not(sheets, hips):
+    assert sorted(tile.hip.hip_id for tile in tiles(sheets)) == sorted(hip.hip_id for hip in hips)
+    assert all(bool(tile.url) == (tile.hip.status == "ok") for tile in tiles(sheets))
+    assert all(tile.hip.reason for tile in tiles(sheets) if not tile.url)
+    assert [sheet.cohort for sheet in sheets] == ["labelled", "external", "pool"]
+    assert [sheet.place for sheet in sheets] == [(1, 40, 40), (1, 12, 12), (1, 16, 16)]
+    assert [sheet.refused for sheet in sheets] == [3, 0, 1]
+    assert [sheet.flagged for sheet in sheets] == [0, 0, 4]
+
+
+def test_the_right_hip_lies_at_image_left_of_the_left_one(sheets):
+    for sheet in sheets:
+        assert all([tile.hip.side for tile in pair] == ["R", "L"] for pair in sheet.pairs)
+
+
+def test_a_radiograph_is_shown_as_the_hip_lies_in_the_patient(fabricated, sheets):
+    """What was mirrored for the networks is turned back."""
+    first = next(pair for pair in sheets[0].pairs if all(tile.url for tile in pair))
+    seen = read_radiographs(fabricated.stacks, [tile.hip.hip_id for tile in first])
+    for tile in first:
+        image = seen[tile.hip.hip_id].astype(int)
+        image = image[:, ::-1] if tile.hip.side == "L" else image
+        assert tile.hip.mirrored == ("yes" if tile.hip.side == "L" else "")
+        assert np.abs(pixels(tile.url) - image).mean() < 6
+        assert np.abs(pixels(tile.url)[:, ::-1] - image).mean() > 12
+
+
+def test_the_circle_is_the_head(sheets):
+    assert {tile.radius_px for tile in tiles(sheets) if tile.url} == {round(24 / 1.1333, 1)}
+
+
+@pytest.mark.parametrize(
+    ("cells", "flags"),
+    [
+        ({}, ()),
+        ({"implant": "yes", "warnings": "metal near the hip: an implant"}, ("implant",)),
+        ({"confidence": "0.512", "cut": "above, below"}, ("unsure 0.512", "cut above, below")),
+        ({"confidence": "0.7", "warnings": "the gantry was tilted"}, ("warning",)),
+        ({"confidence": ""}, ()),
+    ],
+)
+def test_what_to_look_at_is_said_in_a_word(hips, cells, flags):
+    assert flag(hips[0]._replace(**cells)) == flags
+
+
+def test_a_cohort_has_as_many_sheets_as_it_needs(monkeypatch, fabricated, hips):
+    monkeypatch.setattr(contact, "CTS_PER_SHEET", 6)
+    places = [sheet.place for sheet in lay_sheets(hips, fabricated.stacks, ROOM_MB)]
+    assert places == [
+        (1, 12, 40),
+        (13, 24, 40),
+        (25, 36, 40),
+        (37, 40, 40),
+        (1, 12, 12),
+        (1, 12, 16),
+        (13, 16, 16),
+    ]
+
+
+def test_where_there_is_no_room_the_rest_is_counted(fabricated, hips, sheets):
+    size_mb = sum(len(tile.url) for tile in tiles(sheets)) / 1e6
+    short = lay_sheets(hips, fabricated.stacks, size_mb * 0.7)
+    left_out = count_left_out(hips, short)
+    assert "labelled" not in left_out  # the pool is the first to go
+    assert left_out["pool"] >= 6
+    assert sum(len(tile.url) for tile in tiles(short)) <= size_mb * 0.7e6
+    assert len(tiles(short)) + sum(left_out.values()) == len(hips)
+    assert count_left_out(hips, sheets) == {}
+
+
+def test_cts_whose_names_begin_alike_are_not_mixed_up(fabricated, hips):
+    """The table of hips is in order of hip_id: a_L, a_L_L, a_L_R, a_R."""
+    like = [hip for hip in hips if hip.cohort == "external"][:4]
+    alike = [
+        hip._replace(case_id=name, status="refused")
+        for hip, name in zip(like, ("a", "a_L", "a_L", "a"), strict=True)
+    ]
+    alike = [hip._replace(side=side) for hip, side in zip(alike, "LLRR", strict=True)]
+    (sheet,) = lay_sheets(alike, fabricated.stacks, ROOM_MB)
+    assert [[tile.hip.case_id for tile in pair] for pair in sheet.pairs] == [["a"] * 2, ["a_L"] * 2]
+
+
+def test_the_page_has_every_sheet_and_says_what_is_on_none(fabricated):
+    page = fabricated.report("sheets.html", "sheets.json")
+    section = page.split('<section id="quality">')[1].split("</section>")[0]
+    assert len(re.findall('<details class="contact">', section)) == 3
+    assert "hips 1 to 40 of 40,\n  0 to look at twice, 3 without a radiograph" in section
+    assert "slices are 0.6-5.0 mm apart" in section
+    assert "are on no sheet" not in section
+    short = fabricated.report("short.html", "short.json", sheets_mb=0)
+    for text in ("40 hips of the labelled cohort are on no sheet", "radiographs/pool/png/"):
+        assert text in short
+
+
+def test_the_quality_of_each_cohort(hips):
+    rows = {row.cohort: row._asdict() for row in tabulate_quality(hips)}
+    assert list(rows) == ["labelled", "external", "pool"]
+    assert rows["pool"] == {
+        "cohort": "pool",
+        "radiographs": "15",
+        "methods": "locator 15",
+        "confidence": "0.51 / 0.93",
+        "implants": "1",
+        "cut": "1",
+        "voxel_mm": "1.25 / 1.25",
+        "tilt_deg": "1.5 / 1.5",
+        "turn_deg": "2.0 / 2.0",
+        "warned": "3",
+        "refused": "1",
+    }
+    assert len(HEADINGS) == len(rows["pool"])
+
+
+def test_a_cohort_without_radiographs_has_a_row(hips):
+    none = [hip._replace(status="refused", confidence="", spacing_r_mm="", tilt_deg="") for hip in hips[:2]]
+    (row,) = tabulate_quality(none)
+    assert (row.radiographs, row.confidence, row.voxel_mm, row.refused) == ("0", *["\N{EN DASH}"] * 2, "2")
