@@ -17,6 +17,9 @@ from hipoa.report.cohort import Hip, split_cohorts, stream_radiographs
 CTS_PER_SHEET = 100
 _JPEG_QUALITY = 80
 _UNSURE = 0.7
+_LEANING_DEG = 10.0
+# Of the body alone: what is black, beside it or where the CT ends, and metal have no share in the grey.
+_STRETCHED = (1.0, 99.5)
 
 
 class Tile(NamedTuple):
@@ -24,7 +27,8 @@ class Tile(NamedTuple):
 
     Attributes:
         hip: Its row.
-        url: Its radiograph as it lies in the patient, seen from the front; empty where there is none.
+        url: Its radiograph as it lies in the patient, seen from the front, stretched for the eye; empty
+            where there is none.
         radius_px: Of the head that was found, in pixels of the radiograph, whose middle is the hip's centre.
         flags: What to look at, a word or two each.
     """
@@ -84,6 +88,8 @@ def flag(hip: Hip) -> tuple[str, ...]:
         "implant": hip.implant == "yes",
         f"unsure {hip.confidence}": bool(hip.confidence) and float(hip.confidence) < _UNSURE,
         f"cut {hip.cut}": bool(hip.cut),
+        f"tilt {hip.tilt_deg}\N{DEGREE SIGN}": abs(float(hip.tilt_deg or 0)) > _LEANING_DEG,
+        f"turn {hip.turn_deg}\N{DEGREE SIGN}": abs(float(hip.turn_deg or 0)) > _LEANING_DEG,
     }
     known = tuple(words for words, true in flags.items() if true)
     return known or (("warning",) if hip.warnings else ())
@@ -129,5 +135,14 @@ def _embed_until(hips: Sequence[Hip], stacks: Sequence[Path], limit_mb: float) -
 
 def _to_jpeg(image: np.ndarray) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    Image.fromarray(_stretch(image)).save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _stretch(image: np.ndarray) -> np.ndarray:
+    """The grey of the body from black to white, (H, W) uint8."""
+    body = image[image > 0]
+    if not body.size:
+        return image
+    low, high = np.percentile(body, _STRETCHED)
+    return np.rint(255 * np.clip((image - low) / max(high - low, 1), 0, 1)).astype(np.uint8)
