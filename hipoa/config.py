@@ -11,7 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from hipoa.evaluation.settings import CompareSettings, EmbedSettings, MetricsSettings, UncertaintySettings
+from hipoa.evaluation.settings import (
+    BootstrapSettings,
+    CompareSettings,
+    EmbedSettings,
+    MetricsSettings,
+    UncertaintySettings,
+)
 from hipoa.files import write_text
 from hipoa.grading.settings import (
     Experiment,
@@ -94,6 +100,7 @@ class Config(Settings):
     train: TrainSettings = _section(TrainSettings)
     predict: PredictSettings = _section(PredictSettings)
     uncertainty: UncertaintySettings = _section(UncertaintySettings)
+    bootstrap: BootstrapSettings = _section(BootstrapSettings)
     metrics: MetricsSettings = _section(MetricsSettings)
     compare: CompareSettings = _section(CompareSettings)
     embed: EmbedSettings = _section(EmbedSettings)

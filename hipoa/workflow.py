@@ -217,9 +217,9 @@ class Study:
         """The folder of this study's results."""
         return f"results/{self.config['study']}"
 
-    def flags(self, section: str) -> str:
-        """A section of the configuration as command-line flags."""
-        return to_flags(self.config[section])
+    def flags(self, *sections: str) -> str:
+        """Sections of the configuration as command-line flags."""
+        return " ".join(to_flags(self.config[section]) for section in sections)
 
     def row_flags(self, experiment: str) -> str:
         """An experiment's row as command-line flags."""
@@ -238,6 +238,21 @@ class Study:
             for cohort, shard in first.items()
             if shard and cohort != "pool"
         ]
+
+    @property
+    def truths(self) -> list[str]:
+        """What was measured of the synthetic hips that are read: one file per shard."""
+        return [
+            f"{self.results}/phantom/{cohort}/{shard}.truth.csv"
+            for cohort in COHORTS
+            for shard in filter(self.is_builtin, self.shards[cohort])
+            if cohort != "pool"
+        ]
+
+    @property
+    def class_flags(self) -> str:
+        """What the combined classes are, as a flag."""
+        return to_flags({"class_table": self.config["hips"]["class_table"]})
 
     def phantom_flags(self, shard: str) -> str:
         """Which shard of the built-in cohort is to be made, as flags."""

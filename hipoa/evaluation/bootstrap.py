@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -11,8 +11,8 @@ _WORKING_NUMBERS = 2**24
 
 
 def resample_patients(
-    confusion: np.ndarray,
-    scores: dict[str, Callable[[np.ndarray], np.ndarray]],
+    sums: np.ndarray,
+    scores: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     resamples: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
@@ -23,26 +23,34 @@ def resample_patients(
     cohorts are the same for every experiment.
 
     Args:
-        confusion: (patients, repeats, K, K) counts.
-        scores: Name to a function of (..., K, K) confusion matrices.
+        sums: (patients, repeats, ...) what scores are made of, summed over a patient's hips, such as
+            (patients, repeats, K, K) counts.
+        scores: Name to a function of (..., repeats, ...) sums over patients to (..., repeats).
         resamples: How many cohorts are drawn.
         seed: Of the drawing.
 
     Returns:
         Name to (resamples,); NaN where a score is not defined in a drawn cohort.
     """
-    n_patients = len(confusion)
-    flat = confusion.reshape(n_patients, -1)
+    n_patients = len(sums)
+    flat = sums.reshape(n_patients, -1)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in scores}
-    for weights in _draw(n_patients, max(n_patients, flat.shape[1]), resamples, seed):
-        matrices = (weights @ flat).reshape(len(weights), *confusion.shape[1:])
+    for weights in draw_patients(n_patients, max(n_patients, flat.shape[1]), resamples, seed):
+        of_cohort = (weights @ flat).reshape(len(weights), *sums.shape[1:])
         for name, score in scores.items():
-            drawn[name].append(score(matrices).mean(axis=1))
+            drawn[name].append(score(of_cohort).mean(axis=1))
     return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
-def _draw(n_patients: int, width: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each patient is drawn, (at most some resamples, n_patients) at a time."""
+def draw_patients(n_patients: int, width: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each patient is drawn, (at most some resamples, n_patients) at a time.
+
+    Args:
+        n_patients: In the cohort, and in each drawn one.
+        width: Numbers that are held for each resample.
+        resamples: How many cohorts are drawn.
+        seed: Of the drawing; how many are held at once changes nothing.
+    """
     generator = np.random.default_rng([seed])
     step = max(1, _WORKING_NUMBERS // width)
     for start in range(0, resamples, step):
@@ -58,3 +66,17 @@ def interval_95(values: np.ndarray) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)
+
+
+def two_sided_p(differences: np.ndarray) -> float:
+    """The p value of no difference, from (n,) drawn differences: 0.05 where the 95 % interval ends at 0.
+
+    Twice the share on the rarer side of 0, a difference of exactly 0 on both; never 0 itself, since n draws
+    cannot tell a p below 1 / n (source: Davison and Hinkley, Bootstrap Methods, 1997, equation 4.11).
+    NaN if no drawn difference is defined.
+    """
+    finite = differences[np.isfinite(differences)]
+    if not len(finite):
+        return float("nan")
+    rarer = min((finite <= 0).sum(), (finite >= 0).sum())
+    return float(min(1.0, 2 * (rarer + 1) / (len(finite) + 1)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.special import entr
 
 from hipoa.evaluation.columns import as_integers, as_numbers, read_columns
+from hipoa.evaluation.groups import group_errors
+from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.predictions import N_GRADES
 
 
@@ -25,7 +29,7 @@ class Graded:
         grade: (n,) true class 1-7.
         predicted: (n,) predicted class 1-7.
         group: (n,) Exact, 1-Neighbor or Others.
-        variance: (n,) the source's, squared probability.
+        measures: (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`.
         probability: (n, 7) mean over passes and models.
     """
 
@@ -38,11 +42,16 @@ class Graded:
     grade: np.ndarray
     predicted: np.ndarray
     group: np.ndarray
-    variance: np.ndarray
+    measures: np.ndarray
     probability: np.ndarray
 
     def __len__(self) -> int:
         return len(self.hip)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """The source's variance over the passes, (n,) squared probability."""
+        return self.measures[:, MEASURES.index("variance")]
 
     def where(self, keep: np.ndarray) -> Graded:
         """The rows that ``keep`` (n,) bool marks."""
@@ -61,8 +70,8 @@ def read_graded(path: Path) -> Graded:
         CohortError: A column is missing.
     """
     probabilities = [f"p{grade}" for grade in range(1, N_GRADES + 1)]
-    names = ["cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group", "variance"]
-    columns = read_columns(path, [*names, *probabilities], filled="grade")
+    names = ["cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group"]
+    columns = read_columns(path, [*names, *MEASURES, *probabilities], filled="grade")
     return Graded(
         experiment=path.stem,
         cohort=columns["cohort"],
@@ -73,14 +82,54 @@ def read_graded(path: Path) -> Graded:
         grade=as_integers(columns["grade"]),
         predicted=as_integers(columns["predicted"]),
         group=columns["group"],
-        variance=as_numbers(columns["variance"]),
+        measures=np.column_stack([as_numbers(columns[name]) for name in MEASURES]),
         probability=np.column_stack([as_numbers(columns[name]) for name in probabilities]),
     )
 
 
-def find_cohorts(tables: list[Graded]) -> list[str]:
+def find_cohorts(tables: Sequence[Graded]) -> list[str]:
     """The cohorts that have graded hips, in order of name."""
     return sorted({str(name) for table in tables for name in np.unique(table.cohort)})
+
+
+def average_repeats(table: Graded) -> Graded:
+    """One row per hip: the seed ensemble, whose models are those of all repeats.
+
+    Probabilities and the variance within models are averaged over the repeats, and what follows from the
+    probabilities is taken of the averages. Between models is the variance over repeats (and folds) of the
+    probability of the class that the averages favour; NaN with one repeat. No single fold's model predicted.
+    """
+    _, first, hip = np.unique(table.hip, return_index=True, return_inverse=True)
+    count = np.bincount(hip)
+
+    def average(values: np.ndarray) -> np.ndarray:
+        return np.bincount(hip, values) / count
+
+    measure = dict(zip(MEASURES, table.measures.T, strict=True))
+    probability = np.column_stack([average(column) for column in table.probability.T])
+    predicted = probability.argmax(axis=1)
+    favoured = table.probability[np.arange(len(hip)), predicted[hip]]
+    between = average((favoured - probability.max(axis=1)[hip]) ** 2)
+    within = average(np.nan_to_num(measure["between_model_variance"]))
+    entropy = entr(probability).sum(axis=1)
+    of_passes = average(measure["entropy"] - measure["mutual_information"])
+    return replace(
+        table.where(first),
+        repeat=np.zeros(len(first), dtype=np.int64),
+        fold=np.full(len(first), -1),
+        predicted=predicted + 1,
+        group=group_errors(np.abs(predicted + 1 - table.grade[first])),
+        measures=np.column_stack(
+            [
+                average(measure["variance"]),
+                entropy,
+                np.maximum(entropy - of_passes, 0),
+                probability.max(axis=1),
+                np.where(count > 1, between + within, np.nan),
+            ]
+        ),
+        probability=probability,
+    )
 
 
 def number_cells(*keys: np.ndarray) -> tuple[np.ndarray, int]:

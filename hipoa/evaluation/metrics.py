@@ -1,112 +1,193 @@
-"""Accuracies with their unit, the number of hips behind them and how sure they are."""
+"""Scores with their unit, the number of hips behind them and how sure they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hipoa.evaluation.bootstrap import interval_95, resample_patients
-from hipoa.evaluation.columns import format_number
-from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
+from hipoa.evaluation.baselines import (
+    drop_training_note,
+    grade_by_geometry,
+    read_geometry,
+    score_constants,
+    score_geometry,
+    score_majority,
+)
+from hipoa.evaluation.columns import as_integers, format_number, read_columns
+from hipoa.evaluation.derived import Pairs, find_indices, score_binary, score_indices
+from hipoa.evaluation.graded import Graded, average_repeats, find_cohorts, read_graded
 from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.predictions import N_GRADES
 from hipoa.evaluation.readers import pair_readers
-from hipoa.evaluation.scores import SCORES, count_confusions, find_best_constant
-from hipoa.evaluation.settings import MetricsSettings
+from hipoa.evaluation.scores import SCORES
+from hipoa.evaluation.scoring import CLASSES, RANKED, Row, name_cells, score_rows, tally_classes
+from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
+from hipoa.evaluation.subgroups import COLUMNS as SUBGROUP_COLUMNS
+from hipoa.evaluation.subgroups import read_subgroups, score_subgroups
 from hipoa.files import write_csv
 
 COLUMNS = (
     *("experiment", "cohort", "metric", "value", "unit"),
     *("n_hips", "n_patients", "spread", "spread_unit", "note"),
 )
-CONSTANT = "constant"
+_PREDICTED = tuple(f"predicted_{grade}" for grade in range(1, N_GRADES + 1))
+CONFUSION_COLUMNS = ("experiment", "cohort", "grade", *_PREDICTED, "note")
 VOTE = "{}, repeats averaged"
 
-_Row = dict[str, object]
-_NOT_COVERED = "the interval leaves out the variance of training"
 _PREDICTED_BY = {"labelled": "out of fold, by the patient's own fold's model"}
 
 
-def run(settings: MetricsSettings, *, uncertainty: list[Path], hips: list[Path], out: Path) -> None:
-    """Writes the accuracies of every experiment, each with its unit, n and spread.
+def run(
+    settings: MetricsSettings,
+    bootstrap: BootstrapSettings,
+    *,
+    uncertainty: list[Path],
+    hips: list[Path],
+    truth: list[Path],
+    class_table: str,
+    out: Path,
+    confusion: Path,
+    subgroups: Path,
+) -> None:
+    """Writes the scores of every experiment, each with its unit, n and spread.
 
     A score is the mean over the repeats of the score per repeat. It stands in one row for each of its
     spreads: the 95 % interval, the standard deviation over repeats, and that over repeat x fold scores.
 
     Args:
-        settings: The resampling behind the intervals.
+        settings: The age bands.
+        bootstrap: The resampling behind the intervals.
         uncertainty: The tables ``{experiment}.csv``.
-        hips: The tables ``{cohort}.csv``, for what several readers called a hip.
-        out: The table to write.
+        hips: The tables ``{cohort}.csv``.
+        truth: The tables ``{shard}.truth.csv`` of synthetic hips, if there are any.
+        class_table: The (Crowe, KL) of the classes 1-7, JSON.
+        out: The table of scores to write.
+        confusion: The table of confusion matrices to write.
+        subgroups: The table of scores by subgroup to write.
     """
     tables = [read_graded(path) for path in uncertainty]
-    write_csv(out, COLUMNS, _rows(tables, pair_readers(hips), settings))
+    geometry = grade_by_geometry(tables[0], read_geometry(truth)) if tables else None
+    beside = [] if geometry is None else [geometry]
+    pairs = [(int(crowe), int(kl)) for crowe, kl in json.loads(class_table)]
+    read = read_indices(hips)
+    write_csv(out, COLUMNS, _rows(tables, beside, pair_readers(hips), read, pairs, bootstrap))
+    write_csv(confusion, CONFUSION_COLUMNS, _confusion_rows(tables))
+    groups = read_subgroups(hips, settings.age_bounds_years)
+    write_csv(subgroups, SUBGROUP_COLUMNS, _subgroup_rows(tables, groups, bootstrap))
 
 
-def _rows(tables: list[Graded], readers: Graded, settings: MetricsSettings) -> Iterator[_Row]:
+def _rows(
+    tables: Sequence[Graded],
+    geometry: Sequence[Graded],
+    readers: Graded,
+    read: dict[str, tuple[int, int]],
+    pairs: Pairs,
+    bootstrap: BootstrapSettings,
+) -> Iterator[Row]:
     for cohort in find_cohorts(tables):
         of_cohort = [table.of_cohort(cohort) for table in tables]
         for table in filter(len, of_cohort):
-            yield from score_experiment(table, cohort, settings)
+            yield from score_experiment(table, cohort, bootstrap)
+            yield from score_derived(table, cohort, read, pairs, bootstrap)
             yield from average_groups(table, cohort)
-        yield from score_constants(of_cohort, cohort, settings)
-        yield from score_readers(readers.of_cohort(cohort), cohort, settings)
+        for row in _score_baselines(tables, geometry, cohort, bootstrap):
+            yield drop_training_note(row)
+        for row in score_readers(readers.of_cohort(cohort), cohort, bootstrap):
+            yield drop_training_note(row)
 
 
-def score_experiment(table: Graded, cohort: str, settings: MetricsSettings) -> Iterator[_Row]:
+def _score_baselines(
+    tables: Sequence[Graded], geometry: Sequence[Graded], cohort: str, bootstrap: BootstrapSettings
+) -> Iterator[Row]:
+    most = max((table.of_cohort(cohort) for table in tables), key=len)
+    hips = average_repeats(most)
+    labelled = max((average_repeats(table.of_cohort("labelled")) for table in tables), key=len)
+    yield from score_constants(hips, cohort, bootstrap)
+    yield from score_majority(hips, labelled.grade, cohort, bootstrap)
+    for table in geometry:
+        yield from score_geometry(table.of_cohort(cohort), cohort, bootstrap)
+
+
+def describe(table: Graded, cohort: str) -> str:
+    """How the predictions of a table came about, in words."""
+    n_repeats = len(np.unique(table.repeat))
+    how = _PREDICTED_BY.get(cohort, "mean over the models that have not seen the patient")
+    over = f"mean over {n_repeats} repeats of the score per repeat" if n_repeats > 1 else "one repeat"
+    return f"{how}; {over}"
+
+
+def score_experiment(table: Graded, cohort: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
     """The rows of all scores of one experiment, and those of its repeats' averaged probabilities.
 
     Args:
         table: The experiment's graded hips of one cohort, at least one.
         cohort: The cohort's name.
-        settings: The resampling.
+        bootstrap: The resampling.
     """
+    note = describe(table, cohort)
+    yield from score_rows(table, cohort, CLASSES, note, bootstrap)
+    yield from score_rows(table, cohort, RANKED, note, bootstrap)
     n_repeats = len(np.unique(table.repeat))
-    how = _PREDICTED_BY.get(cohort, "mean over the models that have not seen the patient")
-    over = f"mean over {n_repeats} repeats of the score per repeat" if n_repeats > 1 else "one repeat"
-    note = f"{how}; {over}"
-    yield from _score_rows(table, cohort, list(SCORES), note, settings)
     if n_repeats > 1:
+        how = note.partition("; ")[0]
         note = f"{how}; one prediction per hip, from the probabilities averaged over {n_repeats} repeats"
-        for row in _score_rows(average_repeats(table), cohort, ["ECA", "ONCA"], note, settings):
-            yield {**row, "metric": VOTE.format(row["metric"])}
+        vote = average_repeats(table)
+        for family in (CLASSES.pick(list(SCORES)), RANKED):
+            for row in score_rows(vote, cohort, family, note, bootstrap):
+                yield {**row, "metric": VOTE.format(row["metric"])}
 
 
-def score_constants(tables: list[Graded], cohort: str, settings: MetricsSettings) -> Iterator[_Row]:
-    """The rows of the best prediction that is the same for every hip, found on this very cohort.
+def score_derived(
+    table: Graded,
+    cohort: str,
+    read: dict[str, tuple[int, int]],
+    pairs: Pairs,
+    bootstrap: BootstrapSettings,
+) -> Iterator[Row]:
+    """The rows of Crowe, of KL and of the binary question, as the predicted class implies them.
 
     Args:
-        tables: The experiments' graded hips of one cohort.
+        table: The experiment's graded hips of one cohort, at least one.
         cohort: The cohort's name.
-        settings: The resampling.
+        read: From `read_indices`.
+        pairs: What the classes are.
+        bootstrap: The resampling.
     """
-    table = average_repeats(max(tables, key=len))
-    for name in ("ECA", "ONCA"):
-        constant = find_best_constant(table.grade, SCORES[name][0])
-        guess = replace(table, experiment=CONSTANT, predicted=np.full(len(table), constant))
-        note = f"baseline: class {constant} for every hip, the best constant of this cohort"
-        yield from _score_rows(guess, cohort, [name], note, settings)
+    note = f"hips of the combined task; {describe(table, cohort)}"
+    indices = find_indices(table, read, pairs)
+    yield from score_indices(table, cohort, indices, note, bootstrap)
+    yield from score_binary(table, cohort, indices[1], note, bootstrap)
 
 
-def score_readers(table: Graded, cohort: str, settings: MetricsSettings) -> Iterator[_Row]:
+def read_indices(hips: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Hip to (Crowe, KL) as read, -1 where an index was not."""
+    found: dict[str, tuple[int, int]] = {}
+    for path in hips:
+        table = read_columns(path, ("hip_id", "crowe", "kl"))
+        pairs = zip(as_integers(table["crowe"]).tolist(), as_integers(table["kl"]).tolist(), strict=True)
+        found |= zip(table["hip_id"].tolist(), pairs, strict=True)
+    return found
+
+
+def score_readers(table: Graded, cohort: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
     """The rows of how well readers agree with each other; none where no hip has two readers.
 
     Args:
         table: The pairs of readers of one cohort.
         cohort: The cohort's name.
-        settings: The resampling.
+        bootstrap: The resampling.
     """
     if len(table):
-        # Neither reader is the truth, which balanced accuracy takes one for.
-        names = [name for name in SCORES if name != "balanced accuracy"]
+        # Neither reader is the truth, which these scores take one for.
+        names = [name for name in SCORES if name not in ("balanced accuracy", "macro MAE")]
         note = "agreement of two readers; every pair of readers of a hip counts"
-        for row in _score_rows(table, cohort, names, note, settings):
-            yield {**row, "note": str(row["note"]).removesuffix(f"; {_NOT_COVERED}")}
+        yield from score_rows(table, cohort, CLASSES.pick(names), note, bootstrap)
 
 
-def average_groups(table: Graded, cohort: str) -> Iterator[_Row]:
+def average_groups(table: Graded, cohort: str) -> Iterator[Row]:
     """The rows of the mean variance of each group of hips, over hips and repeats.
 
     Args:
@@ -118,7 +199,7 @@ def average_groups(table: Graded, cohort: str) -> Iterator[_Row]:
         if len(members):
             deviation = members.variance.std(ddof=1) if len(members) > 1 else np.nan
             yield {
-                **_named(members, cohort, f"mean variance, {group}", "squared probability"),
+                **name_cells(members, cohort, f"mean variance, {group}", "squared probability"),
                 "value": format_number(members.variance.mean()),
                 "spread": format_number(deviation),
                 "spread_unit": f"SD over {len(members)} hip x repeat values",
@@ -126,92 +207,25 @@ def average_groups(table: Graded, cohort: str) -> Iterator[_Row]:
             }
 
 
-def average_repeats(table: Graded) -> Graded:
-    """One row per hip: the probabilities averaged over the repeats, and the class that they favour.
-
-    Group and variance are those of the hip's first row; no single fold's model made the prediction.
-    """
-    _, first, hip = np.unique(table.hip, return_index=True, return_inverse=True)
-    total = np.zeros((len(first), table.probability.shape[1]))
-    np.add.at(total, hip.reshape(-1), table.probability)
-    probability = total / np.bincount(hip.reshape(-1))[:, None]
-    one = replace(table.where(first), probability=probability, predicted=probability.argmax(axis=1) + 1)
-    nobody = np.full(len(first), -1)
-    return replace(one, repeat=np.zeros(len(first), dtype=np.int64), fold=nobody)
-
-
-def _score_rows(
-    table: Graded, cohort: str, names: list[str], note: str, settings: MetricsSettings
-) -> Iterator[_Row]:
-    scores = {name: SCORES[name][0] for name in names}
-    by_repeat = _confusion(table, table.repeat)
-    drawn = _draw(table, scores, settings)
-    for name, score in scores.items():
-        row = _named(table, cohort, name, SCORES[name][1])
-        value = score(by_repeat).mean()
-        if np.isnan(value):
-            yield {**row, "note": f"{note}; not defined where all is one class"}
-            continue
-        row["value"] = format_number(value)
-        yield {**row, **_interval(drawn.get(name)), "note": f"{note}; {_NOT_COVERED}"}
-        for spread in (_over_repeats(score(by_repeat)), _over_folds(table, score)):
-            if spread:
-                yield {**row, **spread, "note": note}
+def _confusion_rows(tables: Sequence[Graded]) -> Iterator[Row]:
+    """One row per true class: hips by predicted class, a mean over the repeats."""
+    for cohort in find_cohorts(tables):
+        for table in filter(len, (table.of_cohort(cohort) for table in tables)):
+            n_repeats = len(np.unique(table.repeat))
+            matrix = tally_classes(table, np.zeros(len(table), dtype=np.int64), 1)[0] / n_repeats
+            for grade, counts in enumerate(matrix, start=1):
+                yield {
+                    "experiment": table.experiment,
+                    "cohort": cohort,
+                    "grade": grade,
+                    **dict(zip(_PREDICTED, map(format_number, counts), strict=True)),
+                    "note": f"hips, mean over {n_repeats} repeats",
+                }
 
 
-def _named(table: Graded, cohort: str, metric: str, unit: str) -> _Row:
-    return {
-        "experiment": table.experiment,
-        "cohort": cohort,
-        "metric": metric,
-        "unit": unit,
-        "n_hips": len(np.unique(table.hip)),
-        "n_patients": len(np.unique(table.patient)),
-    }
-
-
-def _confusion(table: Graded, *keys: np.ndarray) -> np.ndarray:
-    """One confusion matrix per combination of the keys, (combinations, 7, 7)."""
-    return count_confusions(*number_cells(*keys), table.grade, table.predicted)
-
-
-def _draw(
-    table: Graded, scores: dict[str, Callable[[np.ndarray], np.ndarray]], settings: MetricsSettings
-) -> dict[str, np.ndarray]:
-    patient, n_patients = number_cells(table.patient)
-    if n_patients < 2:
-        return {}
-    repeat, n_repeats = number_cells(table.repeat)
-    cell = patient * n_repeats + repeat
-    confusion = count_confusions(cell, n_patients * n_repeats, table.grade, table.predicted)
-    confusion = confusion.reshape(n_patients, n_repeats, *confusion.shape[1:])
-    return resample_patients(confusion, scores, settings.bootstrap_resamples, settings.bootstrap_seed)
-
-
-def _interval(drawn: np.ndarray | None) -> _Row:
-    interval = None if drawn is None else interval_95(drawn)
-    if drawn is None or interval is None:
-        return {"spread_unit": "no interval: one patient"}
-    low, high = interval
-    return {
-        "spread": f"{low:.3f}-{high:.3f}",
-        "spread_unit": f"95 % interval, patients resampled, B={np.isfinite(drawn).sum()}",
-    }
-
-
-def _over_repeats(scores: np.ndarray) -> _Row:
-    if len(scores) < 2:
-        return {}
-    return {"spread": format_number(scores.std(ddof=1)), "spread_unit": f"SD over {len(scores)} repeats"}
-
-
-def _over_folds(table: Graded, score: Callable[[np.ndarray], np.ndarray]) -> _Row:
-    """The spread that depends on the size of a fold; empty where several folds' models predict a hip."""
-    if (table.fold < 0).any():
-        return {}
-    scores = score(_confusion(table, table.repeat, table.fold))
-    scores = scores[np.isfinite(scores)]
-    if len(scores) < 2:
-        return {}
-    unit = f"SD over {len(scores)} repeat x fold scores"
-    return {"spread": format_number(scores.std(ddof=1)), "spread_unit": unit}
+def _subgroup_rows(
+    tables: Sequence[Graded], groups: dict[str, dict[str, str]], bootstrap: BootstrapSettings
+) -> Iterator[Row]:
+    for cohort in find_cohorts(tables):
+        for table in filter(len, (table.of_cohort(cohort) for table in tables)):
+            yield from score_subgroups(table, cohort, groups, bootstrap)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr
 
+MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
+"""What is known of a hip's uncertainty, named as in `HipUncertainty` and in ``{experiment}.csv``."""
+
 _CHUNK = 4096
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hipoa.evaluation.columns import read_columns
 from hipoa.evaluation.graded import Graded
+from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.predictions import N_GRADES
 
 READERS = "reader against reader"
@@ -23,7 +24,7 @@ def pair_readers(hips: Sequence[Path]) -> Graded:
         hips: The tables ``R/hips/{cohort}.csv``.
 
     Returns:
-        One row per hip and pair: grade and predicted are the two readers' classes; without variance,
+        One row per hip and pair: grade and predicted are the two readers' classes; without measures,
         group and probability.
     """
     names = ("cohort", "hip_id", "patient_id", "status", "reader_grades")
@@ -46,7 +47,7 @@ def pair_readers(hips: Sequence[Path]) -> Graded:
         grade=np.array(one, dtype=np.int64),
         predicted=np.array(other, dtype=np.int64),
         group=np.full(n, ""),
-        variance=np.full(n, np.nan),
+        measures=np.full((n, len(MEASURES)), np.nan),
         probability=np.full((n, N_GRADES), np.nan),
     )
 

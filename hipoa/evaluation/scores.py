@@ -58,8 +58,28 @@ def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
     """Mean over the true classes that occur of the share found; see `exact_accuracy`."""
     true = confusion.sum(axis=-1)
     found = np.diagonal(confusion, axis1=-2, axis2=-1)
-    share = _divide(found, true)
-    return _divide(np.nansum(share, axis=-1), (true > 0).sum(axis=-1))
+    share = divide(found, true)
+    return divide(np.nansum(share, axis=-1), (true > 0).sum(axis=-1))
+
+
+def macro_mean_absolute_error(confusion: np.ndarray) -> np.ndarray:
+    """Mean over the true classes that occur of their mean absolute error, in classes; see `exact_accuracy`.
+
+    Source: Baccianella, Esuli, Sebastiani, Ninth International Conference on Intelligent Systems Design and
+    Applications 2009, 283-287.
+    """
+    true = confusion.sum(axis=-1)
+    error = divide((confusion * _DISTANCE).sum(axis=-1), true)
+    return divide(np.nansum(error, axis=-1), (true > 0).sum(axis=-1))
+
+
+def recall_of(grade: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The share found of the hips of one true class 1-7, as a function of confusion matrices."""
+
+    def recall(confusion: np.ndarray) -> np.ndarray:
+        return divide(confusion[..., grade - 1, grade - 1], confusion[..., grade - 1, :].sum(axis=-1))
+
+    return recall
 
 
 def unweighted_kappa(confusion: np.ndarray) -> np.ndarray:
@@ -75,7 +95,7 @@ def quadratic_weighted_kappa(confusion: np.ndarray) -> np.ndarray:
 def _kappa(confusion: np.ndarray, weight: np.ndarray) -> np.ndarray:
     total = confusion.sum(axis=(-2, -1))
     by_chance = confusion.sum(axis=-1)[..., :, None] * confusion.sum(axis=-2)[..., None, :]
-    return 1 - _divide(
+    return 1 - divide(
         (confusion * weight).sum(axis=(-2, -1)) * total, (by_chance * weight).sum(axis=(-2, -1))
     )
 
@@ -87,8 +107,14 @@ SCORES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "kappa": (unweighted_kappa, "kappa"),
     "quadratic weighted kappa": (quadratic_weighted_kappa, "kappa"),
     "MAE": (mean_absolute_error, "classes"),
+    "macro MAE": (macro_mean_absolute_error, "classes"),
 }
 """Name to function and unit."""
+
+RECALLS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    f"recall, class {grade}": (recall_of(grade), "share") for grade in range(1, N_GRADES + 1)
+}
+"""The same for each true class; NaN where it does not occur."""
 
 
 def find_best_constant(grade: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> int:
@@ -105,9 +131,10 @@ def find_best_constant(grade: np.ndarray, score: Callable[[np.ndarray], np.ndarr
 
 
 def _weighted_share(confusion: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return _divide((confusion * weight).sum(axis=(-2, -1)), confusion.sum(axis=(-2, -1)))
+    return divide((confusion * weight).sum(axis=(-2, -1)), confusion.sum(axis=(-2, -1)))
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Element by element; NaN where the denominator is not positive."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hipoa.settings import Settings
 
@@ -20,13 +20,28 @@ class UncertaintySettings(Settings):
     )
 
 
-class MetricsSettings(Settings):
-    """How sure a score is said to be."""
+class BootstrapSettings(Settings):
+    """How sure a number is said to be; the same for all tables."""
 
     bootstrap_resamples: int = Field(
         2000, ge=100, le=100_000, description="resamples of the patients behind each 95 % interval, a count"
     )
     bootstrap_seed: int = Field(0, ge=0, description="seed of the resampling of patients")
+
+
+class MetricsSettings(Settings):
+    """Which subgroups of hips are scored apart."""
+
+    age_bounds_years: tuple[Annotated[int, Field(gt=0, lt=120)], ...] = Field(
+        (50, 65), description="ages at which a new band of the subgroups begins, years; rising"
+    )
+
+    @field_validator("age_bounds_years")
+    @classmethod
+    def _rising(cls, bounds: tuple[int, ...]) -> tuple[int, ...]:
+        if list(bounds) != sorted(set(bounds)):
+            raise ValueError("the bounds do not rise")
+        return bounds
 
 
 class CompareSettings(Settings):

@@ -12,6 +12,7 @@ from hipoa.errors import CohortError
 from hipoa.evaluation.columns import as_integers, format_number, read_columns
 from hipoa.evaluation.groups import group_errors
 from hipoa.evaluation.passes import (
+    MEASURES,
     HipUncertainty,
     ModelSummary,
     combine_models,
@@ -28,7 +29,6 @@ from hipoa.evaluation.predictions import (
 from hipoa.evaluation.settings import UncertaintySettings
 from hipoa.files import write_csv
 
-MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
 PROBABILITIES = tuple(f"p{grade}" for grade in range(1, N_GRADES + 1))
 COLUMNS = (
     *("experiment", "cohort", "repeat", "hip_id", "case_id", "patient_id", "side", "grade", "predicted"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hipoa.errors import CohortError
-from hipoa.evaluation.metrics import CONSTANT
+from hipoa.evaluation.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.readers import READERS
 
 INTERVAL = "95 % interval"
@@ -86,12 +86,12 @@ def find_score(scores: Iterable[Score], experiment: str, cohort: str, metric: st
 
 
 def find_best(scores: Iterable[Score], cohort: str = "labelled", metric: str = "ECA") -> Score | None:
-    """The largest value of a metric among the experiments, None if there is none; no constant, no reader."""
+    """The largest value of a metric among the experiments, None if there is none; no baseline, no reader."""
     candidates = [
         score
         for score in scores
         if (score.cohort, score.metric) == (cohort, metric)
-        and score.experiment not in (CONSTANT, READERS)
+        and score.experiment not in (CONSTANT, MAJORITY, GEOMETRY, READERS)
         and score.value is not None
     ]
     return max(candidates, key=lambda score: score.value or 0.0, default=None)

@@ -12,9 +12,9 @@ import jinja2
 import numpy as np
 from PIL import Image, ImageOps
 
+from hipoa.evaluation.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.columns import read_columns
 from hipoa.evaluation.groups import GROUPS
-from hipoa.evaluation.metrics import CONSTANT
 from hipoa.evaluation.readers import READERS
 from hipoa.files import read_csv, read_json, write_json, write_text
 from hipoa.report.accuracy import Score, find_best, find_score, gather_scores
@@ -27,7 +27,7 @@ from hipoa.report.published import CITATION, PUBLISHED
 from hipoa.report.quality import HEADINGS, tabulate_quality, voxel_mm
 from hipoa.report.settings import ReportSettings
 
-METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE")
+METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE", "macro MAE")
 
 _TRIAGE_COLUMNS = (
     *("rank", "hip_id", "side", "set_aside", "predicted", "uncertainty", "measure"),
@@ -95,6 +95,7 @@ def run(
         "metrics": METRICS,
         "find_score": find_score,
         "readers": READERS,
+        "beside": [CONSTANT, MAJORITY, GEOMETRY, READERS],
         "ceilings": find_ceilings([read_json(path) for path in ceilings], configuration),
         "groups": GROUPS,
         "experiments": experiments,

@@ -5,7 +5,12 @@ import csv
 import numpy as np
 import pytest
 
-HIP_COLUMNS = ("cohort", "hip_id", "case_id", "patient_id", "side", "status", "grade", "reader_grades")
+HIP_COLUMNS = (
+    *("cohort", "hip_id", "case_id", "patient_id", "side", "status", "grade", "reader_grades"),
+    *("crowe", "kl", "sex", "age", "scanner", "implant"),
+)
+PAIRS = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
+MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
 
 
 def softmax(values):
@@ -20,8 +25,8 @@ class Study:
         self.folder = folder
         self.random = np.random.default_rng([7])
 
-    def hips(self, cohort, grades, patients=None, status="ok", reader_grades=None):
-        """One hip per grade ("" if ungraded); two of a patient follow each other."""
+    def hips(self, cohort, grades, patients=None, status="ok", reader_grades=None, **columns):
+        """One hip per grade ("" if ungraded); two of a patient follow each other. Columns are lists."""
         path = self.folder / "hips" / f"{cohort}.csv"
         path.parent.mkdir(exist_ok=True)
         with path.open("w", newline="") as file:
@@ -32,7 +37,9 @@ class Study:
                 patient = patients[row] if patients else case
                 calls = reader_grades[row] if reader_grades else ""
                 cells = (cohort, f"{case}_{side}", case, patient, side, status, grade, calls)
-                writer.writerow(dict(zip(HIP_COLUMNS, cells, strict=True)))
+                known = dict(zip(HIP_COLUMNS, cells, strict=False))
+                known |= dict(zip(("crowe", "kl"), PAIRS[int(grade) - 1], strict=True)) if grade else {}
+                writer.writerow(known | {name: column[row] for name, column in columns.items()})
         return path
 
     def names(self, cohort, n):
@@ -69,7 +76,7 @@ def write_uncertainty(tmp_path):
         path = tmp_path / "uncertainty" / f"{experiment}.csv"
         path.parent.mkdir(exist_ok=True)
         blank = dict.fromkeys(
-            ["cohort", "repeat", "hip_id", "patient_id", "grade", "predicted", "variance", "fold", "group"],
+            ["cohort", "repeat", "hip_id", "patient_id", "grade", "predicted", "fold", "group", *MEASURES],
             "",
         ) | {f"p{grade}": "0" for grade in range(1, 8)}
         with path.open("w", newline="") as file:

@@ -3,21 +3,32 @@ import pytest
 from sklearn import metrics as reference
 
 from hipoa.errors import CohortError
-from hipoa.evaluation.metrics import COLUMNS, CONSTANT, VOTE, run
+from hipoa.evaluation.baselines import CONSTANT, MAJORITY
+from hipoa.evaluation.metrics import COLUMNS, VOTE, run
 from hipoa.evaluation.readers import READERS
-from hipoa.evaluation.scores import SCORES
-from hipoa.evaluation.settings import MetricsSettings
+from hipoa.evaluation.scores import RECALLS, SCORES
+from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
 from hipoa.files import read_csv
 
-SETTINGS = MetricsSettings(bootstrap_resamples=200)
+CLASS_TABLE = "[[1, 1], [1, 2], [1, 3], [1, 4], [2, 4], [3, 4], [4, 4]]"
 
 
 @pytest.fixture
 def metrics(tmp_path):
-    def make(*tables, hips=(), settings=SETTINGS):
-        out = tmp_path / "metrics.csv"
-        run(settings, uncertainty=list(tables), hips=list(hips), out=out)
-        return read_csv(out)
+    def make(*tables, hips=(), truth=(), table="metrics", class_table=CLASS_TABLE, **settings):
+        out = {name: tmp_path / f"{name}.csv" for name in ("metrics", "confusion", "subgroups")}
+        run(
+            MetricsSettings(**settings),
+            BootstrapSettings(bootstrap_resamples=200),
+            uncertainty=list(tables),
+            hips=list(hips),
+            truth=list(truth),
+            class_table=class_table,
+            out=out["metrics"],
+            confusion=out["confusion"],
+            subgroups=out["subgroups"],
+        )
+        return read_csv(out[table])
 
     return make
 
@@ -93,7 +104,8 @@ def test_each_spread_has_its_unit_and_each_score_its_n(write_uncertainty, metric
 def test_every_score_has_its_unit(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5])))
     units = {row["metric"]: row["unit"] for row in pick(rows, experiment="vit")}
-    assert units == {name: unit for name, (_, unit) in SCORES.items()} | {
+    assert units == {name: unit for name, (_, unit) in (SCORES | RECALLS).items()} | {
+        "ranked probability score": "squared probability",
         "mean variance, Exact": "squared probability",
         "mean variance, 1-Neighbor": "squared probability",
     }
@@ -185,15 +197,15 @@ def test_the_variance_of_each_group(write_uncertainty, metrics):
 
 def test_a_score_that_is_not_defined_says_so(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([3, 3, 3, 3], [3, 3, 3, 3])))
-    (kappa,) = pick(rows, metric="quadratic weighted kappa")
+    (kappa,) = pick(rows, experiment="vit", metric="quadratic weighted kappa")
     assert (kappa["value"], kappa["spread"], kappa["spread_unit"]) == ("", "", "")
-    assert kappa["note"].endswith("not defined where all is one class")
+    assert kappa["note"].endswith("not defined on these hips")
     assert {row["value"] for row in pick(rows, experiment="vit", metric="ECA")} == {"1"}
 
 
 def test_resamples_in_which_a_score_is_not_defined_are_not_counted(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([3, 3, 1, 2], [3, 3, 1, 2], fold=0)))
-    (kappa,) = pick(rows, metric="quadratic weighted kappa")
+    (kappa,) = pick(rows, experiment="vit", metric="quadratic weighted kappa")
     # Of two patients both draws are the first one, whose hips are of one class, in a quarter.
     assert 120 < int(kappa["spread_unit"].rpartition("=")[2]) < 180
 
@@ -229,5 +241,114 @@ def test_the_order_of_the_rows_changes_nothing(write_uncertainty, metrics, two_r
 def test_a_missing_column(tmp_path, metrics):
     path = tmp_path / "vit.csv"
     path.write_text("cohort,hip_id\n")
-    with pytest.raises(CohortError, match=r"^vit.csv: column fold, grade, group, p1.* is missing\. Make it"):
+    with pytest.raises(CohortError, match=r"^vit.csv: column between_model.*, fold, grade, group, .*p1, .* is missing\. Make it"):
         metrics(path)
+
+
+def test_the_majority_is_that_of_the_labelled_cohort(write_uncertainty, metrics):
+    table = hips([2, 2, 2, 5], [1, 1, 1, 1]) + hips([5, 5, 5, 2], [1, 1, 1, 1], cohort="external", fold="")
+    rows = pick(metrics(write_uncertainty("vit", table)), experiment=MAJORITY)
+    found = {(row["cohort"], row["metric"]): row["value"] for row in rows}
+    assert (found["labelled", "ECA"], found["external", "ECA"]) == ("0.75", "0.25")
+    assert found["external", "MAE"] == "2.25"
+    assert {row["note"].partition(",")[0] for row in rows} == {"baseline: class 2 for every hip"}
+    assert not any("training" in row["note"] for row in rows)
+
+
+def test_the_recall_of_each_class(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([1, 1, 2, 2, 2, 7], [1, 2, 2, 2, 3, 7])))
+    recall = {row["metric"][-1]: row["value"] for row in rows if row["metric"].startswith("recall")}
+    assert recall == {"1": "0.5", "2": "0.666667", "7": "1"} | dict.fromkeys("3456", "")
+
+
+def test_the_confusion_is_a_mean_over_the_repeats(write_uncertainty, metrics):
+    rows = hips([1, 1, 2, 7], [1, 2, 2, 7]) + hips([1, 1, 2, 7], [1, 1, 2, 6], repeat=1)
+    table = metrics(write_uncertainty("vit", rows), table="confusion")
+    assert [row["grade"] for row in table] == list("1234567")
+    assert [table[0][f"predicted_{n}"] for n in (1, 2, 3)] == ["1.5", "0.5", "0"]
+    assert [table[6][f"predicted_{n}"] for n in (6, 7)] == ["0.5", "0.5"]
+    assert sum(float(row[f"predicted_{n}"]) for row in table for n in range(1, 8)) == 4
+
+
+def named(study, grades, predicted, cohort="labelled", **more):
+    """Rows with the names that the table of hips has."""
+    rows = hips(grades, predicted, cohort=cohort, **more)
+    return [{**row, "hip_id": name} for row, name in zip(rows, study.names(cohort, len(rows)), strict=True)]
+
+
+def test_crowe_and_kl_are_those_of_the_predicted_class(write_uncertainty, metrics, study):
+    # Classes 4 and 5 are (1, 4) and (2, 4): one Crowe grade apart and the same KL.
+    table = study.hips("labelled", [4, 1, 3, 7])
+    rows = metrics(write_uncertainty("vit", named(study, [4, 1, 3, 7], [5, 2, 3, 4])), hips=[table])
+    value = {row["metric"]: row["value"] for row in pick(rows, experiment="vit", cohort="labelled")}
+    assert (value["Crowe accuracy"], value["Crowe accuracy within one"]) == ("0.5", "0.75")
+    assert (value["Crowe MAE"], value["KL MAE"]) == ("1", "0.25")
+    assert (value["KL accuracy"], value["KL accuracy within one"]) == ("0.75", "1")
+
+
+def test_a_kl_0_is_as_mild_as_the_classes_can_say(write_uncertainty, metrics, study):
+    table = study.hips("labelled", [1, 1], kl=[0, 1])
+    path = write_uncertainty("vit", named(study, [1, 1], [1, 1]))
+    value = {row["metric"]: row["value"] for row in metrics(path, hips=[table])}
+    assert value["KL accuracy"] == "1"
+    with_0 = CLASS_TABLE.replace("[1, 1]", "[1, 0]")
+    value = {row["metric"]: row["value"] for row in metrics(path, hips=[table], class_table=with_0)}
+    assert value["KL accuracy"] == "0.5"
+
+
+def test_hips_without_an_index_are_left_out_of_it(write_uncertainty, metrics, study):
+    table = study.hips("labelled", [1, 2, 3, 4], crowe=["", "", 1, 1], kl=["", "", "", ""])
+    rows = metrics(write_uncertainty("vit", named(study, [1, 2, 3, 4], [1, 2, 3, 5])), hips=[table])
+    (crowe, *_) = pick(rows, metric="Crowe accuracy")
+    assert (crowe["value"], crowe["n_hips"]) == ("0.5", "2")
+    assert not [row for row in rows if row["metric"].startswith("KL")]
+
+
+def test_the_binary_question(write_uncertainty, metrics, study):
+    random = np.random.default_rng([8])
+    grade = random.integers(1, 8, 60)
+    probability = random.dirichlet(np.ones(7), 60)
+    rows = named(study, grade, probability.argmax(axis=1) + 1)
+    for row, shares in zip(rows, probability, strict=True):
+        row |= {f"p{n}": f"{share:.9f}" for n, share in enumerate(shares, start=1)}
+    found = metrics(write_uncertainty("vit", rows), hips=[study.hips("labelled", grade)])
+    value = {row["metric"]: float(row["value"]) for row in found if row["metric"].startswith("KL >=")}
+    sick, chance = grade >= 2, probability[:, 1:].sum(axis=1)
+    assert value["KL >= 2 accuracy"] == pytest.approx(((chance > 0.5) == sick).mean(), rel=1e-5)
+    assert value["KL >= 2 AUROC"] == pytest.approx(reference.roc_auc_score(sick, chance), rel=1e-5)
+    assert value["KL >= 2 sensitivity"] == pytest.approx(reference.recall_score(sick, chance > 0.5), rel=1e-5)
+    assert value["KL >= 2 specificity"] == pytest.approx(
+        reference.recall_score(~sick, chance <= 0.5), rel=1e-5
+    )
+    (area,) = pick(found, metric="KL >= 2 AUROC")
+    low, high = map(float, area["spread"].split("-"))
+    assert low < value["KL >= 2 AUROC"] < high
+
+
+def test_subgroups_are_scored_apart(write_uncertainty, metrics, study):
+    grade, predicted = [1, 2, 3, 4, 5, 6, 7, 1], [1, 2, 3, 4, 1, 1, 1, 1]
+    table = study.hips(
+        "labelled",
+        grade,
+        sex=["F", "F", "F", "F", "M", "M", "M", ""],
+        age=[40, 40, 50, 50, 64, 64, 65, ""],
+        scanner=["A"] * 8,
+        implant=[""] * 7 + ["yes"],
+    )
+    rows = metrics(write_uncertainty("vit", named(study, grade, predicted)), hips=[table], table="subgroups")
+    exact = {(row["column"], row["subgroup"]): row for row in pick(rows, metric="ECA")}
+    assert {column for column, _ in exact} == {"sex", "age", "side", "implant"}
+    assert [exact["sex", name]["value"] for name in ("F", "M", "not stated")] == ["1", "0", "1"]
+    assert {name: exact["age", name]["n_hips"] for column, name in exact if column == "age"} == {
+        "0-49": "2",
+        "50-64": "4",
+        "65 and over": "1",
+        "not stated": "1",
+    }
+    assert exact["implant", "yes"]["n_patients"] == "1"
+    assert (exact["sex", "F"]["low"], exact["implant", "yes"]["low"]) == ("1", "")
+
+
+def test_age_bounds_must_rise():
+    with pytest.raises(ValueError, match="the bounds do not rise"):
+        MetricsSettings(age_bounds_years=(65, 50))

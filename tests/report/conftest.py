@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from hipoa.evaluation import compare, embed, metrics, uncertainty
-from hipoa.evaluation.settings import CompareSettings, EmbedSettings, MetricsSettings, UncertaintySettings
+from hipoa.evaluation.settings import (
+    BootstrapSettings,
+    CompareSettings,
+    EmbedSettings,
+    MetricsSettings,
+    UncertaintySettings,
+)
 from hipoa.report import figures, report
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage import triage
@@ -161,12 +167,17 @@ class Study:
                 hips=self.hips,
                 out=self.root / "uncertainty" / f"{experiment}.csv",
             )
-        tables = self.uncertainty
+        tables, bootstrap = self.uncertainty, BootstrapSettings(bootstrap_resamples=100)
         metrics.run(
-            MetricsSettings(bootstrap_resamples=100),
+            MetricsSettings(),
+            bootstrap,
             uncertainty=tables,
             hips=self.hips,
+            truth=[],
+            class_table=json.dumps(PAIRS),
             out=self.root / "metrics.csv",
+            confusion=self.root / "confusion.csv",
+            subgroups=self.root / "subgroups.csv",
         )
         compare.run(CompareSettings(), uncertainty=tables, out=self.root / "compare.csv")
         embed.run(

@@ -31,7 +31,7 @@ CONFIG = {
     "project": {"detector_px": 80},
     "train": {"epochs": 1, "warmup_epochs": 0},
     "predict": {"passes": 3},
-    "metrics": {"bootstrap_resamples": 100},
+    "bootstrap": {"bootstrap_resamples": 100},
 }
 
 

@@ -27,8 +27,11 @@ rule metrics:
     input:
         uncertainty=UNCERTAINTY,
         hips=HIPS,
+        truth=study.truths,
     output:
-        f"{R}/metrics.csv",
+        metrics=f"{R}/metrics.csv",
+        confusion=f"{R}/confusion.csv",
+        subgroups=f"{R}/subgroups.csv",
     log:
         f"{R}/logs/metrics.log",
     benchmark:
@@ -39,13 +42,15 @@ rule metrics:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
-        options=study.flags("metrics"),
+        options=study.flags("metrics", "bootstrap"),
+        classes=study.class_flags,
         code=stage_code("metrics"),
     message:
         "Scoring the predictions"
     shell:
-        "python -m hipoa metrics {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
-        " --out {output} 2> {log} || say_why {log}"
+        "python -m hipoa metrics {params.options} {params.classes} --uncertainty {input.uncertainty}"
+        " --hips {input.hips} --truth {input.truth} --out {output.metrics} --confusion {output.confusion}"
+        " --subgroups {output.subgroups} 2> {log} || say_why {log}"
 
 
 rule compare:
