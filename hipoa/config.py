@@ -80,6 +80,11 @@ class DataSettings(Settings):
     watch_files: bool = Field(
         True, description="notice a replaced CT by size and time; off for slow file systems"
     )
+    read_timeout_s: float = Field(
+        900,
+        ge=1,
+        description="how long reading a CT and finding its hips may take before the CT is refused, s",
+    )
 
 
 class Config(Settings):

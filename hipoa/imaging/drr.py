@@ -11,8 +11,9 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.files import write_json
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.project import Row, examine, project_side
+from hipoa.imaging.exposure import Row, aim
 from hipoa.imaging.render import choose_renderer
+from hipoa.imaging.scan import examine
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.tables import SIDES
@@ -57,7 +58,8 @@ def run(
     faults: list[str] = []
     for side in scan.centres.hips:
         try:
-            row, projection = project_side(scan, side, settings)
+            row, exposure = aim(scan, side, settings)
+            projection = exposure.expose(settings)
         except CtError as error:
             # As in a study, a hip that cannot be projected does not take the other one with it.
             faults.append(f"{side}: {error.found}")

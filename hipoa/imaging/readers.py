@@ -12,7 +12,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -38,7 +38,7 @@ def read_ahead(
     *,
     readers: int,
     timeout_s: float,
-) -> Iterator[Found]:
+) -> Generator[Found, None, None]:
     """What was read of each item, in their order, while the next ones are being read.
 
     A reader holds one item at a time; as many again, read and not yet asked for, wait at most.

@@ -675,7 +675,7 @@ def cohort(tmp_path, pelvis, landmarks):
     return tmp_path
 
 
-def run(folder):
+def run(folder, readers=0):
     project.run(
         SETTINGS,
         cases=folder / "cases.csv",
@@ -684,13 +684,14 @@ def run(folder):
         stack=folder / "out.npz",
         cache=folder / "cache",
         shards=0,
+        readers=readers,
     )
     with (folder / "out.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def test_five_bad_cts_of_twenty_cost_only_themselves(cohort, capsys):
-    rows = run(cohort)
+    rows = run(cohort, readers=2)
     assert len(rows) == 40
     good = [row for row in rows if row["status"] == "ok"]
     assert len(good) == 30

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hipoa.files import read_npz
-from hipoa.imaging import project
+from hipoa.imaging import project, scan
 from hipoa.imaging.settings import ProjectSettings
 
 SETTINGS = ProjectSettings.model_validate({"detector_px": 40})
@@ -27,7 +27,13 @@ def tables(tmp_path, pelvis, landmarks, write_nifti):
 
 
 def run(folder, *, settings=SETTINGS, out="0", **changes):
-    arguments = {"cases": folder / "cases.csv", "cohort": "pool", "cache": folder / "cache", "shards": 0}
+    arguments = {
+        "cases": folder / "cases.csv",
+        "cohort": "pool",
+        "cache": folder / "cache",
+        "shards": 0,
+        "readers": 0,
+    }
     project.run(settings, **arguments | changes, out=folder / f"{out}.csv", stack=folder / f"{out}.npz")
     rows = {row["hip_id"]: row for row in csv.DictReader((folder / f"{out}.csv").open())}
     return rows, read_npz(folder / f"{out}.npz")
@@ -77,9 +83,9 @@ def test_a_cut_field_of_view_is_a_warning(tables):
 def test_a_finished_case_is_not_opened_again(tables, monkeypatch):
     first, stack = run(tables)
     opened = []
-    find = project.find_volumes
+    find = scan.find_volumes
     monkeypatch.setattr(
-        project, "find_volumes", lambda path, series: opened.append(path.name) or find(path, series)
+        scan, "find_volumes", lambda path, series: opened.append(path.name) or find(path, series)
     )
     again, same = run(tables, out="1")
     assert opened == ["broken.nii.gz"]  # a refusal is not kept
@@ -96,7 +102,7 @@ def test_a_finished_case_is_not_opened_again(tables, monkeypatch):
 def test_another_patient_id_opens_no_ct(tables, monkeypatch):
     run(tables)
     (tables / "cases.csv").write_text((tables / "cases.csv").read_text().replace("good,p1", "good,p9"))
-    monkeypatch.setattr(project, "find_body", lambda volume: pytest.fail("a CT was opened"))
+    monkeypatch.setattr(scan, "find_body", lambda volume: pytest.fail("a CT was opened"))
     rows, _ = run(tables, out="1")
     assert rows["good_L"]["patient_id"] == "p9"
 

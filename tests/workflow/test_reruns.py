@@ -9,6 +9,11 @@ def test_nothing_changed(study):
     assert study.planned() == {}
 
 
+def test_more_patience_in_reading(study):
+    study.configure(data__read_timeout_s=1800)
+    assert study.planned() == {}
+
+
 def test_the_report_title(study):
     study.configure(report__title="Another title")
     assert study.planned() == {"report": 1}

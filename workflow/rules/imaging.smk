@@ -15,9 +15,13 @@ rule project:
         f"{R}/benchmarks/project/{{cohort}}/{{shard}}.tsv"
     conda:
         "../../envs/imaging.yaml"
+    # One reader per thread, each with one CT in memory.
+    threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt, threads: (2000 + 1500 * threads) * attempt,
         runtime=120,
+        # No parameter: more patience makes no other radiograph.
+        read_timeout_s=study.config["data"]["read_timeout_s"],
     params:
         options=study.flags("project"),
         code=stage_code("project"),
@@ -27,7 +31,8 @@ rule project:
         "Projecting CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa project {params.options} {params.source} --cohort {wildcards.cohort}"
-        " --cache cache/project --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
+        " --cache cache/project --readers {threads} --read-timeout-s {resources.read_timeout_s}"
+        " --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
 
 
 rule develop:

@@ -1,0 +1,163 @@
+"""Works through many CTs: read in processes of their own, rendered in this one, kept for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.errors import HipoaError
+from hipoa.files import read_npz, write_npz
+from hipoa.imaging.exposure import Exposure, Row
+from hipoa.imaging.geometry import Projection
+from hipoa.imaging.readers import read_ahead
+from hipoa.imaging.scan import Scan, examine
+from hipoa.imaging.settings import ProjectSettings
+from hipoa.tables import SIDES, Case, assign_cohorts, fingerprint, read_cases, read_grades, shard_of
+
+Aim = Callable[[Scan, str, ProjectSettings], tuple[Row, Exposure]]
+Worked = tuple[Case, dict[str, Row], dict[str, Projection]]
+"""A case, and by the name of an image what is known of it, and the image where there is one."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case that has been read.
+
+    Attributes:
+        rows: By the name of an image, what is known of it.
+        exposures: By name, the images to be rendered; of the others the row says why not.
+        seconds: What it took.
+    """
+
+    rows: dict[str, Row]
+    exposures: dict[str, Exposure]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """How cases are worked through.
+
+    Attributes:
+        aims: The names of the images (a side, or one that both sides share) and what makes each; functions
+            of modules, which are pickled.
+        settings: The projection.
+        made_by: Whatever else decides about the images: settings, a hash of the code.
+        cache: A folder in which finished cases are kept.
+        readers: Processes that read, a count; 0 reads within this one, unguarded.
+        timeout_s: How long reading a CT may take.
+    """
+
+    aims: Mapping[str, Aim]
+    settings: ProjectSettings
+    made_by: Sequence[object]
+    cache: Path
+    readers: int
+    timeout_s: float
+
+    def through(self, cases: Sequence[Case]) -> Iterator[Worked]:
+        """Each case in its turn; what was kept is not read again, and a refusal is not kept."""
+        kept = {case.case_id: path for case in cases if (path := self._place(case)).is_file()}
+        todo = [case for case in cases if case.case_id not in kept]
+        read = partial(prepare, aims=self.aims, settings=self.settings)
+        give_up = partial(_give_up, names=tuple(self.aims))
+        options = {"readers": self.readers, "timeout_s": self.timeout_s}
+        with closing(read_ahead(read, todo, give_up, **options)) as prepared:
+            for case in cases:
+                if case.case_id in kept:
+                    yield case, *_restore(kept[case.case_id])
+                else:
+                    yield case, *self._finish(case, next(prepared))
+
+    def _finish(self, case: Case, prepared: Prepared) -> tuple[dict[str, Row], dict[str, Projection]]:
+        started = time.perf_counter()
+        rows, images = dict(prepared.rows), {}
+        for name, exposure in prepared.exposures.items():
+            try:
+                images[name] = exposure.expose(self.settings)
+            except HipoaError as error:
+                rows[name] = refuse(error)
+        seconds = round(prepared.seconds + time.perf_counter() - started, 2)
+        rows = {name: {**row, "seconds": seconds} for name, row in rows.items()}
+        # The next version may read what this one cannot.
+        if not any(row["status"] == "refused" for row in rows.values()):
+            _keep(self._place(case), rows, images)
+        return rows, images
+
+    def _place(self, case: Case) -> Path:
+        # Who the patient is does not change the image.
+        files = fingerprint([replace(case, patient_id="", sex="", age="", scanner="")])
+        parts = [files, case.exclude, self.settings.model_dump(), *self.made_by]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return self.cache / key[:2] / f"{key}.npz"
+
+
+def prepare(case: Case, *, aims: Mapping[str, Aim], settings: ProjectSettings) -> Prepared:
+    """Reads a case and cuts out what the renderer needs; a fault of the CT becomes the reason of its rows."""
+    started = time.perf_counter()
+    rows: dict[str, Row] = {name: _exclude() for name in aims if _is_excluded(name, case)}
+    exposures: dict[str, Exposure] = {}
+    wanted = {name: one for name, one in aims.items() if name not in rows}
+    if not wanted:
+        return Prepared(rows, {})
+    try:
+        scan = examine(case.ct, case.labels, case.landmarks, settings, case.series)
+    except HipoaError as error:
+        return Prepared(rows | {name: refuse(error) for name in wanted}, {})
+    for name, one in wanted.items():
+        try:
+            rows[name], exposure = one(scan, name, settings)
+            exposures[name] = exposure.cut()
+        except HipoaError as error:
+            rows[name] = refuse(error)
+    return Prepared(rows, exposures, time.perf_counter() - started)
+
+
+def refuse(error: HipoaError) -> Row:
+    """The row of what cannot be had, without the file's name, which may be a person's."""
+    return {"status": "refused", "reason": f"{error.found}. {error.do}"}
+
+
+def select_cases(cases: Path, grades: Path | None, cohort: str, shard: int, shards: int) -> list[Case]:
+    """The cases of a shard of a cohort; of the whole table if ``shards`` is 0."""
+    table = read_cases(cases)
+    if shards == 0:
+        return table
+    readings = read_grades(grades) if grades else []
+    of_cohort = assign_cohorts(table, readings, (grades or cases).name)[cohort]
+    return [case for case in of_cohort if shard_of(case.case_id, shards) == shard]
+
+
+def _is_excluded(name: str, case: Case) -> bool:
+    return name in case.exclude if name in SIDES else set(SIDES) <= set(case.exclude)
+
+
+def _exclude() -> Row:
+    return {"status": "excluded", "reason": "left out in the table of cases"}
+
+
+def _give_up(case: Case, why: str, names: Sequence[str]) -> Prepared:
+    do = "Copy or export the CT again, convert it to NIfTI, or raise data.read_timeout_s."
+    reason: Row = {"status": "refused", "reason": f"{why}. {do}"}
+    return Prepared({name: _exclude() if _is_excluded(name, case) else reason for name in names}, {})
+
+
+def _keep(path: Path, rows: Mapping[str, Row], images: Mapping[str, Projection]) -> None:
+    arrays = {f"image {name}": image.line_integral for name, image in images.items()}
+    scales = {name: image.mm_per_px for name, image in images.items()}
+    write_npz(path, {**arrays, "about": np.array(json.dumps({"rows": dict(rows), "mm_per_px": scales}))})
+
+
+def _restore(path: Path) -> tuple[dict[str, Row], dict[str, Projection]]:
+    kept = read_npz(path)
+    about = json.loads(str(kept["about"]))
+    scales = about["mm_per_px"].items()
+    return about["rows"], {name: Projection(kept[f"image {name}"], scale) for name, scale in scales}

@@ -1,0 +1,93 @@
+"""What a renderer needs for one image: the part of a CT that the rays meet, and the rays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hipoa.errors import CtError
+from hipoa.imaging.attenuation import make_curve
+from hipoa.imaging.geometry import Projection, XrayGeometry, seen_box
+from hipoa.imaging.hips import HipCentres
+from hipoa.imaging.quality import describe_hip
+from hipoa.imaging.render import project_hip
+from hipoa.imaging.scan import Scan
+from hipoa.imaging.settings import ProjectSettings
+from hipoa.imaging.volume import Volume, to_ras
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One image to be rendered.
+
+    Attributes:
+        volume: The CT, or what the rays meet of it.
+        body: bool (i, j, k), the patient without the table.
+        centre_ras_mm: What lies in the middle of the image (3,).
+        geometry: Source and detector.
+    """
+
+    volume: Volume
+    body: np.ndarray
+    centre_ras_mm: np.ndarray
+    geometry: XrayGeometry
+
+    def cut(self) -> Exposure:
+        """The same with a copy of the voxels that the rays can meet, and no others."""
+        box = seen_box(self.volume, self.centre_ras_mm, self.geometry)
+        matrix = self.volume.ras_from_ijk.copy()
+        matrix[:3, 3] = to_ras(self.volume.ras_from_ijk, np.array([s.start for s in box]))
+        part = Volume(np.array(self.volume.hu[box], order="C"), matrix)
+        return Exposure(part, np.array(self.body[box], order="C"), self.centre_ras_mm, self.geometry)
+
+    def expose(self, settings: ProjectSettings) -> Projection:
+        """The image.
+
+        Raises:
+            CtError: The body does not fit between source and detector.
+        """
+        curve = make_curve(settings.energy_kev, settings.ct_energy_kev, settings.bone_only)
+        return project_hip(
+            self.volume,
+            self.body,
+            self.centre_ras_mm,
+            self.geometry,
+            renderer=settings.renderer,
+            curve=curve,
+        )
+
+
+def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure]:
+    """The row of one hip and the image to be rendered of it.
+
+    Raises:
+        CtError: The hip was not found, or lies outside the CT.
+    """
+    if side in scan.centres.missing:
+        raise CtError(side, scan.centres.missing[side], "Mark it by landmarks or labels, or exclude it.")
+    hip = scan.centres.hips[side]
+    centre = np.array(hip.centre_ras_mm)
+    if not scan.volume.contains(centre):
+        raise CtError(
+            side, f"the hip centre of the {hip.method} lies outside the CT", "Check its coordinates."
+        )
+    geometry = XrayGeometry(
+        settings.source_to_detector_mm,
+        settings.source_to_hip_mm,
+        settings.field_of_view_mm,
+        settings.detector_px,
+        settings.beam,
+        _find_beam(scan.centres, side) if settings.beam_centre == "pelvis" else (0.0, 0.0),
+    )
+    quality = describe_hip(scan.volume, scan.centres, side, settings)
+    return {"status": "ok", "reason": "", **quality}, Exposure(scan.volume, scan.body, centre, geometry)
+
+
+def _find_beam(centres: HipCentres, side: str) -> tuple[float, float]:
+    """How far to the right of the hip and above it the middle of the pelvis lies, mm."""
+    hips = np.array([hip.centre_ras_mm for hip in centres.hips.values()])
+    right, _, above = hips.mean(0) - centres.hips[side].centre_ras_mm
+    return float(right), float(above)

@@ -1,0 +1,85 @@
+"""A CT whose hips have been looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.errors import CtError
+from hipoa.imaging.body import find_body
+from hipoa.imaging.hips import HipCentres
+from hipoa.imaging.labels import locate_by_labels
+from hipoa.imaging.landmarks import locate_by_landmarks
+from hipoa.imaging.locator import locate
+from hipoa.imaging.settings import ProjectSettings
+from hipoa.imaging.volume import Volume, find_volumes
+from hipoa.tables import SIDES
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A CT whose hips have been looked for.
+
+    Attributes:
+        volume: The CT.
+        body: bool (i, j, k), the patient without the table.
+        centres: Of the hips.
+    """
+
+    volume: Volume
+    body: np.ndarray
+    centres: HipCentres
+
+
+def examine(
+    ct: Path,
+    labels: Path | None,
+    landmarks: Path | None,
+    settings: ProjectSettings,
+    series: int | None = None,
+) -> Scan:
+    """Reads a CT and finds its hips: by landmarks, else by labels, else by the locator.
+
+    Of several CT series in a folder the first that shows both hips is taken, else the one that shows more;
+    the longest is looked at first.
+
+    Raises:
+        CtError: It cannot be read, or the landmarks or labels cannot be used.
+    """
+    best: Scan | None = None
+    faults: list[CtError] = []
+    for number, read in enumerate(find_volumes(ct, series)):
+        try:
+            scan = _look(read(), labels, landmarks, settings)
+        except CtError as error:
+            faults.append(error)
+            continue
+        if best is None or _count_shown(scan) > _count_shown(best):
+            note = f"{number} longer CT series set aside: unusable or with fewer hips"
+            best = _warn(scan, note) if number else scan
+        if _count_shown(best) == len(SIDES):
+            break
+    if best is None:
+        raise faults[0]
+    return best
+
+
+def _count_shown(scan: Scan) -> int:
+    return sum(scan.volume.contains(np.array(hip.centre_ras_mm)) for hip in scan.centres.hips.values())
+
+
+def _warn(scan: Scan, note: str) -> Scan:
+    return replace(scan, volume=replace(scan.volume, warnings=(*scan.volume.warnings, note)))
+
+
+def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
+    body = find_body(volume)
+    if landmarks is not None:
+        centres = locate_by_landmarks(landmarks)
+    elif labels is not None:
+        centres = locate_by_labels(labels, settings.label_ids)
+    else:
+        centres = locate(volume, body, settings.locator_confidence)
+    return Scan(volume, body, centres)

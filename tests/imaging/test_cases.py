@@ -1,0 +1,124 @@
+"""What harms a reader harms its CT alone, and nothing depends on the number of readers."""
+
+import importlib
+
+import pytest
+
+from hipoa.files import read_csv, read_npz
+from hipoa.imaging import cases as working
+from hipoa.imaging import project
+from hipoa.imaging.settings import ProjectSettings
+
+SETTINGS = ProjectSettings.model_validate({"detector_px": 32})
+BAD_READS = """
+import os, signal, time
+from pathlib import Path
+from hipoa.imaging.cases import prepare
+
+def read(case, *, aims, settings):
+    mark = case.ct.parent / f"{case.case_id}.tried"
+    tried = mark.exists()
+    mark.touch()
+    if case.case_id == "c1" or (case.case_id == "c4" and not tried):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if case.case_id == "c2" or (case.case_id == "c5" and not tried):
+        time.sleep(1000)
+    return prepare(case, aims=aims, settings=settings)
+"""
+
+
+@pytest.fixture
+def study(tmp_path, pelvis, landmarks, write_nifti):
+    write_nifti(tmp_path / "ct.nii", pelvis.hu, pelvis.ras_from_ijk)
+    rows = [f"c{n},p{n},ct.nii,{landmarks},{'R' if n == 2 else ''}" for n in range(7)]
+    (tmp_path / "cases.csv").write_text("\n".join(["case_id,patient_id,ct,landmarks,exclude", *rows]) + "\n")
+    return tmp_path
+
+
+def run(folder, out, *, readers, cache="cache", timeout_s=60.0):
+    project.run(
+        SETTINGS,
+        cases=folder / "cases.csv",
+        cohort="pool",
+        out=folder / f"{out}.csv",
+        stack=folder / f"{out}.npz",
+        cache=folder / cache,
+        shards=0,
+        readers=readers,
+        read_timeout_s=timeout_s,
+    )
+    return {row["hip_id"]: row for row in read_csv(folder / f"{out}.csv")}
+
+
+@pytest.fixture
+def bad_reads(tmp_path, monkeypatch):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/hipoa_test_bad_reads.py").write_text(BAD_READS)
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.setattr(working, "prepare", importlib.import_module("hipoa_test_bad_reads").read)
+    yield
+    del importlib.sys.modules["hipoa_test_bad_reads"]
+
+
+def test_a_ct_that_crashes_or_hangs_the_reader_costs_only_itself(study, bad_reads):
+    rows = run(study, "out", readers=2, timeout_s=10.0)
+    assert list(rows) == [f"c{n}_{side}" for n in range(7) for side in "LR"]
+    refused = {name: row["reason"] for name, row in rows.items() if row["status"] == "refused"}
+    assert set(refused) == {"c1_L", "c1_R", "c2_L"}
+    assert rows["c2_R"]["status"] == "excluded"
+    assert refused["c1_L"].startswith("reading it ended the reader (SIGSEGV). Copy or export the CT again")
+    assert refused["c2_L"].startswith("reading it took longer than 10 s. Copy or export the CT again")
+    # c4 crashed and c5 hung the first time only.
+    assert read_npz(study / "out.npz")["hip_id"].tolist() == [
+        f"c{n}_{side}" for n in (0, 3, 4, 5, 6) for side in "LR"
+    ]
+
+
+def test_what_was_lost_is_tried_again_in_the_next_run(study, bad_reads, monkeypatch):
+    run(study, "out", readers=1, timeout_s=10.0)
+    monkeypatch.undo()
+    opened = []
+    read = working.prepare
+    monkeypatch.setattr(
+        working, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
+    )
+    rows = run(study, "again", readers=0)
+    assert opened == ["c1", "c2"]
+    assert {row["status"] for name, row in rows.items() if name != "c2_R"} == {"ok"}
+
+
+def test_the_same_bytes_whatever_the_number_of_readers(study):
+    def without_time(row):
+        return {name: cell for name, cell in row.items() if name != "seconds"}
+
+    first = {name: without_time(row) for name, row in run(study, "0", readers=0, cache="k0").items()}
+    stack = read_npz(study / "0.npz")
+    for readers in (1, 2, 3):
+        rows = run(study, f"{readers}", readers=readers, cache=f"k{readers}")
+        assert {name: without_time(row) for name, row in rows.items()} == first
+        again = read_npz(study / f"{readers}.npz")
+        assert all(stack[name].tobytes() == again[name].tobytes() for name in stack)
+
+
+def test_only_what_the_rays_meet_leaves_the_reader(study):
+    (case, *_) = working.select_cases(study / "cases.csv", None, "pool", 0, 0)
+    narrow = ProjectSettings.model_validate({"detector_px": 32, "field_of_view_mm": 60})
+    prepared = working.prepare(case, aims=dict.fromkeys("LR", project.aim), settings=narrow)
+    for exposure in prepared.exposures.values():
+        assert exposure.volume.hu.base is None
+        assert exposure.volume.hu.size < 0.2 * 80 * 50 * 60
+
+
+def test_the_image_of_the_cut_is_that_of_the_whole_ct(pelvis, heads):
+    import numpy as np
+
+    from hipoa.imaging.body import find_body
+    from hipoa.imaging.hips import Hip, HipCentres
+    from hipoa.imaging.scan import Scan
+
+    centres = HipCentres({side: Hip(side, tuple(at), 24, "landmarks", 1.0) for side, at in heads.items()})
+    whole = project.aim(Scan(pelvis, find_body(pelvis), centres), "L", SETTINGS)[1]
+    for renderer in ("joseph_cpu", "siddon"):
+        settings = SETTINGS.model_copy(update={"renderer": renderer})
+        images = [exposure.expose(settings).line_integral for exposure in (whole, whole.cut())]
+        np.testing.assert_allclose(*images, rtol=1e-5, atol=1e-5)
