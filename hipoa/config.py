@@ -40,17 +40,20 @@ experiments:
   vit:
     network: vit_base_patch16_224.augreg_in1k  # timm name and tag; all three saw ImageNet-1k alone
     weights: hub                               # hub, hub:REVISION, file:PATH, package:MODULE, none
-    task: combined                             # the combined class 1-7
+    task: combined                             # the combined class 1-7, or separate: Crowe and KL
+    loss: classification                       # classification, regression, ordinal
     input_px: 224                              # side of the network's input, pixels
   vgg:
     network: vgg16.tv_in1k
     weights: hub
     task: combined
+    loss: classification
     input_px: 224
   densenet:
     network: densenet161.tv_in1k
     weights: hub
     task: combined
+    loss: classification
     input_px: 224
 
 repeats: 15  # repetitions of the cross-validation, a count

@@ -221,6 +221,10 @@ class Study:
         """Sections of the configuration as command-line flags."""
         return " ".join(to_flags(self.config[section]) for section in sections)
 
+    def table_flags(self) -> str:
+        """The class table as command-line flags, for stages that need no other setting of `hips`."""
+        return to_flags({name: self.config["hips"][name] for name in ("class_table", "kl0_as_kl1")})
+
     def row_flags(self, experiment: str) -> str:
         """An experiment's row as command-line flags."""
         return to_flags(self.config["experiments"][experiment])

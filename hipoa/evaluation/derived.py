@@ -92,8 +92,12 @@ def score_indices(
         for row in score_rows(
             derived.where(index.known), cohort, CLASSES.pick(INDEX_SCORES), said, bootstrap
         ):
-            metric = str(row["metric"])
-            yield {**row, "metric": f"{index.name} {_WORDS.get(metric, metric)}"}
+            yield {**row, "metric": name_score(index.name, str(row["metric"]))}
+
+
+def name_score(index: str, metric: str) -> str:
+    """Such as "Crowe accuracy"."""
+    return f"{index} {_WORDS.get(metric, metric)}"
 
 
 def score_binary(

@@ -10,6 +10,7 @@ import numpy as np
 
 from hipoa.errors import CohortError
 from hipoa.evaluation.columns import as_integers, format_number, read_columns
+from hipoa.evaluation.passes import predict_grade
 from hipoa.evaluation.predictions import (
     Prediction,
     PredictionFile,
@@ -59,7 +60,7 @@ def _rows(
 def _tabulate(
     file: PredictionFile, prediction: Prediction, grade: np.ndarray, settings: EmbedSettings
 ) -> Iterator[dict[str, object]]:
-    predicted = prediction.probability.mean(axis=1, dtype=np.float64).argmax(axis=1) + 1
+    predicted = predict_grade(prediction.grade)
     error = np.where(grade == "", "", np.abs(predicted - as_integers(grade)).astype(str))
     places = embed_features(prediction.features, settings)
     for row, name in enumerate(prediction.hip_id.tolist()):

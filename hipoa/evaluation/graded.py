@@ -11,7 +11,7 @@ from scipy.special import entr
 
 from hipoa.evaluation.columns import as_integers, as_numbers, read_columns
 from hipoa.evaluation.groups import group_errors
-from hipoa.evaluation.passes import MEASURES
+from hipoa.evaluation.passes import MEASURES, round_value
 from hipoa.evaluation.predictions import N_GRADES
 
 
@@ -31,6 +31,7 @@ class Graded:
         group: (n,) Exact, 1-Neighbor or Others.
         measures: (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`.
         probability: (n, 7) mean over passes and models.
+        value: (n,) of a regression, in classes; else NaN.
     """
 
     experiment: str
@@ -44,14 +45,20 @@ class Graded:
     group: np.ndarray
     measures: np.ndarray
     probability: np.ndarray
+    value: np.ndarray
 
     def __len__(self) -> int:
         return len(self.hip)
 
     @property
     def variance(self) -> np.ndarray:
-        """The source's variance over the passes, (n,) squared probability."""
+        """The source's variance over the passes, (n,) in `variance_unit`."""
         return self.measures[:, MEASURES.index("variance")]
+
+    @property
+    def variance_unit(self) -> str:
+        """Squared probability, of a regression squared classes."""
+        return "squared classes" if np.isfinite(self.value).any() else "squared probability"
 
     def where(self, keep: np.ndarray) -> Graded:
         """The rows that ``keep`` (n,) bool marks."""
@@ -71,7 +78,7 @@ def read_graded(path: Path) -> Graded:
     """
     probabilities = [f"p{grade}" for grade in range(1, N_GRADES + 1)]
     names = ["cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group"]
-    columns = read_columns(path, [*names, *MEASURES, *probabilities], filled="grade")
+    columns = read_columns(path, [*names, *MEASURES, *probabilities, "value"], filled="grade")
     return Graded(
         experiment=path.stem,
         cohort=columns["cohort"],
@@ -84,6 +91,7 @@ def read_graded(path: Path) -> Graded:
         group=columns["group"],
         measures=np.column_stack([as_numbers(columns[name]) for name in MEASURES]),
         probability=np.column_stack([as_numbers(columns[name]) for name in probabilities]),
+        value=as_numbers(columns["value"]),
     )
 
 
@@ -97,7 +105,8 @@ def average_repeats(table: Graded) -> Graded:
 
     Probabilities and the variance within models are averaged over the repeats, and what follows from the
     probabilities is taken of the averages. Between models is the variance over repeats (and folds) of the
-    probability of the class that the averages favour; NaN with one repeat. No single fold's model predicted.
+    probability of the class that the averages favour, of a regression of its value; NaN with one repeat. No
+    single fold's model predicted.
     """
     _, first, hip = np.unique(table.hip, return_index=True, return_inverse=True)
     count = np.bincount(hip)
@@ -107,9 +116,13 @@ def average_repeats(table: Graded) -> Graded:
 
     measure = dict(zip(MEASURES, table.measures.T, strict=True))
     probability = np.column_stack([average(column) for column in table.probability.T])
-    predicted = probability.argmax(axis=1)
+    value = average(table.value)
+    regressed = np.isfinite(value)
+    # Counted from 0.
+    predicted = np.where(regressed, round_value(np.nan_to_num(value)) - 1, probability.argmax(axis=1))
     favoured = table.probability[np.arange(len(hip)), predicted[hip]]
-    between = average((favoured - probability.max(axis=1)[hip]) ** 2)
+    between = average((favoured - probability[np.arange(len(first)), predicted][hip]) ** 2)
+    between = np.where(regressed, average((table.value - value[hip]) ** 2), between)
     within = average(np.nan_to_num(measure["between_model_variance"]))
     entropy = entr(probability).sum(axis=1)
     of_passes = average(measure["entropy"] - measure["mutual_information"])
@@ -129,6 +142,7 @@ def average_repeats(table: Graded) -> Graded:
             ]
         ),
         probability=probability,
+        value=value,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from hipoa.evaluation.apart import read_apart, score_apart
 from hipoa.evaluation.baselines import (
     drop_training_note,
     grade_by_geometry,
@@ -28,6 +30,7 @@ from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
 from hipoa.evaluation.subgroups import COLUMNS as SUBGROUP_COLUMNS
 from hipoa.evaluation.subgroups import read_subgroups, score_subgroups
 from hipoa.files import write_csv
+from hipoa.grading.tasks import CROWE, KL
 
 COLUMNS = (
     *("experiment", "cohort", "metric", "value", "unit"),
@@ -73,7 +76,8 @@ def run(
     beside = [] if geometry is None else [geometry]
     pairs = [(int(crowe), int(kl)) for crowe, kl in json.loads(class_table)]
     read = read_indices(hips)
-    write_csv(out, COLUMNS, _rows(tables, beside, pair_readers(hips), read, pairs, bootstrap))
+    rows = _rows(tables, beside, pair_readers(hips), read, pairs, bootstrap)
+    write_csv(out, COLUMNS, chain(rows, _apart_rows(uncertainty, bootstrap)))
     write_csv(confusion, CONFUSION_COLUMNS, _confusion_rows(tables))
     groups = read_subgroups(hips, settings.age_bounds_years)
     write_csv(subgroups, SUBGROUP_COLUMNS, _subgroup_rows(tables, groups, bootstrap))
@@ -97,6 +101,15 @@ def _rows(
             yield drop_training_note(row)
         for row in score_readers(readers.of_cohort(cohort), cohort, bootstrap):
             yield drop_training_note(row)
+
+
+def _apart_rows(uncertainty: Sequence[Path], bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """Of the experiments that grade Crowe and KL apart."""
+    for name, head in (("Crowe", CROWE), ("KL", KL)):
+        tables = [read_apart(path, head) for path in uncertainty]
+        for cohort in find_cohorts(tables):
+            for table in filter(len, (table.of_cohort(cohort) for table in tables)):
+                yield from score_apart(table, cohort, name, describe(table, cohort), bootstrap)
 
 
 def _score_baselines(
@@ -199,7 +212,7 @@ def average_groups(table: Graded, cohort: str) -> Iterator[Row]:
         if len(members):
             deviation = members.variance.std(ddof=1) if len(members) > 1 else np.nan
             yield {
-                **name_cells(members, cohort, f"mean variance, {group}", "squared probability"),
+                **name_cells(members, cohort, f"mean variance, {group}", table.variance_unit),
                 "value": format_number(members.variance.mean()),
                 "spread": format_number(deviation),
                 "spread_unit": f"SD over {len(members)} hip x repeat values",

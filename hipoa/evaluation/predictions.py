@@ -12,8 +12,9 @@ import numpy as np
 
 from hipoa.errors import CohortError
 from hipoa.files import read_npz
+from hipoa.grading.tasks import GRADE, HEADS
 
-N_GRADES = 7
+N_GRADES = GRADE.classes
 
 _MODEL = re.compile(r"r(\d+)f(\d+)")
 
@@ -36,17 +37,23 @@ class PredictionFile:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one model says of n hips.
+    """What one model says of n hips, with dropout on.
 
     Attributes:
         hip_id: (n,) names.
-        probability: (n, passes, 7) float32, one softmax per pass with dropout on.
+        passes: Head (grade, crowe, kl) to (n, passes, classes) float32, one softmax per pass, or, of a
+            regression, to (n, passes) float32 values in classes.
         features: (n, D) float32, dropout off.
     """
 
     hip_id: np.ndarray
-    probability: np.ndarray
+    passes: dict[str, np.ndarray]
     features: np.ndarray
+
+    @property
+    def grade(self) -> np.ndarray:
+        """The passes of the combined class."""
+        return self.passes[GRADE.name]
 
 
 def sort_predictions(paths: Sequence[Path]) -> list[PredictionFile]:
@@ -75,17 +82,17 @@ def read_prediction(file: PredictionFile) -> Prediction:
     """Reads and checks the predictions of one model.
 
     Raises:
-        CohortError: A hip is there twice, the probabilities are no seven classes, a number is not finite.
+        CohortError: A hip is there twice, the combined class is missing, the probabilities are not of a
+            head's classes, a number is not finite.
     """
     arrays = read_npz(file.path)
-    probability = arrays["probability_grade"]
-    if probability.ndim != 3 or probability.shape[2] != N_GRADES:
-        raise CohortError(
-            file.where,
-            f"probability_grade has the shape {probability.shape}",
-            f"It must be hips x passes x {N_GRADES}; predict again.",
-        )
-    if not (np.isfinite(probability).all() and np.isfinite(arrays["features"]).all()):
+    passes = {head: _find_passes(arrays, head) for head in HEADS}
+    found = {head: values for head, values in passes.items() if values is not None}
+    if GRADE.name not in found:
+        raise CohortError(file.where, "it holds no combined class", "Predict again.")
+    for head, values in found.items():
+        _check_shape(file, head, values)
+    if not all(np.isfinite(values).all() for values in (*found.values(), arrays["features"])):
         raise CohortError(
             file.where,
             "probabilities or features are not finite",
@@ -93,7 +100,23 @@ def read_prediction(file: PredictionFile) -> Prediction:
         )
     if len(np.unique(arrays["hip_id"])) < len(arrays["hip_id"]):
         raise CohortError(file.where, "a hip is there twice", "Predict again.")
-    return Prediction(arrays["hip_id"], probability, arrays["features"])
+    return Prediction(arrays["hip_id"], found, arrays["features"])
+
+
+def _find_passes(arrays: dict[str, np.ndarray], head: str) -> np.ndarray | None:
+    probability = arrays.get(f"probability_{head}")
+    return arrays.get(f"value_{head}") if probability is None else probability
+
+
+def _check_shape(file: PredictionFile, head: str, values: np.ndarray) -> None:
+    classes = HEADS[head].classes
+    if values.ndim == 2 or (values.ndim == 3 and values.shape[2] == classes):
+        return
+    raise CohortError(
+        file.where,
+        f"probability_{head} has the shape {values.shape}",
+        f"It must be hips x passes x {classes}; predict again.",
+    )
 
 
 def find_rows(hip_id: np.ndarray, table: np.ndarray, where: str) -> np.ndarray:

@@ -49,6 +49,7 @@ def pair_readers(hips: Sequence[Path]) -> Graded:
         group=np.full(n, ""),
         measures=np.full((n, len(MEASURES)), np.nan),
         probability=np.full((n, N_GRADES), np.nan),
+        value=np.full(n, np.nan),
     )
 
 

@@ -16,8 +16,8 @@ from hipoa.evaluation.passes import (
     HipUncertainty,
     ModelSummary,
     combine_models,
-    count_models,
     summarise_passes,
+    summarise_values,
 )
 from hipoa.evaluation.predictions import (
     N_GRADES,
@@ -28,16 +28,23 @@ from hipoa.evaluation.predictions import (
 )
 from hipoa.evaluation.settings import UncertaintySettings
 from hipoa.files import write_csv
+from hipoa.grading.tasks import GRADE, HEADS
 
 PROBABILITIES = tuple(f"p{grade}" for grade in range(1, N_GRADES + 1))
+INDICES = tuple(name for name in HEADS if name != GRADE.name)
+"""What the combined class is made of, which some experiments grade apart."""
+
 COLUMNS = (
     *("experiment", "cohort", "repeat", "hip_id", "case_id", "patient_id", "side", "grade", "predicted"),
     *PROBABILITIES,
+    "value",
     *MEASURES,
     *("n_models", "fold", "error", "group"),
+    *(f"{what}{name}" for name in INDICES for what in ("", "predicted_", "variance_")),
 )
 
-_HIP_COLUMNS = ("hip_id", "case_id", "patient_id", "side", "status", "grade")
+_HIP_COLUMNS = ("hip_id", "case_id", "patient_id", "side", "status", "grade", *INDICES)
+_SAID = ("hip_id", "case_id", "patient_id", "side", "grade", *INDICES)
 
 
 def run(
@@ -93,30 +100,41 @@ def _rows(
     # Without any file one repeat is looked for all the same, so that its hips are missed.
     for repeat in sorted({file.repeat for file in files}) or [0]:
         for cohort, table in tables.items():
-            summaries = [
-                _summarise(file, table["hip_id"], passes) for file in models.get((repeat, cohort), [])
-            ]
-            _check_hips(summaries, table["hip_id"], cohort, f"{experiment}, repeat {repeat}, {cohort}")
-            if summaries:
-                hips = combine_models(summaries, len(table["hip_id"]), variance_of)
+            found = [_summarise(file, table["hip_id"], passes) for file in models.get((repeat, cohort), [])]
+            hips = {
+                head: combine_models(
+                    [model[head] for model in found], len(table["hip_id"]), variance_of, HEADS[head]
+                )
+                for head in (found[0] if found else ())
+            }
+            _check_hips(hips, table["hip_id"], cohort, f"{experiment}, repeat {repeat}, {cohort}")
+            if found:
                 yield from tabulate(experiment, cohort, repeat, table, hips)
 
 
-def _summarise(file: PredictionFile, table: np.ndarray, passes: dict[int, str]) -> ModelSummary:
+def _summarise(file: PredictionFile, table: np.ndarray, passes: dict[int, str]) -> dict[str, ModelSummary]:
+    """Of each head that the model grades."""
     prediction = read_prediction(file)
-    passes.setdefault(prediction.probability.shape[1], file.where)
+    passes.setdefault(prediction.grade.shape[1], file.where)
     if len(passes) > 1:
         (first, at), (second, there) = passes.items()
         raise CohortError(
             there, f"{second} passes, but {first} in {at}", "Predict all of an experiment with equally many."
         )
     rows = find_rows(prediction.hip_id, table, file.where)
-    return ModelSummary(file.fold, rows, summarise_passes(prediction.probability))
+    return {
+        head: ModelSummary(
+            file.fold,
+            rows,
+            summarise_values(values, HEADS[head]) if values.ndim == 2 else summarise_passes(values),
+        )
+        for head, values in prediction.passes.items()
+    }
 
 
-def _check_hips(models: Sequence[ModelSummary], names: np.ndarray, cohort: str, where: str) -> None:
+def _check_hips(hips: dict[str, HipUncertainty], names: np.ndarray, cohort: str, where: str) -> None:
     """Refuses a leak (a labelled hip seen by two folds' models) and a silent loss of hips."""
-    n_models, _ = count_models(models, len(names))
+    n_models = hips[GRADE.name].n_models if hips else np.zeros(len(names), dtype=np.int64)
     leaked, lost = n_models > 1, n_models == 0
     if cohort == "labelled" and leaked.any():
         raise CohortError(
@@ -133,7 +151,11 @@ def _check_hips(models: Sequence[ModelSummary], names: np.ndarray, cohort: str, 
 
 
 def tabulate(
-    experiment: str, cohort: str, repeat: int, table: dict[str, np.ndarray], hips: HipUncertainty
+    experiment: str,
+    cohort: str,
+    repeat: int,
+    table: dict[str, np.ndarray],
+    heads: dict[str, HipUncertainty],
 ) -> Iterator[dict[str, object]]:
     """One row per hip, as in `COLUMNS`.
 
@@ -142,24 +164,31 @@ def tabulate(
         cohort: Its name.
         repeat: Counted from 0.
         table: The columns of the cohort's table, of the same n hips.
-        hips: The measures.
+        heads: The measures of the combined class and, where they are graded apart, of Crowe and KL.
     """
+    hips = heads[GRADE.name]
     grade = as_integers(table["grade"], 0)
     error = np.abs(hips.predicted - grade)
     graded = grade > 0
-    numbers = np.column_stack([hips.probability, *(getattr(hips, name) for name in MEASURES)])
+    numbers = {
+        **dict(zip(PROBABILITIES, hips.probability.T, strict=True)),
+        "value": hips.value,
+        **{name: getattr(hips, name) for name in MEASURES},
+        **{f"variance_{name}": heads[name].variance for name in INDICES if name in heads},
+    }
     cells = {
-        **{name: table[name].tolist() for name in ("hip_id", "case_id", "patient_id", "side", "grade")},
+        **{name: table[name].tolist() for name in _SAID},
         "predicted": hips.predicted.tolist(),
         "n_models": hips.n_models.tolist(),
         "fold": np.where(hips.fold < 0, "", hips.fold.astype(str)).tolist(),
         "error": np.where(graded, error.astype(str), "").tolist(),
         "group": np.where(graded, group_errors(error), "").tolist(),
+        **{f"predicted_{name}": heads[name].predicted.tolist() for name in INDICES if name in heads},
     }
     shared = {"experiment": experiment, "cohort": cohort, "repeat": repeat}
-    for values, *cell in zip(numbers.tolist(), *cells.values(), strict=True):
+    for values, *cell in zip(np.column_stack(list(numbers.values())).tolist(), *cells.values(), strict=True):
         yield {
             **shared,
             **dict(zip(cells, cell, strict=True)),
-            **dict(zip((*PROBABILITIES, *MEASURES), map(format_number, values), strict=True)),
+            **dict(zip(numbers, map(format_number, values), strict=True)),
         }

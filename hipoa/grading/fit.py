@@ -1,4 +1,4 @@
-"""The training itself: epochs, the learning rate, the loss, and going on after a kill."""
+"""The training itself: epochs, the learning rate, and going on after a kill."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from timm.optim import param_groups_weight_decay  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hipoa.errors import TrainingError
 from hipoa.grading.augment import build_augmentation
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.losses import Loss
 from hipoa.grading.networks import GradingNetwork, prepare_images
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import TrainSettings
@@ -36,13 +36,15 @@ class Training:
     Every epoch draws from a generator seeded by its own number, so a training that goes on from a
     checkpoint ends with the same weights as one that was never stopped.
 
+    The images live on the device, resized once.
+
     Attributes:
         network: On its device.
         radiograph: (n, h, w) uint8.
-        target: (n,) int64, classes counted from 0.
+        target: (n, heads) int64, classes counted from 0, -1 where not graded.
+        criterion: From outputs and targets to the loss.
         settings: How it is trained.
         input_px: Side of the network's input.
-        classes: How many there are.
         seed: What shuffling, augmentation and dropout depend on.
         where: The name of the job, for messages.
         checkpoint: Where its state is saved.
@@ -52,9 +54,9 @@ class Training:
     network: GradingNetwork
     radiograph: np.ndarray
     target: np.ndarray
+    criterion: Loss
     settings: TrainSettings
     input_px: int
-    classes: int
     seed: int
     where: str
     checkpoint: Checkpoint
@@ -64,9 +66,8 @@ class Training:
         self.device = self.network.mean.device
         self.optimiser = _build_optimiser(self.network, self.settings)
         self.augment = build_augmentation(self.settings)
+        self.images = prepare_images(self.radiograph, self.input_px, self.device)
         self.targets = torch.from_numpy(self.target).to(self.device)
-        weighted = self.settings.class_weights
-        self.weight = weigh_classes(self.target, self.classes).to(self.device) if weighted else None
         self.history: list[Epoch] = []
         self.seconds = 0.0
 
@@ -92,7 +93,9 @@ class Training:
     def _run_epoch(self, epoch: int) -> None:
         torch.manual_seed(make_seed(self.seed, epoch))
         self.network.train()
-        batches = split_batches(torch.randperm(len(self.target)), self.settings.batch_size)
+        # Drawn on the CPU, so that every device shuffles alike; moved once, so that no step waits for it.
+        order = torch.randperm(len(self.target)).to(self.device)
+        batches = split_batches(order, self.settings.batch_size)
         total = torch.zeros((), device=self.device)
         rate = 0.0
         for number, batch in enumerate(batches):
@@ -117,8 +120,7 @@ class Training:
     def _step(self, batch: Tensor) -> Tensor:
         """One step on the hips ``batch`` (b,); the mean loss."""
         try:
-            images = prepare_images(self.radiograph[batch.numpy()], self.input_px, self.device)
-            loss = self._loss(self.augment(images), self.targets[batch.to(self.device)])
+            loss = self._loss(self.augment(self.images[batch]), self.targets[batch])
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
@@ -134,9 +136,8 @@ class Training:
         if on_gpu:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
-            logits = self.network(images)
-        smoothing = self.settings.label_smoothing
-        return functional.cross_entropy(logits.float(), targets, self.weight, label_smoothing=smoothing)
+            outputs = self.network(images)
+        return self.criterion(outputs.float(), targets)
 
     def _progress(self) -> str:
         last = self.history[-1]
@@ -167,14 +168,6 @@ def rate_factor(step: int, steps: int, warmup_steps: float) -> float:
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
-def weigh_classes(target: np.ndarray, classes: int) -> Tensor:
-    """Weights (classes,) by which every class that occurs counts the same; their mean per hip is 1."""
-    counts = np.bincount(target, minlength=classes)
-    present = np.count_nonzero(counts)
-    weights = np.divide(len(target), present * counts, out=np.zeros(classes), where=counts > 0)
-    return torch.tensor(weights, dtype=torch.float32)
 
 
 def split_batches(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:

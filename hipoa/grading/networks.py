@@ -32,6 +32,22 @@ HEADER = "hipoa"
 _NEVER_ON = ("DropPath", "PatchDropout", "DropBlock2d")
 
 
+class _Extractor(nn.Module):
+    """All of a network before its classifier, with the normalisation that its weights expect."""
+
+    def __init__(self, backbone: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.backbone: Any = backbone
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        normalised = (images - self.mean) / self.std
+        return self.backbone.forward_head(self.backbone.forward_features(normalised), pre_logits=True)
+
+
 class GradingNetwork(nn.Module):
     """A network of timm that takes grey images and normalises them as its weights expect.
 
@@ -46,12 +62,23 @@ class GradingNetwork(nn.Module):
         self, backbone: nn.Module, dropout: float, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         super().__init__()
-        self.backbone: Any = backbone
+        self.extractor = _Extractor(backbone, mean, std)
         self.dropout = nn.Dropout(dropout)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def backbone(self) -> Any:
+        """The network of timm."""
+        return self.extractor.backbone
+
+    @property
+    def mean(self) -> Tensor:
+        """Of the channels, (1, 3, 1, 1) grey values 0-1."""
+        return self.extractor.mean
+
+    @property
+    def std(self) -> Tensor:
+        """Of the channels, (1, 3, 1, 1) grey values 0-1."""
+        return self.extractor.std
 
     def extract(self, images: Tensor) -> Tensor:
         """The features that the classifier sees, before this network's own dropout.
@@ -62,27 +89,21 @@ class GradingNetwork(nn.Module):
         Returns:
             (n, D)
         """
-        normalised = (images - self.mean) / self.std
-        return self.backbone.forward_head(self.backbone.forward_features(normalised), pre_logits=True)
+        return self.extractor(images)
 
     def classify(self, features: Tensor) -> Tensor:
-        """Logits (n, classes) from features (n, D), through the dropout before the classifier."""
+        """Outputs (n, outputs) from features (n, D), through the dropout before the classifier."""
         return self.backbone.get_classifier()(self.dropout(features))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) from grey images (n, 1, H, W)."""
+        """Outputs (n, outputs) from grey images (n, 1, H, W)."""
         return self.classify(self.extract(images))
-
-    @property
-    def only_head_drops(self) -> bool:
-        """Whether the features are the same in every pass."""
-        return self.dropout.p > 0 and not has_dropout(self.backbone)
 
 
 def build_network(
     name: str,
     *,
-    classes: int,
+    outputs: int,
     input_px: int,
     dropout: float,
     dropout_where: str,
@@ -93,7 +114,7 @@ def build_network(
 
     Args:
         name: Of the network, with the tag of its weights.
-        classes: Outputs of the new classifier.
+        outputs: Of the new classifier.
         input_px: Side of the input; position embeddings are resampled to it.
         dropout: Probability of dropping a unit.
         dropout_where: ``head``, directly before the classifier, at the same place in every network;
@@ -106,7 +127,7 @@ def build_network(
         WeightsError: The weights are another network's.
     """
     accepted = _parameters(name)
-    options: dict[str, Any] = {"num_classes": classes}
+    options: dict[str, Any] = {"num_classes": outputs}
     if "img_size" in accepted:
         options["img_size"] = input_px
     if dropout_where == "everywhere":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from hipoa.errors import NetworkError
 from hipoa.files import read_json, write_npz
 from hipoa.grading.networks import GradingNetwork, build_network, dropout_on, prepare_images
 from hipoa.grading.radiographs import read_fold_of, read_radiographs
+from hipoa.grading.readout import Readout
 from hipoa.grading.seeds import make_seed
-from hipoa.grading.settings import PredictSettings
-from hipoa.grading.tasks import TASKS
+from hipoa.grading.settings import ClassTable, PredictSettings
+from hipoa.grading.shared import SharedPart, find_shared
+from hipoa.grading.staircase import join_probabilities, join_values
+from hipoa.grading.tasks import GRADE, TASKS
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,27 @@ class Prediction:
     """What one network says about n hips.
 
     Attributes:
-        probability_grade: (n, passes, classes) float32, dropout on.
-        deterministic_grade: (n, classes) float32, dropout off.
+        kind: probability (of a classification) or value (of a regression).
+        passes: Head to (n, passes, classes) or (n, passes) float32, dropout on.
+        deterministic: Head to (n, classes) or (n,) float32, dropout off.
         features: (n, D) float32, what the classifier sees, dropout off.
     """
 
-    probability_grade: np.ndarray
-    deterministic_grade: np.ndarray
+    kind: str
+    passes: dict[str, np.ndarray]
+    deterministic: dict[str, np.ndarray]
     features: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Under the names of the file of predictions."""
+        passes = {f"{self.kind}_{head}": values for head, values in self.passes.items()}
+        plain = {f"deterministic_{head}": values for head, values in self.deterministic.items()}
+        return {**passes, **plain, "features": self.features}
 
 
 def run(
     settings: PredictSettings,
+    classes: ClassTable,
     *,
     model: Path,
     record: Path,
@@ -51,6 +63,7 @@ def run(
 
     Args:
         settings: How many passes, and the seed.
+        classes: By which Crowe and KL apart become the combined class.
         model: What the stage train wrote.
         record: Its JSON; repeat, fold and network are taken from it.
         hips: The table of the cohort.
@@ -66,16 +79,16 @@ def run(
     where = f"{facts['experiment']} r{facts['repeat']}f{facts['fold']}"
     radiographs = read_radiographs(hips, stack)
     seen = radiographs.where(find_visible(radiographs.patient_id, read_fold_of(folds), facts["fold"]))
-    network = load_network(model, facts)
     prediction = predict_hips(
-        network,
+        load_network(model, facts),
+        read_readout(facts),
         seen.radiograph,
+        seed_hips(seen.hip_id, settings, where),
         settings,
         input_px=facts["input_px"],
-        seed=make_seed(settings.predict_seed, where, cohort),
         where=where,
     )
-    write_npz(out, {"hip_id": seen.hip_id, **vars(prediction)})
+    write_npz(out, {"hip_id": seen.hip_id, **add_grade(prediction, classes).arrays()})
 
 
 def find_visible(patients: np.ndarray, fold_of: Mapping[str, int], fold: int) -> np.ndarray:
@@ -95,11 +108,21 @@ def find_visible(patients: np.ndarray, fold_of: Mapping[str, int], fold: int) ->
     return np.array([fold_of.get(patient, fold) == fold for patient in patients.tolist()], dtype=bool)
 
 
+def seed_hips(hip_id: np.ndarray, settings: PredictSettings, where: str) -> list[int]:
+    """One seed per hip (n,): a hip's masks are its own, whatever other hips there are."""
+    return [make_seed(settings.predict_seed, where, hip) for hip in hip_id.tolist()]
+
+
+def read_readout(facts: Mapping[str, Any]) -> Readout:
+    """What the outputs of a trained network mean, from its record."""
+    return Readout(TASKS[facts["task"]], facts["loss"])
+
+
 def load_network(model: Path, facts: Mapping[str, Any]) -> GradingNetwork:
     """Builds the trained network again from its record, on the GPU where there is one."""
     network = build_network(
         facts["network"],
-        classes=TASKS[facts["task"]].classes,
+        outputs=read_readout(facts).outputs,
         input_px=facts["input_px"],
         dropout=facts["dropout"],
         dropout_where=facts["dropout_where"],
@@ -111,72 +134,118 @@ def load_network(model: Path, facts: Mapping[str, Any]) -> GradingNetwork:
 
 def predict_hips(
     network: GradingNetwork,
+    readout: Readout,
     radiograph: np.ndarray,
+    seeds: Sequence[int],
     settings: PredictSettings,
     *,
     input_px: int,
-    seed: int,
     where: str,
 ) -> Prediction:
     """One deterministic prediction and many stochastic ones.
 
-    Where only the head drops units, all before it is computed once: it is the same in every pass.
+    What is the same in every pass is computed once, in the deterministic pass. The passes of one hip are
+    one batch, so that its masks depend on its own seed alone.
 
     Args:
         network: On its device.
+        readout: What its outputs mean.
         radiograph: (n, h, w) uint8.
-        settings: How many passes.
+        seeds: (n,) of the passes of each hip.
+        settings: How many passes, and how many images at once.
         input_px: Side of the network's input.
-        seed: Of the passes.
         where: The name of the model, for messages.
 
     Raises:
         NetworkError: There is no dropout, or the passes are all the same.
     """
     dropout_on(network, where)
-    torch.manual_seed(seed)
-    logits: list[Tensor] = []
+    device = network.mean.device
+    shared = SharedPart(find_shared(network, torch.zeros(3, 1, input_px, input_px, device=device)))
+    outputs: list[Tensor] = []
     plain: list[Tensor] = []
     features: list[Tensor] = []
     with torch.inference_mode():
-        for batch in _batches(radiograph, settings.predict_batch_size):
-            images = prepare_images(batch, input_px, network.mean.device)
+        for part in _split(len(radiograph), settings.predict_batch_size):
+            images = prepare_images(radiograph[part], input_px, device)
             network.eval()
-            features.append(network.extract(images))
-            plain.append(network.classify(features[-1]))
-            logits.append(sample_logits(network, images, features[-1], settings.passes, where))
+            with shared.recording():
+                extracted = network.extract(images)
+                plain.append(network.classify(extracted).cpu())
+            features.append(extracted.cpu())
+            dropout_on(network, where)
+            outputs.append(sample_outputs(network, shared, images, seeds[part], settings, where).cpu())
     return Prediction(
-        _softmax(torch.cat([part.cpu() for part in logits])),
-        _softmax(torch.cat([part.cpu() for part in plain])),
-        torch.cat([part.cpu() for part in features]).numpy(),
+        readout.kind,
+        _to_arrays(readout.read(torch.cat(outputs))),
+        _to_arrays(readout.read(torch.cat(plain))),
+        torch.cat(features).numpy(),
     )
 
 
-def sample_logits(
-    network: GradingNetwork, images: Tensor, features: Tensor, passes: int, where: str
+def sample_outputs(
+    network: GradingNetwork,
+    shared: SharedPart,
+    images: Tensor,
+    seeds: Sequence[int],
+    settings: PredictSettings,
+    where: str,
 ) -> Tensor:
-    """Logits (n, passes, classes) of images (n, 1, H, W) with features (n, D), dropout on.
+    """Outputs (n, passes, outputs) of images (n, 1, H, W) whose shared part was just recorded.
 
     Raises:
-        NetworkError: There is no dropout, or the passes are all the same.
+        NetworkError: The passes are all the same.
     """
-    dropout_on(network, where)
-    once = network.only_head_drops
-    logits = torch.stack(
-        [network.classify(features) if once else network(images) for _ in range(passes)], dim=1
-    )
-    if len(images) and bool((logits == logits[:, :1]).all()):
+    sampled = [_sample_hip(network, shared, images, row, seed, settings) for row, seed in enumerate(seeds)]
+    if not sampled:
+        return images.new_zeros(0, settings.passes, network.backbone.num_classes)
+    outputs = torch.stack(sampled)
+    if bool((outputs == outputs[:, :1]).all()):
         raise NetworkError(
-            where, f"all {passes} passes are the same", "Set dropout above 0, or dropout_where to everywhere."
+            where,
+            f"all {settings.passes} passes are the same",
+            "Set dropout above 0, or dropout_where to everywhere.",
         )
-    return logits
+    return outputs
 
 
-def _batches(radiograph: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    # At least one batch, if an empty one: it gives the results their shapes.
-    for start in range(0, max(1, len(radiograph)), size):
-        yield radiograph[start : start + size]
+def _sample_hip(
+    network: GradingNetwork,
+    shared: SharedPart,
+    images: Tensor,
+    row: int,
+    seed: int,
+    settings: PredictSettings,
+) -> Tensor:
+    """The passes (passes, outputs) of one hip, as many at once as a batch may hold."""
+    torch.manual_seed(seed)
+    outputs = []
+    for part in _split(settings.passes, settings.predict_batch_size):
+        times = min(part.stop, settings.passes) - part.start
+        with shared.replaying(row, times):
+            outputs.append(network(images[row : row + 1].expand(times, -1, -1, -1)))
+    return torch.cat(outputs)
 
 
-def _softmax(logits: Tensor) -> np.ndarray:
-    return torch.softmax(logits.float(), dim=-1).numpy()
+def add_grade(prediction: Prediction, classes: ClassTable) -> Prediction:
+    """The prediction with the combined class, which a network of Crowe and KL apart does not give itself."""
+    if GRADE.name in prediction.passes:
+        return prediction
+    join = join_values if prediction.kind == "value" else join_probabilities
+
+    def joined(heads: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**heads, GRADE.name: join(heads["crowe"], heads["kl"], classes)}
+
+    return Prediction(
+        prediction.kind, joined(prediction.passes), joined(prediction.deterministic), prediction.features
+    )
+
+
+def _split(n: int, size: int) -> Iterator[slice]:
+    # At least one part, if an empty one: it gives the results their shapes.
+    for start in range(0, max(1, n), size):
+        yield slice(start, start + size)
+
+
+def _to_arrays(heads: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in heads.items()}

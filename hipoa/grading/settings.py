@@ -14,8 +14,8 @@ Pair = tuple[Crowe, Kl]
 STAIRCASE: tuple[Pair, ...] = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 
 
-class HipsSettings(Settings):
-    """How readings become one grade per hip, and when a cohort is too incomplete to go on.
+class ClassTable(Settings):
+    """What the combined classes are.
 
     The source work does not give its table of classes: a monotone staircase on Crowe 1-4 x KL 1-4 has
     exactly seven cells, and the default is the natural one.
@@ -25,6 +25,18 @@ class HipsSettings(Settings):
         STAIRCASE, description="(Crowe, KL) of the classes 1-7, from normal to severe; neither index falls"
     )
     kl0_as_kl1: bool = Field(True, description="count KL 0 as KL 1 in the combined class (kl keeps its 0)")
+
+    @model_validator(mode="after")
+    def _ordinal(self) -> Self:
+        for below, above in pairwise(self.class_table):
+            if below == above or below[0] > above[0] or below[1] > above[1]:
+                raise ValueError(f"class_table is not ordinal: {above} follows {below}")
+        return self
+
+
+class HipsSettings(ClassTable):
+    """How readings become one grade per hip, and when a cohort is too incomplete to go on."""
+
     off_table: Literal["leave_out", "nearest"] = Field(
         "leave_out",
         description="a hip whose pair is in no class: leave_out of the combined task, or take the nearest "
@@ -38,13 +50,6 @@ class HipsSettings(Settings):
     max_refused_share: float = Field(
         0.2, ge=0, le=1, description="share (0-1) of a cohort's hips that may be refused before the run stops"
     )
-
-    @model_validator(mode="after")
-    def _ordinal(self) -> Self:
-        for below, above in pairwise(self.class_table):
-            if below == above or below[0] > above[0] or below[1] > above[1]:
-                raise ValueError(f"class_table is not ordinal: {above} follows {below}")
-        return self
 
 
 class FoldsSettings(Settings):
@@ -70,7 +75,15 @@ class TrainSettings(Settings):
         0.05, ge=0, le=1, description="AdamW's decay, not of biases and norms, share per unit learning rate"
     )
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient, in units of the loss")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share (0-1) of the target spread evenly")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share (0-1) of a classification's target spread evenly"
+    )
+    ordinal_sharpness: float = Field(
+        2.0,
+        gt=0,
+        le=20,
+        description="ordinal loss: a class's share of the target falls by exp(-this) per class of distance",
+    )
     class_weights: bool = Field(False, description="weigh the loss by 1 / frequency of the class")
     dropout: float = Field(
         0.1, ge=0, lt=1, description="probability (0-1) of dropping a unit, the same for every network"
@@ -116,7 +129,16 @@ class Experiment(Settings):
         description="pre-trained weights: hub (timm's, from the Hugging Face hub), hub:REVISION, "
         "file:PATH (.safetensors or .pth), package:MODULE (a Python package that ships a .pth), none",
     )
-    task: Literal["combined"] = Field("combined", description="what is graded: the combined class 1-7")
+    task: Literal["combined", "separate"] = Field(
+        "combined",
+        description="what is graded: the combined class 1-7, or separate: Crowe and KL on one network",
+    )
+    loss: Literal["classification", "regression", "ordinal"] = Field(
+        "classification",
+        description="classification: cross-entropy; regression: squared error of the class number, which is "
+        "rounded to the nearest class, halves up; ordinal: cross-entropy against a target that "
+        "neighbouring classes share (SORD)",
+    )
     input_px: int = Field(224, ge=32, le=1024, description="side of the network's input, pixels")
 
     @field_validator("weights")

@@ -15,11 +15,13 @@ from hipoa.errors import CohortError
 from hipoa.files import read_csv, replacing, write_json
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.fit import Training
+from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import GradingNetwork, build_network
-from hipoa.grading.radiographs import Radiographs, read_radiographs
+from hipoa.grading.radiographs import Radiographs, read_fold_of, read_radiographs
+from hipoa.grading.readout import Readout
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import Experiment, TrainSettings
-from hipoa.grading.tasks import TASKS, Task
+from hipoa.grading.tasks import MISSING, TASKS, Head
 from hipoa.provenance import code_hash, sha256
 
 
@@ -63,57 +65,77 @@ def run(
         TrainingError: The loss is not finite, or the memory is too small.
     """
     where = f"{experiment} r{repeat}f{fold}"
-    task = TASKS[row.task]
-    names = select_training(read_csv(folds), fold, where)
-    images, target = _read_training(hips, stack, names, task)
+    readout = Readout(TASKS[row.task], row.loss)
+    rows = select_training(read_csv(hips), read_fold_of(folds), fold, readout.heads, where)
+    images, target = _read_training(hips, stack, rows, readout.heads)
     seed = make_seed(settings.train_seed, experiment, repeat, fold)
-    network = _build(settings, row, task, pretrained, seed)
+    network = _build(settings, row, readout, pretrained, seed)
     key = _make_key(settings, row, images, target, seed, pretrained)
     training = Training(
         network=network,
         radiograph=images.radiograph,
         target=target,
+        criterion=build_criterion(readout, settings, target, network.mean.device),
         settings=settings,
         input_px=row.input_px,
-        classes=task.classes,
         seed=seed,
         where=where,
         checkpoint=Checkpoint(checkpoint, key),
     )
     training.run()
     _write_model(out, network)
-    facts = _describe(settings, row, network, images, target, task.classes)
+    facts = _describe(settings, row, network, images, target, readout.heads)
     named = {"experiment": experiment, "repeat": repeat, "fold": fold}
     spent = {"seconds": round(training.seconds, 1), "history": training.history}
     write_json(record, {**facts, **named, **spent})
     training.checkpoint.remove()
 
 
-def select_training(rows: Sequence[Mapping[str, str]], fold: int, where: str) -> list[str]:
-    """The hips that a fold's model is trained on: those of all other folds.
+def select_training(
+    rows: Sequence[Mapping[str, str]],
+    fold_of: Mapping[str, int],
+    fold: int,
+    heads: Sequence[Head],
+    where: str,
+) -> list[Mapping[str, str]]:
+    """The hips that a fold's model is trained on: those of all other folds that are graded on a head.
+
+    Args:
+        rows: Of the table of hips.
+        fold_of: The fold of each patient.
+        fold: The fold that is left out.
+        heads: Those of the task; a hip graded on one of two teaches that one.
+        where: The name of the job, for messages.
 
     Raises:
         CohortError: There is no such fold, or nothing is left.
     """
-    names = [row["hip_id"] for row in rows if row["hip_id"] and int(row["fold"]) != fold]
-    if fold not in {int(row["fold"]) for row in rows} or len(names) < 2:
+    names = {head.name for head in heads}
+    chosen = [
+        row
+        for row in rows
+        if row["status"] == "ok"
+        and fold_of.get(row["patient_id"], fold) != fold
+        and any(row[name] for name in names)
+    ]
+    if fold not in fold_of.values() or len(chosen) < 2:
         raise CohortError(
             where,
-            f"{len(names)} hips lie outside fold {fold}, of {len(rows)} rows in the table of folds",
-            "Name a fold of that table, and label more hips.",
+            f"{len(chosen)} hips graded on {' or '.join(sorted(names))} lie outside fold {fold}, "
+            f"of {len(rows)} rows in the table of hips",
+            "Name a fold of the table of folds, and label more hips.",
         )
-    return names
+    return chosen
 
 
 def _read_training(
-    hips: Path, stack: Path, names: Sequence[str], task: Task
+    hips: Path, stack: Path, rows: Sequence[Mapping[str, str]], heads: Sequence[Head]
 ) -> tuple[Radiographs, np.ndarray]:
-    wanted = set(names)
-    target_of = {row["hip_id"]: task.target(row) for row in read_csv(hips) if row["hip_id"] in wanted}
+    target_of = {row["hip_id"]: [head.target(row) for head in heads] for row in rows}
     radiographs = read_radiographs(hips, stack)
-    images = radiographs.where(np.isin(radiographs.hip_id, names))
-    if len(images) < len(names):
-        missing = sorted(wanted - set(images.hip_id.tolist()))
+    images = radiographs.where(np.isin(radiographs.hip_id, list(target_of)))
+    if len(images) < len(target_of):
+        missing = sorted(target_of.keys() - set(images.hip_id.tolist()))
         raise CohortError(
             stack.name, f"{len(missing)} hips are missing, the first is {missing[0]}", "Run hips again."
         )
@@ -121,12 +143,12 @@ def _read_training(
 
 
 def _build(
-    settings: TrainSettings, row: Experiment, task: Task, pretrained: Path | None, seed: int
+    settings: TrainSettings, row: Experiment, readout: Readout, pretrained: Path | None, seed: int
 ) -> GradingNetwork:
     torch.manual_seed(seed)
     network = build_network(
         row.network,
-        classes=task.classes,
+        outputs=readout.outputs,
         input_px=row.input_px,
         dropout=settings.dropout,
         dropout_where=settings.dropout_where,
@@ -172,7 +194,7 @@ def _describe(
     network: GradingNetwork,
     images: Radiographs,
     target: np.ndarray,
-    classes: int,
+    heads: Sequence[Head],
 ) -> dict[str, object]:
     return {
         **row.model_dump(),
@@ -182,7 +204,10 @@ def _describe(
         "std": _to_list(network.std),
         "n_train": len(target),
         "n_train_patients": len(np.unique(images.patient_id)),
-        "class_counts": np.bincount(target, minlength=classes).tolist(),
+        "class_counts": {
+            head.name: np.bincount(column[column != MISSING], minlength=head.classes).tolist()
+            for head, column in zip(heads, target.T, strict=True)
+        },
         "settings": settings.model_dump(),
         "device": network.mean.device.type,
     }

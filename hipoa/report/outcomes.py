@@ -88,15 +88,17 @@ def draw_variance(
     if not cohorts:
         say(figure.subplots(), "No graded hip was predicted.")
         return figure
-    grid = figure.subplots(len(cohorts), len(tables), squeeze=False, sharey=True)
-    # One height for all brackets: the panels share their scale, and low ones would run into each other.
-    top = max(float(table.variance.max(initial=0.0)) for table in tables) or 1.0
+    units = {table.variance_unit for table in tables}
+    # A variance of probabilities and one of classes have no scale in common.
+    grid = figure.subplots(
+        len(cohorts), len(tables), squeeze=False, sharey=True if len(units) == 1 else "col"
+    )
     for line, cohort in zip(grid, cohorts, strict=True):
         for axes, table in zip(line, tables, strict=True):
             stars = _find_stars(compared, table.experiment, cohort)
-            _draw_boxes(axes, table.of_cohort(cohort), stars, top)
+            _draw_boxes(axes, table.of_cohort(cohort), stars, _find_top(tables, table.variance_unit))
             axes.set_title(f"{table.experiment}, {cohort}")
-        line[0].set_ylabel("variance (squared probability)")
+            axes.set_ylabel(f"variance ({table.variance_unit})" if axes is line[0] or len(units) > 1 else "")
     figure.supxlabel(
         "n: hip \N{MULTIPLICATION SIGN} repeat values. Stars: Mann-Whitney U, Holm-adjusted; descriptive, "
         "the values are not independent.",
@@ -104,6 +106,12 @@ def draw_variance(
         color=GREY,
     )
     return figure
+
+
+def _find_top(tables: Sequence[Graded], unit: str) -> float:
+    """The largest variance of a unit: one height for the brackets of panels that share a scale."""
+    same = (table for table in tables if table.variance_unit == unit)
+    return max(float(table.variance.max(initial=0.0)) for table in same) or 1.0
 
 
 def _find_stars(

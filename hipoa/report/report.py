@@ -12,8 +12,10 @@ import jinja2
 import numpy as np
 from PIL import Image, ImageOps
 
+from hipoa.evaluation.apart import APART
 from hipoa.evaluation.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.columns import read_columns
+from hipoa.evaluation.derived import INDEX_SCORES, name_score
 from hipoa.evaluation.groups import GROUPS
 from hipoa.evaluation.readers import READERS
 from hipoa.files import read_csv, read_json, write_json, write_text
@@ -29,6 +31,8 @@ from hipoa.report.settings import ReportSettings
 
 METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE", "macro MAE")
 
+_APART_METRICS = tuple(name_score("KL", name) for name in INDEX_SCORES)
+_KL_APART = APART.format(_APART_METRICS[0])
 _TRIAGE_COLUMNS = (
     *("rank", "hip_id", "side", "set_aside", "predicted", "uncertainty", "measure"),
     *("max_probability", "n_models", "experiment"),
@@ -93,6 +97,8 @@ def run(
         "classes": describe_classes(rows),
         "scores": scores,
         "metrics": METRICS,
+        "apart": list_apart(scores),
+        "apart_metrics": [name.partition(" ")[2] for name in _APART_METRICS],
         "find_score": find_score,
         "readers": READERS,
         "beside": [CONSTANT, MAJORITY, GEOMETRY, READERS],
@@ -158,6 +164,24 @@ def find_predicted(uncertainty: Sequence[Path]) -> set[str]:
     return set.intersection(*graded) if graded else set()
 
 
+def list_apart(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The scores of Crowe and KL, one row per experiment, cohort and index that was graded apart."""
+    keys = {(score.experiment, score.cohort): score.n_hips for score in scores if score.metric == _KL_APART}
+    return [
+        {
+            "experiment": experiment,
+            "cohort": cohort,
+            "index": index,
+            "scores": [
+                find_score(scores, experiment, cohort, APART.format(f"{index} {name.partition(' ')[2]}"))
+                for name in _APART_METRICS
+            ],
+        }
+        for experiment, cohort in keys
+        for index in ("Crowe", "KL")
+    ]
+
+
 def list_notes(hips: Sequence[Hip]) -> list[Hip]:
     """Hips without a radiograph or with warnings; the refused first, so that no short list hides them."""
     noted = [hip for hip in hips if hip.status != "ok" or hip.warnings]
@@ -171,6 +195,7 @@ def tabulate_training(experiment: str, records: Sequence[Mapping[str, Any]]) -> 
         "experiment": experiment,
         "networks": sorted({record["network"] for record in own}),
         "tasks": sorted({record["task"] for record in own}),
+        "losses": sorted({record["loss"] for record in own}),
         "models": len(own),
         "repeats": len({record["repeat"] for record in own}),
         "folds": len({record["fold"] for record in own}),

@@ -9,6 +9,7 @@ import numpy as np
 
 from hipoa.errors import CohortError, ConfigError
 from hipoa.evaluation.columns import as_integers, as_numbers, format_number, read_columns
+from hipoa.evaluation.passes import round_value
 from hipoa.files import write_csv
 from hipoa.triage.settings import TriageSettings
 
@@ -20,6 +21,7 @@ COLUMNS = (
 _READ = ("crowe", "kl", "grade", "off_table")
 _HIP_COLUMNS = ("hip_id", "case_id", "side", "status", "reason", "implant", *_READ)
 _PROBABILITIES = tuple(f"p{grade}" for grade in range(1, 8))
+_MEASURED = ("hip_id", "n_models", "max_probability", "value")
 _IMPLANT = "implant"
 _ONE_MODEL = "one model only: no variance between models"
 
@@ -42,7 +44,7 @@ def run(settings: TriageSettings, *, uncertainty: list[Path], hips: list[Path], 
     table = choose_experiment(uncertainty, settings.experiment)
     unread = _read_unread([path for path in sorted(hips) if path.stem != "external"])
     means = average_repeats(
-        read_columns(table, ("hip_id", "n_models", settings.measure, "max_probability", *_PROBABILITIES)),
+        read_columns(table, (*_MEASURED, settings.measure, *_PROBABILITIES)),
         settings.measure,
     )
     write_csv(out, COLUMNS, _rows(unread, means, table.stem, settings))
@@ -68,12 +70,13 @@ def average_repeats(columns: dict[str, np.ndarray], measure: str) -> dict[str, n
     """The mean over the repeats, hip by hip.
 
     Args:
-        columns: hip_id, n_models, p1-p7, max_probability and the measure, as text, one row per hip and
+        columns: hip_id, n_models, p1-p7, value, max_probability and the measure, as text, one row per hip and
             repeat.
         measure: The measure's name.
 
     Returns:
-        hip_id (n,), sorted; predicted (n,) class 1-7 of the largest mean probability; uncertainty (n,),
+        hip_id (n,), sorted; predicted (n,) class 1-7 of the largest mean probability, of a
+        regression the one nearest to its mean value; uncertainty (n,),
         NaN if a repeat has none; max_probability (n,); n_models (n,) summed over the repeats.
     """
     hip_id, hip = np.unique(columns["hip_id"], return_inverse=True)
@@ -83,9 +86,11 @@ def average_repeats(columns: dict[str, np.ndarray], measure: str) -> dict[str, n
         return np.bincount(hip, weights=values, minlength=len(hip_id))
 
     probability = np.column_stack([total(as_numbers(columns[name])) for name in _PROBABILITIES])
+    value = total(as_numbers(columns["value"])) / repeats
+    nearest = round_value(np.nan_to_num(value))
     return {
         "hip_id": hip_id,
-        "predicted": probability.argmax(axis=1) + 1,
+        "predicted": np.where(np.isnan(value), probability.argmax(axis=1) + 1, nearest),
         "uncertainty": total(as_numbers(columns[measure])) / repeats,
         "max_probability": total(as_numbers(columns["max_probability"])) / repeats,
         "n_models": total(as_integers(columns["n_models"])).astype(np.int64),

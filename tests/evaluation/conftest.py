@@ -76,7 +76,20 @@ def write_uncertainty(tmp_path):
         path = tmp_path / "uncertainty" / f"{experiment}.csv"
         path.parent.mkdir(exist_ok=True)
         blank = dict.fromkeys(
-            ["cohort", "repeat", "hip_id", "patient_id", "grade", "predicted", "fold", "group", *MEASURES],
+            [
+                *(
+                    "cohort",
+                    "repeat",
+                    "hip_id",
+                    "patient_id",
+                    "grade",
+                    "predicted",
+                    "fold",
+                    "group",
+                    *MEASURES,
+                ),
+                *("value", "crowe", "predicted_crowe", "kl", "predicted_kl"),
+            ],
             "",
         ) | {f"p{grade}": "0" for grade in range(1, 8)}
         with path.open("w", newline="") as file:

@@ -241,7 +241,10 @@ def test_the_order_of_the_rows_changes_nothing(write_uncertainty, metrics, two_r
 def test_a_missing_column(tmp_path, metrics):
     path = tmp_path / "vit.csv"
     path.write_text("cohort,hip_id\n")
-    with pytest.raises(CohortError, match=r"^vit.csv: column between_model.*, fold, grade, group, .*p1, .* is missing\. Make it"):
+    with pytest.raises(
+        CohortError,
+        match=r"^vit.csv: column between_model.*, fold, grade, group, .*p1, .* is missing\. Make it",
+    ):
         metrics(path)
 
 

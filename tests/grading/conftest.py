@@ -40,10 +40,12 @@ class Cohorts:
                 "side": side,
                 "status": status,
                 "grade": grade,
+                "crowe": PAIRS[grade - 1][0] if grade else "",
+                "kl": PAIRS[grade - 1][1] if grade else "",
             }
             for patient, side, status, grade in rows
         ]
-        columns = ["hip_id", "case_id", "patient_id", "side", "status", "grade"]
+        columns = ["hip_id", "case_id", "patient_id", "side", "status", "grade", "crowe", "kl"]
         table = self.write_table(f"hips/{cohort}.csv", columns, cells)
         usable = [row for row in cells if row["status"] == "ok"]
         stack = self.folder / "hips" / f"{cohort}.npz"

@@ -19,32 +19,11 @@ SMALL = "test_vit.r160_in1k"
 
 def build(name=SMALL, px=32, dropout=0.1, where="head", **kwargs):
     torch.manual_seed(0)
-    return build_network(name, classes=7, input_px=px, dropout=dropout, dropout_where=where, **kwargs)
+    return build_network(name, outputs=7, input_px=px, dropout=dropout, dropout_where=where, **kwargs)
 
 
 def grey(n, px):
     return torch.from_numpy(np.random.default_rng([2]).uniform(0, 1, (n, 1, px, px)).astype(np.float32))
-
-
-@pytest.mark.parametrize("where", ["head", "everywhere"])
-@pytest.mark.parametrize("name", [*SOURCE, "tf_efficientnet_lite0", SMALL])
-def test_passes_differ_and_batch_normalisation_does_not_move(name, where):
-    px = SOURCE.get(name, 32)
-    network, images = build(name, px, where=where), grey(2, px)
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    with torch.inference_mode():
-        plain = network.eval()(images)
-        assert torch.equal(plain, network(images))
-        dropout_on(network)
-        one, other = network(images), network(images)
-        assert plain.shape == (2, 7)
-        assert not torch.equal(one, other)
-        # what stands before the dropout of the head is the same in every pass
-        same = torch.equal(network.extract(images), network.extract(images))
-    assert network.only_head_drops == same
-    assert same == (where == "head")
-    after = network.state_dict()
-    assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
 @pytest.mark.parametrize("where", ["head", "everywhere"])

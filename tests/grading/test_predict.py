@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from hipoa.errors import NetworkError
 from hipoa.files import read_json, read_npz, write_json
-from hipoa.grading import networks, predict, train
-from hipoa.grading.predict import find_visible, predict_hips
-from hipoa.grading.settings import Experiment, PredictSettings, TrainSettings
+from hipoa.grading import predict, train
+from hipoa.grading.predict import find_visible
+from hipoa.grading.settings import ClassTable, Experiment, PredictSettings, TrainSettings
 
 ROW = Experiment(network="test_resnet.r160_in1k", weights="none", input_px=32)
 
@@ -30,9 +30,8 @@ def fold_one(study, tmp_path):
 
 def run(model, table, stack, cohort, folder, **settings):
     out = folder / f"{cohort}.npz"
-    predict.run(
-        PredictSettings(**{"passes": 5} | settings), **model, hips=table, stack=stack, cohort=cohort, out=out
-    )
+    passes = PredictSettings(**{"passes": 5} | settings)
+    predict.run(passes, ClassTable(), **model, hips=table, stack=stack, cohort=cohort, out=out)
     return read_npz(out)
 
 
@@ -93,21 +92,20 @@ def test_predictions_are_repeatable_and_the_seed_matters(study, fold_one, tmp_pa
     assert np.array_equal(first["deterministic_grade"], other["deterministic_grade"])
 
 
-@pytest.mark.parametrize("name", ["test_vit.r160_in1k", "test_resnet.r160_in1k", "tf_efficientnet_lite0"])
-def test_computing_the_features_once_changes_no_pass(name, monkeypatch):
-    torch.manual_seed(0)
-    network = networks.build_network(name, classes=7, input_px=32, dropout=0.4, dropout_where="head")
-    images = np.random.default_rng([4]).integers(0, 256, (5, 150, 150), dtype=np.uint8)
-    settings = PredictSettings(passes=6, predict_batch_size=3)
-
-    def go():
-        return predict_hips(network, images, settings, input_px=32, seed=7, where="x")
-
-    fast = go()
-    monkeypatch.setattr(networks.GradingNetwork, "only_head_drops", property(lambda _: False))
-    slow = go()
-    assert np.allclose(fast.probability_grade, slow.probability_grade, atol=1e-6)
-    assert np.allclose(fast.deterministic_grade, slow.deterministic_grade, atol=1e-6)
+def test_one_more_hip_changes_no_other_hips_masks(cohorts, fold_one, tmp_path):
+    few = [(patient, "L", "ok", "") for patient in ("q", "r")]
+    more = [("a", "R", "ok", ""), few[0], ("qq", "L", "ok", ""), few[1]]
+    first = run(fold_one, *cohorts.hips("pool", few), "pool", tmp_path)
+    rows = np.isin(run(fold_one, *cohorts.hips("pool", more), "pool", tmp_path)["hip_id"], first["hip_id"])
+    # the images of the fixture depend on the row: the same ones are given to the hips
+    table, stack = cohorts.hips("pool", more)
+    images = dict(np.load(stack))
+    images["radiograph"][rows] = np.load(cohorts.hips("external", few)[1])["radiograph"]
+    np.savez(stack, **images)
+    second = run(fold_one, table, stack, "pool", tmp_path)
+    assert second["hip_id"][rows].tolist() == first["hip_id"].tolist()
+    assert np.allclose(second["probability_grade"][rows], first["probability_grade"], atol=1e-6)
+    assert not np.allclose(second["probability_grade"][~rows][0], first["probability_grade"][0], atol=1e-4)
 
 
 def test_a_model_without_dropout_is_named(study, fold_one, tmp_path):
@@ -126,6 +124,5 @@ def test_a_trained_network_comes_back_the_same(study, fold_one):
     facts = read_json(fold_one["record"])
     network = predict.load_network(fold_one["model"], facts)
     assert network.dropout.p == 0.3
-    assert network.only_head_drops
     tensors = torch.cat([value.flatten().float() for value in network.backbone.state_dict().values()])
     assert torch.isfinite(tensors).all()

@@ -64,7 +64,7 @@ def test_a_package_that_ships_a_pth(tmp_path):
         assert json.loads(file.metadata()["hipoa"])["network"] == network
     built = build_network(
         network,
-        classes=7,
+        outputs=7,
         input_px=64,
         dropout=0.1,
         dropout_where="head",

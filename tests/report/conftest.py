@@ -108,7 +108,7 @@ class Study:
         return np.clip(60 + 120 * (head | shaft) + self.random.normal(0, 12, (150, 150)), 0, 255)
 
     def _write_model(self, experiment, network, repeat, fold):
-        record = {"experiment": experiment, "network": network, "task": "combined"}
+        record = {"experiment": experiment, "network": network, "task": "combined", "loss": "classification"}
         record |= {"repeat": repeat, "fold": fold, "n_train": 20, "seconds": 12.5}
         record["history"] = [
             {"epoch": epoch, "learning_rate": 1e-4, "loss": 2 * 0.8**epoch + 0.05 * (fold + repeat)}

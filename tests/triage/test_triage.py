@@ -10,7 +10,7 @@ from hipoa.triage.triage import COLUMNS, run
 
 HIPS = ("hip_id", "case_id", "side", "status", "reason", "implant", "crowe", "kl", "grade", "off_table")
 UNCERTAINTY = (
-    *("hip_id", "repeat", "n_models", *(f"p{grade}" for grade in range(1, 8))),
+    *("hip_id", "repeat", "n_models", *(f"p{grade}" for grade in range(1, 8)), "value"),
     *("variance", "entropy", "mutual_information", "max_probability", "between_model_variance"),
 )
 
@@ -226,3 +226,15 @@ def test_the_order_of_the_files_and_rows_changes_nothing(study):
     study.cohorts = {name: rows[::-1] for name, rows in reversed(study.cohorts.items())}
     study.tables["vit"].reverse()
     assert study.triage() == once
+
+
+def test_hips_of_a_regression_are_ranked_by_the_variance_of_their_value(study):
+    for number, (value, variance) in enumerate(((3.4, 0.2), (3.5, 0.5), (6.2, 0.1))):
+        study.hip(f"c{number}_L")
+        study.say(f"c{number}_L", variance, value=value)
+    rows = study.triage()
+    assert [(row["hip_id"], row["predicted"]) for row in rows] == [
+        ("c1_L", "4"),
+        ("c0_L", "3"),
+        ("c2_L", "6"),
+    ]

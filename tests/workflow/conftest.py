@@ -24,7 +24,13 @@ CONFIG = {
     },
     "experiments": {
         "efficientnet": {"input_px": 32},
-        "vit": {"network": "test_vit.r160_in1k", "weights": "none", "input_px": 32},
+        "vit": {
+            "network": "test_vit.r160_in1k",
+            "weights": "none",
+            "input_px": 32,
+            "task": "separate",
+            "loss": "regression",
+        },
     },
     "repeats": 1,
     "folds": {"folds": 2},

@@ -84,3 +84,15 @@ def test_every_stage_says_what_it_does_and_leaves_a_log_and_a_benchmark(finished
     }
     assert logs == benchmarks
     assert "The report lies in results/small/report.html." in finished.run.stdout + finished.run.stderr
+
+
+def test_an_experiment_of_another_task_goes_all_the_way(finished):
+    """The experiment vit grades Crowe and KL apart, as a regression."""
+    table = rows(finished, "uncertainty/vit.csv")
+    assert all(1 <= float(row["value"]) <= 7 for row in table)
+    assert all(row["predicted_crowe"] and float(row["variance_kl"]) > 0 for row in table)
+    scored = {(row["experiment"], row["metric"]) for row in rows(finished, "metrics.csv")}
+    assert {("vit", "ECA"), ("vit", "Crowe accuracy, graded apart")} <= scored
+    assert ("efficientnet", "Crowe accuracy, graded apart") not in scored
+    assert "Crowe and KL graded apart" in finished.read("report.html")
+    assert "squared classes" in finished.read("report.html")

@@ -136,11 +136,12 @@ rule predict:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         options=study.flags("predict"),
+        classes=study.table_flags(),
         code=stage_code("predict"),
     message:
         "Predicting the {wildcards.cohort} cohort with {wildcards.experiment},"
         " repeat {wildcards.repeat}, fold {wildcards.fold}"
     shell:
-        "python -m hipoa predict {params.options} --model {input.model} --record {input.record}"
+        "python -m hipoa predict {params.options} {params.classes} --model {input.model} --record {input.record}"
         " --hips {input.hips} --stack {input.stack} --folds {input.folds} --cohort {wildcards.cohort}"
         " --out {output} 2> {log} || say_why {log}"
