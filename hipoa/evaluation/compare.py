@@ -1,7 +1,8 @@
-"""The source work's comparisons, replicated: Mann-Whitney U of networks and of groups of hips.
+"""Comparisons: the source work's, replicated, and beside them those that hold.
 
-The values compared are not independent (repeats share hips, a patient has two), so that p describes
-and proves nothing; the rows say so.
+The source's are Mann-Whitney U tests of networks and of groups of hips. The values that they compare are
+not independent (repeats share hips, a patient has two), so that p describes and proves nothing; the rows
+say so. Those that hold are in `hipoa.evaluation.paired`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from scipy.stats import mannwhitneyu
 from hipoa.evaluation.columns import format_number
 from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
 from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.holm import adjust_holm
+from hipoa.evaluation.paired import COLUMNS as DIFFERENCE_COLUMNS
+from hipoa.evaluation.paired import compare_cohorts, compare_experiments, compare_folds
 from hipoa.evaluation.scores import count_confusions, exact_accuracy, one_neighbour_accuracy
-from hipoa.evaluation.settings import CompareSettings
+from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
 from hipoa.files import write_csv
 
 COLUMNS = (
@@ -29,16 +33,36 @@ _Row = dict[str, object]
 _NOTE = "descriptive: values are not independent"
 
 
-def run(settings: CompareSettings, *, uncertainty: list[Path], out: Path) -> None:
-    """Writes Mann-Whitney U tests between networks and between groups of hips, as in the source work.
+def run(
+    settings: CompareSettings,
+    bootstrap: BootstrapSettings,
+    *,
+    uncertainty: list[Path],
+    out: Path,
+    differences: Path,
+) -> None:
+    """Writes the source work's Mann-Whitney U tests, and differences with tests by patient.
 
     Args:
         settings: The levels of the stars.
+        bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
-        out: The table to write.
+        out: The table of Mann-Whitney U tests to write.
+        differences: The table of differences between experiments and between cohorts to write.
     """
     tables = [read_graded(path) for path in uncertainty]
     write_csv(out, COLUMNS, _rows(tables, settings.star_levels))
+    write_csv(differences, DIFFERENCE_COLUMNS, _difference_rows(tables, bootstrap))
+
+
+def _difference_rows(tables: list[Graded], bootstrap: BootstrapSettings) -> Iterator[_Row]:
+    cohorts = find_cohorts(tables)
+    for cohort in cohorts:
+        yield from compare_experiments([table.of_cohort(cohort) for table in tables], cohort, bootstrap)
+    yield from compare_folds([table.of_cohort("labelled") for table in tables])
+    for cohort in (name for name in cohorts if name != "labelled"):
+        for table in tables:
+            yield from compare_cohorts(table, cohort, bootstrap)
 
 
 def _rows(tables: list[Graded], star_levels: Sequence[float]) -> Iterator[_Row]:
@@ -112,25 +136,6 @@ def rank_test(a: np.ndarray, b: np.ndarray) -> _Row:
         return {**row, "note": "not tested: a group is empty"}
     test = mannwhitneyu(a, b, alternative="two-sided")
     return {**row, "u": float(test.statistic), "p": float(test.pvalue), "note": _NOTE}
-
-
-def adjust_holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's step-down adjustment of a family of p values.
-
-    Source: Holm, Scandinavian Journal of Statistics 1979, 6, 65-70.
-
-    Args:
-        p: The family.
-
-    Returns:
-        (n,) adjusted p, at most 1.
-    """
-    values = np.asarray(p, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
-    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty(len(values))
-    adjusted[order] = np.minimum(stepped, 1)
-    return adjusted
 
 
 def give_stars(p: float, levels: Sequence[float]) -> str:

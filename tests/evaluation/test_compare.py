@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from hipoa.evaluation.compare import COLUMNS, adjust_holm, give_stars, rank_test, run
-from hipoa.evaluation.settings import CompareSettings
+from hipoa.evaluation.compare import COLUMNS, give_stars, rank_test, run
+from hipoa.evaluation.holm import adjust_holm
+from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
 from hipoa.files import read_csv
 
 NETWORK, GROUP = "network: {} per fold", "uncertainty: {} vs {}"
@@ -15,7 +16,13 @@ NETWORK, GROUP = "network: {} per fold", "uncertainty: {} vs {}"
 def compare(tmp_path):
     def make(*tables, **settings):
         out = tmp_path / "compare.csv"
-        run(CompareSettings(**settings), uncertainty=list(tables), out=out)
+        run(
+            CompareSettings(**settings),
+            BootstrapSettings(bootstrap_resamples=100),
+            uncertainty=list(tables),
+            out=out,
+            differences=tmp_path / "differences.csv",
+        )
         assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
         return read_csv(out)
 
@@ -150,6 +157,12 @@ def test_holm_by_hand():
     assert adjust_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert adjust_holm([0.5, 0.9]) == pytest.approx([1, 1])
     assert adjust_holm([]).tolist() == []
+
+
+def test_holm_is_that_of_statsmodels():
+    multitest = pytest.importorskip("statsmodels.stats.multitest", reason="a reference of the extra dev")
+    p = np.random.default_rng([10]).random(20) ** 3
+    assert adjust_holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -179,7 +179,13 @@ class Study:
             confusion=self.root / "confusion.csv",
             subgroups=self.root / "subgroups.csv",
         )
-        compare.run(CompareSettings(), uncertainty=tables, out=self.root / "compare.csv")
+        compare.run(
+            CompareSettings(),
+            bootstrap,
+            uncertainty=tables,
+            out=self.root / "compare.csv",
+            differences=self.root / "differences.csv",
+        )
         embed.run(
             EmbedSettings(),
             predictions=sorted((self.root / "predictions").glob("*/*/labelled.npz")),

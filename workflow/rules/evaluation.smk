@@ -57,7 +57,8 @@ rule compare:
     input:
         UNCERTAINTY,
     output:
-        f"{R}/compare.csv",
+        compare=f"{R}/compare.csv",
+        differences=f"{R}/differences.csv",
     log:
         f"{R}/logs/compare.log",
     benchmark:
@@ -68,12 +69,13 @@ rule compare:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=30,
     params:
-        options=study.flags("compare"),
+        options=study.flags("compare", "bootstrap"),
         code=stage_code("compare"),
     message:
         "Comparing networks and groups of hips"
     shell:
-        "python -m hipoa compare {params.options} --uncertainty {input} --out {output} 2> {log} || say_why {log}"
+        "python -m hipoa compare {params.options} --uncertainty {input} --out {output.compare}"
+        " --differences {output.differences} 2> {log} || say_why {log}"
 
 
 rule embed:
