@@ -48,6 +48,7 @@ rule all:
     default_target: True
     input:
         f"{R}/report.html",
+        study.views,
     localrule: True
     message:
         f"The report lies in {R}/report.html."

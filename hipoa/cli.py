@@ -30,6 +30,7 @@ COMMANDS = {
     "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
     "project": (STAGES["project"], "CTs to line integrals about the hip centres"),
     "develop": (STAGES["develop"], "line integrals to 150 x 150 radiographs"),
+    "view": (STAGES["view"], "fine views of hips and pelvis for a human reader"),
     "hips": (STAGES["hips"], "one table and one image stack per cohort"),
     "folds": (STAGES["folds"], "folds stratified by grade, grouped by patient"),
     "weights": (STAGES["weights"], "fetch pre-trained weights once"),

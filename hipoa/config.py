@@ -26,7 +26,7 @@ from hipoa.grading.settings import (
     PredictSettings,
     TrainSettings,
 )
-from hipoa.imaging.settings import DevelopSettings, ProjectSettings
+from hipoa.imaging.settings import DevelopSettings, ProjectSettings, ViewSettings
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.settings import Settings
@@ -57,6 +57,8 @@ experiments:
     input_px: 224
 
 repeats: 15  # repetitions of the cross-validation, a count
+
+reading: false  # make fine 16-bit views of each hip and of the pelvis, for a human reader
 """
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
@@ -100,9 +102,13 @@ class Config(Settings):
         default_factory=dict, description="networks to train, by name; null leaves one of the preset's out"
     )
     repeats: int = Field(1, ge=1, le=1000, description="repetitions of the cross-validation, a count")
+    reading: bool = Field(
+        False, description="make fine 16-bit views of each hip and of the pelvis, for a human reader"
+    )
     phantom: PhantomSettings = _section(PhantomSettings)
     project: ProjectSettings = _section(ProjectSettings)
     develop: DevelopSettings = _section(DevelopSettings)
+    view: ViewSettings = _section(ViewSettings)
     hips: HipsSettings = _section(HipsSettings)
     folds: FoldsSettings = _section(FoldsSettings)
     train: TrainSettings = _section(TrainSettings)

@@ -39,6 +39,7 @@ STAGES = {
     "phantom": "hipoa.phantom.phantom",
     "project": "hipoa.imaging.project",
     "develop": "hipoa.imaging.develop",
+    "view": "hipoa.imaging.view",
     "hips": "hipoa.grading.hips",
     "folds": "hipoa.grading.folds",
     "weights": "hipoa.grading.weights",
@@ -232,6 +233,12 @@ class Study:
     def is_builtin(self, shard: str) -> bool:
         """Whether a shard is of the built-in cohort."""
         return shard.startswith(_BUILTIN)
+
+    @property
+    def views(self) -> list[str]:
+        """The tables of views for a human reader, where they are asked for."""
+        shards = [(cohort, shard) for cohort in self.used_cohorts for shard in self.shards[cohort]]
+        return [f"{self.results}/views/{c}/{s}.csv" for c, s in shards] if self.config["reading"] else []
 
     @property
     def ceilings(self) -> list[str]:

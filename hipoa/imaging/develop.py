@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ def run(
     scale = np.full(len(index), mm_per_px)
     write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": scale})
     columns = [*(rows[0] if rows else _header(projections)), *(() if rows else ADDED_COLUMNS)]
-    _forget(out, {row["png"] for row in rows})
+    forget(out, ("png",), rows)
     write_csv(out, columns, rows)
 
 
@@ -128,10 +128,11 @@ def write_png(path: Path, image: np.ndarray, texts: Mapping[str, str]) -> None:
         Image.fromarray(image).save(temporary, format="PNG", pnginfo=chunks)
 
 
-def _forget(table: Path, kept: set[str]) -> None:
-    """Removes the PNGs that the table to be replaced names and the new one does not, and no others."""
-    named = {row.get("png", "") for row in read_csv(table)} if table.is_file() else set()
-    for name in named - kept - {""}:
+def forget(table: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Removes the PNGs that the table to be replaced names and the new rows do not, and no others."""
+    kept = {row.get(column) for row in rows for column in columns}
+    old = read_csv(table) if table.is_file() else []
+    for name in {row.get(column, "") for row in old for column in columns} - kept - {""}:
         (table.parent / name).unlink(missing_ok=True)
 
 

@@ -134,6 +134,21 @@ def seen_box(volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry) 
     return box_about(volume, low, high)
 
 
+def find_in_image(
+    point_ras_mm: np.ndarray, centre_ras_mm: np.ndarray, geometry: XrayGeometry
+) -> tuple[float, float]:
+    """Where a point (3,) is seen: column and row in pixels, to a tenth; whole numbers are pixels' middles."""
+    right, front, above = point_ras_mm - centre_ras_mm
+    beam_right, beam_above = geometry.beam_from_hip_mm
+    # What lies nearer to the source is seen farther from the central ray.
+    parallel = geometry.beam == "orthographic"
+    nearer = 1.0 if parallel else geometry.source_to_hip_mm / (geometry.source_to_hip_mm - front)
+    half, px = (geometry.detector_px - 1) / 2, geometry.mm_per_px
+    column = half - (beam_right + (right - beam_right) * nearer) / px
+    row = half - (beam_above + (above - beam_above) * nearer) / px
+    return round(float(column), 1), round(float(row), 1)
+
+
 def depths_mm(points_ras_mm: np.ndarray, centre_ras_mm: np.ndarray, geometry: XrayGeometry) -> np.ndarray:
     """How far behind the source, along the central ray, points (..., 3) lie; mm (...)."""
     return centre_ras_mm[1] + geometry.source_to_hip_mm - points_ras_mm[..., 1]

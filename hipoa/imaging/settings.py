@@ -90,3 +90,17 @@ class DevelopSettings(Settings):
         if self.window_high <= self.window_low:
             raise ValueError("window_high must exceed window_low")
         return self
+
+
+class ViewSettings(Settings):
+    """The views for a human reader, made where ``reading`` is true."""
+
+    hip_field_mm: float = Field(
+        200, ge=80, le=400, description="side of the square about each hip, in the hip's plane, mm"
+    )
+    hip_mm_per_px: float = Field(0.4, ge=0.1, le=0.4, description="largest pixel of the hip's view, mm")
+    pelvis_field_mm: float = Field(
+        400, ge=200, le=600, description="side of the square about the pelvis, in the plane of the hips, mm"
+    )
+    pelvis_mm_per_px: float = Field(0.8, ge=0.2, le=2, description="largest pixel of the pelvis's view, mm")
+    white: float = Field(20, ge=5, le=60, description="line integral that 65535 stands for, dimensionless")

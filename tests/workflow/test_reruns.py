@@ -11,7 +11,14 @@ def test_nothing_changed(study):
 
 def test_more_patience_in_reading(study):
     study.configure(data__read_timeout_s=1800)
-    assert study.planned() == {}
+    assert study.planned() == {"report": 1}  # it lists all settings
+
+
+def test_views_for_a_reader_train_nothing_again(study):
+    study.configure(reading=True)
+    planned = study.planned()
+    assert planned.keys() == {"view", "report"}
+    assert planned["view"] > 3
 
 
 def test_the_report_title(study):

@@ -60,3 +60,38 @@ rule develop:
     shell:
         "python -m hipoa develop {params.options} --projections {input.table} --stack {input.stack}"
         " --png {params.png} --out {output.table} --radiographs {output.stack} 2> {log} || say_why {log}"
+
+
+rule view:
+    input:
+        lambda wildcards: (
+            [f"{R}/phantom/{wildcards.cohort}/{wildcards.shard}.cases.csv"]
+            if study.is_builtin(wildcards.shard)
+            else []
+        ),
+    output:
+        table=f"{R}/views/{{cohort}}/{{shard}}.csv",
+    log:
+        f"{R}/logs/view/{{cohort}}/{{shard}}.log",
+    benchmark:
+        f"{R}/benchmarks/view/{{cohort}}/{{shard}}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt, threads: (2000 + 1500 * threads) * attempt,
+        runtime=120,
+        read_timeout_s=study.config["data"]["read_timeout_s"],
+    params:
+        options=study.flags("project"),
+        views=study.flags("view"),
+        code=stage_code("view"),
+        source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
+        cases=lambda wildcards: study.cases_fingerprint(wildcards.cohort, wildcards.shard),
+        png=lambda wildcards, output: Path(output.table).parent / "png",
+    message:
+        "Making reading views of the {wildcards.cohort} cohort ({wildcards.shard})"
+    shell:
+        "python -m hipoa view {params.options} {params.views} {params.source} --cohort {wildcards.cohort}"
+        " --cache cache/view --readers {threads} --read-timeout-s {resources.read_timeout_s}"
+        " --png {params.png} --out {output.table} 2> {log} || say_why {log}"

@@ -1,0 +1,164 @@
+"""Views for the human reader: each hip finely, and the pelvis about both; the networks never see them."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.errors import CtError
+from hipoa.files import write_csv
+from hipoa.imaging.cases import Work, select_cases
+from hipoa.imaging.develop import describe, forget, write_png
+from hipoa.imaging.exposure import Exposure, Row, aim
+from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image
+from hipoa.imaging.scan import Scan
+from hipoa.imaging.settings import ProjectSettings, ViewSettings
+from hipoa.provenance import code_hash
+from hipoa.tables import SIDES, Case, hip_id
+
+_HEAD = ("head_x_px", "head_y_px", "head_radius_px")
+COLUMNS = (
+    *("hip_id", "case_id", "side", "status", "reason", "png", "mm_per_px", *_HEAD, "pelvis_png"),
+    *("pelvis_mm_per_px", "pelvis_head_x_px", "pelvis_head_y_px"),
+    *("window_low", "window_high"),
+)
+PELVIS = "pelvis"
+_WHITE = 65535
+# A hand's breadth of water at 50 keV: neither air nor the skin's edge.
+_BODY = 1.5
+# An AP view is centred above the heads: it reaches from the iliac crests to the lesser trochanters.
+_ABOVE_HEADS_MM = 20.0
+# Where one head is known, half the usual distance between two.
+_ASIDE_MM = 87.5
+
+
+def run(
+    settings: ProjectSettings,
+    views: ViewSettings,
+    *,
+    cases: Path,
+    cohort: str,
+    out: Path,
+    png: Path,
+    cache: Path,
+    grades: Path | None = None,
+    shard: int = 0,
+    shards: int = 1,
+    readers: int = 1,
+    read_timeout_s: float = 900,
+) -> None:
+    """Renders the reading views of one shard of a cohort, 16-bit PNGs seen from the front and never mirrored.
+
+    Args:
+        settings: The projection.
+        views: Fields and scales of the views.
+        cases: The table of CTs.
+        cohort: labelled, external or pool.
+        out: The table to write, one row per hip of every case.
+        png: The folder of the PNGs.
+        cache: A folder where finished cases are kept for the next run.
+        grades: The table of readings, from which the cohorts follow.
+        shard: Number of the shard.
+        shards: Number of shards; 0 takes every case of the table.
+        readers: Processes that read CTs ahead of the renderer, as of project.
+        read_timeout_s: How long reading a CT may take before it is refused, s.
+    """
+    aims = {**dict.fromkeys(SIDES, partial(aim_finely, views=views)), PELVIS: partial(aim_wide, views=views)}
+    made_by = [views.model_dump(), code_hash("hipoa.imaging.view")]
+    work = Work(aims, settings, made_by, cache, readers, read_timeout_s)
+    rows: list[Row] = []
+    window: Row = {"window_low": 0, "window_high": views.white}
+    for case, found, images in work.through(select_cases(cases, grades, cohort, shard, shards)):
+        files = {name: png / f"{hip_id(case.case_id, name)}.png" for name in images}
+        for name, image in images.items():
+            write_png(files[name], quantise(image, views), _describe(image, name, views))
+        links = {name: Path(os.path.relpath(file, out.parent)).as_posix() for name, file in files.items()}
+        rows += [_tabulate(case, side, found, images, links) | window for side in SIDES]
+        print(f"{case.case_id}: {len(images)} views", file=sys.stderr, flush=True)
+    forget(out, ("png", "pelvis_png"), rows)
+    write_csv(out, COLUMNS, rows)
+
+
+def aim_finely(
+    scan: Scan, side: str, settings: ProjectSettings, *, views: ViewSettings
+) -> tuple[Row, Exposure]:
+    """The fine view of one hip.
+
+    Raises:
+        CtError: The hip was not found, or lies outside the CT.
+    """
+    detector_px = _count_px(views.hip_field_mm, views.hip_mm_per_px)
+    finer = {"field_of_view_mm": views.hip_field_mm, "detector_px": detector_px}
+    row, exposure = aim(scan, side, settings.model_copy(update=finer))
+    hip, geometry = scan.centres.hips[side], exposure.geometry
+    x, y = find_in_image(np.array(hip.centre_ras_mm), exposure.centre_ras_mm, geometry)
+    head = {"head_x_px": x, "head_y_px": y, "head_radius_px": round(hip.radius_mm / geometry.mm_per_px, 1)}
+    return {"status": row["status"], "reason": row["reason"], **head}, exposure
+
+
+def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettings) -> tuple[Row, Exposure]:
+    """The AP view of the pelvis, its central ray between the hips that were found.
+
+    Raises:
+        CtError: None was found.
+    """
+    if not scan.centres.hips:
+        raise CtError(PELVIS, "no hip was found", "Mark the hips by landmarks or labels.")
+    heads = {side: np.array(hip.centre_ras_mm) for side, hip in scan.centres.hips.items()}
+    centre = np.mean(list(heads.values()), 0) + np.array([0, 0, _ABOVE_HEADS_MM])
+    if len(heads) == 1:
+        centre[0] += _ASIDE_MM if "L" in heads else -_ASIDE_MM
+    geometry = XrayGeometry(
+        settings.source_to_detector_mm,
+        settings.source_to_hip_mm,
+        views.pelvis_field_mm,
+        _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px),
+        settings.beam,
+    )
+    row: Row = {"status": "ok", "reason": ""}
+    for side, head in heads.items():
+        row |= zip((f"{side}_x_px", f"{side}_y_px"), find_in_image(head, centre, geometry), strict=True)
+    return row, Exposure(scan.volume, scan.body, centre, geometry)
+
+
+def quantise(image: Projection, views: ViewSettings) -> np.ndarray:
+    """A line integral image as uint16 (H, W): 0 stands for 0, 65535 for ``white`` and more."""
+    return np.rint(_WHITE * np.clip(image.line_integral / views.white, 0, 1)).astype(np.uint16)
+
+
+def _count_px(field_mm: float, mm_per_px: float) -> int:
+    """As many as make them no larger than this."""
+    return math.ceil(field_mm / mm_per_px - 1e-6)
+
+
+def _describe(image: Projection, name: str, views: ViewSettings) -> dict[str, str]:
+    side = "both" if name == PELVIS else name
+    texts = describe(image, side, mm_per_px=image.mm_per_px, mirrored=False)
+    body = image.line_integral[image.line_integral > _BODY]
+    shown = np.percentile(body, (2, 99.5)) if body.size else (0, views.white)
+    return {
+        **texts,
+        "window_low": "0",
+        "window_high": f"{views.white:g}",
+        # What a viewer may open it with: the grey of the body.
+        "shown_low": f"{shown[0]:.3f}",
+        "shown_high": f"{shown[1]:.3f}",
+    }
+
+
+def _tabulate(
+    case: Case, side: str, found: dict[str, Row], images: dict[str, Projection], links: dict[str, str]
+) -> Row:
+    row: Row = {"hip_id": hip_id(case.case_id, side), "case_id": case.case_id, "side": side}
+    row |= {name: found[side].get(name) for name in ("status", "reason", *_HEAD)}
+    for name, before in ((side, ""), (PELVIS, "pelvis_")):
+        if name in images:
+            row |= {f"{before}png": links[name], f"{before}mm_per_px": f"{images[name].mm_per_px:.4g}"}
+    for axis in "xy":
+        row[f"pelvis_head_{axis}_px"] = found[PELVIS].get(f"{side}_{axis}_px")
+    return row
