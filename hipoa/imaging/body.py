@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,55 @@ _BODY_HU = -400
 _TABLE_MM = 6.0
 
 
-def find_body(volume: Volume) -> np.ndarray:
+@dataclass(frozen=True)
+class Body:
+    """Which voxels are the patient's, in cells of some voxels each.
+
+    Attributes:
+        cells: bool (a, b, c), along i, j, k.
+        edges: Along each axis the first voxel of each cell, and behind the last cell the number of voxels.
+    """
+
+    cells: np.ndarray
+    edges: tuple[np.ndarray, ...]
+
+    def bounds(self) -> tuple[slice, slice, slice]:
+        """The box of voxels that the body fills."""
+        touched = [np.flatnonzero(self.cells.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+        i, j, k = (
+            slice(int(edge[found[0]]), int(edge[found[-1] + 1]))
+            for edge, found in zip(self.edges, touched, strict=True)
+        )
+        return i, j, k
+
+    def crop(self, box: tuple[slice, ...]) -> Body:
+        """The same of a box of voxels."""
+        kept, edges = [], []
+        for edge, part in zip(self.edges, box, strict=True):
+            first = max(int(np.searchsorted(edge, part.start, "right")) - 1, 0)
+            last = max(int(np.searchsorted(edge, part.stop)), first + 1)
+            kept.append(slice(first, last))
+            edges.append(np.clip(edge[first : last + 1] - part.start, 0, part.stop - part.start))
+        return Body(self.cells[tuple(kept)], tuple(edges))
+
+    def flip(self, axes: tuple[int, ...]) -> Body:
+        """The same of voxels that are counted from the other end along these axes."""
+        edges = [edge[-1] - edge[::-1] if axis in axes else edge for axis, edge in enumerate(self.edges)]
+        return Body(np.flip(self.cells, axes), tuple(edges))
+
+    def transpose(self, axes: tuple[int, ...]) -> Body:
+        """The same of voxels whose axes are in another order."""
+        return Body(self.cells.transpose(axes), tuple(self.edges[axis] for axis in axes))
+
+    def mark(self) -> np.ndarray:
+        """The voxels: bool (i, j, k)."""
+        marked = self.cells
+        for axis, edge in enumerate(self.edges):
+            marked = np.repeat(marked, np.diff(edge), axis)
+        return marked
+
+
+def find_body(volume: Volume) -> Body:
     """Marks the patient generously: the largest connected body and a margin about it.
 
     What is thinner than a dozen millimetres and no part of the body (the shells of a table, sheets)
@@ -24,26 +73,40 @@ def find_body(volume: Volume) -> np.ndarray:
     Args:
         volume: The CT.
 
-    Returns:
-        bool (i, j, k), True in and next to the patient.
-
     Raises:
         CtError: There is nothing but air.
     """
     steps = [max(1, round(_GRID_MM / s)) for s in volume.spacing_mm]
     coarse = volume.hu[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
     width = volume.spacing_mm * steps
-    # Distances count to both sides of a shell; what is out of the volume is taken as more of the same.
-    core = ndimage.distance_transform_edt(np.pad(coarse, 1, mode="edge"), sampling=width)
-    deep = np.asarray(core)[1:-1, 1:-1, 1:-1] > _TABLE_MM
-    labelled: Any = ndimage.label(deep)
+    labelled: Any = ndimage.label(~_grow(~coarse, _TABLE_MM, width))
     parts, count = labelled
     if count == 0:
         raise CtError("CT", "there is no body in it, only air", "Give a CT of the pelvis in HU.")
     largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    near = (
-        np.asarray(ndimage.distance_transform_edt(~largest, sampling=width)) <= _TABLE_MM + 1.5 * width.max()
-    )
-    for axis, step in enumerate(steps):
-        near = np.repeat(near, step, axis)
-    return near[tuple(slice(n) for n in volume.hu.shape)]
+    cells = _grow(largest, _TABLE_MM + 1.5 * width.max(), width)
+    shape = zip(steps, cells.shape, volume.hu.shape, strict=True)
+    return Body(cells, tuple(np.minimum(step * np.arange(n + 1), size) for step, n, size in shape))
+
+
+def _grow(cells: np.ndarray, reach_mm: float, width_mm: np.ndarray) -> np.ndarray:
+    """Marks all cells whose middle lies within reach of a marked one's; bool (a, b, c)."""
+    a, b, c = (int(reach_mm / width) for width in width_mm)
+    # Along the last axis first, for each distance that the others leave.
+    lines = [cells]
+    for far in range(1, c + 1):
+        lines.append(lines[-1].copy())
+        lines[-1][..., far:] |= cells[..., :-far]
+        lines[-1][..., :-far] |= cells[..., far:]
+    grown = np.zeros_like(cells)
+    for i, j in np.ndindex(2 * a + 1, 2 * b + 1):
+        rest = reach_mm**2 - ((i - a) * width_mm[0]) ** 2 - ((j - b) * width_mm[1]) ** 2
+        if rest >= 0:
+            (to_i, from_i), (to_j, from_j) = _shift(i - a), _shift(j - b)
+            grown[to_i, to_j] |= lines[int(np.sqrt(rest) / width_mm[2])][from_i, from_j]
+    return grown
+
+
+def _shift(by: int) -> tuple[slice, slice]:
+    to, origin = slice(max(by, 0), min(by, 0) or None), slice(max(-by, 0), min(-by, 0) or None)
+    return to, origin

@@ -8,13 +8,14 @@ import numpy as np
 
 from hipoa.errors import CtError
 from hipoa.imaging.attenuation import make_curve
-from hipoa.imaging.geometry import Projection, XrayGeometry, seen_box
+from hipoa.imaging.body import Body
+from hipoa.imaging.geometry import Projection, XrayGeometry, move, seen_box
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.quality import describe_hip
 from hipoa.imaging.render import project_hip
 from hipoa.imaging.scan import Scan
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume, to_ras
+from hipoa.imaging.volume import Volume
 
 Row = dict[str, object]
 
@@ -25,23 +26,22 @@ class Exposure:
 
     Attributes:
         volume: The CT, or what the rays meet of it.
-        body: bool (i, j, k), the patient without the table.
+        body: The patient without the table.
         centre_ras_mm: What lies in the middle of the image (3,).
         geometry: Source and detector.
     """
 
     volume: Volume
-    body: np.ndarray
+    body: Body
     centre_ras_mm: np.ndarray
     geometry: XrayGeometry
 
     def cut(self) -> Exposure:
-        """The same with a copy of the voxels that the rays can meet, and no others."""
-        box = seen_box(self.volume, self.centre_ras_mm, self.geometry)
-        matrix = self.volume.ras_from_ijk.copy()
-        matrix[:3, 3] = to_ras(self.volume.ras_from_ijk, np.array([s.start for s in box]))
-        part = Volume(np.array(self.volume.hu[box], order="C"), matrix)
-        return Exposure(part, np.array(self.body[box], order="C"), self.centre_ras_mm, self.geometry)
+        """The same with a copy of the voxels that the rays can meet in the body, and no others."""
+        i, _, k = seen_box(self.volume, self.centre_ras_mm, self.geometry)
+        box = i, self.body.bounds()[1], k
+        part = Volume(np.array(self.volume.hu[box]), move(self.volume.ras_from_ijk, box))
+        return Exposure(part, self.body.crop(box), self.centre_ras_mm, self.geometry)
 
     def expose(self, settings: ProjectSettings) -> Projection:
         """The image.

@@ -76,6 +76,13 @@ def box_about(volume: Volume, low_ras_mm: np.ndarray, high_ras_mm: np.ndarray) -
     return i, j, k
 
 
+def move(ras_from_ijk: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+    """The 4 x 4 matrix of a box of voxels, counted from its first one."""
+    matrix = ras_from_ijk.copy()
+    matrix[:3, 3] = to_ras(ras_from_ijk, np.array([part.start for part in box]))
+    return matrix
+
+
 @dataclass(frozen=True)
 class Rays:
     """The rays of a projection, one per pixel.

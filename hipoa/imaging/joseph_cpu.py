@@ -2,8 +2,9 @@
 
 P. M. Joseph, "An improved algorithm for reprojecting rays through pixel images", IEEE Trans. Med. Imaging
 1(3):192-196, 1982. Where the detector is in line with the voxels, a pixel's row and column decide its
-position along one axis each: two interpolations along lines serve for the one in the plane, and all
-inner loops run along memory. A tilted CT has the general, slower kernel. Neither needs torch.
+position along one axis each: a line of voxels is brought to the pixels along it once, and then has a share
+in the lines of pixels beside it. All inner loops run along memory, and what is not the body's is not
+touched. A tilted CT has the general, slower kernel. Neither needs torch.
 
 Numba keeps the compiled kernels beside this file or, if that folder is read-only, in the user's cache
 (``NUMBA_CACHE_DIR`` names another folder); where none can be written, each process compiles them anew.
@@ -18,23 +19,25 @@ import numba
 import numpy as np
 
 from hipoa.imaging.attenuation import Curve
+from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import Rays
 
-_SHIFT_VOXELS, _MOST_PLANES = 0.1, 4
+_SHIFT_VOXELS, _MOST_PLANES = 0.15, 4
 # A CT is in line with the axes if no voxel lies further than this, in voxels, from where it would then.
 _IN_LINE_VOXELS = 0.005
 _VOXELS = numba.types.Array(numba.int16, 3, "C", readonly=True)
-_MASK = numba.types.Array(numba.boolean, 3, "C", readonly=True)
-_LINE, _PLANE, _IMAGE = numba.float64[::1], numba.float64[:, ::1], numba.float32[:, ::1]
+_CELLS = numba.types.Array(numba.boolean, 3, "A", readonly=True)
+_NUMBERS, _LINE, _SHARES = numba.int64[::1], numba.float64[::1], numba.float32[:, ::1]
+_PLANE, _IMAGE = numba.float64[:, ::1], numba.float32[:, ::1]
 _CURVE = numba.types.UniTuple(numba.float32, 4)
 
 
-def integrate(hu: np.ndarray, body: np.ndarray, rays: Rays, curve: Curve) -> np.ndarray:
+def integrate(hu: np.ndarray, body: Body, rays: Rays, curve: Curve) -> np.ndarray:
     """Line integrals of the linear attenuation.
 
     Args:
         hu: int16 (i, j, k) HU, the last or the first axis along memory.
-        body: bool (i, j, k), laid out like ``hu``; everything outside is air, as is all beyond the voxels.
+        body: Everything outside is air, as is all beyond the voxels.
         rays: One per pixel.
         curve: Linear attenuation by HU.
 
@@ -53,36 +56,73 @@ def is_in_line(ras_from_ijk: np.ndarray, shape: tuple[int, ...]) -> bool:
 
 
 def choose_planes(moved_voxels: float) -> int:
-    """How many planes are summed before the interpolation along memory.
+    """How many planes are summed before they are interpolated.
 
     Args:
-        moved_voxels: How far along memory, in voxels, the outermost ray moves from a plane to the next.
+        moved_voxels: How far the outermost ray moves from a plane to the next, in voxels along an axis.
 
     Returns:
-        1-4, so that no sample is taken further than 0.1 voxels from its place.
+        1-4, so that no sample is taken further than 0.15 voxels from its place.
     """
     return int(np.clip(1 + 2 * _SHIFT_VOXELS / max(moved_voxels, 1e-6), 1, _MOST_PLANES))
 
 
-def _project_in_line(hu: np.ndarray, body: np.ndarray, rays: Rays, curve: tuple) -> np.ndarray:
+def _project_in_line(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np.ndarray:
     # A pixel's column decides about i, its row about k.
-    column = [np.ascontiguousarray(part[0, :, 0]) for part in _cross_planes(rays, rows=slice(1))]
-    row = [np.ascontiguousarray(part[:, 0, 2]) for part in _cross_planes(rays, columns=slice(1))]
+    column = [part[0, :, 0] for part in _cross_planes(rays, rows=slice(1))]
+    row = [part[:, 0, 2] for part in _cross_planes(rays, columns=slice(1))]
     dx, dy, dz = np.linalg.norm(rays.ras_from_ijk[:3, :3], axis=0)
     step_mm = np.sqrt((dx * column[1]) ** 2 + dy**2 + (dz * row[1][:, None]) ** 2)
     turned = not hu.flags.c_contiguous
-    slow, fast, hu, body = (row, column, hu.T, body.T) if turned else (column, row, hu, body)
+    slow, fast = (row, column) if turned else (column, row)
+    hu, body = (hu.T, body.transpose((2, 1, 0))) if turned else (hu, body)
+    group = choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max()))
+    firsts = np.arange(0, hu.shape[1], group)
+    middles = (firsts + np.minimum(firsts + group, hu.shape[1]) - 1) / 2
     image = np.zeros((len(slow[0]), len(fast[0])), np.float32)
-    hu, body = np.ascontiguousarray(hu), np.ascontiguousarray(body)
-    _sum_in_line(hu, body, *slow, *fast, choose_planes(np.abs(fast[1]).max()), curve, image)
+    slow_cell, plane_cell = map(_number, body.edges[:2])
+    lines = _lay(slow, middles)
+    places = _place(fast[0] + middles[:, None] * fast[1], hu.shape[2])
+    _sum_in_line(hu, body.cells, slow_cell, plane_cell, body.edges[2], group, *lines, *places, curve, image)
     return (image if turned else image.T) * step_mm.astype(np.float32)
 
 
-def _project_tilted(hu: np.ndarray, body: np.ndarray, rays: Rays, curve: tuple) -> np.ndarray:
+def _number(edges: np.ndarray) -> np.ndarray:
+    """The cell of each voxel along an axis."""
+    return np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+
+
+def _lay(slow: list[np.ndarray], planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the first line of pixels lies at some planes, and how far from there to the next line; voxels."""
+    (start, step), last = slow, len(slow[0]) - 1
+    first = start[0] + planes * step[0]
+    return first, (start[last] + planes * step[last] - first) / max(last, 1)
+
+
+def _place(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
+    """Which part of a line of voxels is needed, and where in it the pixels lie.
+
+    Args:
+        places: Of the pixels (n, V) at some planes, in voxels.
+        n_voxels: Number of voxels in the line.
+
+    Returns:
+        The first voxel (n,) and how many (n,); each place as a number (n, V), of which 0 is the air before
+        the first voxel, and a share of the next (n, V).
+    """
+    low = np.clip(np.floor(places.min(1)).astype(np.int64), 0, n_voxels)
+    count = np.clip(np.floor(places.max(1)).astype(np.int64) + 2, 0, n_voxels) - low
+    inside = np.clip(places - low[:, None] + 1, 0, count[:, None] + 0.999999)
+    at = inside.astype(np.int32)
+    return low, count, at, (inside - at).astype(np.float32)
+
+
+def _project_tilted(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np.ndarray:
     start, step = _cross_planes(rays)
     image = np.zeros(start.shape[:2], np.float32)
     lines = [np.ascontiguousarray(part[..., axis]) for axis in (0, 2) for part in (start, step)]
-    _sum_tilted(np.ascontiguousarray(hu), np.ascontiguousarray(body), *lines, curve, image)
+    numbers = map(_number, body.edges)
+    _sum_tilted(np.ascontiguousarray(hu), body.cells, *numbers, *lines, curve, image)
     step_mm = np.linalg.norm(step @ rays.ras_from_ijk[:3, :3].T, axis=-1)
     return image * step_mm.astype(np.float32)
 
@@ -118,88 +158,104 @@ def _attenuate(hu: Any, curve: Any) -> Any:
     return per_hu * max(x - start, zero) + more * max(x - bend, zero)
 
 
+@numba.njit
+def _find_runs(cells: Any, edges: Any, runs: Any, n_runs: Any) -> None:
+    """Where the body begins and ends along each line of cells (n, c), in voxels: so many runs (n, :, 2)."""
+    for p in range(len(cells)):
+        n_runs[p] = 0
+        for c in range(len(edges) - 1):
+            if cells[p, c]:
+                if c == 0 or not cells[p, c - 1]:
+                    runs[p, n_runs[p], 0] = edges[c]
+                    n_runs[p] += 1
+                runs[p, n_runs[p] - 1, 1] = edges[c + 1]
+
+
 @numba.njit(fastmath=True)
-def _fill(row: Any, hu: Any, body: Any, curve: Any) -> Any:
-    """Attenuation of a row of voxels, from its second element on; whether there is any."""
-    total = np.float32(0)
-    for k in range(len(hu)):
-        row[k + 1] = _attenuate(hu[k], curve) if body[k] else np.float32(0)
-        total += row[k + 1]
-    return total > 0
+def _add(line: Any, hu: Any, planes: Any, cell: Any, runs: Any, n_runs: Any, ends: Any, curve: Any) -> Any:
+    """Sums the attenuation of a part of some planes in a line, from its second element on.
+
+    Returns:
+        Whether any of it belongs to the body; else the line stays as it was.
+    """
+    some, (low, high) = False, ends
+    for p in range(planes[0], planes[1]):
+        for r in range(n_runs[cell[p]]):
+            start, stop = max(runs[cell[p], r, 0], low), min(runs[cell[p], r, 1], high)
+            if stop > start:
+                if not some:
+                    line[: high - low + 2] = 0
+                some = True
+                voxels, part = hu[p, start:stop], line[start - low + 1 : stop - low + 1]
+                for k in range(len(voxels)):
+                    part[k] += _attenuate(voxels[k], curve)
+    return some
 
 
 @numba.njit(fastmath=True, error_model="numpy")
-def _place(places: Any, n_voxels: Any, at: Any, share: Any) -> Any:
-    """The first voxel of a row that is needed and how many; each place as a number and a share of the next.
-
-    Number 0 is the air before the first voxel.
-    """
-    low = min(max(int(np.floor(places.min())), 0), n_voxels)
-    n = min(max(int(np.floor(places.max())) + 2, 0), n_voxels) - low
-    for v in range(len(places)):
-        place = min(max(places[v] - low + 1, 0.0), n + 0.999999)
-        at[v] = int(place)
-        share[v] = np.float32(place - at[v])
-    return low, n
+def _find_lines(voxel: Any, first: Any, step: Any, n_lines: Any) -> Any:
+    """The first and the last line of pixels that lie less than a voxel from this line of voxels."""
+    one, other = (voxel - 1 - first) / step, (voxel + 1 - first) / step
+    low, high = min(one, other), max(one, other)
+    return max(int(np.floor(low)) + 1, 0), min(int(np.ceil(high)) - 1, n_lines - 1)
 
 
-@_compile(_VOXELS, _MASK, *[_LINE] * 4, numba.int64, _CURVE, _IMAGE)
-def _sum_in_line(  # noqa: C901 (one kernel)
+@numba.njit(fastmath=True)
+def _spread(line: Any, at: Any, share: Any, seen: Any) -> None:
+    """Interpolates a line of voxels at the pixels."""
+    for v in range(len(seen)):
+        seen[v] = line[at[v]] + share[v] * (line[at[v] + 1] - line[at[v]])
+
+
+@_compile(
+    *(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, numba.int64, _LINE, _LINE),
+    *(_NUMBERS, _NUMBERS, numba.int32[:, ::1], _SHARES, _CURVE, _IMAGE),
+)
+def _sum_in_line(
     hu: Any,
-    body: Any,
-    slow: Any,
-    slow_step: Any,
-    fast: Any,
-    fast_step: Any,
+    cells: Any,
+    slow_cell: Any,
+    plane_cell: Any,
+    edges: Any,
     group: Any,
+    first_line: Any,
+    line_step: Any,
+    low: Any,
+    count: Any,
+    at: Any,
+    share: Any,
     curve: Any,
     image: Any,
 ) -> None:
-    n_slow, n_planes, n_fast = hu.shape
-    # The two rows beside a place, one even and one odd, and the sum of planes; air at either end.
-    rows = np.zeros((group, 2, n_fast + 2), np.float32)
-    held, filled = np.empty((group, 2), np.int64), np.empty((group, 2), np.bool_)
-    line = np.zeros(n_fast + 2, np.float32)
-    at, share = np.empty(len(fast), np.int64), np.empty(len(fast), np.float32)
-    for p in range(0, n_planes, group):
-        last = min(p + group, n_planes) - 1
-        low, n = _place(fast + 0.5 * (p + last) * fast_step, n_fast, at, share)
-        held[:] = -2
-        rows[:, :, n + 1] = 0
-        for u in range(len(slow)):
-            some = False
-            for g in range(last - p + 1):
-                place = slow[u] + (p + g) * slow_step[u]
-                i = int(np.floor(place))
-                if i < -1 or i >= n_slow:
-                    continue
-                for s in range(i, i + 2):
-                    if held[g, s & 1] != s:
-                        held[g, s & 1] = s
-                        inside = 0 <= s < n_slow
-                        t = s if inside else 0
-                        voxels, mask = hu[t, p + g, low : low + n], body[t, p + g, low : low + n]
-                        filled[g, s & 1] = inside and _fill(rows[g, s & 1], voxels, mask, curve)
-                if filled[g, 0] or filled[g, 1]:
-                    b = np.float32(place - i)
-                    # A row outside may hold anything, so it has no share.
-                    a = np.float32(1) - b if filled[g, i & 1] else np.float32(0)
-                    b = b if filled[g, (i + 1) & 1] else np.float32(0)
-                    left, right = rows[g, i & 1], rows[g, (i + 1) & 1]
-                    if not some:
-                        line[: n + 2] = 0
-                    some = True
-                    for k in range(1, n + 1):
-                        line[k] += a * left[k] + b * right[k]
-            if some:
-                for v in range(len(fast)):
-                    image[u, v] += line[at[v]] + share[v] * (line[at[v] + 1] - line[at[v]])
+    runs = np.empty((cells.shape[1], cells.shape[2] // 2 + 1, 2), np.int64)
+    n_runs = np.empty(cells.shape[1], np.int64)
+    # The sum of some planes along a line of voxels, air at either end, and the same at the pixels.
+    line, seen = np.empty(hu.shape[2] + 2, np.float32), np.empty(image.shape[1], np.float32)
+    held = -1
+    for i in range(hu.shape[0]):
+        for g in range(len(low)):
+            first, last = _find_lines(i, first_line[g], line_step[g], image.shape[0])
+            if first > last:
+                continue
+            if slow_cell[i] != held:
+                held = slow_cell[i]
+                _find_runs(cells[held], edges, runs, n_runs)
+            planes, ends = (g * group, min((g + 1) * group, hu.shape[1])), (low[g], low[g] + count[g])
+            if _add(line, hu[i], planes, plane_cell, runs, n_runs, ends, curve):
+                _spread(line, at[g], share[g], seen)
+                for u in range(first, last + 1):
+                    weight = np.float32(1 - abs(first_line[g] + u * line_step[g] - i))
+                    for v in range(image.shape[1]):
+                        image[u, v] += weight * seen[v]
 
 
-@_compile(_VOXELS, _MASK, *[_PLANE] * 4, _CURVE, _IMAGE)
+@_compile(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, *[_PLANE] * 4, _CURVE, _IMAGE)
 def _sum_tilted(
     hu: Any,
-    body: Any,
+    cells: Any,
+    slow_cell: Any,
+    plane_cell: Any,
+    fast_cell: Any,
     slow: Any,
     slow_step: Any,
     fast: Any,
@@ -217,6 +273,6 @@ def _sum_tilted(
                 b, d = np.float32(x - i), np.float32(y - k)
                 for s in range(max(i, 0), min(i + 2, n_slow)):
                     for f in range(max(k, 0), min(k + 2, n_fast)):
-                        if body[s, p, f]:
+                        if cells[slow_cell[s], plane_cell[p], fast_cell[f]]:
                             part = (b if s > i else 1 - b) * (d if f > k else 1 - d)
                             image[v, u] += part * _attenuate(hu[s, p, f], curve)

@@ -14,6 +14,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
+from hipoa.imaging.body import Body
 from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
 from hipoa.imaging.labels import HEAD_RADIUS_MM
 from hipoa.imaging.scout import SPACING_MM, Scout, make_scout
@@ -71,12 +72,12 @@ class Candidate:
         return float(self.confidence * (self.surface + self.socket) * usual)
 
 
-def locate(volume: Volume, body: np.ndarray, least_confidence: float) -> HipCentres:
+def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
     """Finds the femoral heads of a CT.
 
     Args:
         volume: The CT.
-        body: bool (i, j, k), the patient without the table (:func:`hipoa.imaging.body.find_body`).
+        body: The patient without the table (:func:`hipoa.imaging.body.find_body`).
         least_confidence: Below it (0-1) a finding is no hip.
 
     Returns:

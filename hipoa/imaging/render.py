@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from hipoa.imaging.attenuation import Curve, attenuate
+from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import (
     Projection,
     Rays,
     XrayGeometry,
     check_detector_behind,
     depths_mm,
+    move,
     seen_box,
 )
 from hipoa.imaging.volume import Volume, to_ras
@@ -28,7 +30,7 @@ _DRIVERS = ("/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd
 
 def project_hip(
     volume: Volume,
-    body: np.ndarray,
+    body: Body,
     centre_ras_mm: np.ndarray,
     geometry: XrayGeometry,
     *,
@@ -39,7 +41,7 @@ def project_hip(
 
     Args:
         volume: The CT.
-        body: bool (i, j, k); everything outside is taken as air.
+        body: The patient; everything outside is taken as air.
         centre_ras_mm: The hip centre (3,), in the middle of the image.
         geometry: Source, detector and field of view.
         renderer: "joseph_cpu" or "joseph" (attenuation interpolated between voxel centres, where the ray
@@ -60,7 +62,7 @@ def project_hip(
         # numba takes half a second to import.
         from hipoa.imaging.joseph_cpu import integrate
 
-        hu, body, matrix = _lay_along_memory(volume, body, box)
+        hu, body, matrix = lay_along_memory(volume, body, box)
         image = integrate(hu, body, Rays(matrix, centre_ras_mm, geometry), curve)
     else:
         hu, matrix = _crop_to_body(volume, body, box)
@@ -85,7 +87,7 @@ def choose_renderer(renderer: str) -> str:
 
 def _check_between(
     volume: Volume,
-    body: np.ndarray,
+    body: Body,
     box: tuple[slice, ...],
     centre_ras_mm: np.ndarray,
     geometry: XrayGeometry,
@@ -97,44 +99,44 @@ def _check_between(
     depth = depths_mm(to_ras(volume.ras_from_ijk, corners), centre_ras_mm, geometry)
     beyond = (depth.min((0, 2)) <= 0) | (depth.max((0, 2)) > geometry.source_to_detector_mm)
     # Most often these planes are air, or none, and the other voxels need not be gone through.
-    part = (box[0], planes[beyond], box[2])
-    if (body[part] & (volume.hu[part] > -1000)).any():
-        filled = _starts(box) + np.argwhere(body[box] & (volume.hu[box] > -1000))
-        depth = depths_mm(to_ras(volume.ras_from_ijk, filled), centre_ras_mm, geometry)
-        check_detector_behind(depth.min(), depth.max(), geometry)
+    ends = np.flatnonzero(np.diff(beyond)) + 1
+    for part in np.split(planes, ends)[not beyond[:1].any() :: 2]:
+        slab = (box[0], slice(part[0], part[-1] + 1), box[2])
+        filled = body.crop(slab).mark()
+        if filled.any() and (filled := filled & (volume.hu[slab] > -1000)).any():
+            points = to_ras(move(volume.ras_from_ijk, slab), np.argwhere(filled))
+            depth = depths_mm(points, centre_ras_mm, geometry)
+            check_detector_behind(depth.min(), depth.max(), geometry)
 
 
-def _lay_along_memory(
-    volume: Volume, body: np.ndarray, box: tuple[slice, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    hu = volume.hu
-    for flag in ("C_CONTIGUOUS", "F_CONTIGUOUS"):
-        if hu.flags[flag] and body.flags[flag]:
-            return hu, body, volume.ras_from_ijk
-    # Copies only what is seen.
-    return np.ascontiguousarray(hu[box]), np.ascontiguousarray(body[box]), _moved(volume, _starts(box))
+def lay_along_memory(
+    volume: Volume, body: Body, box: tuple[slice, ...]
+) -> tuple[np.ndarray, Body, np.ndarray]:
+    """The voxels as they lie in memory, the first or the last axis along it, and their matrix.
+
+    Axes that were turned round are turned back. Only where the axes are in another order still is the box
+    copied.
+    """
+    axes = tuple(axis for axis in range(3) if volume.hu.strides[axis] < 0)
+    hu, matrix = np.flip(volume.hu, axes), volume.ras_from_ijk.copy()
+    for axis in axes:
+        matrix[:3, 3] += (hu.shape[axis] - 1) * matrix[:3, axis]
+        matrix[:3, axis] *= -1
+    if hu.flags.c_contiguous or hu.flags.f_contiguous:
+        return hu, body.flip(axes), matrix
+    return np.ascontiguousarray(volume.hu[box]), body.crop(box), move(volume.ras_from_ijk, box)
 
 
-def _crop_to_body(volume: Volume, body: np.ndarray, box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _crop_to_body(volume: Volume, body: Body, box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The part of the box that is not air, a voxel of air about it, and its matrix."""
-    hu = np.where(body[box], volume.hu[box], np.int16(-1000))
+    hu = np.where(body.crop(box).mark(), volume.hu[box], np.int16(-1000))
     filled = hu > -1000
     ends = [np.flatnonzero(filled.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     if not all(map(len, ends)):
         return np.full((2, 2, 2), -1000, np.int16), volume.ras_from_ijk
-    part = hu[tuple(slice(end[0], end[-1] + 1) for end in ends)]
-    start = _starts(box) + [end[0] for end in ends]
-    return np.pad(part, 1, constant_values=-1000), _moved(volume, start - 1)
-
-
-def _starts(box: tuple[slice, ...]) -> np.ndarray:
-    return np.array([s.start for s in box])
-
-
-def _moved(volume: Volume, start: np.ndarray) -> np.ndarray:
-    matrix = volume.ras_from_ijk.copy()
-    matrix[:3, 3] = to_ras(volume.ras_from_ijk, start)
-    return matrix
+    part = tuple(slice(end[0], end[-1] + 1) for end in ends)
+    before = tuple(slice(s.start + p.start - 1, s.stop) for s, p in zip(box, part, strict=True))
+    return np.pad(hu[part], 1, constant_values=-1000), move(volume.ras_from_ijk, before)
 
 
 def _render(density_per_mm: np.ndarray, rays: Rays, renderer: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hipoa.errors import CtError
-from hipoa.imaging.body import find_body
+from hipoa.imaging.body import Body, find_body
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.labels import locate_by_labels
 from hipoa.imaging.landmarks import locate_by_landmarks
@@ -24,12 +24,12 @@ class Scan:
 
     Attributes:
         volume: The CT.
-        body: bool (i, j, k), the patient without the table.
+        body: The patient without the table.
         centres: Of the hips.
     """
 
     volume: Volume
-    body: np.ndarray
+    body: Body
     centres: HipCentres
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from hipoa.imaging.body import Body
 from hipoa.imaging.volume import Volume, to_ras
 
 SPACING_MM = 2.5
+_AIR_HU = np.int16(-1000)
 
 
 @dataclass(frozen=True)
@@ -46,39 +48,79 @@ class Scout:
         return hu, inside & self.known[tuple(clipped)]
 
 
-def make_scout(volume: Volume, body: np.ndarray) -> Scout:
+def make_scout(volume: Volume, body: Body) -> Scout:
     """Averages blocks of voxels and lays them on a grid along RAS.
 
     Args:
         volume: The CT.
-        body: bool (i, j, k); everything outside is taken as air.
+        body: The patient; everything outside is taken as air.
     """
-    blocks, matrix = _average(np.where(body, volume.hu, np.int16(-1000)), volume)
+    blocks, matrix = _average(volume, body)
     corners = volume.corners_ras_mm
     origin = corners.min(0) + SPACING_MM / 2
     shape = np.maximum(2, np.ceil(np.ptp(corners, axis=0) / SPACING_MM)).astype(int)
     step = np.linalg.inv(matrix[:3, :3]) * SPACING_MM
+    start = to_ras(np.linalg.inv(matrix), origin)
+    lay = _lay_tilted if np.count_nonzero(step - np.diag(step.diagonal())) else _lay_straight
+    return Scout(*lay(blocks, step, start, shape), origin)
+
+
+def _lay_tilted(
+    blocks: np.ndarray, step: np.ndarray, start: np.ndarray, shape: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values on a grid that starts at a place in the blocks and has these steps, and where there are any."""
     # scipy takes one offset per axis, which its annotation does not know.
-    offset: Any = to_ras(np.linalg.inv(matrix), origin)
-    hu = ndimage.affine_transform(blocks, step, offset, tuple(shape), order=1, mode="nearest")
-    known = ndimage.affine_transform(
-        np.ones(blocks.shape, np.uint8), step, offset, tuple(shape), order=0, mode="constant"
-    )
-    return Scout(hu, known > 0, origin)
+    grid: Any = {"matrix": step, "offset": start, "output_shape": tuple(shape)}
+    hu = ndimage.affine_transform(blocks, **grid, order=1, mode="nearest")
+    known = ndimage.affine_transform(np.ones(blocks.shape, np.uint8), **grid, order=0, mode="constant")
+    return hu, known > 0
 
 
-def _average(hu: np.ndarray, volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+def _lay_straight(
+    blocks: np.ndarray, step: np.ndarray, start: np.ndarray, shape: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same where the axes are the grid's, which is the usual case: five times faster."""
+    known = np.ones(tuple(shape), bool)
+    for axis, size in enumerate(blocks.shape):
+        places = start[axis] + step[axis, axis] * np.arange(shape[axis])
+        beside = (slice(None),) + (None,) * (2 - axis)
+        known &= ((places > -0.5) & (places < size - 0.5))[beside]
+        places = places.clip(0, size - 1)
+        first = places.astype(int).clip(0, size - 2)
+        share = (places - first).astype(np.float32)[beside]
+        low = blocks.take(first, axis)
+        blocks = low + share * (blocks.take(first + 1, axis) - low)
+    return blocks, known
+
+
+def _average(volume: Volume, body: Body) -> tuple[np.ndarray, np.ndarray]:
     steps = np.maximum(1, np.floor(SPACING_MM / volume.spacing_mm + 0.1)).astype(int)
-    blocks: Any = hu
-    # The last axis is contiguous in memory: shrinking it first leaves least for the others.
-    for axis in (2, 1, 0):
-        step = min(int(steps[axis]), blocks.shape[axis])
-        steps[axis] = step
-        keep = blocks.shape[axis] // step
-        blocks = sum(
-            blocks[(slice(None),) * axis + (slice(first, keep * step, step),)].astype(np.float32)
-            for first in range(step)
-        ) / np.float32(step)
+    steps = np.minimum(steps, volume.hu.shape)
+    # In layers as they lie in memory, so that no second copy of the CT is ever held.
+    order = tuple(np.argsort(-np.abs(volume.hu.strides)).tolist())
+    blocks = _average_layers(volume.hu.transpose(order), body.transpose(order), steps[list(order)])
     matrix = volume.ras_from_ijk @ np.diag([*steps, 1.0])
     matrix[:3, 3] = to_ras(volume.ras_from_ijk, (steps - 1) / 2)
-    return blocks, matrix
+    return blocks.transpose(np.argsort(order)), matrix
+
+
+def _average_layers(hu: np.ndarray, body: Body, steps: np.ndarray) -> np.ndarray:
+    blocks = np.full(hu.shape // steps, _AIR_HU, np.float32)
+    parts = zip(body.bounds(), steps, blocks.shape, strict=True)
+    (first, last), *ends = ((p.start // step, min(-(-p.stop // step), size)) for p, step, size in parts)
+    for layer in range(first, last):
+        part = ((layer, layer + 1), *ends)
+        box = tuple(slice(low * step, high * step) for (low, high), step in zip(part, steps, strict=True))
+        values: Any = np.where(body.crop(box).mark(), np.maximum(hu[box], _AIR_HU), _AIR_HU)
+        for axis, step in enumerate(steps):
+            values = _shrink(values, axis, step)
+        blocks[tuple(slice(low, high) for low, high in part)] = values
+    return blocks
+
+
+def _shrink(values: np.ndarray, axis: int, step: int) -> np.ndarray:
+    """The means of so many neighbours along an axis, float32."""
+    total: Any = np.float32(0)
+    for first in range(step):
+        total = total + values[(slice(None),) * axis + (slice(first, None, step),)].astype(np.float32)
+    return total / np.float32(step)

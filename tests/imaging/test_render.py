@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hipoa.errors import CtError
 from hipoa.imaging.attenuation import attenuate, cortical_bone_per_mm, make_curve, water_per_mm
-from hipoa.imaging.body import find_body
+from hipoa.imaging.body import Body, find_body
 from hipoa.imaging.geometry import XrayGeometry
 from hipoa.imaging.render import choose_renderer, project_hip
 from hipoa.imaging.volume import Volume
@@ -23,8 +23,12 @@ BEAMS = ("perspective", "orthographic")
 MU = make_curve(60, 60)
 
 
+def everything(shape):
+    return Body(np.ones((1, 1, 1), bool), tuple(np.array([0, n]) for n in shape))
+
+
 def project(volume, centre, renderer="joseph_cpu", geometry=GEOMETRY, body=None, curve=MU):
-    body = np.ones(volume.hu.shape, bool) if body is None else body
+    body = body or everything(volume.hu.shape)
     return project_hip(volume, body, np.asarray(centre, float), geometry, renderer=renderer, curve=curve)
 
 
