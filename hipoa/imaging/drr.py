@@ -11,9 +11,9 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.files import write_json
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.exposure import Row, aim
+from hipoa.imaging.exposure import Exposure, Row, aim
 from hipoa.imaging.render import choose_renderer
-from hipoa.imaging.scan import examine
+from hipoa.imaging.scan import Scan, examine
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.tables import SIDES
@@ -54,25 +54,27 @@ def run(
     look = DevelopSettings.model_validate({"window_low": 0} if settings.bone_only else {})
     hips: dict[str, Any] = dict.fromkeys(SIDES)
     warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
+    rows, exposures, faults = _aim(scan, settings)
+    # The CT is not needed any more, and would be most of what is held.
+    del scan
     images: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
-    faults: list[str] = []
-    for side in scan.centres.hips:
+    for side, exposure in exposures.items():
         try:
-            row, exposure = aim(scan, side, settings)
             projection = exposure.expose(settings)
         except CtError as error:
-            # As in a study, a hip that cannot be projected does not take the other one with it.
-            faults.append(f"{side}: {error.found}")
-            warnings.append(f"{side}: {error.found}. {error.do}")
+            faults[side] = error
             continue
         mm_per_px = look.crop_mm / RADIOGRAPH_PX
         texts = describe(projection, side, mm_per_px=mm_per_px, mirrored=False)
         images[side] = develop(projection, look), texts
-        hips[side] = _describe(row, mm_per_px)
-        warnings += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
+        hips[side] = _describe(rows[side], mm_per_px)
+        warnings += [f"{side}: {note}" for note in str(rows[side]["warnings"]).split("; ") if note]
+    warnings += [f"{side}: {error.found}. {error.do}" for side, error in faults.items()]
     if not images:
         raise CtError(
-            ct.name, "; ".join(faults), f"Check the coordinates of the {_source(labels, landmarks)}."
+            ct.name,
+            "; ".join(f"{side}: {error.found}" for side, error in faults.items()),
+            f"Check the coordinates of the {_source(labels, landmarks)}.",
         )
     for side in SIDES:
         file = out / f"{stem(ct)}_{side}.png"
@@ -85,6 +87,22 @@ def run(
     write_json(out / f"{stem(ct)}.json", {"hips": hips, "renderer": renderer, "warnings": warnings})
     for warning in warnings:
         print(warning, file=sys.stderr)
+
+
+def _aim(
+    scan: Scan, settings: ProjectSettings
+) -> tuple[dict[str, Row], dict[str, Exposure], dict[str, CtError]]:
+    """By side the row and the image to be rendered, or the fault: it does not take the other side with it."""
+    rows: dict[str, Row] = {}
+    exposures: dict[str, Exposure] = {}
+    faults: dict[str, CtError] = {}
+    for side in scan.centres.hips:
+        try:
+            rows[side], exposure = aim(scan, side, settings)
+            exposures[side] = exposure.cut()
+        except CtError as error:
+            faults[side] = error
+    return rows, exposures, faults
 
 
 def _source(labels: Path | None, landmarks: Path | None) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 
 from hipoa.errors import CtError
 
-HU_MIN = -1024
 _SAMPLE = 500_000
 # Nothing in a patient is darker than air, -1000 HU, and its noise; scanners pad with less.
 _PADDING_HU = -1300
@@ -17,7 +16,7 @@ _LEAST_GREYS = 50
 
 
 def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The HU of a CT; what scanners pad with becomes air.
+    """The HU of a CT.
 
     An offset of 1024 (DICOM's usual intercept, left out by some converters) is taken back where air lies at
     24, soft tissue near 1024 and next to nothing between them, which no other image has.
@@ -27,7 +26,8 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         where: The file, for messages.
 
     Returns:
-        int16 HU of at least -1024, and what was corrected. No copy is made where nothing is changed.
+        int16 HU, and what was corrected; the same array where nothing is. What scanners pad with stays: all
+        up to -1000 counts as air, and so no voxel of a mapped file is read here but the sample.
 
     Raises:
         CtError: They are no HU.
@@ -43,7 +43,7 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         raise CtError(
             where, found, "Give the CT itself in HU, not rescaled for display, clipped or shifted by 1024."
         )
-    return (np.maximum(stored, np.int16(HU_MIN)) if stored.min() < HU_MIN else stored), ()
+    return stored, ()
 
 
 def find_kind(sample: np.ndarray) -> str:
@@ -53,7 +53,7 @@ def find_kind(sample: np.ndarray) -> str:
     if low == high:
         return f"every voxel has the value {low}"
     # A drawing without noise has as many voxels of one value, and is not clipped.
-    noisy = len(np.unique(sample)) > _LEAST_GREYS
+    noisy = np.count_nonzero(np.bincount(sample - np.int32(low))) > _LEAST_GREYS
     kinds = {
         f"{run}: the range is that of a mask or of a CT scaled to 0-1": low >= -1 and high <= 1,
         f"{run}: they are labels, or grey values for display": low >= 0 and high <= 255,

@@ -12,6 +12,7 @@ from hipoa.imaging.body import Body
 from hipoa.imaging.volume import Volume, to_ras
 
 SPACING_MM = 2.5
+_RIM_MM = 10.0
 _AIR_HU = np.int16(-1000)
 
 
@@ -56,13 +57,21 @@ def make_scout(volume: Volume, body: Body) -> Scout:
         body: The patient; everything outside is taken as air.
     """
     blocks, matrix = _average(volume, body)
-    corners = volume.corners_ras_mm
-    origin = corners.min(0) + SPACING_MM / 2
-    shape = np.maximum(2, np.ceil(np.ptp(corners, axis=0) / SPACING_MM)).astype(int)
+    low, high = _find_ends(volume, body)
+    origin = low + SPACING_MM / 2
+    shape = np.maximum(2, np.ceil((high - low) / SPACING_MM)).astype(int)
     step = np.linalg.inv(matrix[:3, :3]) * SPACING_MM
     start = to_ras(np.linalg.inv(matrix), origin)
     lay = _lay_tilted if np.count_nonzero(step - np.diag(step.diagonal())) else _lay_straight
     return Scout(*lay(blocks, step, start, shape), origin)
+
+
+def _find_ends(volume: Volume, body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of a box, RAS mm (3,), with the body and some air about it, but nothing beyond the CT."""
+    ends = [(part.start - 0.5, part.stop - 0.5) for part in body.bounds()]
+    corners = to_ras(volume.ras_from_ijk, np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3))
+    ct = volume.corners_ras_mm
+    return np.maximum(corners.min(0) - _RIM_MM, ct.min(0)), np.minimum(corners.max(0) + _RIM_MM, ct.max(0))
 
 
 def _lay_tilted(

