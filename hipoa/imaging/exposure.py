@@ -9,7 +9,7 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.imaging.attenuation import make_curve
 from hipoa.imaging.body import Body
-from hipoa.imaging.geometry import Projection, XrayGeometry, move, seen_box
+from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image, move, seen_box
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.quality import describe_hip
 from hipoa.imaging.render import project_hip
@@ -18,6 +18,7 @@ from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume
 
 Row = dict[str, object]
+PLACE_COLUMNS = ("head_x_mm", "head_y_mm")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure
     if side in scan.centres.missing:
         raise CtError(side, scan.centres.missing[side], "Mark it by landmarks or labels, or exclude it.")
     hip = scan.centres.hips[side]
-    centre = np.array(hip.centre_ras_mm)
+    centre = np.array(hip.middle_ras_mm(settings.centre))
     if not scan.volume.contains(centre):
         raise CtError(
             side, f"the hip centre of the {hip.method} lies outside the CT", "Check its coordinates."
@@ -80,14 +81,25 @@ def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure
         settings.field_of_view_mm,
         settings.detector_px,
         settings.beam,
-        _find_beam(scan.centres, side) if settings.beam_centre == "pelvis" else (0.0, 0.0),
+        _find_beam(scan.centres, centre) if settings.beam_centre == "pelvis" else (0.0, 0.0),
     )
     quality = describe_hip(scan.volume, scan.centres, side, settings)
-    return {"status": "ok", "reason": "", **quality}, Exposure(scan.volume, scan.body, centre, geometry)
+    place = zip(PLACE_COLUMNS, _place_head(np.array(hip.centre_ras_mm), centre, geometry), strict=True)
+    exposure = Exposure(scan.volume, scan.body, centre, geometry)
+    return {"status": "ok", "reason": "", **quality, **dict(place)}, exposure
 
 
-def _find_beam(centres: HipCentres, side: str) -> tuple[float, float]:
-    """How far to the right of the hip and above it the middle of the pelvis lies, mm."""
+def _place_head(
+    head_ras_mm: np.ndarray, centre_ras_mm: np.ndarray, geometry: XrayGeometry
+) -> tuple[float, float]:
+    """How far to the right of the image's middle and below it the head is seen, mm."""
+    middle = (geometry.detector_px - 1) / 2
+    x, y = ((at - middle) * geometry.mm_per_px for at in find_in_image(head_ras_mm, centre_ras_mm, geometry))
+    return round(x, 1), round(y, 1)
+
+
+def _find_beam(centres: HipCentres, centre_ras_mm: np.ndarray) -> tuple[float, float]:
+    """How far to the right of the image's middle and above it that of the pelvis lies, mm."""
     hips = np.array([hip.centre_ras_mm for hip in centres.hips.values()])
-    right, _, above = hips.mean(0) - centres.hips[side].centre_ras_mm
+    right, _, above = hips.mean(0) - centre_ras_mm
     return float(right), float(above)

@@ -24,6 +24,8 @@ class Hip:
         method: "landmarks", "labels" or "locator".
         confidence: 0-1; 1 for a landmark.
         warnings: What the user should know, one sentence each, without the full stop.
+        socket_ras_mm: The centre of the native acetabulum in RAS mm, where it was marked; a head that has
+            migrated lies elsewhere.
     """
 
     side: str
@@ -32,6 +34,11 @@ class Hip:
     method: str
     confidence: float
     warnings: tuple[str, ...] = ()
+    socket_ras_mm: tuple[float, float, float] | None = None
+
+    def middle_ras_mm(self, centre: str) -> tuple[float, float, float]:
+        """What an image is centred on: the head, or with "native_socket" the socket where it is known."""
+        return self.socket_ras_mm if centre == "native_socket" and self.socket_ras_mm else self.centre_ras_mm
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ Point = tuple[str, tuple[float, float, float], float | None]
 _COLUMNS = {"RAS": ("r", "a", "s"), "LPS": ("l", "p", "s"), "": ("x", "y", "z")}
 _SPACE_COLUMNS = ("space", "coordinate_system", "coordinatesystem")
 _WORDS = {"l": "L", "left": "L", "lt": "L", "r": "R", "right": "R", "rt": "R"}
+_SOCKET_WORDS = ("socket", "acetabul")
 _DO = "Mark each femoral head with its side in the name (L or R) and say whether it is RAS or LPS."
 
 
 def locate_by_landmarks(path: Path) -> HipCentres:
-    """Reads the marked hip centres.
+    """Reads the marked hip centres, and the native sockets: points with "socket" or "acetabulum" in the name.
 
     Raises:
         CtError: The file cannot be read, does not say which coordinates it holds, or marks no hip.
@@ -34,17 +35,39 @@ def locate_by_landmarks(path: Path) -> HipCentres:
         raise CtError(path.name, "the landmarks cannot be read", _DO) from None
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise CtError(path.name, f"the landmarks cannot be used ({error})", _DO) from None
-    hips: dict[str, Hip] = {}
-    for name, position, radius_mm in points:
-        side = side_of(name)
-        if side in hips:
-            raise CtError(path.name, f"two landmarks are of the side {side}", _DO)
-        if side:
-            hips[side] = Hip(side, position, radius_mm or USUAL_RADIUS_MM, "landmarks", 1.0)
+    sockets = _name_sides(path, [point for point in points if _is_socket(point[0])])
+    hips = {
+        side: Hip(
+            side,
+            position,
+            radius_mm or USUAL_RADIUS_MM,
+            "landmarks",
+            1.0,
+            socket_ras_mm=sockets[side][1] if side in sockets else None,
+        )
+        for side, (_, position, radius_mm) in _name_sides(
+            path, [point for point in points if not _is_socket(point[0])]
+        ).items()
+    }
     if not hips:
         raise CtError(path.name, "no landmark is named after a side", _DO)
     missing = {side: "no hip found: no landmark of this side" for side in SIDES if side not in hips}
     return HipCentres(hips, missing)
+
+
+def _is_socket(name: str) -> bool:
+    return any(word in name.lower() for word in _SOCKET_WORDS)
+
+
+def _name_sides(path: Path, points: Iterable[Point]) -> dict[str, Point]:
+    sides: dict[str, Point] = {}
+    for point in points:
+        side = side_of(point[0])
+        if side in sides:
+            raise CtError(path.name, f"two landmarks are of the side {side}", _DO)
+        if side:
+            sides[side] = point
+    return sides
 
 
 def side_of(name: str) -> str:

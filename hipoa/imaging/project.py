@@ -9,7 +9,7 @@ import numpy as np
 
 from hipoa.files import write_csv, write_npz
 from hipoa.imaging.cases import Work, select_cases
-from hipoa.imaging.exposure import Row, aim
+from hipoa.imaging.exposure import PLACE_COLUMNS, Row, aim
 from hipoa.imaging.geometry import Projection
 from hipoa.imaging.quality import COLUMNS as QUALITY_COLUMNS
 from hipoa.imaging.settings import ProjectSettings
@@ -19,6 +19,7 @@ from hipoa.tables import SIDES, Case, hip_id
 COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason"),
     *QUALITY_COLUMNS,
+    *PLACE_COLUMNS,
     "seconds",
 )
 

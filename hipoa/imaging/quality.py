@@ -34,12 +34,14 @@ def describe_hip(
     """
     hip = centres.hips[side]
     metal = metal_volume_mm3(volume, hip, settings.implant_hu) >= settings.implant_volume_mm3
-    cut = find_cuts(volume, hip, settings.field_of_view_mm)
+    cut = find_cuts(volume, hip.middle_ras_mm(settings.centre), settings.field_of_view_mm)
     tilt_deg, turn_deg = measure_lean(centres.hips)
     notes = [*volume.warnings, *hip.warnings]
     notes += [f"the CT ends within the field of view ({cut})"] if cut else []
     notes += ["metal near the hip: an implant"] if metal else []
     notes += _note_lean(tilt_deg, turn_deg)
+    if settings.centre == "native_socket" and hip.socket_ras_mm is None:
+        notes.append("the native socket is not known: the image is centred on the head")
     notes += [_ONE_HIP] if settings.beam_centre == "pelvis" and len(centres.hips) < 2 else []
     return {
         "method": hip.method,
@@ -55,14 +57,14 @@ def describe_hip(
     }
 
 
-def find_cuts(volume: Volume, hip: Hip, field_of_view_mm: float) -> str:
+def find_cuts(volume: Volume, middle_ras_mm: tuple[float, float, float], field_of_view_mm: float) -> str:
     """On which sides the CT ends within the field of view, joined by commas; it is shown as air there."""
     ways = {"above": (0, 0, 1), "below": (0, 0, -1), "to the right": (1, 0, 0), "to the left": (-1, 0, 0)}
     reach = field_of_view_mm / 2 - _CUT_MM
     return ", ".join(
         where
         for where, way in ways.items()
-        if not volume.contains(np.array(hip.centre_ras_mm) + reach * np.array(way))
+        if not volume.contains(np.array(middle_ras_mm) + reach * np.array(way))
     )
 
 

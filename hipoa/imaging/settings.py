@@ -34,6 +34,11 @@ class ProjectSettings(Settings):
         description="leave out soft tissue: nothing below 120 HU counts, everything from 220 HU on "
         "(lower develop's window_low to 0 then)",
     )
+    centre: Literal["head", "native_socket"] = Field(
+        "head",
+        description="what lies in the middle of the image: the femoral head, or the acetabulum it has left, "
+        "marked by a landmark such as socket_L (where there is none the head, with a warning)",
+    )
     source_to_detector_mm: float = Field(
         1000, ge=500, le=3000, description="distance from the X-ray source to the detector plane, mm"
     )

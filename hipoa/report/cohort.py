@@ -39,6 +39,8 @@ class Hip(NamedTuple):
     tilt_deg: str
     turn_deg: str
     warnings: str
+    head_x_mm: str
+    head_y_mm: str
     mm_per_px: str
     mirrored: str
     crowe: str

@@ -15,6 +15,7 @@ from PIL import Image
 from hipoa.report.cohort import Hip, split_cohorts, stream_radiographs
 
 CTS_PER_SHEET = 100
+RADIOGRAPH_PX = 150
 _JPEG_QUALITY = 80
 _UNSURE = 0.7
 _LEANING_DEG = 10.0
@@ -29,12 +30,16 @@ class Tile(NamedTuple):
         hip: Its row.
         url: Its radiograph as it lies in the patient, seen from the front, stretched for the eye; empty
             where there is none.
-        radius_px: Of the head that was found, in pixels of the radiograph, whose middle is the hip's centre.
+        x_px: Column of the head that was found, from the radiograph's left edge, in its pixels.
+        y_px: Row of the same, from the upper edge.
+        radius_px: Of the same.
         flags: What to look at, a word or two each.
     """
 
     hip: Hip
     url: str
+    x_px: float
+    y_px: float
     radius_px: float
     flags: tuple[str, ...]
 
@@ -117,8 +122,13 @@ def _fill(cohort: str, hips: Sequence[Hip], urls: dict[str, str]) -> list[Sheet]
 
 def _lay(hip: Hip, urls: dict[str, str]) -> Tile:
     if hip.status != "ok":
-        return Tile(hip, "", 0.0, ())
-    return Tile(hip, urls[hip.hip_id], round(float(hip.radius_mm) / float(hip.mm_per_px), 1), flag(hip))
+        return Tile(hip, "", 0.0, 0.0, 0.0, ())
+    mm = (float(hip.head_x_mm), float(hip.head_y_mm), float(hip.radius_mm))
+    x, y, radius = (value / float(hip.mm_per_px) for value in mm)
+    middle = RADIOGRAPH_PX / 2
+    return Tile(
+        hip, urls[hip.hip_id], round(middle + x, 1), round(middle + y, 1), round(radius, 1), flag(hip)
+    )
 
 
 def _embed_until(hips: Sequence[Hip], stacks: Sequence[Path], limit_mb: float) -> Iterator[tuple[str, str]]:

@@ -94,3 +94,26 @@ def test_the_side_in_a_name(name, side):
 def test_every_side_is_found_or_missing():
     with pytest.raises(ValueError, match="every side"):
         HipCentres({"R": Hip("R", RIGHT, 24, "labels", 1)})
+
+
+@pytest.mark.parametrize("name", ["socket_L", "Left acetabulum", "L-Acetabular-centre"])
+def test_a_native_socket_is_no_second_head(tmp_path, name):
+    path = tmp_path / "marks.csv"
+    path.write_text(f"name,r,a,s\nhead_L,-90,5,40\nhead_R,85,4,0\n{name},-80,6,2\n")
+    hips = locate_by_landmarks(path).hips
+    assert hips["L"].centre_ras_mm == (-90, 5, 40)
+    assert hips["L"].socket_ras_mm == (-80, 6, 2)
+    assert hips["R"].socket_ras_mm is None
+
+
+def test_two_sockets_of_a_side(tmp_path):
+    path = tmp_path / "marks.csv"
+    path.write_text("name,r,a,s\nL,-90,5,40\nsocket L,-80,6,2\nL socket,-80,6,2\n")
+    with pytest.raises(CtError, match="two landmarks are of the side L"):
+        locate_by_landmarks(path)
+
+
+def test_a_socket_alone_is_no_hip(tmp_path):
+    path = tmp_path / "marks.csv"
+    path.write_text("name,r,a,s\nR,90,5,40\nsocket L,-80,6,2\n")
+    assert set(locate_by_landmarks(path).hips) == {"R"}

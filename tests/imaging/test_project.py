@@ -118,3 +118,26 @@ def test_every_case_is_in_one_shard(tables):
     parts = [set(run(tables, shard=shard, shards=3)[0]) for shard in range(3)]
     assert set.union(*parts) == set(run(tables)[0])
     assert sum(map(len, parts)) == 6
+
+
+def test_the_native_socket_in_the_middle(tables, landmarks, heads):
+    """The left head is marked 40 mm above its socket; the right socket is not known."""
+    high = heads["L"] + [-10, 0, 40]
+    text = landmarks.read_text().replace(
+        "L,-86.0,4.0,-300.0", f"L,{high[0]},4.0,{high[2]},24\nsocket_L,-86.0,4.0,-300.0"
+    )
+    (tables / "high.csv").write_text(text)
+    table = (tables / "cases.csv").read_text().replace(str(landmarks), str(tables / "high.csv"), 1)
+    (tables / "cases.csv").write_text(table)
+    plain, _ = run(tables)
+    assert "socket" not in plain["good_R"]["warnings"]
+    assert (plain["good_L"]["head_x_mm"], plain["good_L"]["head_y_mm"]) == ("0.0", "0.0")
+    settings = ProjectSettings.model_validate({"detector_px": 40, "centre": "native_socket"})
+    rows, stack = run(tables, settings=settings, out="1")
+    assert float(rows["good_L"]["head_y_mm"]) == pytest.approx(-40, abs=0.5)
+    assert float(rows["good_L"]["head_x_mm"]) == pytest.approx(10, abs=0.5)
+    assert "the native socket is not known: the image is centred on the head" in rows["good_R"]["warnings"]
+    assert "socket" not in rows["good_L"]["warnings"]
+    # The ball of bone lies at the socket, which is now in the middle.
+    image = stack["line_integral"][stack["hip_id"].tolist().index("good_L")]
+    assert image[17:23, 17:23].min() > image[2:6].max() + 0.5

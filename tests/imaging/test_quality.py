@@ -29,7 +29,7 @@ def test_one_head_makes_no_line():
 
 
 def test_where_the_ct_ends(pelvis, heads):
-    right = hips(R=heads["R"])["R"]
+    right = tuple(heads["R"])
     assert find_cuts(pelvis, right, 120) == ""
     assert find_cuts(pelvis, right, 290) == "above, below, to the right"
 

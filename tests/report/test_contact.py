@@ -72,7 +72,15 @@ def test_the_grey_is_that_of_the_body():
 
 
 def test_the_circle_is_the_head(sheets):
-    assert {tile.radius_px for tile in tiles(sheets) if tile.url} == {round(24 / 1.1333, 1)}
+    shown = [tile for tile in tiles(sheets) if tile.url]
+    assert {tile.radius_px for tile in shown} == {round(24 / 1.1333, 1)}
+    assert {(tile.x_px, tile.y_px) for tile in shown} == {(75, 75)}
+
+
+def test_a_head_that_left_the_middle_is_marked_where_it_is(fabricated, hips):
+    moved = [hip._replace(head_x_mm="11.333", head_y_mm="-34") for hip in hips if hip.hip_id == "e000_L"]
+    ((pair,),) = (sheet.pairs for sheet in lay_sheets(moved, fabricated.stacks, ROOM_MB))
+    assert (pair[0].x_px, pair[0].y_px) == (85, 45)
 
 
 @pytest.mark.parametrize(
