@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 from scipy.stats import norm
 
 from hipoa.evaluation.bootstrap import interval_95, two_sided_p
@@ -76,8 +77,7 @@ def _grade(
     own = own + random.normal(0, np.sqrt(_ERROR["network and hip"]), hips)
     chance = random.normal(0, np.sqrt(_ERROR["repeat"]), (repeats, hips))
     guess = (grade + _ERROR_SD * hard * (shared + own + chance)).reshape(-1)
-    density = np.exp(-(((np.arange(1, 8) - guess[:, None]) / _SPREAD) ** 2) / 2)
-    probability = density / density.sum(axis=1, keepdims=True)
+    probability = softmax(-(((np.arange(1, 8) - guess[:, None]) / _SPREAD) ** 2) / 2, axis=1)
     predicted = probability.argmax(axis=1) + 1
     true = np.tile(grade, repeats)
     return Graded(
@@ -92,6 +92,7 @@ def _grade(
         group=group_errors(np.abs(predicted - true)),
         measures=np.full((repeats * hips, len(MEASURES)), np.nan),
         probability=probability,
+        value=np.full(repeats * hips, np.nan),
     )
 
 

@@ -13,7 +13,9 @@ from pydantic import Field
 
 from hipoa.evaluation.settings import (
     BootstrapSettings,
+    CalibrateSettings,
     CompareSettings,
+    ConformSettings,
     EmbedSettings,
     MetricsSettings,
     UncertaintySettings,
@@ -117,6 +119,8 @@ class Config(Settings):
     bootstrap: BootstrapSettings = _section(BootstrapSettings)
     metrics: MetricsSettings = _section(MetricsSettings)
     compare: CompareSettings = _section(CompareSettings)
+    calibrate: CalibrateSettings = _section(CalibrateSettings)
+    conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)
     triage: TriageSettings = _section(TriageSettings)
     figures: FiguresSettings = _section(FiguresSettings)

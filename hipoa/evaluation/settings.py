@@ -57,6 +57,22 @@ class CompareSettings(Settings):
     )
 
 
+class CalibrateSettings(Settings):
+    """How calibration is looked at."""
+
+    calibration_bins: int = Field(
+        10, ge=2, le=100, description="equally wide bins of confidence of the reliability diagrams, a count"
+    )
+
+
+class ConformSettings(Settings):
+    """What the sets of neighbouring classes promise."""
+
+    conformal_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.8, 0.9, 0.95), description="shares (0-1) of the hips whose set is to hold the true class"
+    )
+
+
 class EmbedSettings(Settings):
     """UMAP of the feature vectors, one map per repeat and fold."""
 

@@ -15,5 +15,17 @@ FIGURES = (
 )
 """What the figures stage writes into ``R/figures``, in the order of the report."""
 
+TABLES = {
+    "confusion.csv": "Confusion matrices",
+    "differences.csv": "Differences between networks and between cohorts",
+    "calibration.csv": "Calibration before and after temperature scaling",
+    "reliability.csv": "Reliability diagrams",
+    "detection.csv": "Uncertainty as a detector of errors",
+    "risk_coverage.csv": "Risk of the hips that are kept, the surest first",
+    "conformal.csv": "Conformal sets of classes",
+    "subgroups.csv": "Subgroups",
+}
+"""Tables of the evaluation that the report shows as they are, in its order, and their titles."""
+
 TEMPLATES = ("report.html", "macros.html", "report.css")
 """What the report stage is laid out with; a change in one of them must rerun it."""

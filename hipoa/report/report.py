@@ -24,7 +24,7 @@ from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, 
 from hipoa.report.contact import count_left_out, lay_sheets
 from hipoa.report.flow import STEPS, Flow, count_flow, count_hips
 from hipoa.report.manifest import find_versions, hash_files, hide_paths
-from hipoa.report.names import FIGURES
+from hipoa.report.names import FIGURES, TABLES
 from hipoa.report.published import CITATION, PUBLISHED
 from hipoa.report.quality import HEADINGS, tabulate_quality, voxel_mm
 from hipoa.report.settings import ReportSettings
@@ -49,6 +49,7 @@ def run(
     stacks: list[Path],
     metrics: Path,
     compare: Path,
+    tables: list[Path],
     triage: Path,
     uncertainty: list[Path],
     models: list[Path],
@@ -68,6 +69,7 @@ def run(
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         metrics: The table of accuracies.
         compare: The table of tests.
+        tables: Further tables of the evaluation, shown as they are.
         triage: The table of unread hips.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
         models: The records of the trained networks.
@@ -108,6 +110,7 @@ def run(
         "training": [tabulate_training(name, records) for name in experiments],
         "published": PUBLISHED,
         "tests": read_csv(compare),
+        "tables": [(find_title(path), path.name, read_csv(path)) for path in tables],
         "triage": tabulate_triage(listed, rows, stacks, settings.triage_rows),
         "quality": [HEADINGS, *tabulate_quality(rows)],
         "sheets": sheets,
@@ -120,7 +123,7 @@ def run(
         "citation": CITATION,
     }
     write_text(out, render(page))
-    made = [*hips, *stacks, metrics, compare, triage, *uncertainty, *models, *weights, *ceilings]
+    made = [*hips, *stacks, metrics, compare, *tables, triage, *uncertainty, *models, *weights, *ceilings]
     drawn = [figures / name for name in FIGURES]
     facts = {"study": study, "configuration": configuration, "versions": page["versions"]}
     write_json(manifest, {**facts, "sha256": hash_files([*made, *drawn, out], manifest.parent)})
@@ -180,6 +183,11 @@ def list_apart(scores: Sequence[Score]) -> list[dict[str, Any]]:
         for experiment, cohort in keys
         for index in ("Crowe", "KL")
     ]
+
+
+def find_title(path: Path) -> str:
+    """What a table of the evaluation holds, in words."""
+    return TABLES.get(path.name, path.stem.replace("_", " "))
 
 
 def list_notes(hips: Sequence[Hip]) -> list[Hip]:

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipoa.evaluation import compare, embed, metrics, uncertainty
+from hipoa.evaluation import calibrate, compare, conform, detect, embed, metrics, uncertainty
 from hipoa.evaluation.settings import (
     BootstrapSettings,
+    CalibrateSettings,
     CompareSettings,
+    ConformSettings,
     EmbedSettings,
     MetricsSettings,
     UncertaintySettings,
 )
 from hipoa.report import figures, report
+from hipoa.report.names import TABLES
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage import triage
 from hipoa.triage.settings import TriageSettings
@@ -200,6 +203,20 @@ class Study:
             out=self.root / "compare.csv",
             differences=self.root / "differences.csv",
         )
+        calibrate.run(
+            CalibrateSettings(),
+            bootstrap,
+            uncertainty=tables,
+            out=self.root / "calibration.csv",
+            reliability=self.root / "reliability.csv",
+        )
+        detect.run(
+            bootstrap,
+            uncertainty=tables,
+            out=self.root / "detection.csv",
+            curves=self.root / "risk_coverage.csv",
+        )
+        conform.run(ConformSettings(), bootstrap, uncertainty=tables, out=self.root / "conformal.csv")
         embed.run(
             EmbedSettings(),
             predictions=sorted((self.root / "predictions").glob("*/*/labelled.npz")),
@@ -249,6 +266,7 @@ class Study:
             stacks=self.stacks,
             metrics=self.root / "metrics.csv",
             compare=self.root / "compare.csv",
+            tables=[self.root / name for name in TABLES],
             triage=self.root / "triage.csv",
             uncertainty=self.uncertainty,
             models=self.models,

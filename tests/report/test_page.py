@@ -37,8 +37,8 @@ def opened(fabricated, chromium):
 def test_every_section_is_seen_and_nothing_goes_wrong(opened, width):
     page, faults = opened(width)
     sections = page.locator("section")
-    assert sections.count() == 14
-    for number in range(14):
+    assert sections.count() == 15
+    for number in range(15):
         assert sections.nth(number).is_visible()
         assert sections.nth(number).locator("h2").inner_text()
     assert faults == []

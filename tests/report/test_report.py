@@ -7,6 +7,7 @@ from hipoa.files import read_csv
 from hipoa.report.accuracy import find_best, find_score, gather_scores
 from hipoa.report.cohort import read_hips
 from hipoa.report.manifest import hash_files, hide_paths
+from hipoa.report.names import TABLES
 from hipoa.report.published import PUBLISHED
 from hipoa.report.report import list_notes
 
@@ -28,7 +29,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
 def test_ids_and_contents_agree(page):
     links = re.findall(r'<li><a href="#(\w+)"', page)
     assert links == re.findall(r'<section id="(\w+)"', page)
-    assert len(links) == 14
+    assert len(links) == 15
 
 
 def test_the_title_is_text(study):
@@ -172,3 +173,12 @@ def test_no_network_was_trained(study):
 
 def test_a_network_without_pre_trained_weights(study):
     assert "SHA-256 of the weights" not in study.report(weights=[])
+
+
+def test_every_table_of_the_evaluation_is_shown(fabricated, page):
+    for name in TABLES:
+        rows = read_csv(fabricated.root / name)
+        assert rows, name
+        assert f"{name}, {len(rows)} rows<" in page
+    assert "random order" in page
+    assert "cross-fitting proves no more than" in page

@@ -2,6 +2,9 @@
 
 import shutil
 
+EVALUATED = ("metrics", "compare", "calibrate", "detect", "conform", "triage", "figures", "report")
+"""What every new prediction makes anew."""
+
 ALL_PREDICTED = 2 * 2 * 3  # experiments x folds x cohorts
 
 
@@ -46,7 +49,7 @@ def test_the_number_of_passes(study):
     assert study.planned() == {
         "predict": ALL_PREDICTED,
         "uncertainty": 2,
-        **dict.fromkeys(("metrics", "compare", "embed", "triage", "figures", "report"), 1),
+        **dict.fromkeys((*EVALUATED, "embed"), 1),
     }
 
 
@@ -93,7 +96,7 @@ def test_one_more_ct_in_the_pool(study):
         "hips": 1,
         "predict": 4,
         "uncertainty": 2,
-        **dict.fromkeys(("metrics", "compare", "triage", "figures", "report"), 1),
+        **dict.fromkeys(EVALUATED, 1),
     }
     assert all("/pool/" in path for path in study.planned_outputs("project"))
     assert all(path.endswith("/pool.npz") for path in study.planned_outputs("predict"))
@@ -126,7 +129,7 @@ def test_a_fourth_experiment(study):
         "train": 2,
         "predict": 6,
         "uncertainty": 1,
-        **dict.fromkeys(("metrics", "compare", "embed", "triage", "figures", "report"), 1),
+        **dict.fromkeys((*EVALUATED, "embed"), 1),
     }
 
 
@@ -141,9 +144,7 @@ def test_one_more_repeat(study):
 def test_an_environment(study):
     path = study.folder / "envs/evaluation.yaml"
     path.write_text(path.read_text() + "# a comment\n")
-    assert study.planned().keys() <= {
-        *("uncertainty", "metrics", "compare", "embed", "triage", "figures", "report")
-    }
+    assert study.planned().keys() <= {*("uncertainty", *EVALUATED, "embed")}
 
 
 def test_more_cores_and_a_moved_folder(study, tmp_path):

@@ -78,6 +78,80 @@ rule compare:
         " --differences {output.differences} 2> {log} || say_why {log}"
 
 
+rule calibrate:
+    input:
+        UNCERTAINTY,
+    output:
+        calibration=f"{R}/calibration.csv",
+        reliability=f"{R}/reliability.csv",
+    log:
+        f"{R}/logs/calibrate.log",
+    benchmark:
+        f"{R}/benchmarks/calibrate.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        options=study.flags("calibrate", "bootstrap"),
+        code=stage_code("calibrate"),
+    message:
+        "Calibrating"
+    shell:
+        "python -m hipoa calibrate {params.options} --uncertainty {input}"
+        " --out {output.calibration} --reliability {output.reliability} 2> {log} || say_why {log}"
+
+
+rule detect:
+    input:
+        UNCERTAINTY,
+    output:
+        detection=f"{R}/detection.csv",
+        curves=f"{R}/risk_coverage.csv",
+    log:
+        f"{R}/logs/detect.log",
+    benchmark:
+        f"{R}/benchmarks/detect.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        options=study.flags("bootstrap"),
+        code=stage_code("detect"),
+    message:
+        "Finding errors by their uncertainty"
+    shell:
+        "python -m hipoa detect {params.options} --uncertainty {input}"
+        " --out {output.detection} --curves {output.curves} 2> {log} || say_why {log}"
+
+
+rule conform:
+    input:
+        UNCERTAINTY,
+    output:
+        conformal=f"{R}/conformal.csv",
+    log:
+        f"{R}/logs/conform.log",
+    benchmark:
+        f"{R}/benchmarks/conform.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        options=study.flags("conform", "bootstrap"),
+        code=stage_code("conform"),
+    message:
+        "Making conformal sets"
+    shell:
+        "python -m hipoa conform {params.options} --uncertainty {input}"
+        " --out {output.conformal} 2> {log} || say_why {log}"
+
+
 rule embed:
     input:
         predictions=[

@@ -40,6 +40,7 @@ rule report:
         uncertainty=UNCERTAINTY,
         metrics=f"{R}/metrics.csv",
         compare=f"{R}/compare.csv",
+        tables=[f"{R}/{name}" for name in TABLES],
         triage=f"{R}/triage.csv",
         models=MODEL_RECORDS,
         weights=WEIGHT_RECORDS,
@@ -69,6 +70,6 @@ rule report:
         " --config <(printf '%s' {params.config:q})"
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
-        " --triage {input.triage} --models {input.models} --weights {input.weights}"
+        " --tables {input.tables} --triage {input.triage} --models {input.models} --weights {input.weights}"
         " --ceilings {input.ceilings}"
         " --out {output.report} --manifest {output.manifest} 2> {log} || say_why {log}"
