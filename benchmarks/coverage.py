@@ -26,7 +26,7 @@ from hipoa.evaluation.groups import group_errors
 from hipoa.evaluation.paired import resampled_t_test
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.scores import exact_accuracy
-from hipoa.evaluation.scoring import CLASSES
+from hipoa.evaluation.scoring import Family, mean_of, tally_values
 from hipoa.evaluation.settings import BootstrapSettings
 
 FOLDS = 4
@@ -96,6 +96,15 @@ def _grade(
     )
 
 
+def _tally_right(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
+    right = (table.grade == table.predicted)[:, None].astype(np.float64)
+    return tally_values(right, cell, n_cells)
+
+
+RIGHT = Family(_tally_right, {"ECA": (mean_of(0), "share")})
+"""ECA from the share of right hips: the same numbers as from confusion matrices, in a tenth of the time."""
+
+
 def find_truth(hips: int = 2_000_000) -> float:
     """The expected ECA, the same for every network and repeat."""
     (table,) = simulate(np.random.default_rng([1]), hips // 2, 1, networks=1)
@@ -106,7 +115,7 @@ def examine(number: int, patients: int, repeats: int, truth: float, resamples: i
     """One cohort: whether each interval holds the truth and how wide it is, and the p of each test."""
     one, other = simulate(np.random.default_rng([2, number]), patients, repeats)
     bootstrap = BootstrapSettings(bootstrap_resamples=resamples, bootstrap_seed=number)
-    family = CLASSES.pick(["ECA"])
+    family = RIGHT
     drawn = family.resample(one, bootstrap)["ECA"]
     hips = replace(one, patient=one.hip)
     share = (one.grade == one.predicted).mean()

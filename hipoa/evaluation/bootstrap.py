@@ -54,9 +54,10 @@ def draw_patients(n_patients: int, width: int, resamples: int, seed: int) -> Ite
     generator = np.random.default_rng([seed])
     step = max(1, _WORKING_NUMBERS // width)
     for start in range(0, resamples, step):
-        yield generator.multinomial(
-            n_patients, np.full(n_patients, 1 / n_patients), size=min(step, resamples - start)
-        ).astype(np.float64)
+        n = min(step, resamples - start)
+        # Counting single draws takes a fifth of the time of numpy's multinomial.
+        drawn = generator.integers(0, n_patients, (n, n_patients)) + n_patients * np.arange(n)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=n * n_patients).reshape(n, -1).astype(np.float64)
 
 
 def interval_95(values: np.ndarray) -> tuple[float, float] | None:

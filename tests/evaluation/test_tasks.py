@@ -102,7 +102,13 @@ def test_the_metrics_of_a_regression_of_separate_heads(told, tmp_path):
 
 
 def test_comparison_and_map_of_a_regression(told, tmp_path):
-    compare.run(CompareSettings(), uncertainty=[told["out"]], out=tmp_path / "compare.csv")
+    compare.run(
+        CompareSettings(),
+        BootstrapSettings(bootstrap_resamples=100),
+        uncertainty=[told["out"]],
+        out=tmp_path / "compare.csv",
+        differences=tmp_path / "differences.csv",
+    )
     assert any(row["u"] for row in read_csv(tmp_path / "compare.csv"))
     embed.run(
         EmbedSettings(), predictions=told["predictions"], hips=told["hips"], out=tmp_path / "embedding.csv"
