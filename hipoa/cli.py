@@ -33,6 +33,7 @@ COMMANDS = {
     "view": (STAGES["view"], "fine views of hips and pelvis for a human reader"),
     "hips": (STAGES["hips"], "one table and one image stack per cohort"),
     "folds": (STAGES["folds"], "folds stratified by grade, grouped by patient"),
+    "augment": (STAGES["augment"], "samples of the augmented images"),
     "weights": (STAGES["weights"], "fetch pre-trained weights once"),
     "train": (STAGES["train"], "train one network on one fold"),
     "predict": (STAGES["predict"], "repeated passes with dropout on"),

@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -58,7 +58,8 @@ experiments:
     loss: classification
     input_px: 224
 
-repeats: 15  # repetitions of the cross-validation, a count
+repeats: 15       # repetitions of the cross-validation, a count
+keep_models: all  # all; none: a model is removed once it has predicted (then a new CT must train it again)
 
 reading: false  # make fine 16-bit views of each hip and of the pelvis, for a human reader
 """
@@ -94,6 +95,17 @@ class DataSettings(Settings):
     )
 
 
+class PoolSettings(Settings):
+    """How much work unread CTs are worth: every model that predicts them costs the same again."""
+
+    experiments: Literal["triage", "all"] = Field(
+        "triage", description="predict the pool with the experiment that ranks it for reading, or with all"
+    )
+    repeats: int | None = Field(
+        1, ge=1, description="repeats whose models predict the pool, a count; null for all"
+    )
+
+
 class Config(Settings):
     """Everything that a user can set."""
 
@@ -104,6 +116,9 @@ class Config(Settings):
         default_factory=dict, description="networks to train, by name; null leaves one of the preset's out"
     )
     repeats: int = Field(1, ge=1, le=1000, description="repetitions of the cross-validation, a count")
+    keep_models: Literal["all", "none"] = Field(
+        "all", description="all; none: a model is removed once it has predicted every cohort"
+    )
     reading: bool = Field(
         False, description="make fine 16-bit views of each hip and of the pelvis, for a human reader"
     )
@@ -115,6 +130,7 @@ class Config(Settings):
     folds: FoldsSettings = _section(FoldsSettings)
     train: TrainSettings = _section(TrainSettings)
     predict: PredictSettings = _section(PredictSettings)
+    pool: PoolSettings = _section(PoolSettings)
     uncertainty: UncertaintySettings = _section(UncertaintySettings)
     bootstrap: BootstrapSettings = _section(BootstrapSettings)
     metrics: MetricsSettings = _section(MetricsSettings)

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ STAGES = {
     "view": "hipoa.imaging.view",
     "hips": "hipoa.grading.hips",
     "folds": "hipoa.grading.folds",
+    "augment": "hipoa.grading.augment",
     "weights": "hipoa.grading.weights",
     "train": "hipoa.grading.train",
     "predict": "hipoa.grading.predict",
@@ -303,6 +304,27 @@ class Study:
         """The names r{repeat}f{fold} of an experiment's models."""
         folds = range(self.config["folds"]["folds"])
         return [f"r{repeat}f{fold}" for repeat in range(self.config["repeats"]) for fold in folds]
+
+    def prediction_files(self, experiment: str, cohorts: Iterable[str]) -> list[str]:
+        """The files of an experiment's predictions for some cohorts; of the pool no more than was asked."""
+        return [
+            f"{self.results}/predictions/{experiment}/r{repeat}f{fold}/{cohort}.npz"
+            for repeat in range(self.config["repeats"])
+            for fold in range(self.config["folds"]["folds"])
+            for cohort in cohorts
+            if cohort != "pool" or repeat < self._pool_repeats(experiment)
+        ]
+
+    def predicted_cohorts(self, experiment: str) -> list[str]:
+        """The cohorts of which an experiment predicts anything."""
+        return [cohort for cohort in self.used_cohorts if self.prediction_files(experiment, [cohort])]
+
+    def _pool_repeats(self, experiment: str) -> int:
+        bounds, repeats = self.config["pool"], self.config["repeats"]
+        ranks = self.config["triage"]["experiment"] or next(iter(self.config["experiments"]))
+        if bounds["experiments"] == "triage" and experiment != ranks:
+            return 0
+        return repeats if bounds["repeats"] is None else min(repeats, bounds["repeats"])
 
     def weight_files(self, experiment: str) -> list[str]:
         """The file of an experiment's pre-trained weights, if it starts from any."""

@@ -43,6 +43,9 @@ COLUMNS = (
     *(f"{what}{name}" for name in INDICES for what in ("", "predicted_", "variance_")),
 )
 
+_BOUNDED = "pool"
+"""The one cohort that need not be predicted in every repeat."""
+
 _HIP_COLUMNS = ("hip_id", "case_id", "patient_id", "side", "status", "grade", *INDICES)
 _SAID = ("hip_id", "case_id", "patient_id", "side", "grade", *INDICES)
 
@@ -100,7 +103,10 @@ def _rows(
     # Without any file one repeat is looked for all the same, so that its hips are missed.
     for repeat in sorted({file.repeat for file in files}) or [0]:
         for cohort, table in tables.items():
-            found = [_summarise(file, table["hip_id"], passes) for file in models.get((repeat, cohort), [])]
+            given = models.get((repeat, cohort), [])
+            if cohort == _BOUNDED and not given and any(file.cohort == cohort for file in files):
+                continue
+            found = [_summarise(file, table["hip_id"], passes) for file in given]
             hips = {
                 head: combine_models(
                     [model[head] for model in found], len(table["hip_id"]), variance_of, HEADS[head]

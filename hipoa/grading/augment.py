@@ -1,40 +1,59 @@
-"""Random changes of the training images: resize, rotate, blur, brightness, contrast, coarse dropout.
-
-Every image of a batch is changed on its own, on the device. Nothing is ever flipped: a flip would mix
-left and right hips. Source: the names; the strengths are settings.
-"""
+"""Samples of the random changes of the training images, for the report: what the networks learn from."""
 
 from __future__ import annotations
 
-import math
+from pathlib import Path
 
-from kornia import augmentation
-from torch import nn
+import numpy as np
+import torch
 
+from hipoa.files import read_csv, write_npz
+from hipoa.grading.augmentation import build_augmentation
+from hipoa.grading.networks import prepare_images
+from hipoa.grading.radiographs import read_radiographs
+from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import TrainSettings
 
 
-def build_augmentation(settings: TrainSettings) -> nn.Sequential:
-    """A module that changes images (n, 1, H, W) of grey values 0-1, drawing from torch's generator."""
-    steps: list[nn.Module] = []
-    if settings.rotate_deg or settings.zoom:
-        scale = (1 - settings.zoom, 1 + settings.zoom)
-        # The border is repeated: black corners would tell nothing about a hip, but tell the angle.
-        steps.append(
-            augmentation.RandomAffine(settings.rotate_deg, scale=scale, padding_mode="border", p=1.0)
-        )
-    if settings.blur_sigma_px:
-        width = 2 * math.ceil(3 * settings.blur_sigma_px) + 1
-        sigma = (0.1 * settings.blur_sigma_px, settings.blur_sigma_px)
-        steps.append(augmentation.RandomGaussianBlur((width, width), sigma, p=0.5))
-    if settings.contrast:
-        contrast = (1 - settings.contrast, 1 + settings.contrast)
-        steps.append(augmentation.RandomContrast(contrast, p=1.0))
-    if settings.brightness:
-        brightness = (1 - settings.brightness, 1 + settings.brightness)
-        steps.append(augmentation.RandomBrightness(brightness, p=1.0))
-    area = settings.hole_share**2
-    steps += [
-        augmentation.RandomErasing((area, area), (1.0, 1.0), value=0.0, p=0.5) for _ in range(settings.holes)
-    ]
-    return nn.Sequential(*steps)
+def run(settings: TrainSettings, *, hips: Path, stack: Path, input_px: int, samples: int, out: Path) -> None:
+    """Changes one hip of each class a few times, as a training does.
+
+    Args:
+        settings: The strengths of the changes, and the seed.
+        hips: The table of the labelled cohort.
+        stack: The images of the labelled cohort.
+        input_px: Side of the network's input.
+        samples: Changed images of each hip, a count.
+        out: The .npz to write: hip_id (k,), grade (k,), original (k, px, px) and changed
+            (k, samples, px, px), uint8.
+    """
+    grade_of = choose_hips(read_csv(hips))
+    radiographs = read_radiographs(hips, stack)
+    chosen = radiographs.where(np.isin(radiographs.hip_id, list(grade_of)))
+    original = prepare_images(chosen.radiograph, input_px, torch.device("cpu"))
+    torch.manual_seed(make_seed(settings.train_seed, "augment"))
+    augment = build_augmentation(settings)
+    changed = [augment(original) for _ in range(samples)] if len(chosen) else []
+    empty = original.new_zeros(0, samples, input_px, input_px)
+    write_npz(
+        out,
+        {
+            "hip_id": chosen.hip_id,
+            "grade": np.array([grade_of[hip] for hip in chosen.hip_id.tolist()], dtype=np.int64),
+            "original": _to_grey(original[:, 0]),
+            "changed": _to_grey(torch.cat(changed, dim=1) if changed else empty),
+        },
+    )
+
+
+def choose_hips(rows: list[dict[str, str]]) -> dict[str, int]:
+    """The first hip with a radiograph of each combined class, hip to class."""
+    first: dict[int, str] = {}
+    for row in rows:
+        if row["status"] == "ok" and row["grade"]:
+            first.setdefault(int(row["grade"]), row["hip_id"])
+    return {hip: grade for grade, hip in first.items()}
+
+
+def _to_grey(images: torch.Tensor) -> np.ndarray:
+    return (images * 255).round().to(torch.uint8).numpy()

@@ -15,7 +15,7 @@ from timm.optim import param_groups_weight_decay  # pyright: ignore[reportPrivat
 from torch import Tensor, nn
 
 from hipoa.errors import TrainingError
-from hipoa.grading.augment import build_augmentation
+from hipoa.grading.augmentation import build_augmentation
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.losses import Loss
 from hipoa.grading.networks import GradingNetwork, prepare_images
@@ -125,9 +125,13 @@ class Training:
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
             self.optimiser.step()
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            # On a CPU torch says so in words alone.
+            if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocat" not in str(error):
+                raise
+            device = "GPU" if self.device.type == "cuda" else "machine"
             raise TrainingError(
-                self.where, "the memory of the GPU is too small", "Lower batch_size or input_px."
+                self.where, f"the memory of the {device} is too small", "Lower batch_size or input_px."
             ) from error
         return loss.detach()
 

@@ -102,6 +102,9 @@ class TrainSettings(Settings):
     hole_share: float = Field(
         0.1, gt=0, le=0.5, description="coarse dropout: side of a square, a share of the image's side"
     )
+    half_precision: bool = Field(
+        False, description="write the weights of a model as float16, half the size; it is trained in float32"
+    )
     train_seed: int = Field(0, ge=0, description="seed of training; repeat, fold and experiment are added")
     checkpoint_minutes: float = Field(
         5, ge=0, description="least time between two checkpoints, minutes; 0: after every epoch"

@@ -83,11 +83,11 @@ def run(
         checkpoint=Checkpoint(checkpoint, key),
     )
     training.run()
-    _write_model(out, network)
+    _write_model(out, network, half=settings.half_precision)
     facts = _describe(settings, row, network, images, target, readout.heads)
     named = {"experiment": experiment, "repeat": repeat, "fold": fold}
     spent = {"seconds": round(training.seconds, 1), "history": training.history}
-    write_json(record, {**facts, **named, **spent})
+    write_json(record, {**facts, **named, **spent, "file": out.name, "sha256": sha256(out)})
     training.checkpoint.remove()
 
 
@@ -180,9 +180,12 @@ def _make_key(
     return digest.hexdigest()
 
 
-def _write_model(out: Path, network: GradingNetwork) -> None:
+def _write_model(out: Path, network: GradingNetwork, *, half: bool) -> None:
+    # The statistics of batch normalisation are no parameters: they may be too large for float16, and stay.
+    halved = {name for name, _ in network.backbone.named_parameters()} if half else set()
     tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.backbone.state_dict().items()
+        name: (tensor.half() if name in halved else tensor).detach().cpu().contiguous()
+        for name, tensor in network.backbone.state_dict().items()
     }
     with replacing(out) as temporary:
         save_file(tensors, temporary)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from matplotlib.figure import Figure
 
 from hipoa.evaluation.graded import read_graded
-from hipoa.files import read_csv, read_json
+from hipoa.files import read_csv, read_json, read_npz
 from hipoa.report import charts, outcomes, sheets, style
 from hipoa.report.accuracy import gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
@@ -30,6 +30,7 @@ def run(
     embedding: Path,
     triage: Path,
     models: list[Path],
+    augmentation: Path,
     out: Path,
 ) -> None:
     """Draws all figures of a study into one folder.
@@ -44,6 +45,7 @@ def run(
         embedding: The table of maps.
         triage: The table of unread hips.
         models: The records ``R/models/{experiment}/r{repeat}f{fold}.json``.
+        augmentation: The samples of augmented images.
         out: The folder; the names of its files are `hipoa.report.names.FIGURES`.
     """
     rows = read_hips(hips)
@@ -57,6 +59,7 @@ def run(
         figures = {
             "radiographs.png": _draw_radiographs(rows, stacks, settings.examples_per_class),
             "classes.svg": charts.draw_classes(rows, describe_classes(rows), synthetic=synthetic),
+            "augmentation.png": sheets.draw_augmentation(read_npz(augmentation), synthetic=synthetic),
             "learning.svg": charts.draw_learning(records, synthetic=synthetic),
             "accuracy.svg": charts.draw_accuracy(scores, experiments, synthetic=synthetic),
             "confusion.svg": outcomes.draw_confusion(tables, synthetic=synthetic),

@@ -6,6 +6,7 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 FIGURES = (
     "radiographs.png",
     "classes.svg",
+    "augmentation.png",
     "learning.svg",
     "accuracy.svg",
     "confusion.svg",

@@ -99,6 +99,33 @@ def _say_mirroring(figure: Figure, hips: Sequence[Hip]) -> None:
         figure.supxlabel(f"{' and '.join(mirrored).capitalize()} hips are mirrored.", fontsize=9, color=GREY)
 
 
+def draw_augmentation(samples: Mapping[str, np.ndarray], *, synthetic: bool) -> Figure:
+    """One column per class: the image of a hip as it is, and as a training changes it.
+
+    Args:
+        samples: hip_id (k,), grade (k,), original (k, px, px) and changed (k, m, px, px), uint8.
+        synthetic: Whether patients are synthetic.
+    """
+    order = np.argsort(samples["grade"])
+    rows = 1 + samples["changed"].shape[1]
+    title = "Images as they are, and as they are changed at random for training"
+    figure = new_figure(12, 0.9 + 1.75 * rows, title, synthetic=synthetic)
+    if not len(order):
+        say(figure.subplots(), "No hip is graded.")
+        return figure
+    grid = figure.subplots(rows, max(len(order), N_GRADES), squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for column, hip in enumerate(order):
+        images = [samples["original"][hip], *samples["changed"][hip]]
+        for axes, image in zip(grid[:, column], images, strict=True):
+            axes.set_axis_on()
+            _show(axes, image)
+        grid[0, column].set_title(f"class {samples['grade'][hip]}", fontsize=9.5)
+        grid[0, column].set_xlabel(f"{samples['hip_id'][hip]}, as it is", fontsize=8, color=GREY, labelpad=2)
+    return figure
+
+
 def draw_triage(
     rows: Sequence[Mapping[str, str]],
     radiographs: Mapping[str, np.ndarray],

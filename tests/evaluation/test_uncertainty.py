@@ -141,3 +141,13 @@ def test_hips_but_no_file_of_predictions(study):
     hips = study.hips("pool", ["", ""])
     with pytest.raises(CohortError, match="vit, repeat 0, pool: 2 of 2 hips have no prediction"):
         uncertainty(study, [], [hips])
+
+
+def test_the_pool_may_be_predicted_in_fewer_repeats(study, tmp_path):
+    labelled, pool = study.hips("labelled", [1, 2]), study.hips("pool", ["", ""])
+    files = [study.predict("vit", repeat, 0, "labelled", study.names("labelled", 2)) for repeat in (0, 1)]
+    files.append(study.predict("vit", 0, 0, "pool", study.names("pool", 2)))
+    out = tmp_path / "vit.csv"
+    run(UncertaintySettings(), experiment="vit", predictions=files, hips=[labelled, pool], out=out)
+    found = [(row["cohort"], row["repeat"]) for row in read_csv(out)]
+    assert sorted(set(found)) == [("labelled", "0"), ("labelled", "1"), ("pool", "0")]

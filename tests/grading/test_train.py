@@ -9,9 +9,10 @@ from safetensors.torch import load_file
 
 from hipoa.errors import CohortError, TrainingError
 from hipoa.files import read_csv, read_json
-from hipoa.grading import fit, train
+from hipoa.grading import fit, predict, train
 from hipoa.grading.fit import rate_factor, split_batches
 from hipoa.grading.settings import Experiment, TrainSettings
+from hipoa.provenance import sha256
 
 ROW = Experiment(network="test_vit.r160_in1k", weights="none", input_px=32)
 QUICK = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}
@@ -137,15 +138,49 @@ def test_a_loss_that_is_not_finite_is_named(study, tmp_path, monkeypatch):
         run(study, tmp_path)
 
 
-def test_too_little_memory_is_named(study, tmp_path, monkeypatch):
+@pytest.mark.parametrize("batch", [torch.OutOfMemoryError("x"), MemoryError(), None])
+def test_too_little_memory_is_named(study, tmp_path, monkeypatch, batch):
     def full(*_):
-        raise torch.OutOfMemoryError
+        if batch is None:
+            # what torch itself says: no machine has 2 EiB
+            torch.empty(2**58, dtype=torch.float64)
+        raise batch
 
     monkeypatch.setattr(fit.Training, "_loss", full)
     with pytest.raises(
-        TrainingError, match=r"^tiny r0f0: the memory of the GPU is too small. Lower batch_size"
+        TrainingError, match=r"^tiny r0f0: the memory of the machine is too small. Lower batch_size"
     ):
         run(study, tmp_path)
+
+
+def test_any_other_fault_stays_itself(study, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(fit.Training, "_loss", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(study, tmp_path)
+
+
+@pytest.mark.parametrize("network", ["test_vit.r160_in1k", "test_resnet.r160_in1k"])
+def test_half_precision_halves_the_file_and_hardly_moves_the_weights(study, tmp_path, network):
+    row = ROW.model_copy(update={"network": network})
+    whole = run(study, tmp_path / "a", row)
+    half = run(study, tmp_path / "b", row, half_precision=True)
+    assert half["out"].stat().st_size < 0.6 * whole["out"].stat().st_size
+    exact = load_file(whole["out"])
+    network = predict.load_network(half["out"], read_json(half["record"]))
+    for name, tensor in network.backbone.state_dict().items():
+        assert tensor.dtype == exact[name].dtype
+        assert torch.allclose(tensor, exact[name], rtol=1e-3, atol=1e-6)
+        if "running" in name:
+            assert torch.equal(tensor, exact[name])
+
+
+def test_the_record_names_the_file_by_its_hash(study, tmp_path):
+    paths = run(study, tmp_path)
+    record = read_json(paths["record"])
+    assert (record["file"], record["sha256"]) == ("m.safetensors", sha256(paths["out"]))
 
 
 def test_a_fold_that_is_not_there_is_named(study, tmp_path):

@@ -241,6 +241,18 @@ class Study:
     def models(self):
         return sorted((self.root / "models").glob("*/*.json"))
 
+    def _write_augmentation(self):
+        path = self.root / "augmentation.npz"
+        if path.is_file():
+            return path
+        grades = np.array([3, 1, 7])
+        images = np.stack([self._radiograph()[::2, ::2].astype(np.uint8) for _ in grades])
+        names = np.array(["a_L", "b_R", "c_L"])
+        np.savez(
+            path, hip_id=names, grade=grades, original=images, changed=np.stack([images // 2] * 5, axis=1)
+        )
+        return path
+
     def draw(self, out=None):
         folder = out or self.root / "figures"
         figures.run(
@@ -253,6 +265,7 @@ class Study:
             embedding=self.root / "embedding.csv",
             triage=self.root / "triage.csv",
             models=self.models,
+            augmentation=self._write_augmentation(),
             out=folder,
         )
         return folder

@@ -182,3 +182,21 @@ class TestSnakefile:
         (unrun.folder / "sitecustomize.py").write_text(hook)
         done = unrun.snakemake("--dry-run", PYTHONPATH=str(unrun.folder))
         assert "report" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"efficientnet": 1, "vit": 0}),
+        ({"triage": {"experiment": "vit"}}, {"efficientnet": 0, "vit": 1}),
+        ({"pool": {"repeats": None}}, {"efficientnet": 2, "vit": 0}),
+        ({"pool": {"experiments": "all", "repeats": 5}}, {"efficientnet": 2, "vit": 2}),
+    ],
+)
+def test_the_pool_is_predicted_as_often_as_was_asked(given, expected):
+    study = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}, **given}))
+    for experiment, repeats in expected.items():
+        files = study.prediction_files(experiment, ["pool"])
+        assert len(files) == 4 * repeats
+        assert study.predicted_cohorts(experiment) == ["labelled", "external", "pool"][: 3 if repeats else 2]
+        assert len(study.prediction_files(experiment, ["labelled", "external"])) == 2 * 4 * 2

@@ -35,7 +35,7 @@ def test_no_patient_is_in_two_folds(finished):
 
 def test_a_pool_hip_of_a_labelled_patient_is_predicted_by_its_own_fold_alone(finished):
     patients = {row["patient_id"]: row["fold"] for row in rows(finished, "folds/r0.csv")}
-    table = [row for row in rows(finished, "uncertainty/vit.csv") if row["cohort"] == "pool"]
+    table = [row for row in rows(finished, "uncertainty/efficientnet.csv") if row["cohort"] == "pool"]
     followed = [row for row in table if row["patient_id"] in patients]
     strangers = [row for row in table if row["patient_id"] not in patients]
     assert followed

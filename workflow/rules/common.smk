@@ -14,9 +14,8 @@ def model_files(experiment, suffix):
     return [f"{R}/models/{experiment}/{model}{suffix}" for model in study.models(experiment)]
 
 
-def prediction_files(experiment, cohorts):
-    models = study.models(experiment)
-    return [f"{R}/predictions/{experiment}/{model}/{cohort}.npz" for model in models for cohort in cohorts]
+def kept(model):
+    return temp(model) if study.config["keep_models"] == "none" else model
 
 
 HIPS = [f"{R}/hips/{cohort}.csv" for cohort in COHORTS]

@@ -1,7 +1,9 @@
 rule uncertainty:
     input:
-        predictions=lambda wildcards: prediction_files(wildcards.experiment, COHORTS),
-        hips=HIPS,
+        predictions=lambda wildcards: study.prediction_files(wildcards.experiment, COHORTS),
+        hips=lambda wildcards: [
+            f"{R}/hips/{cohort}.csv" for cohort in study.predicted_cohorts(wildcards.experiment)
+        ],
     output:
         f"{R}/uncertainty/{{experiment}}.csv",
     log:
@@ -155,7 +157,7 @@ rule conform:
 rule embed:
     input:
         predictions=[
-            path for experiment in EXPERIMENTS for path in prediction_files(experiment, ["labelled"])
+            path for experiment in EXPERIMENTS for path in study.prediction_files(experiment, ["labelled"])
         ],
         hips=f"{R}/hips/labelled.csv",
     output:

@@ -56,6 +56,32 @@ rule folds:
         " --out {output} 2> {log} || say_why {log}"
 
 
+rule augment:
+    input:
+        hips=f"{R}/hips/labelled.csv",
+        stack=f"{R}/hips/labelled.npz",
+    output:
+        f"{R}/augmentation.npz",
+    log:
+        f"{R}/logs/augment.log",
+    benchmark:
+        f"{R}/benchmarks/augment.tsv"
+    conda:
+        "../../envs/grading.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=10,
+    params:
+        options=study.flags("train"),
+        input_px=study.config["experiments"][EXPERIMENTS[0]]["input_px"],
+        code=stage_code("augment"),
+    message:
+        "Changing one hip of each class as a training does"
+    shell:
+        "python -m hipoa augment {params.options} --hips {input.hips} --stack {input.stack}"
+        " --input-px {params.input_px} --samples 5 --out {output} 2> {log} || say_why {log}"
+
+
 rule weights:
     output:
         weights=f"{R}/weights/{{network}}.safetensors",
@@ -88,7 +114,7 @@ rule train:
         folds=f"{R}/folds/r{{repeat}}.csv",
         pretrained=lambda wildcards: study.weight_files(wildcards.experiment),
     output:
-        model=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors",
+        model=kept(f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors"),
         record=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.json",
     log:
         f"{R}/logs/train/{{experiment}}/r{{repeat}}f{{fold}}.log",

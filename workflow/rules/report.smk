@@ -8,6 +8,7 @@ rule figures:
         embedding=f"{R}/embedding.csv",
         triage=f"{R}/triage.csv",
         models=MODEL_RECORDS,
+        augmentation=f"{R}/augmentation.npz",
     output:
         [f"{R}/figures/{name}" for name in FIGURES],
     log:
@@ -29,7 +30,7 @@ rule figures:
         "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
         " --embedding {input.embedding} --triage {input.triage} --models {input.models}"
-        " --out {params.out} 2> {log} || say_why {log}"
+        " --augmentation {input.augmentation} --out {params.out} 2> {log} || say_why {log}"
 
 
 rule report:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hipoa.grading.augment import build_augmentation
+from hipoa.files import read_npz
+from hipoa.grading import augment as augment_stage
+from hipoa.grading.augmentation import build_augmentation
 from hipoa.grading.settings import TrainSettings
 
 NOTHING = {"rotate_deg": 0, "zoom": 0, "blur_sigma_px": 0, "brightness": 0, "contrast": 0, "holes": 0}
@@ -80,3 +82,26 @@ def test_holes_are_squares_of_the_setting():
     changed = augment(torch.ones(40, 1, 40, 40), **NOTHING | {"holes": 1, "hole_share": 0.25})
     black = (changed == 0).sum((1, 2, 3))
     assert set(black.tolist()) == {0, 100}
+
+
+def test_the_sheet_shows_one_hip_of_each_class_as_a_training_changes_it(cohorts, tmp_path):
+    rows = [(f"p{k}", "R", "ok", grade) for k, grade in enumerate((7, 2, "", 2, 5))]
+    rows.append(("p9", "L", "refused", 1))
+    table, stack = cohorts.hips("labelled", rows)
+    out = tmp_path / "augmentation.npz"
+    settings = TrainSettings()
+    augment_stage.run(settings, hips=table, stack=stack, input_px=64, samples=3, out=out)
+    found = read_npz(out)
+    assert dict(zip(found["hip_id"].tolist(), found["grade"].tolist(), strict=True)) == {
+        "lp0_R": 7,
+        "lp1_R": 2,
+        "lp4_R": 5,
+    }
+    assert found["original"].shape == (3, 64, 64)
+    assert found["changed"].shape == (3, 3, 64, 64)
+    assert all(len(np.unique(images.reshape(3, -1), axis=0)) == 3 for images in found["changed"])
+    augment_stage.run(settings, hips=table, stack=stack, input_px=64, samples=3, out=tmp_path / "b.npz")
+    assert np.array_equal(read_npz(tmp_path / "b.npz")["changed"], found["changed"])
+    nobody = cohorts.hips("external", [])
+    augment_stage.run(settings, hips=nobody[0], stack=nobody[1], input_px=64, samples=3, out=out)
+    assert read_npz(out)["changed"].shape == (0, 3, 64, 64)

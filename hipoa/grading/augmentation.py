@@ -1,0 +1,71 @@
+"""Random changes of the training images: resize, rotate, blur, brightness, contrast, coarse dropout.
+
+Every image of a batch is changed on its own, on the device. Nothing is ever flipped: a flip would mix
+left and right hips. Source: the names; the strengths are settings.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from kornia import augmentation
+from torch import Tensor, nn
+
+from hipoa.grading.settings import TrainSettings
+
+
+def build_augmentation(settings: TrainSettings) -> nn.Sequential:
+    """A module that changes images (n, 1, H, W) of grey values 0-1, drawing from torch's generator."""
+    steps: list[nn.Module] = []
+    if settings.rotate_deg or settings.zoom:
+        scale = (1 - settings.zoom, 1 + settings.zoom)
+        # The border is repeated: black corners would tell nothing about a hip, but tell the angle.
+        steps.append(
+            augmentation.RandomAffine(settings.rotate_deg, scale=scale, padding_mode="border", p=1.0)
+        )
+    if settings.blur_sigma_px:
+        width = 2 * math.ceil(3 * settings.blur_sigma_px) + 1
+        sigma = (0.1 * settings.blur_sigma_px, settings.blur_sigma_px)
+        steps.append(augmentation.RandomGaussianBlur((width, width), sigma, p=0.5))
+    if settings.contrast:
+        contrast = (1 - settings.contrast, 1 + settings.contrast)
+        steps.append(augmentation.RandomContrast(contrast, p=1.0))
+    if settings.brightness:
+        brightness = (1 - settings.brightness, 1 + settings.brightness)
+        steps.append(augmentation.RandomBrightness(brightness, p=1.0))
+    if settings.holes:
+        steps.append(CoarseDropout(settings.holes, settings.hole_share))
+    return nn.Sequential(*steps)
+
+
+class CoarseDropout(nn.Module):
+    """Black squares, each there or not by chance, at another place in every image.
+
+    Kornia's RandomErasing makes one square and loops over the images; this makes all of a batch at once.
+
+    Args:
+        holes: Largest number of squares, a count.
+        share: Side of a square, a share of the image's side.
+    """
+
+    def __init__(self, holes: int, share: float) -> None:
+        super().__init__()
+        self.holes, self.share = holes, share
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, 1, H, W), changed."""
+        n, _, height, width = images.shape
+        draws = torch.rand(3, n, self.holes, device=images.device)
+        rows = _within(draws[0], height, self.share)[..., :, None]
+        columns = _within(draws[1], width, self.share)[..., None, :]
+        there = (draws[2] < 0.5)[..., None, None]
+        return images.masked_fill((rows & columns & there).any(dim=1)[:, None], 0.0)
+
+
+def _within(draw: Tensor, size: int, share: float) -> Tensor:
+    """Which of the pixels of a side the squares cover, (n, holes, size) bool; draws (n, holes) of 0-1."""
+    side = max(1, round(share * size))
+    start = (draw * (size - side + 1)).floor()[..., None]
+    place = torch.arange(size, device=draw.device)
+    return (place >= start) & (place < start + side)
