@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from hipoa.errors import HipoaError
 from hipoa.report.names import FIGURES, TABLES
-from hipoa.workflow import Study, pattern, resolve, shell_prefix, stage_code
+from hipoa.workflow import Study, announce, pattern, resolve, shell_prefix, stage_code
 
 
 configfile: "config.yaml"
@@ -52,6 +52,11 @@ rule all:
     localrule: True
     message:
         f"The report lies in {R}/report.html."
+
+
+onstart:
+    if not own_environments:  # else this one may lack what the plan needs
+        announce(config, Path(workflow.basedir))
 
 
 onsuccess:

@@ -26,6 +26,8 @@ from hipoa.settings import Settings
 from hipoa.workflow import STAGES
 
 COMMANDS = {
+    "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
+    "plan": ("hipoa.plan", "jobs, time, disk and memory of the configured study"),
     "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
     "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
     "project": (STAGES["project"], "CTs to line integrals about the hip centres"),

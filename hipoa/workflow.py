@@ -368,6 +368,24 @@ def _templates_hash() -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in TEMPLATES)).hexdigest()[:16]
 
 
+def announce(given: Mapping[str, Any], home: Path) -> None:
+    """Prints what the configured study will cost, and ends the workflow where it cannot be.
+
+    Args:
+        given: The user's settings, as for `resolve`.
+        home: The folder in which the package lies.
+    """
+    import os
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "hipoa", "plan", "--steps", "0", "--config", "/dev/stdin"]
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    done = subprocess.run(command, input=json.dumps(given), env=environment, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
 _SAY_WHY = 'say_why() {{ local status=$?; tail -n 3 "$1" >&2; return $status; }};'
 """A failed job says its last words on the screen; the whole story is in its log."""
 

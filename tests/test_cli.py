@@ -236,9 +236,9 @@ def test_the_version(capsys):
 
 
 def test_an_unknown_command(capsys):
-    assert main(["grade"]) == 2
+    assert main(["guess"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith('hipoa: "grade" is no command. Use one of: drr, phantom, ')
+    assert told.startswith('hipoa: "guess" is no command. Use one of: grade, plan, drr, ')
     assert told.count("\n") == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from typing import Any
@@ -43,6 +43,25 @@ def hide_paths(value: Any) -> Any:
 def hash_files(paths: Iterable[Path], results: Path) -> dict[str, str]:
     """SHA-256 by path relative to the results; of a file elsewhere only folder and name are told."""
     return {_relative(path, results): sha256(path) for path in sorted(paths)}
+
+
+def list_models(
+    paths: Sequence[Path], records: Sequence[Mapping[str, Any]], results: Path
+) -> list[dict[str, Any]]:
+    """The trained networks, with the hashes that their trainings wrote down: some are large, and may be gone.
+
+    Args:
+        paths: Of the records, beside the models.
+        records: What they hold.
+        results: What paths are relative to.
+    """
+    return [
+        {
+            **{name: record[name] for name in ("experiment", "repeat", "fold", "sha256")},
+            "file": _relative(path.with_name(record["file"]), results),
+        }
+        for path, record in zip(paths, records, strict=True)
+    ]
 
 
 def _relative(path: Path, results: Path) -> str:

@@ -23,7 +23,7 @@ from hipoa.report.accuracy import Score, find_best, find_score, gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
 from hipoa.report.contact import count_left_out, lay_sheets
 from hipoa.report.flow import STEPS, Flow, count_flow, count_hips
-from hipoa.report.manifest import find_versions, hash_files, hide_paths
+from hipoa.report.manifest import find_versions, hash_files, hide_paths, list_models
 from hipoa.report.names import FIGURES, TABLES
 from hipoa.report.published import CITATION, PUBLISHED
 from hipoa.report.quality import HEADINGS, tabulate_quality, voxel_mm
@@ -126,6 +126,7 @@ def run(
     made = [*hips, *stacks, metrics, compare, *tables, triage, *uncertainty, *models, *weights, *ceilings]
     drawn = [figures / name for name in FIGURES]
     facts = {"study": study, "configuration": configuration, "versions": page["versions"]}
+    facts["models"] = list_models(models, records, manifest.parent)
     write_json(manifest, {**facts, "sha256": hash_files([*made, *drawn, out], manifest.parent)})
 
 
