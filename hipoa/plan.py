@@ -121,6 +121,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "phantom": sum(map(study.is_builtin, shards)),
         "project": len(shards),
         "develop": len(shards),
+        "view": len(study.views),
         "hips": len(study.used_cohorts),
         "folds": study.config["repeats"],
         "weights": len(study.pretrained()),
