@@ -7,6 +7,8 @@ import numpy as np
 from hipoa.phantom.hip import PLATE_MM, WALL_MM, Hip, unit_vector
 from hipoa.phantom.shapes import RoundCone, directions
 
+_ARRANGEMENTS = 20  # large cysts may leave no room for the others
+
 
 def place_osteophytes(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
     """A spur at the roof's rim as long as drawn, and a collar of smaller ones about the head."""
@@ -44,9 +46,21 @@ def _place_spur(hip: Hip, rim: np.ndarray, out: np.ndarray, size: float, tip: fl
 def place_cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
     """Balls under the loaded surfaces, in roof and head by turns, wholly in bone, apart from each other."""
     cysts: list[RoundCone] = []
+    for _ in range(_ARRANGEMENTS):
+        cysts = max(cysts, _arrange_cysts(hip, rng), key=len)
+        if len(cysts) == len(hip.disease.cyst_mm):
+            break
+    return cysts
+
+
+def _arrange_cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
+    cysts: list[RoundCone] = []
     for number, diameter in enumerate(sorted(hip.disease.cyst_mm, reverse=True)):
         radius = diameter / 2
-        places = _cyst_places(hip, rng, radius, in_roof=number % 2 == 1 and diameter < 6)
+        in_roof = number % 2 == 1 and diameter < 6
+        # Further from the load where there is no room near it.
+        tries = [(in_roof, 0.55), (not in_roof and diameter < 6, 0.55), (False, 1.2), (True, 1.2)]
+        places = np.concatenate([_cyst_places(hip, rng, radius, *each) for each in tries], axis=1)
         bone = np.minimum(hip.pelvis_distance(places), hip.femur_distance(places))
         free = bone < -radius - 0.7
         for other in cysts:
@@ -57,11 +71,13 @@ def place_cysts(hip: Hip, rng: np.random.Generator) -> list[RoundCone]:
     return cysts
 
 
-def _cyst_places(hip: Hip, rng: np.random.Generator, radius: float, *, in_roof: bool) -> np.ndarray:
-    """Centres (3, 300) where a cyst may lie, near the load, mm."""
+def _cyst_places(
+    hip: Hip, rng: np.random.Generator, radius: float, in_roof: bool, spread: float
+) -> np.ndarray:
+    """Centres (3, 300) where a cyst may lie, about the load, mm."""
     aside = rng.uniform(-1, 1, (3, 300))
     load = hip.load
-    way = load[:, None] + 0.55 * (aside - load[:, None] * (load @ aside))
+    way = load[:, None] + spread * (aside - load[:, None] * (load @ aside))
     way /= np.linalg.norm(way, axis=0)
     under = PLATE_MM * hip.disease.plate_factor + radius
     if in_roof:
@@ -69,5 +85,7 @@ def _cyst_places(hip: Hip, rng: np.random.Generator, radius: float, *, in_roof: 
         reach = np.minimum(room.radius, (room.radius - room.cut) / (load @ way)) + under + 0.5
         return hip.socket[:, None] + reach * way
     flat = hip.person.head_radius_mm * (1 - 2 * hip.disease.flattening)
-    reach = np.minimum(hip.person.head_radius_mm, flat / (load @ way)) - under - 1 - 8 * rng.random(300)
+    reach = (
+        np.minimum(hip.person.head_radius_mm, flat / (load @ way)) - under - 1 - 15 * spread * rng.random(300)
+    )
     return hip.head[:, None] + reach * way

@@ -42,6 +42,8 @@ class Measured:
         lateral_mm: From the acetabulum's centre to the head's, lateral.
         centre_edge_deg: From the vertical to the roof's rim, about the socket's centre.
         pelvic_height_mm: Iliac crest to ischial tuberosity.
+        teardrop: Lowest point of the teardrop, in the hip's frame, mm (3,).
+        junction: The medial head-neck junction, likewise.
     """
 
     centre: np.ndarray
@@ -56,6 +58,8 @@ class Measured:
     lateral_mm: float
     centre_edge_deg: float
     pelvic_height_mm: float
+    teardrop: np.ndarray
+    junction: np.ndarray
 
     @property
     def crowe(self) -> int:
@@ -70,6 +74,7 @@ def measure_hip(hip: Hip) -> Measured:
     along = radius + float(reach_mm(hip.femur_distance, centre[:, None], hip.load[:, None])[0])
     plate_factor, sclerosis_hu = _measure_plate(hip)
     pelvic_height = _measure_pelvic_height(hip)
+    junction, teardrop = _find_junction(hip, centre), _find_teardrop(hip)
     return Measured(
         centre=centre,
         radius_mm=radius,
@@ -79,10 +84,12 @@ def measure_hip(hip: Hip) -> Measured:
         sclerosis_hu=sclerosis_hu,
         cysts=_count_cysts(hip),
         flattening=1 - along / (2 * radius),
-        height=(_medial_junction(hip, centre) - _teardrop_tip(hip)) / pelvic_height,
+        height=float(junction[2] - teardrop[2]) / pelvic_height,
         lateral_mm=float(centre[0]) - SOCKET_X_MM * hip.person.scale,
         centre_edge_deg=_measure_centre_edge(hip),
         pelvic_height_mm=pelvic_height,
+        teardrop=teardrop,
+        junction=junction,
     )
 
 
@@ -200,8 +207,8 @@ def _extreme(hip: Hip, low: float, high: float) -> float:
     return float(heights.max() if low > 0 else heights.min())
 
 
-def _medial_junction(hip: Hip, centre: np.ndarray) -> float:
-    """The height z of the crease between head and neck on the medial side, mm."""
+def _find_junction(hip: Hip, centre: np.ndarray) -> np.ndarray:
+    """The crease (3,) between head and neck on the medial side, mm."""
     axis = hip.person.neck_axis
     medial = -np.array([0, 0, 1]) + axis[2] * axis
     medial /= np.linalg.norm(medial)
@@ -210,9 +217,9 @@ def _medial_junction(hip: Hip, centre: np.ndarray) -> float:
     origins = centre[:, None] + steps * axis[:, None]
     width = reach_mm(hip.femur_distance, origins, medial[:, None])
     crease = int(np.argmax(np.diff(width, 2))) + 1
-    return float((centre + steps[crease] * axis + width[crease] * medial)[2])
+    return centre + steps[crease] * axis + width[crease] * medial
 
 
-def _teardrop_tip(hip: Hip) -> float:
+def _find_teardrop(hip: Hip) -> np.ndarray:
     surface = surface_along(hip.teardrop.distance, np.asarray(hip.teardrop.b), directions(2000))
-    return float(surface[2].min())
+    return surface[:, np.argmin(surface[2])]

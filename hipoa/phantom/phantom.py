@@ -22,37 +22,24 @@ from hipoa.phantom.disease import (
     stream,
 )
 from hipoa.phantom.hip import Hip, draw_person
-from hipoa.phantom.measure import Measured, measure_hip
+from hipoa.phantom.measure import measure_hip
 from hipoa.phantom.plan import PlannedCase, count_patients, plan_cases
-from hipoa.phantom.render import PROSTHETIC_HEAD_MM, render
-from hipoa.phantom.scanner import ORDERS, Scanner, add_noise, draw_pose, lay_grid, write_ct, write_dicom
+from hipoa.phantom.render import render
+from hipoa.phantom.scanner import (
+    ORDERS,
+    Position,
+    Scanner,
+    add_noise,
+    add_table,
+    draw_pose,
+    draw_position,
+    lay_grid,
+    write_ct,
+    write_dicom,
+)
 from hipoa.phantom.settings import PhantomSettings
+from hipoa.phantom.truth import LANDMARK_COLUMNS, READERS, TRUTH_COLUMNS, check_hip, describe_hip
 from hipoa.tables import COHORTS, SIDES, Case, Reading, hip_id, shard_of, write_cases, write_grades
-
-READERS = ("A", "B")
-LANDMARK_COLUMNS = ("side", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm")
-_GEOMETRY = (
-    "joint_space_mm",
-    "osteophyte_mm",
-    "plate_factor",
-    "sclerosis_hu",
-    "cysts",
-    "flattening",
-    "height",
-    "lateral_mm",
-    "centre_edge_deg",
-    "pelvic_height_mm",
-)
-TRUTH_COLUMNS = (
-    "hip_id",
-    *LANDMARK_COLUMNS[1:],
-    *_GEOMETRY,
-    "crowe",
-    "kl",
-    "grade",
-    "severity",
-    "implant",
-)
 
 
 def run(
@@ -144,6 +131,12 @@ def _reader_error(settings: PhantomSettings) -> float:
     return error_for(settings.reader_kappa, SHARES_OF_POPULATION[settings.population]["labelled"])
 
 
+def position_case(settings: PhantomSettings, planned: PlannedCase) -> Position:
+    """How the patient of a case lies."""
+    rng = stream(settings.seed, planned.case_id, "position")
+    return draw_position(rng, settings.prone_share, settings.feet_first_share)
+
+
 def scan(
     settings: PhantomSettings, planned: PlannedCase, hips: dict[str, Hip]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -155,8 +148,10 @@ def scan(
     rng = stream(settings.seed, planned.case_id, "scan")
     pose = draw_pose(rng)
     scanner = _scanner(settings, planned.cohort)
-    grid, ras_from_ijk = lay_grid(scanner, pose)
+    prone = position_case(settings, planned).prone
+    grid, ras_from_ijk = lay_grid(scanner, pose, prone=prone)
     hu = render(grid, hips, dict(planned.implants), rng)
+    add_table(hu, ras_from_ijk, prone=prone)
     return add_noise(hu, scanner.noise_hu, rng), ras_from_ijk, pose
 
 
@@ -173,7 +168,7 @@ def _make_case(
     hu, ras_from_ijk, pose = scan(settings, planned, hips)
     if settings.format == "dicom":
         ct = folder / "ct" / planned.case_id
-        write_dicom(ct, hu, ras_from_ijk)
+        write_dicom(ct, hu, ras_from_ijk, position_case(settings, planned))
     else:
         ct = folder / "ct" / f"{planned.case_id}.nii.gz"
         order = ORDERS[stream(settings.seed, planned.case_id, "order").integers(len(ORDERS))]
@@ -199,29 +194,13 @@ def _make_case(
 def _truth_row(
     settings: PhantomSettings, planned: PlannedCase, side: str, hip: Hip, pose: np.ndarray
 ) -> dict[str, object]:
-    implant = dict(planned.implants).get(side, "")
+    name = hip_id(planned.case_id, side)
     measured = measure_hip(hip)
-    centre = pose @ [measured.centre[0] * (1 if side == "R" else -1), *measured.centre[1:], 1]
-    replaced = implant == "replacement"
-    row: dict[str, object] = {
-        "hip_id": hip_id(planned.case_id, side),
-        **{name: f"{value:.3f}" for name, value in zip(LANDMARK_COLUMNS[1:4], centre[:3], strict=True)},
-        "radius_mm": f"{PROSTHETIC_HEAD_MM if replaced else measured.radius_mm:.3f}",
-        "implant": implant,
-    }
-    # A replaced joint has no joint space and no grade.
-    return row if replaced else row | _graded(measured, hip)
-
-
-def _graded(measured: Measured, hip: Hip) -> dict[str, object]:
-    geometry = {name: getattr(measured, name) for name in _GEOMETRY}
-    return {
-        **{name: value if name == "cysts" else f"{value:.4f}" for name, value in geometry.items()},
-        "crowe": measured.crowe,
-        "kl": hip.disease.kl,
-        "grade": hip.disease.grade,
-        "severity": f"{hip.disease.severity:.4f}",
-    }
+    check_hip(hip, measured, name)
+    to_ras = pose @ np.diag([1 if side == "R" else -1, 1, 1, 1])
+    readings = {reading.reader: reading for reading in _read(settings, planned) if reading.side == side}
+    implant = dict(planned.implants).get(side, "")
+    return {"hip_id": name, **describe_hip(hip, measured, to_ras, implant, readings)}
 
 
 def _read(settings: PhantomSettings, planned: PlannedCase) -> Iterator[Reading]:

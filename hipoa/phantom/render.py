@@ -6,18 +6,19 @@ Source of the HU: air -1000, fat -120..-90, muscle 40..80, cancellous 300..400, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import ndimage
 
 from hipoa.phantom.bones import Symmetric, Without
 from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person
-from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, fraction
+from hipoa.phantom.implants import render_implant
+from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, blend, fill, fraction
 
 AIR_HU, FAT_HU, MUSCLE_HU, ORGANS_HU = -1000.0, -105.0, 58.0, 5.0
 JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
-METAL_HU, GAS_HU = 3071.0, -900.0
+GAS_HU = -900.0
 _TRABECULA_MM, _TRABECULAR_HU = 1.5, 45.0
 SCLEROSIS_RADIUS_MM = 13.0
 _OSTEOPHYTE_HU = 480.0
@@ -33,7 +34,7 @@ def render(
         grid: Its frame is the patient's: x to the right, y anterior, z superior, mm.
         hips: By side, L and R.
         implants: "replacement" or "nail" by side.
-        rng: For the gas in the bowel and the trabeculae.
+        rng: For the gas in the bowel, the trabeculae and the streaks of metal.
 
     Returns:
         (I, J, K) float32.
@@ -49,7 +50,7 @@ def render(
     _render_spine(hu, grid, person)
     _roughen_bone(hu, grid, rng)
     for side, kind in implants.items():
-        _render_implant(hu, mirrored(grid, side), hips[side], kind)
+        render_implant(hu, mirrored(grid, side), hips[side], kind, rng)
     return hu
 
 
@@ -66,16 +67,7 @@ def render_bones(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     _render_osteophytes(hu, grid, hip)
     _render_sclerosis(hu, grid, hip)
     for cyst in hip.cysts:
-        _fill(hu, grid, [cyst], CYST_HU)
-
-
-def _blend(hu: np.ndarray, window: Window, part: np.ndarray, value: float | np.ndarray) -> None:
-    hu[window] += part * (value - hu[window])
-
-
-def _fill(hu: np.ndarray, grid: Grid, solids: Sequence[Solid], value: float, smooth_mm: float = 0) -> None:
-    window, distance = grid.rasterise(solids, smooth_mm)
-    _blend(hu, window, fraction(distance, grid.width_mm()), value)
+        fill(hu, grid, [cyst], CYST_HU)
 
 
 def _outline(points: np.ndarray, person: Person, inset_mm: float) -> np.ndarray:
@@ -93,17 +85,17 @@ def _render_trunk(hu: np.ndarray, grid: Grid, person: Person) -> None:
     points = grid.all_points()
     width = grid.width_mm()
     skin = _outline(points, person, 0)
-    _blend(hu, whole, fraction(skin, width), FAT_HU)
+    blend(hu, whole, fraction(skin, width), FAT_HU)
     wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
-    _blend(hu, whole, wall, MUSCLE_HU)
-    _blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, FAT_HU)
+    blend(hu, whole, wall, MUSCLE_HU)
+    blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, FAT_HU)
     organs: list[Solid] = [
         Ellipsoid((0, 20, 10), (42, 34, 30)),
         Ellipsoid((-35, 25, 95), (60, 40, 48)),
         Ellipsoid((50, 22, 100), (52, 38, 46)),
         Ellipsoid((0, -45, 5), (26, 22, 45)),
     ]
-    _fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
+    fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
 
 
 def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
@@ -111,7 +103,7 @@ def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Gener
     places = [((-60, 5, 40), (70, 45, 125))] * int(rng.integers(2, 7)) + [((-8, -52, 0), (8, -42, 30))]
     for low, high in places:
         centre, size = rng.uniform(low, high), rng.uniform(6, 15, 3) * [1.2, 0.8, 1]
-        _fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], GAS_HU)
+        fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], GAS_HU)
 
 
 def _roughen_bone(hu: np.ndarray, grid: Grid, rng: np.random.Generator) -> None:
@@ -137,7 +129,7 @@ def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     ]
     window, distance = grid.rasterise([_scaled(solid, scale) for solid in bulk], 6)
     inside = np.maximum(distance, _outline(grid.points(window), hip.person, 0.6 * hip.person.fat_mm))
-    _blend(hu, window, fraction(inside, 3), MUSCLE_HU - 8 * affected)
+    blend(hu, window, fraction(inside, 3), MUSCLE_HU - 8 * affected)
 
 
 def _scaled(solid: Solid, scale: float) -> Solid:
@@ -151,7 +143,7 @@ def _scaled(solid: Solid, scale: float) -> Solid:
 
 def _render_joint(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     for hollow in hip.hollows:
-        _fill(
+        fill(
             hu,
             grid,
             [RoundCone(hollow.centre, hollow.centre, hollow.radius + 2, hollow.radius + 2)],
@@ -163,24 +155,24 @@ def _render_pelvis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     window, distance = grid.rasterise(hip.pelvis, PELVIS_SMOOTH_MM)
     points, width = grid.points(window), grid.width_mm()
     bone = hip.pelvis_distance(points, distance)
-    _blend(hu, window, fraction(bone, width), CORTICAL_HU)
+    blend(hu, window, fraction(bone, width), CORTICAL_HU)
     from_socket = hip.hollows[0].distance(points)
     plate = PLATE_MM * hip.disease.plate_factor - from_socket
     # The thick plate covers the socket; elsewhere bone meets the joint's sphere by chance only.
     spongy = np.maximum(bone + _PELVIC_CORTEX_MM, np.where(from_socket < 6, plate, -np.inf))
-    _blend(hu, window, fraction(spongy, width), CANCELLOUS_HU)
+    blend(hu, window, fraction(spongy, width), CANCELLOUS_HU)
 
 
 def _render_femur(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     window, distance = grid.rasterise([hip.femoral_head, *hip.femur])
     points, width = grid.points(window), grid.width_mm()
     distance = hip.femur_distance(points)
-    _blend(hu, window, fraction(distance, width), CORTICAL_HU)
+    blend(hu, window, fraction(distance, width), CORTICAL_HU)
     scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
     along_shaft = np.clip((hip.head[2] - points[2] - 45 * scale) / (40 * scale), 0, 1)
     cortex = _HEAD_CORTEX_MM * hip.disease.plate_factor + along_shaft * _SHAFT_CORTEX_MM
     spongy = CANCELLOUS_HU + along_shaft * (MARROW_HU - CANCELLOUS_HU)
-    _blend(hu, window, fraction(distance + cortex, width), spongy)
+    blend(hu, window, fraction(distance + cortex, width), spongy)
 
 
 def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
@@ -192,7 +184,7 @@ def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         from_socket = hip.hollows[0].distance(points)
         covered = np.where((points - hip.socket[:, None, None, None])[2] > 6, -from_socket, -np.inf)
         new = np.maximum.reduce([distance, -own, covered])
-        _blend(hu, window, fraction(new, grid.width_mm()), _OSTEOPHYTE_HU)
+        blend(hu, window, fraction(new, grid.width_mm()), _OSTEOPHYTE_HU)
 
 
 def _render_sclerosis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
@@ -215,37 +207,10 @@ def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
     sacrum = Without(bones.sacrum, [Symmetric(bones.hip_bone)])
     for solids, spongy in (([sacrum], 230.0), ([_scaled(bone, person.scale) for bone in lumbar], 250.0)):
         window, distance = grid.rasterise(solids, 5)
-        _blend(hu, window, fraction(distance, grid.width_mm()), CORTICAL_HU * 0.7)
-        _blend(hu, window, fraction(distance + 1.2, grid.width_mm()), spongy)
+        blend(hu, window, fraction(distance, grid.width_mm()), CORTICAL_HU * 0.7)
+        blend(hu, window, fraction(distance + 1.2, grid.width_mm()), spongy)
     for side in (1, -1):
         holes: list[Solid] = [
             RoundCone((side * 20, -30, 70 - 22 * n), (side * 15, -95, 66 - 22 * n), 4, 4) for n in range(3)
         ]
-        _fill(hu, grid, [_scaled(hole, person.scale) for hole in holes], MUSCLE_HU)
-
-
-def _render_implant(hu: np.ndarray, grid: Grid, hip: Hip, kind: str) -> None:
-    scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
-    base = hip.head + hip.person.neck_axis * 52 * scale
-    shaft = base + np.array((-7, 2, -95)) * scale
-    if kind == "replacement":
-        removed = hip.socket_radius_mm + 1
-        _fill(
-            hu, grid, [RoundCone(hip.head, hip.head + 0.35 * (base - hip.head), removed, removed)], JOINT_HU
-        )
-        shell = RoundCone(hip.socket, hip.socket, removed + 1, removed + 1)
-        window, distance = grid.rasterise([shell])
-        points = grid.points(window)
-        opening = -0.68 * (points[0] - hip.socket[0]) + 0.73 * (points[2] - hip.socket[2])
-        cup = np.maximum.reduce([distance, -distance - 4, -opening])
-        _blend(hu, window, fraction(cup, grid.width_mm()), METAL_HU)
-        ball = [RoundCone(hip.head, hip.head, PROSTHETIC_HEAD_MM, PROSTHETIC_HEAD_MM)]
-        stem = [RoundCone(hip.head, base, 6, 9), RoundCone(base, shaft, 9, 5)]
-        _fill(hu, grid, [*ball, *stem], METAL_HU)
-    else:
-        tip = base + np.array((5, -6, 30)) * scale
-        screw = RoundCone(base + np.array((16, 0, -12)) * scale, hip.head + 6 * hip.person.neck_axis, 5, 5)
-        _fill(hu, grid, [RoundCone(tip, shaft, 6, 5.5), screw], METAL_HU)
-
-
-PROSTHETIC_HEAD_MM = 16.0
+        fill(hu, grid, [_scaled(hole, person.scale) for hole in holes], MUSCLE_HU)

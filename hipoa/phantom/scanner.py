@@ -1,7 +1,8 @@
 """The scanner: where the patient lies, the voxels, the noise, and the file.
 
 Files are NIfTI in one of several axis orders, always with the affine that says so: whatever the order,
-+R is the patient's right. Or they are folders of DICOM slices, named in no order, as hospitals export them.
++R is the patient's right. Or they are folders of DICOM slices, named in no order, as hospitals export them;
+how the patient lay turns their rows and columns.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from nibabel.orientations import (
 from scipy.spatial.transform import Rotation
 
 from hipoa.files import replacing
-from hipoa.phantom.shapes import Grid
+from hipoa.phantom.shapes import Grid, fraction
 
 ORDERS = ("RAS", "LPS", "LAS", "RPI", "PSR", "AIL", "SLP")
 LOWEST_HU, HIGHEST_HU = -1024, 3071
+_SKIN_HU = -600
 # About the midpoint of the sockets: the whole body, L4 to 112 mm below the sockets, so that a radiograph
-# about a hip ends in no CT, migrated or not.
+# about a hip ends in no CT, migrated or not; and, under whichever side is down, a part of the table.
 _LOW_MM, _HIGH_MM = np.array([-224.0, -154.0, -112.0]), np.array([224.0, 131.0, 166.0])
+_UNDER_MM = 14.0
 _TABLE_MM = -600.0  # where the scanner's S axis has the sockets, give or take
 
 
@@ -50,6 +53,31 @@ class Scanner:
     noise_hu: float
 
 
+@dataclass(frozen=True)
+class Position:
+    """How the patient lies on the table: on the back and head first, unless it says otherwise."""
+
+    prone: bool = False
+    feet_first: bool = False
+
+    @property
+    def code(self) -> str:
+        """As DICOM calls it: HFS, FFS, HFP or FFP."""
+        return ("FF" if self.feet_first else "HF") + ("P" if self.prone else "S")
+
+
+# Half width and rise of the table's edges; cushion, shell of carbon fibre and foam from the top down: the
+# depth at which each begins, mm, and its HU. Ours.
+_TABLE_HALF_MM, _TABLE_RISE_MM = 208.0, 18.0
+_TABLE = ((0.0, -940.0), (10.0, 120.0), (12.5, -955.0))
+
+
+def draw_position(rng: np.random.Generator, prone_share: float, feet_first_share: float) -> Position:
+    """How a patient lies, with these probabilities."""
+    prone, feet_first = rng.random(2) < (prone_share, feet_first_share)
+    return Position(bool(prone), bool(feet_first))
+
+
 def draw_pose(rng: np.random.Generator) -> np.ndarray:
     """The patient on the table: matrix (4, 4) from the patient's frame to RAS, mm."""
     pose = np.eye(4)
@@ -59,15 +87,43 @@ def draw_pose(rng: np.random.Generator) -> np.ndarray:
     return pose
 
 
-def lay_grid(scanner: Scanner, pose: np.ndarray) -> tuple[Grid, np.ndarray]:
+def lay_grid(scanner: Scanner, pose: np.ndarray, *, prone: bool = False) -> tuple[Grid, np.ndarray]:
     """The voxels about the patient, in the patient's frame, and the affine (4, 4) to RAS."""
     spacing = np.array(scanner.spacing_mm)
-    shape = np.ceil((_HIGH_MM - _LOW_MM) / spacing).astype(int)
+    low, high = _LOW_MM.copy(), _HIGH_MM.copy()
+    if prone:
+        high[1] += _UNDER_MM
+    else:
+        low[1] -= _UNDER_MM
+    shape = np.ceil((high - low) / spacing).astype(int)
     ras_from_ijk = np.diag([*spacing, 1.0])
     # The table's height is not the patient's: the grid's centre is a round number, not the sockets.
-    ras_from_ijk[:3, 3] = _LOW_MM + np.array([0, 0, _TABLE_MM])
+    ras_from_ijk[:3, 3] = low + np.array([0, 0, _TABLE_MM])
     grid = Grid((int(shape[0]), int(shape[1]), int(shape[2])), np.linalg.inv(pose) @ ras_from_ijk)
     return grid, ras_from_ijk
+
+
+def add_table(hu: np.ndarray, ras_from_ijk: np.ndarray, *, prone: bool) -> None:
+    """Lays a hollow table under the patient, in place.
+
+    Args:
+        hu: HU (I, J, K) along R, A, S without noise; air is -1000.
+        ras_from_ijk: Its affine (4, 4), without rotation.
+        prone: The patient lies on the belly.
+    """
+    upwards = hu[:, ::-1] if prone else hu
+    across_mm = np.abs(ras_from_ijk[0, 0] * np.arange(hu.shape[0]) + ras_from_ijk[0, 3])
+    rise_mm = _TABLE_RISE_MM * (across_mm / _TABLE_HALF_MM) ** 2
+    body = (upwards > _SKIN_HU).any(2)
+    width = ras_from_ijk[1, 1]
+    skin_mm = np.where(body.any(1), body.argmax(1), hu.shape[1]) * width
+    top_mm = (skin_mm - rise_mm).min() + rise_mm
+    depth_mm = top_mm[:, None] - width * np.arange(hu.shape[1])
+    table = np.full(depth_mm.shape, -1000.0, np.float32)
+    for begins_mm, value in _TABLE:
+        table += fraction(begins_mm - depth_mm, width) * (value - table)
+    table[across_mm > _TABLE_HALF_MM] = -1000
+    np.maximum(upwards, table[:, :, None], out=upwards)
 
 
 def add_noise(hu: np.ndarray, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
@@ -97,19 +153,24 @@ def write_ct(path: Path, hu: np.ndarray, ras_from_ijk: np.ndarray, order: str) -
         temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
 
 
-def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray) -> None:
+def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray, position: Position) -> None:
     """Writes a folder with one DICOM file per axial slice; equal content is equal files.
 
     Args:
         folder: What it held is replaced.
         hu: (I, J, K) int16, axes along R, A, S.
         ras_from_ijk: Its affine (4, 4), without rotation.
+        position: How the patient lay.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    # Columns run to the patient's left and rows to the back, as on every console.
-    slices, spacing = hu[::-1, ::-1], np.diag(ras_from_ijk)[:3]
-    first = ras_from_ijk @ [hu.shape[0] - 1, hu.shape[1] - 1, 0, 1]
+    # Seen from the foot of the table, rows run down: on the back to the patient's back. Columns run to
+    # the patient's left where the patient lies head first on the back, and change with either turn.
+    to_left, to_back = position.prone == position.feet_first, not position.prone
+    slices, spacing = hu[:: -1 if to_left else 1, :: -1 if to_back else 1], np.diag(ras_from_ijk)[:3]
+    corner = [hu.shape[0] - 1 if to_left else 0, hu.shape[1] - 1 if to_back else 0, 0, 1]
+    first = ras_from_ijk @ corner
+    turn = f"{1 if to_left else -1}\\0\\0\\0\\{1 if to_back else -1}\\0"
     before = locale.setlocale(locale.LC_ALL)
     for k in range(hu.shape[2]):
         name = hashlib.sha256(f"{folder.name} {k}".encode()).hexdigest()
@@ -129,7 +190,8 @@ def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray) -> None:
             "0020|000e": _uid(f"{folder.name} series"),
             "0020|0052": _uid(f"{folder.name} frame"),
             "0020|0032": "\\".join(f"{x:.6f}" for x in place),
-            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0020|0037": turn,
+            "0018|5100": position.code,
             "0028|1052": "-1024",
             "0028|1053": "1",
         }

@@ -39,6 +39,12 @@ class PhantomSettings(Settings):
     external_noise_hu: float = Field(
         20, ge=0, le=100, description="standard deviation of the external scanner's noise, HU"
     )
+    prone_share: float = Field(
+        0.05, ge=0, le=1, description="share of the CTs (0-1) whose patient lies on the belly"
+    )
+    feet_first_share: float = Field(
+        0.15, ge=0, le=1, description="share of the CTs (0-1) that went feet first into the scanner"
+    )
     hip_correlation: float = Field(
         0.6, ge=0, lt=1, description="correlation of the latent severity of a patient's two hips"
     )

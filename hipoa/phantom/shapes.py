@@ -206,3 +206,14 @@ class Grid:
 def fraction(distance: np.ndarray, width_mm: float) -> np.ndarray:
     """The filled fraction 0-1 of voxels of this width at this distance from a surface."""
     return np.clip(0.5 - distance / width_mm, 0, 1)
+
+
+def blend(hu: np.ndarray, window: Window, part: np.ndarray, value: float | np.ndarray) -> None:
+    """Moves the HU of a window towards a value, by the fraction 0-1 that it fills."""
+    hu[window] += part * (value - hu[window])
+
+
+def fill(hu: np.ndarray, grid: Grid, solids: Sequence[Solid], value: float, smooth_mm: float = 0) -> None:
+    """Gives the union of solids this HU."""
+    window, distance = grid.rasterise(solids, smooth_mm)
+    blend(hu, window, fraction(distance, grid.width_mm()), value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from hipoa.phantom.phantom import build_case
 from hipoa.phantom.plan import PlannedCase
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.phantom.shapes import Grid, RoundCone, directions
+from hipoa.phantom.truth import check_hip, find_faults
 
 Built = list[tuple[Hip, Measured]]
 
@@ -28,36 +31,45 @@ def test_every_class_is_measured(built: Built):
     assert [hip.disease.grade for hip, _ in built] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_crowe_follows_from_the_measured_height(built: Built):
+def test_every_drawn_quantity_is_measured_back(built: Built):
     for hip, measured in built:
-        assert measured.crowe == hip.disease.crowe
-        if hip.disease.height is not None:
-            assert measured.height == pytest.approx(hip.disease.height, abs=0.004)
-
-
-def test_joint_space_osteophytes_plate_sclerosis_and_flattening(built: Built):
-    for hip, measured in built:
+        assert find_faults(hip, measured) == []
+        # Beside the stage's own bounds, which are those of the coarsest measurement:
         drawn = hip.disease
-        assert measured.joint_space_mm == pytest.approx(drawn.joint_space_mm, abs=0.05)
-        assert measured.osteophyte_mm == pytest.approx(drawn.osteophyte_mm, rel=0.15, abs=0.3)
-        assert measured.plate_factor == pytest.approx(drawn.plate_factor, abs=0.06)
-        assert measured.sclerosis_hu == pytest.approx(drawn.sclerosis_hu, abs=5)
-        assert measured.flattening == pytest.approx(drawn.flattening, abs=0.002)
+        assert measured.joint_space_mm == pytest.approx(drawn.joint_space_mm, abs=0.01)
+        assert measured.sclerosis_hu == pytest.approx(drawn.sclerosis_hu, abs=0.01)
+        assert measured.pelvic_height_mm == pytest.approx(hip.person.pelvic_height_mm, rel=0.01)
+        assert measured.cysts == len(drawn.cyst_mm)
+        if drawn.height is not None:
+            assert measured.height == pytest.approx(drawn.height, abs=0.002)
 
 
-def test_cysts_are_counted_as_placed(built: Built):
-    for hip, measured in built:
-        assert measured.cysts == len(hip.cysts) <= len(hip.disease.cyst_mm)
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("joint_space_mm", 0.2),
+        ("osteophyte_mm", 3),
+        ("plate_factor", 0.2),
+        ("sclerosis_hu", 20),
+        ("cysts", 1),
+        ("flattening", 0.01),
+        ("centre_edge_deg", 5),
+        ("radius_mm", 0.5),
+    ],
+)
+def test_a_hip_that_is_not_as_drawn_stops_the_run(built: Built, name: str, change: float):
+    hip, measured = built[2]
+    wrong = replace(measured, **{name: getattr(measured, name) + change})
+    assert [fault.split()[0] for fault in find_faults(hip, wrong)] == [name]
+    with pytest.raises(RuntimeError, match=rf"a hip is not as drawn: {name} .* instead of"):
+        check_hip(hip, wrong, "a hip")
 
 
-def test_centre_radius_cover_and_lateral_position(built: Built):
-    for hip, measured in built:
-        np.testing.assert_allclose(measured.centre, hip.head, atol=0.05)
-        assert measured.radius_mm == pytest.approx(hip.person.head_radius_mm, abs=0.05)
-        assert measured.pelvic_height_mm == pytest.approx(hip.person.pelvic_height_mm, rel=0.02)
-        assert measured.centre_edge_deg == pytest.approx(hip.disease.centre_edge_deg, abs=2)
-        if hip.disease.height is not None:
-            assert measured.lateral_mm == pytest.approx(hip.disease.lateral_mm, abs=0.1)
+def test_a_wrong_migration_stops_the_run(built: Built):
+    hip, measured = built[5]
+    wrong = replace(measured, height=measured.height - 0.01, lateral_mm=0.0)
+    assert [fault.split()[0] for fault in find_faults(hip, wrong)] == ["height", "lateral_mm"]
+    assert find_faults(hip, replace(measured, height=0.1))[0].startswith("crowe 1 instead of 3")
 
 
 def test_femur_and_pelvis_overlap_nowhere(built: Built):

@@ -7,6 +7,7 @@ import locale
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -18,10 +19,11 @@ from scipy import ndimage
 from hipoa.cli import main
 from hipoa.errors import ConfigError
 from hipoa.imaging.volume import read_volume
-from hipoa.phantom.phantom import TRUTH_COLUMNS, build_case, run, scan
+from hipoa.phantom.disease import CLASSES
+from hipoa.phantom.implants import PROSTHETIC_HEAD_MM
+from hipoa.phantom.phantom import TRUTH_COLUMNS, build_case, position_case, run, scan
 from hipoa.phantom.plan import plan_cases
-from hipoa.phantom.render import PROSTHETIC_HEAD_MM
-from hipoa.phantom.scanner import ORDERS, write_ct
+from hipoa.phantom.scanner import ORDERS, Position, write_ct, write_dicom
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.tables import assign_cohorts, read_cases, read_grades
 
@@ -153,6 +155,54 @@ def test_metal_lies_on_its_side(pool):
         assert _truth(pool, f"{case}_{clean}")["implant"] == ""
 
 
+def test_metal_streaks_its_own_slices_and_no_others(settings):
+    planned = plan_cases({"pool": 1})["pool"][0]
+    clean = replace(planned, implants=())
+    hips = build_case(settings, planned)
+    quiet = settings.model_copy(update={"noise_hu": 0.0})
+    hu, without = (scan(quiet, case, hips)[0] for case in (planned, clean))
+    change = np.abs(hu.astype(int) - without)
+    metal = hu > 2500
+    with_metal = metal.any((0, 1))
+    assert change[:, :, ~ndimage.binary_dilation(with_metal, iterations=2)].max() == 0
+    tissue = ~metal & (without > -200) & (without < 200)
+    far = np.indices(hu.shape)[0] < hu.shape[0] // 2  # the other side of the body
+    assert np.percentile(change[tissue & ~far & with_metal], 95) > 60
+    assert np.percentile(change[tissue & far & with_metal], 95) < 25
+    air = without < -990
+    assert change[air & ~ndimage.binary_dilation(metal, iterations=2)].max() < 15
+
+
+def _table_hu(settings, case):
+    """The greatest HU in front of and behind a patient without noise, and the patient's own CT."""
+    quiet = settings.model_copy(update={"noise_hu": 0.0})
+    hu, affine, _ = scan(quiet, case, build_case(quiet, case))
+    body, _ = ndimage.label(hu > -600)
+    largest = body == np.bincount(body.ravel())[1:].argmax() + 1
+    rest = np.where(largest, -1000, hu)
+    rows = np.flatnonzero(largest.any((0, 2)))
+    return int(rest[:, rows[-1] :].max()), int(rest[:, : rows[0]].max()), affine
+
+
+def test_the_table_lies_under_the_patient(settings):
+    case = plan_cases({"labelled": 1})["labelled"][0]
+    supine = settings.model_copy(update={"prone_share": 0.0})
+    front, behind, affine = _table_hu(supine, case)
+    assert front < -990 < -500 < behind
+    front, behind, moved = _table_hu(settings.model_copy(update={"prone_share": 1.0}), case)
+    assert behind < -990 < -500 < front
+    # The field of view moves to the table's side, and is as large.
+    assert moved[1, 3] > affine[1, 3]
+
+
+def test_a_share_of_the_patients_lies_otherwise(settings):
+    cases = plan_cases({"labelled": 400}, "study")["labelled"]
+    codes = [position_case(settings, case).code for case in cases]
+    assert set(codes) == {"HFS", "FFS", "HFP", "FFP"}
+    assert np.mean([code.endswith("P") for code in codes]) == pytest.approx(0.05, abs=0.03)
+    assert np.mean([code.startswith("FF") for code in codes]) == pytest.approx(0.15, abs=0.05)
+
+
 def test_a_replaced_joint_has_no_grade(pool):
     row = _truth(pool, "phantom-p001_R")
     assert row["implant"] == "replacement"
@@ -161,6 +211,28 @@ def test_a_replaced_joint_has_no_grade(pool):
     nailed = _truth(pool, "phantom-p002_L")
     assert nailed["implant"] == "nail"
     assert nailed["grade"] != ""
+
+
+def test_the_truth_names_the_landmarks_and_both_readings(labelled, pool):
+    readings = {(row["case_id"], row["side"], row["reader"]): row for row in labelled.grades}
+    for row in labelled.truth:
+        case, side = row["hip_id"].rsplit("_", 1)
+        for reader in "AB":
+            read = readings[case, side, reader]
+            pair = CLASSES[int(row[f"reader_{reader.lower()}"]) - 1]
+            assert pair == (int(read["crowe"]), int(read["kl"]))
+        centre, radius = _centre(row), float(row["radius_mm"])
+        teardrop, junction = (_point(row, name) for name in ("teardrop", "junction"))
+        # The junction lies on the head's sphere, the teardrop medial and below.
+        assert np.linalg.norm(junction - centre) == pytest.approx(radius, rel=0.02)
+        assert abs(teardrop[0]) < abs(centre[0]) - 0.8 * radius
+        assert teardrop[2] < centre[2] - 0.6 * radius
+    assert all(row["reader_a"] == row["reader_b"] == "" for row in pool.truth)
+    assert _truth(pool, "phantom-p001_R")["teardrop_r_mm"] != ""
+
+
+def _point(row, name):
+    return np.array([float(row[f"{name}_{axis}_mm"]) for axis in "ras"])
 
 
 def test_a_patient_comes_back_with_the_same_anatomy(labelled, pool):
@@ -225,9 +297,10 @@ def test_field_of_view_noise_and_voxels_do_not_depend_on_the_grade(labelled):
     assert len({image[0].shape for image in images}) == 1
     for hu, affine in images:
         np.testing.assert_allclose(affine, images[0][1], atol=1e-3)
-        for face in (hu[:1], hu[-1:], hu[:, :1], hu[:, -1:]):
+        for face in (hu[:1], hu[-1:], hu[:, -1:]):
             assert face.max() < -980  # the body is not cut off
             assert 0.5 < face.std() < 1.5  # and the noise in air is a tenth of the body's
+        assert hu[:, :1].max() < -900  # behind, the CT ends in the table's foam
 
 
 def test_a_wrong_cohort_or_shard_is_an_error(tmp_path, settings):
@@ -252,6 +325,24 @@ def test_an_empty_shard_writes_tables_without_rows(tmp_path, make_shard):
     assert made.cases == made.grades == made.truth == []
 
 
+@pytest.mark.parametrize("position", [Position(p, f) for p in (False, True) for f in (False, True)])
+def test_dicom_slices_say_how_the_patient_lay(tmp_path, position):
+    hu = np.random.default_rng([5]).integers(-1000, 2000, (12, 9, 10)).astype(np.int16)
+    affine = np.diag([1.6, 2.5, 3.0, 1.0])
+    affine[:3, 3] = (-20, 30, -600)
+    write_dicom(tmp_path / "ct", hu, affine, position)
+    image = sitk.ReadImage(str(next((tmp_path / "ct").iterdir())))
+    assert image.GetMetaData("0018|5100").strip() == position.code
+    columns, rows = np.array(image.GetDirection()).reshape(3, 3)[:, :2].T
+    # From the foot of the table one looks at the left side of who lies supine, head first; DICOM is LPS.
+    assert columns[0] == (1 if position.prone == position.feet_first else -1)
+    assert rows[1] == (-1 if position.prone else 1)
+    read = read_volume(tmp_path / "ct")
+    turned = nib.as_closest_canonical(nib.Nifti1Image(read.hu, read.ras_from_ijk))
+    np.testing.assert_array_equal(np.asarray(turned.dataobj), hu)
+    np.testing.assert_allclose(turned.affine, affine, atol=1e-4)
+
+
 def test_dicom_slices_hold_the_same_ct(tmp_path, make_shard, settings, labelled):
     before = locale.setlocale(locale.LC_ALL)
     made = make_shard(tmp_path, settings.model_copy(update={"format": "dicom", "labelled": 1}), "labelled")
@@ -271,5 +362,9 @@ def test_dicom_slices_hold_the_same_ct(tmp_path, make_shard, settings, labelled)
     ]
     assert all(same)
     slices, single = read_volume(case.ct), read_volume(labelled.folder / "ct" / f"{case.case_id}.nii.gz")
-    np.testing.assert_array_equal(slices.hu, single.hu)
-    np.testing.assert_allclose(slices.ras_from_ijk, single.ras_from_ijk, atol=1e-4)
+    upright = [
+        nib.as_closest_canonical(nib.Nifti1Image(volume.hu, volume.ras_from_ijk))
+        for volume in (slices, single)
+    ]
+    np.testing.assert_array_equal(*(np.asarray(image.dataobj) for image in upright))
+    np.testing.assert_allclose(upright[0].affine, upright[1].affine, atol=1e-4)
