@@ -46,7 +46,7 @@ class ProjectSettings(Settings):
         800, ge=300, le=2900, description="distance from the X-ray source to the hip centre, mm"
     )
     field_of_view_mm: float = Field(
-        170, ge=60, le=500, description="side of the square seen about the hip, in the hip's plane, mm"
+        190, ge=60, le=500, description="side of the square seen about the hip, in the hip's plane, mm"
     )
     detector_px: int = Field(300, ge=32, le=2048, description="detector pixels per side, a count")
     energy_kev: float = Field(
@@ -82,7 +82,7 @@ class DevelopSettings(Settings):
     """How a line integral image becomes an 8-bit radiograph, the same for every patient."""
 
     crop_mm: float = Field(
-        170, ge=40, le=500, description="side of the square that the radiograph shows, in the hip's plane, mm"
+        190, ge=40, le=500, description="side of the square that the radiograph shows, in the hip's plane, mm"
     )
     window_low: float = Field(
         1.5, ge=0, description="line integral shown black (bone is bright), dimensionless"

@@ -67,7 +67,7 @@ def test_only_radiographs_named_by_the_old_table_are_removed(tmp_path):
         arrays = {
             "hip_id": np.array(hips, dtype=np.str_),
             "line_integral": np.ones((len(hips), 300, 300), np.float32),
-            "mm_per_px": np.full(len(hips), 170 / 300),
+            "mm_per_px": np.full(len(hips), 190 / 300),
         }
         write_npz(tmp_path / "in.npz", arrays)
         develop_run(
