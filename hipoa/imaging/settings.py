@@ -13,7 +13,8 @@ class ProjectSettings(Settings):
     """How a CT becomes one line integral image per hip.
 
     Source: the source work says only "DRR"; the geometry is that of an AP pelvis radiograph, 40 inches
-    from source to detector, as positioning guides give it.
+    from source to detector, as positioning guides give it. The field of view is ours: of 233 built hips
+    with Crowe IV, 7 would lose head, neck or teardrop at 170 mm, 2 at 180 and none at 190.
     """
 
     renderer: Literal["auto", "joseph_cpu", "joseph", "trilinear", "siddon"] = Field(

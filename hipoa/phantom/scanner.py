@@ -114,9 +114,9 @@ def add_table(hu: np.ndarray, ras_from_ijk: np.ndarray, *, prone: bool) -> None:
     upwards = hu[:, ::-1] if prone else hu
     across_mm = np.abs(ras_from_ijk[0, 0] * np.arange(hu.shape[0]) + ras_from_ijk[0, 3])
     rise_mm = _TABLE_RISE_MM * (across_mm / _TABLE_HALF_MM) ** 2
-    body = (upwards > _SKIN_HU).any(2)
+    body = np.any(upwards > _SKIN_HU, axis=2)
     width = ras_from_ijk[1, 1]
-    skin_mm = np.where(body.any(1), body.argmax(1), hu.shape[1]) * width
+    skin_mm = np.where(np.any(body, axis=1), body.argmax(1), hu.shape[1]) * width
     top_mm = (skin_mm - rise_mm).min() + rise_mm
     depth_mm = top_mm[:, None] - width * np.arange(hu.shape[1])
     table = np.full(depth_mm.shape, -1000.0, np.float32)

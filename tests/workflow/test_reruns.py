@@ -154,22 +154,33 @@ def test_more_cores_and_a_moved_folder(study, tmp_path):
 
 
 def test_the_built_in_cohort(unrun):
-    """It is made anew when its own code, its model or its settings change, and for nothing else."""
+    """Its own code, model or settings make it anew, with all below and nothing else."""
     unrun.configure(
         data={"builtin_cohort": True, "shards": 1},
-        phantom={"labelled": 1, "external": 0, "pool": 1, "spacing_mm": [5.0, 5.0, 5.0]},
+        phantom={
+            "labelled": 1,
+            "external": 0,
+            "pool": 1,
+            "spacing_mm": [5.0, 5.0, 5.0],
+            "with_landmarks": True,
+        },
     )
     unrun.snakemake(
-        *(f"results/small/phantom/{cohort}/phantom0.cases.csv" for cohort in ("labelled", "pool"))
+        *(f"results/small/hips/{cohort}.csv" for cohort in ("labelled", "pool")),
+        "results/small/weights/tf_efficientnet_lite0.safetensors",
     )
     made = unrun.planned()
-    assert "phantom" not in made
-    assert made["project"] == 2
-    unrun.edit("hipoa/imaging/render.py", "def ", "_NEW = 1\n\n\ndef ")
+    below = {"phantom": 2, "project": 2, "develop": 2, "hips": 2}
+    assert not made.keys() & {*below, "weights"}
+    assert made["train"] == 4
     unrun.configure(report={"title": "Another"}, train__epochs=2)
-    assert "phantom" not in unrun.planned()
+    assert unrun.planned() == made
     unrun.edit("hipoa/phantom/bones.py", "N_MODES = 8", "N_MODES = 7")
-    assert unrun.planned()["phantom"] == 2
+    assert unrun.planned() == made | below
     unrun.edit("hipoa/phantom/bones.py", "N_MODES = 7", "N_MODES = 8")
     unrun.configure(phantom__noise_hu=12)
-    assert unrun.planned()["phantom"] == 2
+    assert unrun.planned() == made | below
+    unrun.configure(phantom__noise_hu=9.0)
+    assert unrun.planned() == made
+    unrun.edit("hipoa/imaging/render.py", "def ", "_NEW = 1\n\n\ndef ")
+    assert unrun.planned() == made | {"project": 2, "develop": 2, "hips": 2}
