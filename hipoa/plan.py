@@ -25,7 +25,7 @@ from hipoa.grading.readout import Readout
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.phantom.plan import count_patients, plan_cases
-from hipoa.workflow import Study, resolve
+from hipoa.workflow import STAGES, Study, resolve
 
 _FLOAT_BYTES = 4
 _STATES = 4
@@ -116,7 +116,6 @@ def count_jobs(study: Study) -> dict[str, int]:
     experiments = list(study.config["experiments"])
     shards = [shard for cohort in study.used_cohorts for shard in study.shards[cohort]]
     predictions = [study.prediction_files(name, study.used_cohorts) for name in experiments]
-    once = ("augment", "metrics", "compare", "embed", "triage", "figures", "report")
     jobs = {
         "phantom": sum(map(study.is_builtin, shards)),
         "project": len(shards),
@@ -128,8 +127,9 @@ def count_jobs(study: Study) -> dict[str, int]:
         "train": sum(len(study.models(name)) for name in experiments),
         "predict": sum(map(len, predictions)),
         "uncertainty": len(experiments),
-        **dict.fromkeys(once, 1),
     }
+    # All other stages look at everything once.
+    jobs |= {stage: 1 for stage in STAGES if stage not in jobs}
     return {rule: count for rule, count in jobs.items() if count}
 
 
