@@ -23,6 +23,7 @@ from hipoa.report.accuracy import Score, find_best, find_score, gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
 from hipoa.report.contact import count_left_out, lay_sheets
 from hipoa.report.flow import STEPS, Flow, count_flow, count_hips
+from hipoa.report.lineage import trace_files
 from hipoa.report.manifest import find_versions, hash_files, hide_paths, list_models
 from hipoa.report.names import FIGURES, TABLES
 from hipoa.report.published import CITATION, PUBLISHED
@@ -55,6 +56,7 @@ def run(
     models: list[Path],
     weights: list[Path],
     ceilings: list[Path],
+    truth: list[Path],
     config: Path,
     out: Path,
     manifest: Path,
@@ -75,6 +77,7 @@ def run(
         models: The records of the trained networks.
         weights: The records of pre-trained weights.
         ceilings: The best accuracies against the synthetic readings, one JSON per cohort that has any.
+        truth: What was measured of synthetic hips, for the manifest.
         config: The resolved configuration, JSON.
         out: The HTML to write.
         manifest: The JSON to write; paths in it are relative to its folder.
@@ -123,11 +126,24 @@ def run(
         "citation": CITATION,
     }
     write_text(out, render(page))
-    made = [*hips, *stacks, metrics, compare, *tables, triage, *uncertainty, *models, *weights, *ceilings]
+    made = [
+        *hips,
+        *stacks,
+        metrics,
+        compare,
+        *tables,
+        triage,
+        *uncertainty,
+        *models,
+        *weights,
+        *ceilings,
+        *truth,
+    ]
     drawn = [figures / name for name in FIGURES]
     facts = {"study": study, "configuration": configuration, "versions": page["versions"]}
     facts["models"] = list_models(models, records, manifest.parent)
-    write_json(manifest, {**facts, "sha256": hash_files([*made, *drawn, out], manifest.parent)})
+    hashes = hash_files([*made, *drawn, out], manifest.parent)
+    write_json(manifest, {**facts, "sha256": hashes, "made_by": trace_files(hashes, configuration)})
 
 
 def render(page: Mapping[str, Any]) -> str:

@@ -286,6 +286,7 @@ class Study:
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,
             ceilings=list(ceilings),
+            truth=[],
             config=self.root / "config.json",
             out=self.root / out,
             manifest=self.root / manifest,

@@ -46,6 +46,7 @@ rule report:
         models=MODEL_RECORDS,
         weights=WEIGHT_RECORDS,
         ceilings=study.ceilings,
+        truth=study.truths,
     output:
         report=f"{R}/report.html",
         manifest=f"{R}/manifest.json",
@@ -72,5 +73,5 @@ rule report:
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
         " --tables {input.tables} --triage {input.triage} --models {input.models} --weights {input.weights}"
-        " --ceilings {input.ceilings}"
+        " --ceilings {input.ceilings} --truth {input.truth}"
         " --out {output.report} --manifest {output.manifest} 2> {log} || say_why {log}"

@@ -1,0 +1,98 @@
+"""Where every table and figure comes from: the stage, its settings and code, and the files that it read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from hipoa.report.names import FIGURES
+
+_UNCERTAINTY, _HIPS = "uncertainty/*.csv", "hips/*.csv"
+_SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, "metrics.csv", "compare.csv", "triage.csv", "models/*/*.json")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What makes some files.
+
+    Attributes:
+        stage: Its name, which is that of its rule and its subcommand.
+        sections: Of the configuration, that it is given.
+        inputs: Patterns of the files that it reads, relative to the results.
+    """
+
+    stage: str
+    sections: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+_METRICS = Origin("metrics", ("metrics", "bootstrap", "hips"), (_UNCERTAINTY, _HIPS, "phantom/*/*.truth.csv"))
+_COMPARE = Origin("compare", ("compare", "bootstrap"), (_UNCERTAINTY,))
+_CALIBRATE = Origin("calibrate", ("calibrate", "bootstrap"), (_UNCERTAINTY,))
+_DETECT = Origin("detect", ("bootstrap",), (_UNCERTAINTY,))
+
+ORIGINS = {
+    # The predictions are too large to be hashed: the records tell the models that made them.
+    "uncertainty/*.csv": Origin("uncertainty", ("uncertainty",), (_HIPS, "models/*/*.json")),
+    "metrics.csv": _METRICS,
+    "confusion.csv": _METRICS,
+    "subgroups.csv": _METRICS,
+    "compare.csv": _COMPARE,
+    "differences.csv": _COMPARE,
+    "calibration.csv": _CALIBRATE,
+    "reliability.csv": _CALIBRATE,
+    "detection.csv": _DETECT,
+    "risk_coverage.csv": _DETECT,
+    "conformal.csv": Origin("conform", ("conform", "bootstrap"), (_UNCERTAINTY,)),
+    "embedding.csv": Origin("embed", ("embed",), ("hips/labelled.csv", "models/*/*.json")),
+    "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS)),
+    "report.html": Origin(
+        "report",
+        ("report",),
+        (
+            *_SHOWN,
+            *("confusion.csv", "subgroups.csv", "differences.csv", "calibration.csv", "reliability.csv"),
+            *("detection.csv", "risk_coverage.csv", "conformal.csv"),
+            *("figures/*", "weights/*.json", "phantom/*/*.ceiling.json"),
+        ),
+    ),
+    **{f"figures/{name}": Origin("figures", ("figures",), (*_SHOWN, "embedding.csv")) for name in FIGURES},
+}
+"""File, or pattern of files, to what makes it."""
+
+
+def trace_files(names: Iterable[str], configuration: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What made each file that a stage of the evaluation, triage or report writes.
+
+    Args:
+        names: Of all files with a hash, relative to the results.
+        configuration: As resolved, with the hashes of the stages' code under ``code``.
+
+    Returns:
+        File to its stage, its settings, the hash of its code and the files that it was made from.
+    """
+    known = sorted(names)
+    found = {}
+    for name in known:
+        for pattern, origin in ORIGINS.items():
+            if fnmatchcase(name, pattern):
+                found[name] = {
+                    "stage": origin.stage,
+                    "settings": {part: configuration.get(part, {}) for part in origin.sections},
+                    "code": configuration.get("code", {}).get(origin.stage, ""),
+                    "inputs": [
+                        other
+                        for other in known
+                        if any(fnmatchcase(other, wanted) for wanted in origin.inputs) and _is_of(name, other)
+                    ],
+                }
+    return found
+
+
+def _is_of(name: str, other: str) -> bool:
+    """Whether a model's record is of the experiment whose table of uncertainty is made; else always."""
+    if not name.startswith("uncertainty/") or not other.startswith("models/"):
+        return True
+    return other.split("/")[1] == name.removeprefix("uncertainty/").removesuffix(".csv")
