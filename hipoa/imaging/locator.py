@@ -15,9 +15,12 @@ import numpy as np
 from scipy import ndimage
 
 from hipoa.imaging.body import Body
-from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
+from hipoa.imaging.hips import USUAL_RADIUS_MM, HipCentres
 from hipoa.imaging.labels import HEAD_RADIUS_MM
+from hipoa.imaging.place import place_head
+from hipoa.imaging.rays import spread_rays
 from hipoa.imaging.scout import SPACING_MM, Scout, make_scout
+from hipoa.imaging.spheres import fit_concentric
 from hipoa.imaging.volume import Volume
 from hipoa.tables import SIDES
 
@@ -27,7 +30,6 @@ _EDGE_HU_PER_MM = 10.0
 _USUAL_SD_MM = 7.0
 _VOTED_MM = np.arange(17.0, 31.0, 2.5)
 _CANDIDATES, _REFINED, _ROUNDS = 20, 20, 4
-_SURE = 0.7
 _SIGNS = {"L": -1, "R": 1}
 # Two heads of one adult: about 175 mm apart, some 15 mm further each with dysplasia, one of them up to
 # 57 mm higher (method notes, section 4).
@@ -83,16 +85,23 @@ def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
     Returns:
         The hips found, with their confidence; for a missing side the reason.
     """
-    candidates = find_candidates(make_scout(volume, body))
+    scout = make_scout(volume, body)
+    candidates = find_candidates(scout)
     chosen = choose(candidates, least_confidence)
     best = {side: max((c.confidence for c in candidates[side]), default=0.0) for side in SIDES}
-    missing = {
-        side: f"no hip found: no round head of bone at a socket (confidence {best[side]:.2f}, needed "
-        f"{least_confidence:.2f})"
-        for side in SIDES
-        if side not in chosen
+    missing = {side: _refuse(best[side], least_confidence) for side in SIDES if side not in chosen}
+    hips = {
+        side: place_head(volume, body, side, found.centre_ras_mm, found.radius_mm, found.confidence)
+        for side, found in chosen.items()
     }
-    return HipCentres({side: _hip(side, candidate) for side, candidate in chosen.items()}, missing)
+    for side in [side for side, hip in hips.items() if hip.confidence < least_confidence]:
+        missing[side] = _refuse(hips.pop(side).confidence, least_confidence)
+    return HipCentres(hips, missing)
+
+
+def _refuse(confidence: float, least_confidence: float) -> str:
+    found = f"confidence {confidence:.2f}, needed {least_confidence:.2f}"
+    return f"no hip found: no round head of bone at a socket ({found})"
 
 
 def find_candidates(scout: Scout) -> dict[str, list[Candidate]]:
@@ -180,14 +189,7 @@ def _count(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.float32)
 
 
-def _spread_rays(n: int) -> np.ndarray:
-    """Directions (n, 3) spread evenly over the sphere (a Fibonacci spiral)."""
-    k = np.arange(n) + 0.5
-    z, angle = 1 - 2 * k / n, np.pi * (1 + 5**0.5) * k
-    return np.c_[np.sqrt(1 - z**2) * np.cos(angle), np.sqrt(1 - z**2) * np.sin(angle), z]
-
-
-_RAYS = _spread_rays(240)
+_RAYS = spread_rays(240)
 
 
 def _refine(scout: Scout, slope: np.ndarray, candidate: Candidate, sign: int) -> Candidate:
@@ -198,7 +200,7 @@ def _refine(scout: Scout, slope: np.ndarray, candidate: Candidate, sign: int) ->
         if seen.sum() < 30:
             break
         points = candidate.centre_ras_mm + _RAYS[seen] * depth_mm[seen, None]
-        centre, radius_mm = _fit_concentric(points, head[seen])
+        centre, radius_mm = fit_concentric(points, head[seen], _GAP_MM)
         moved_mm = float(np.linalg.norm(centre - candidate.centre_ras_mm))
         if moved_mm > 8 or not HEAD_RADIUS_MM[0] <= radius_mm <= HEAD_RADIUS_MM[1]:
             break
@@ -248,25 +250,9 @@ def _look(
     return falls, rises & ~falls, _DEPTHS_MM[near[best]], hu, known
 
 
-def _fit_concentric(points: np.ndarray, head: np.ndarray) -> tuple[np.ndarray, float]:
-    """The common middle (3,) of two spheres, and the radius of the head's, from points (n, 3) on either."""
-    middle = points.mean(0)
-    q = points - middle
-    x, *_ = np.linalg.lstsq(np.c_[2 * q, head, ~head], (q**2).sum(1), rcond=None)
-    inner, outer = np.sqrt(np.maximum(x[3:] + x[:3] @ x[:3], 0.0))
-    return middle + x[:3], float(inner if 3 * head.sum() > len(head) else outer - _GAP_MM)
-
-
 def _merit(candidate: Candidate) -> float:
     return candidate.merit
 
 
 def _ramp(value: float, low: float, high: float) -> float:
     return float(np.clip((value - low) / (high - low), 0, 1))
-
-
-def _hip(side: str, candidate: Candidate) -> Hip:
-    r, a, s = (round(float(x), 2) for x in candidate.centre_ras_mm)
-    confidence = round(candidate.confidence, 3)
-    warnings = ("the locator is not sure of this hip",) if confidence < _SURE else ()
-    return Hip(side, (r, a, s), round(candidate.radius_mm, 2), "locator", confidence, warnings)

@@ -13,6 +13,7 @@ from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.labels import locate_by_labels
 from hipoa.imaging.landmarks import locate_by_landmarks
 from hipoa.imaging.locator import locate
+from hipoa.imaging.plausibility import check_centres
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume, find_volumes
 from hipoa.tables import SIDES
@@ -77,9 +78,9 @@ def _warn(scan: Scan, note: str) -> Scan:
 def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
     body = find_body(volume)
     if landmarks is not None:
-        centres = locate_by_landmarks(landmarks)
+        centres = check_centres(volume, locate_by_landmarks(landmarks))
     elif labels is not None:
-        centres = locate_by_labels(labels, settings.label_ids)
+        centres = check_centres(volume, locate_by_labels(labels, settings.label_ids))
     else:
         centres = locate(volume, body, settings.locator_confidence)
     return Scan(volume, body, centres)

@@ -65,7 +65,7 @@ class ProjectSettings(Settings):
         "(default: TotalSegmentator 2, task total; version 1 had 88, 89, 90, 91)",
     )
     locator_confidence: float = Field(
-        0.4, ge=0, le=1, description="least confidence (0-1) at which the locator's finding is a hip"
+        0.5, ge=0, le=1, description="least confidence (0-1) at which the locator's finding is a hip"
     )
     implant_hu: float = Field(2500, ge=1500, le=30000, description="least HU that counts as metal, HU")
     implant_volume_mm3: float = Field(

