@@ -77,7 +77,7 @@ class Workspace:
 
     def configure(self, **changes):
         path = self.folder / "config.yaml"
-        config = yaml.safe_load(path.read_text())
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name, value in changes.items():
             section, _, key = name.partition("__")
             if key:
@@ -88,12 +88,12 @@ class Workspace:
 
     def edit(self, file, old, new):
         path = self.folder / file
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert old in text
-        path.write_text(text.replace(old, new, 1))
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def read(self, file):
-        return (self.folder / "results/small" / file).read_text()
+        return (self.folder / "results/small" / file).read_text(encoding="utf-8")
 
 
 def copy_workflow(folder):
@@ -135,8 +135,8 @@ def make_data(folder):
         ]
         files = ["--out", table, "--grades", folder / f"{cohort}.grades.csv", "--truth", folder / "truth.csv"]
         subprocess.run([sys.executable, "-m", "hipoa", *command, *map(str, files)], check=True, cwd=ROOT)
-        rows += table.read_text().splitlines()[0 if not rows else 1 :]
-        readings = (folder / f"{cohort}.grades.csv").read_text().splitlines()
+        rows += table.read_text(encoding="utf-8").splitlines()[0 if not rows else 1 :]
+        readings = (folder / f"{cohort}.grades.csv").read_text(encoding="utf-8").splitlines()
         grades += readings[0 if not grades else 1 :]
     if REAL_CT.exists():
         rows.append(

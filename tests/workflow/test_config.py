@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def test_schema_and_preset_are_those_of_the_settings():
     again = "make schema writes them anew"
     assert read_json(ROOT / "workflow/schemas/config.schema.json") == schema(), again
-    assert (ROOT / "workflow/presets/published.yaml").read_text() == preset(), again
+    assert (ROOT / "workflow/presets/published.yaml").read_text(encoding="utf-8") == preset(), again
 
 
 @pytest.mark.parametrize("name", ["demo", "published"])
@@ -43,7 +43,7 @@ def test_the_published_preset_is_the_protocol_of_the_source():
 
 
 def test_as_delivered_it_runs_the_demo():
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     assert config["preset"] == "demo"
     assert Study(resolve(config)).used_cohorts == ["labelled", "external", "pool"]
 

@@ -13,7 +13,7 @@ def unread(finished):
     """A CT of the pool whose patient is in no fold."""
     rows = list(csv.DictReader(finished.read("uncertainty/efficientnet.csv").splitlines()))
     case = next(row["case_id"] for row in rows if row["cohort"] == "pool" and row["n_models"] == "2")
-    cases = list(csv.DictReader((finished.folder / "my data/cases.csv").read_text().splitlines()))
+    cases = list(csv.DictReader((finished.folder / "my data/cases.csv").read_text(encoding="utf-8").splitlines()))
     return next(row for row in cases if row["case_id"] == case), rows
 
 
@@ -28,7 +28,7 @@ def test_a_ct_of_the_pool_is_graded_as_in_the_study(finished, unread, tmp_path):
     arguments = [data / case["ct"], "--landmarks", data / case["landmarks"]]
     done = grade(finished, *arguments, "--study", "results/small", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads(next(tmp_path.glob("*.json")).read_text())
+    record = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
     assert record["models"] == ["efficientnet r0f0", "efficientnet r0f1"]
     for side, hip in record["hips"].items():
         name = f"{case['case_id']}_{side}"
@@ -47,7 +47,7 @@ def test_an_experiment_of_its_own_task_and_one_that_is_not_there(finished, unrea
     shared = [data / case["ct"], "--landmarks", data / case["landmarks"], "--study", "results/small"]
     done = grade(finished, *shared, "--experiment", "vit", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads(next(tmp_path.glob("*.json")).read_text())
+    record = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
     assert all(1 <= hip["value"] <= 7 for hip in record["hips"].values())
     refused = grade(finished, *shared, "--experiment", "nobody", "--out", tmp_path)
     assert refused.returncode == 2

@@ -26,13 +26,13 @@ def ask(folder, *arguments):
 
 def test_the_jobs_are_those_of_a_dry_run(unrun):
     unrun.configure(data={"builtin_cohort": True, "shards": 3}, repeats=2)
-    config = yaml.safe_load((unrun.folder / "config.yaml").read_text())
+    config = yaml.safe_load((unrun.folder / "config.yaml").read_text(encoding="utf-8"))
     assert plan.count_jobs(Study(resolve(config))) == unrun.planned()
 
 
 def test_the_sizes_are_those_of_the_files(finished):
     told = ask(finished.folder, "--steps", "1", "--out", "plan.json")
-    facts = json.loads((finished.folder / "plan.json").read_text())
+    facts = json.loads((finished.folder / "plan.json").read_text(encoding="utf-8"))
     results = finished.folder / "results/small"
     for name, cost in facts["experiments"].items():
         for path in (results / "models" / name).glob("*.safetensors"):
