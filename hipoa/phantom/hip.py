@@ -27,6 +27,8 @@ PELVIS_SMOOTH_MM, FEMUR_SMOOTH_MM = 5.0, 5.0
 _ROOM_ABOUT_FEMUR_MM = 2.0
 _HEAD_DIAMETER_MM = {"F": (45.3, 3.5), "M": (49.2, 3.8)}
 _HEAD_TO_HEIGHT = 0.215
+# Thin and stout differ by more than any grade: else the grey of a radiograph would tell the grade. Ours.
+_FAT_MM, _FAT_RANGE_MM = (24.0, 10.0), (8.0, 44.0)
 _NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = (131.0, 3.0), (10.0, 6.0)
 
 
@@ -52,11 +54,15 @@ class Person:
         age: In years.
         head_radius_mm: Of both femoral heads before disease.
         pelvic_height_mm: Iliac crest to ischial tuberosity.
-        fat_mm: Thickness of the fat under the skin.
+        fat_mm: Thickness of the fat under the skin in front and behind.
         shape: Of the bones: modes of the shape model, in standard deviations.
         neck_shaft_deg: Angle of the femoral neck and shaft.
         version_deg: Of the femoral neck, forwards.
         pattern: Where the joint narrows: superior, medial or concentric.
+        flank_mm: Of the fat at the flanks, which does not follow that in front.
+        bulge_mm: How far the skin stands out at the trochanters, of the template's size.
+        fat_hu: Of the fat.
+        muscle_hu: Of healthy muscle.
     """
 
     sex: str
@@ -68,6 +74,10 @@ class Person:
     neck_shaft_deg: float
     version_deg: float
     pattern: str
+    flank_mm: float = 18.0
+    bulge_mm: float = 17.0
+    fat_hu: float = -105.0
+    muscle_hu: float = 58.0
 
     @property
     def neck_axis(self) -> np.ndarray:
@@ -173,13 +183,22 @@ def draw_person(rng: np.random.Generator) -> Person:
         age=int(rng.integers(38, 82)),
         head_radius_mm=float(diameter / 2),
         pelvic_height_mm=float(height),
-        fat_mm=float(np.clip(rng.normal(22, 5), 12, 30)),
+        fat_mm=float(np.clip(rng.normal(*_FAT_MM), *_FAT_RANGE_MM)),
         # Beyond 1.5 the shapes of so few measured people are not to be trusted.
         shape=tuple(float(mode) for mode in np.clip(rng.normal(size=N_MODES), -1.5, 1.5)),
         neck_shaft_deg=_draw(rng, *_NECK_SHAFT_DEG),
         version_deg=_draw(rng, *_FEMUR_VERSION_DEG),
         pattern=str(rng.choice(list(_PATTERNS), p=list(_PATTERNS.values()))),
+        flank_mm=float(rng.uniform(2, _widest_flank_mm(height))),
+        bulge_mm=float(rng.uniform(8, 26)),
+        fat_hu=float(rng.uniform(-115, -95)),
+        muscle_hu=float(rng.uniform(48, 68)),
     )
+
+
+def _widest_flank_mm(pelvic_height_mm: float) -> float:
+    """What the scanner's field of view leaves room for."""
+    return float(np.clip(222 - 175 * pelvic_height_mm / TEMPLATE_HEIGHT_MM, 14, 50))
 
 
 def load_of(person: Person, disease: Disease) -> np.ndarray:

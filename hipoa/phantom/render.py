@@ -12,11 +12,11 @@ import numpy as np
 from scipy import ndimage
 
 from hipoa.phantom.bones import Symmetric, Without
-from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, TEMPLATE_HEAD_MM, Hip, Person
+from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, SOCKET_X_MM, TEMPLATE_HEAD_MM, Hip, Person
 from hipoa.phantom.implants import render_implant
 from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, blend, fill, fraction
 
-AIR_HU, FAT_HU, MUSCLE_HU, ORGANS_HU = -1000.0, -105.0, 58.0, 5.0
+AIR_HU, MUSCLE_HU, ORGANS_HU = -1000.0, 58.0, 5.0
 JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
 GAS_HU = -900.0
 _TRABECULA_MM, _TRABECULAR_HU = 1.5, 45.0
@@ -39,9 +39,9 @@ def render(
     Returns:
         (I, J, K) float32.
     """
-    person = next(iter(hips.values())).person
+    person = hips["R"].person
     hu = np.full(grid.shape, AIR_HU, np.float32)
-    _render_trunk(hu, grid, person)
+    _render_trunk(hu, grid, hips)
     _render_gas(hu, grid, person, rng)
     for side, hip in hips.items():
         _render_muscles(hu, mirrored(grid, side), hip)
@@ -70,25 +70,34 @@ def render_bones(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         fill(hu, grid, [cyst], CYST_HU)
 
 
-def _outline(points: np.ndarray, person: Person, inset_mm: float) -> np.ndarray:
+def _outline(points: np.ndarray, right: Hip, left: Hip, inset_mm: float) -> np.ndarray:
     """A rough signed distance to the skin, moved inwards."""
-    scale, fat = person.scale, person.fat_mm
-    z = points[2] / scale
-    half_width = (149 + 17 * np.exp(-(((z + 10) / 75) ** 2))) * scale + 0.8 * fat - inset_mm
-    half_depth = 84 * scale + 1.2 * fat - inset_mm
+    person = right.person
+    width = np.where(points[0] > 0, _half_width_mm(points[2], right), _half_width_mm(points[2], left))
+    half_width = width - inset_mm
+    half_depth = 84 * person.scale + 1.2 * person.fat_mm - inset_mm
     shape = np.abs(points[0] / half_width) ** 2.5 + np.abs((points[1] + 12) / half_depth) ** 2.5
     return (shape**0.4 - 1) * half_depth
 
 
-def _render_trunk(hu: np.ndarray, grid: Grid, person: Person) -> None:
+def _half_width_mm(z: np.ndarray, hip: Hip) -> np.ndarray:
+    """From the middle of the body to the skin, which follows a trochanter that has moved up and out."""
+    scale = hip.person.scale
+    aside, up = max(0.0, hip.head[0] - SOCKET_X_MM * scale), hip.head[2]
+    bulge = np.exp(-((((z - up) / scale + 10) / 75) ** 2))
+    return 149 * scale + (hip.person.bulge_mm * scale + aside) * bulge + hip.person.flank_mm
+
+
+def _render_trunk(hu: np.ndarray, grid: Grid, hips: Mapping[str, Hip]) -> None:
+    person = hips["R"].person
     whole = (slice(None), slice(None), slice(None))
     points = grid.all_points()
     width = grid.width_mm()
-    skin = _outline(points, person, 0)
-    blend(hu, whole, fraction(skin, width), FAT_HU)
+    skin = _outline(points, hips["R"], hips["L"], 0)
+    blend(hu, whole, fraction(skin, width), person.fat_hu)
     wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
-    blend(hu, whole, wall, MUSCLE_HU)
-    blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, FAT_HU)
+    blend(hu, whole, wall, person.muscle_hu)
+    blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
     organs: list[Solid] = [
         Ellipsoid((0, 20, 10), (42, 34, 30)),
         Ellipsoid((-35, 25, 95), (60, 40, 48)),
@@ -128,8 +137,8 @@ def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         RoundCone((84, 30, 32), (100, 0, -50), 18 * slim, 12 * slim),
     ]
     window, distance = grid.rasterise([_scaled(solid, scale) for solid in bulk], 6)
-    inside = np.maximum(distance, _outline(grid.points(window), hip.person, 0.6 * hip.person.fat_mm))
-    blend(hu, window, fraction(inside, 3), MUSCLE_HU - 8 * affected)
+    inside = np.maximum(distance, _outline(grid.points(window), hip, hip, 0.6 * hip.person.fat_mm))
+    blend(hu, window, fraction(inside, 3), hip.person.muscle_hu - 8 * affected)
 
 
 def _scaled(solid: Solid, scale: float) -> Solid:
