@@ -13,7 +13,9 @@ def unread(finished):
     """A CT of the pool whose patient is in no fold."""
     rows = list(csv.DictReader(finished.read("uncertainty/efficientnet.csv").splitlines()))
     case = next(row["case_id"] for row in rows if row["cohort"] == "pool" and row["n_models"] == "2")
-    cases = list(csv.DictReader((finished.folder / "my data/cases.csv").read_text(encoding="utf-8").splitlines()))
+    cases = list(
+        csv.DictReader((finished.folder / "my data/cases.csv").read_text(encoding="utf-8").splitlines())
+    )
     return next(row for row in cases if row["case_id"] == case), rows
 
 

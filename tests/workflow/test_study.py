@@ -12,7 +12,9 @@ def rows(finished, file):
 
 @pytest.fixture(scope="module")
 def cases(finished):
-    return list(csv.DictReader((finished.folder / "my data/cases.csv").read_text(encoding="utf-8").splitlines()))
+    return list(
+        csv.DictReader((finished.folder / "my data/cases.csv").read_text(encoding="utf-8").splitlines())
+    )
 
 
 def test_every_hip_of_every_case_is_accounted_for(finished, cases):
