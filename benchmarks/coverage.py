@@ -21,6 +21,7 @@ from scipy.stats import norm
 
 from hipoa.evaluation.bootstrap import interval_95, two_sided_p
 from hipoa.evaluation.compare import rank_test, score_folds
+from hipoa.evaluation.conformal import predict_sets
 from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.groups import group_errors
 from hipoa.evaluation.paired import resampled_t_test
@@ -30,6 +31,9 @@ from hipoa.evaluation.scoring import Family, mean_of, tally_values
 from hipoa.evaluation.settings import BootstrapSettings
 
 FOLDS = 4
+LEVELS = (0.8, 0.9, 0.95)
+"""Of the conformal sets."""
+
 SHARES = np.array([0.25, 0.2, 0.15, 0.12, 0.12, 0.09, 0.07])
 """Of the classes among the hips: skewed, as in a clinic."""
 
@@ -154,6 +158,28 @@ def summarise(cohorts: list[dict[str, list[float]]], level: float = 0.05) -> lis
     return rows
 
 
+def examine_sets(number: int, patients: int, repeats: int) -> list[float]:
+    """One cohort: the share of hips whose cross-fitted conformal set holds the class, at each level."""
+    (table,) = simulate(np.random.default_rng([3, number]), patients, repeats, networks=1)
+    rows = np.arange(len(table))
+    return [float(predict_sets(table, level)[rows, table.grade - 1].mean()) for level in LEVELS]
+
+
+def summarise_sets(cohorts: list[list[float]]) -> list[dict[str, object]]:
+    """The mean coverage over the cohorts at each level."""
+    error = np.std(cohorts, axis=0) / np.sqrt(len(cohorts))
+    return [
+        {
+            "question": "conformal set holds the class",
+            "method": f"promised about {100 * level:g} %",
+            "percent": round(100 * mean, 2),
+            "standard_error_percent": round(100 * spread, 2),
+            "mean_width": None,
+        }
+        for level, mean, spread in zip(LEVELS, np.mean(cohorts, axis=0).tolist(), error.tolist(), strict=True)
+    ]
+
+
 def main() -> None:
     """Simulates, prints the table, and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -161,6 +187,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=198, help="of each cohort, a count")
     parser.add_argument("--repeats", type=int, default=15, help="of the cross-validation, a count")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap, a count")
+    parser.add_argument("--sets", type=int, default=300, help="cohorts simulated for the sets, a count")
     parser.add_argument("--json", type=Path, help="file for the table")
     given = parser.parse_args()
     start = time.perf_counter()
@@ -169,11 +196,12 @@ def main() -> None:
         examine(number, given.patients, given.repeats, truth, given.resamples)
         for number in range(given.cohorts)
     ]
-    rows = summarise(cohorts)
+    sets = [examine_sets(number, given.patients, given.repeats) for number in range(given.sets)]
+    rows = summarise(cohorts) + summarise_sets(sets)
     print(f"expected ECA {truth:.4f}; {given.cohorts} cohorts of {given.patients} patients")
     for row in rows:
         width = "" if row["mean_width"] is None else f"  mean width {row['mean_width']:.4f}"
-        print(f"{row['question']:26} {row['method']:44} {row['percent']:6.2f} %{width}")
+        print(f"{row['question']:30} {row['method']:44} {row['percent']:6.2f} %{width}")
     if given.json:
         facts = {"cohorts": given.cohorts, "patients": given.patients, "repeats": given.repeats}
         facts |= {"resamples": given.resamples, "expected_eca": truth}
