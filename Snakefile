@@ -8,7 +8,7 @@ min_version("9.11")
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from hipoa.errors import HipoaError
-from hipoa.report.names import FIGURES, TABLES
+from hipoa.report.names import FIGURES, SOURCES
 from hipoa.workflow import Study, announce, pattern, resolve, shell_prefix, stage_code
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from hipoa.errors import ConfigError
 from hipoa.phantom.plan import count_patients, planned
 from hipoa.provenance import code_hash
-from hipoa.report.names import TEMPLATES
 from hipoa.tables import (
     COHORTS,
     Case,
@@ -60,6 +59,7 @@ STAGES = {
 """The rules, in the order of the flow, and the module behind each."""
 
 _BUILTIN = "phantom"
+_TEMPLATES = (".html", ".css", ".js")
 
 
 def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
@@ -365,7 +365,9 @@ def _templates_hash() -> str:
     import hashlib
 
     folder = Path(__file__).parent / "report"
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in TEMPLATES)).hexdigest()[:16]
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _TEMPLATES)
+    named = (path.relative_to(folder).as_posix().encode() + path.read_bytes() for path in files)
+    return hashlib.sha256(b"".join(named)).hexdigest()[:16]
 
 
 def announce(given: Mapping[str, Any], home: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hipoa.report.names import FIGURES
+from hipoa.report.names import FIGURES, SOURCES
 
 _UNCERTAINTY, _HIPS = "uncertainty/*.csv", "hips/*.csv"
 _SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, "metrics.csv", "compare.csv", "triage.csv", "models/*/*.json")
@@ -52,9 +52,7 @@ ORIGINS = {
         "report",
         ("report",),
         (
-            *_SHOWN,
-            *("confusion.csv", "subgroups.csv", "differences.csv", "calibration.csv", "reliability.csv"),
-            *("detection.csv", "risk_coverage.csv", "conformal.csv"),
+            *(_HIPS, "hips/*.npz", _UNCERTAINTY, "models/*/*.json", *SOURCES),
             *("figures/*", "weights/*.json", "phantom/*/*.ceiling.json"),
         ),
     ),

@@ -28,5 +28,5 @@ TABLES = {
 }
 """Tables of the evaluation that the report shows as they are, in its order, and their titles."""
 
-TEMPLATES = ("report.html", "macros.html", "report.css")
-"""What the report stage is laid out with; a change in one of them must rerun it."""
+SOURCES = ("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", *TABLES)
+"""Every table that the report reads; those that are not in `TABLES` have sections of their own."""

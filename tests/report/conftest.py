@@ -19,7 +19,7 @@ from hipoa.evaluation.settings import (
     UncertaintySettings,
 )
 from hipoa.report import figures, report
-from hipoa.report.names import TABLES
+from hipoa.report.names import SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage import triage
 from hipoa.triage.settings import TriageSettings
@@ -278,10 +278,7 @@ class Study:
             figures=self.root / "figures",
             hips=self.hips,
             stacks=self.stacks,
-            metrics=self.root / "metrics.csv",
-            compare=self.root / "compare.csv",
-            tables=[self.root / name for name in TABLES],
-            triage=self.root / "triage.csv",
+            tables=[self.root / name for name in SOURCES],
             uncertainty=self.uncertainty,
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,

@@ -139,7 +139,7 @@ def test_the_page_has_every_sheet_and_says_what_is_on_none(fabricated):
     page = fabricated.report("sheets.html", "sheets.json")
     section = page.split('<section id="quality">')[1].split("</section>")[0]
     assert len(re.findall('<details class="contact">', section)) == 3
-    assert "hips 1 to 40 of 40,\n  0 to look at twice, 3 without a radiograph" in section
+    assert "hips 1 to 40 of 40,\n0 to look at twice, 3 without a radiograph" in section
     assert "slices are 0.6-5.0 mm apart" in section
     assert section.count("<b>R, L</b> refused: slices") == 1  # both for one reason
     assert "<b>R</b> excluded: " in section

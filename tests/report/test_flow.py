@@ -3,7 +3,7 @@ import pytest
 from hipoa.errors import CohortError
 from hipoa.report.cohort import read_hips
 from hipoa.report.flow import STEPS, count_flow, count_hips
-from hipoa.report.report import find_predicted
+from hipoa.report.results import find_predicted
 
 
 @pytest.fixture(scope="module")

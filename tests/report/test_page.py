@@ -2,6 +2,8 @@
 
 import pytest
 
+from hipoa.report.page import SECTIONS
+
 PHONE, DESK = 390, 1280
 
 
@@ -37,8 +39,8 @@ def opened(fabricated, chromium):
 def test_every_section_is_seen_and_nothing_goes_wrong(opened, width):
     page, faults = opened(width)
     sections = page.locator("section")
-    assert sections.count() == 15
-    for number in range(15):
+    assert sections.count() == len(SECTIONS)
+    for number in range(len(SECTIONS)):
         assert sections.nth(number).is_visible()
         assert sections.nth(number).locator("h2").inner_text()
     assert faults == []

@@ -40,7 +40,7 @@ def test_a_new_report_option_in_the_code(study):
 
 
 def test_a_template_of_the_report(study):
-    study.edit("hipoa/report/report.css", "{", " {")
+    study.edit("hipoa/report/sections/triage.html", "There is no unread hip", "No unread hip is there")
     assert study.planned() == {"report": 1}
 
 

@@ -39,10 +39,7 @@ rule report:
         hips=HIPS,
         stacks=STACKS,
         uncertainty=UNCERTAINTY,
-        metrics=f"{R}/metrics.csv",
-        compare=f"{R}/compare.csv",
-        tables=[f"{R}/{name}" for name in TABLES],
-        triage=f"{R}/triage.csv",
+        tables=[f"{R}/{name}" for name in SOURCES],
         models=MODEL_RECORDS,
         weights=WEIGHT_RECORDS,
         ceilings=study.ceilings,
@@ -71,7 +68,7 @@ rule report:
         "python -m hipoa report {params.options} --study {params.study}"
         " --config <(printf '%s' {params.config:q})"
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
-        " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
-        " --tables {input.tables} --triage {input.triage} --models {input.models} --weights {input.weights}"
+        " --uncertainty {input.uncertainty} --tables {input.tables} --models {input.models}"
+        " --weights {input.weights}"
         " --ceilings {input.ceilings} --truth {input.truth}"
         " --out {output.report} --manifest {output.manifest} 2> {log} || say_why {log}"

@@ -4,7 +4,7 @@ Every cohort has 198 patients with two hips each, whose classes and whose diffic
 of exactly the same expected accuracy grade them in 15 repeats of a 4-fold cross-validation. So the truth is
 known: 95 % of the intervals should hold it, and 5 % of the tests should find a difference that is not there.
 
-    python benchmarks/coverage.py --cohorts 2000 --json coverage.json
+    python benchmarks/intervals.py --cohorts 2000 --json intervals.json
 """
 
 from __future__ import annotations

@@ -1,0 +1,104 @@
+"""The page: its sections in their order, each a template and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from hipoa.report.accuracy import find_score
+from hipoa.report.embed import embed_file
+from hipoa.report.names import FIGURES
+from hipoa.report.published import CITATION
+from hipoa.report.results import Results
+from hipoa.report.sections import (
+    accuracy,
+    patients,
+    quality,
+    refused,
+    summary,
+    tables,
+    training,
+    triage,
+    uncertainty,
+)
+
+
+def _show_nothing(_: Results) -> dict[str, Any]:
+    """For a template that needs no more than every template has."""
+    return {}
+
+
+class Section(NamedTuple):
+    """One section of the report.
+
+    Attributes:
+        name: Of its template ``sections/{name}.html``, of its module if it has one, and its anchor.
+        title: Its heading.
+        gather: Gives what its template shows, by name, beside what `render` gives every template.
+        ours: Whether it holds results of this study's patients, and is labelled where these are synthetic.
+    """
+
+    name: str
+    title: str
+    gather: Callable[[Results], dict[str, Any]] = _show_nothing
+    ours: bool = True
+
+
+SECTIONS = (
+    Section("summary", "Summary", summary.gather),
+    Section("patients", "Patients and hips", patients.gather),
+    Section("radiographs", "Radiographs"),
+    Section("quality", "Checking the radiographs", quality.gather),
+    Section("accuracy", "Accuracy", accuracy.gather),
+    Section("confusion", "Confusion"),
+    Section("uncertainty", "Uncertainty", uncertainty.gather),
+    Section("tables", "Further tables", tables.gather),
+    Section("embedding", "Features"),
+    Section("triage", "Hips to read next", triage.gather),
+    Section("refused", "Refused hips and warnings", refused.gather),
+    Section("training", "Training", training.gather),
+    Section("methods", "Methods and settings", ours=False),
+    Section("limits", "Limits", ours=False),
+    Section("citation", "Citation", ours=False),
+)
+"""In the order of the page."""
+
+
+def render(results: Results, figures: Path) -> str:
+    """The page as HTML; all text is escaped.
+
+    Args:
+        results: Of the study.
+        figures: The folder of figures.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hipoa.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    common = {
+        "settings": results.settings,
+        "study": results.study,
+        "config": results.config,
+        "versions": results.versions,
+        "synthetic": results.synthetic,
+        "classes": results.classes,
+        "scores": results.scores,
+        "experiments": results.experiments,
+        "find_score": find_score,
+        "figures": {name: embed_file(figures / name) for name in FIGURES},
+        "citation": CITATION,
+    }
+    bodies = {
+        section.name: Markup(
+            environment.get_template(f"sections/{section.name}.html").render(common | section.gather(results))
+        )
+        for section in SECTIONS
+    }
+    return environment.get_template("report.html").render(common, sections=SECTIONS, bodies=bodies)

@@ -1,0 +1,92 @@
+"""What the sections of the report are made from, each file read once and only if a section asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hipoa.evaluation.columns import read_columns
+from hipoa.files import read_csv
+from hipoa.report.accuracy import Score, gather_scores
+from hipoa.report.cohort import Hip, describe_classes, is_synthetic
+from hipoa.report.flow import Flow, count_hips
+from hipoa.report.settings import ReportSettings
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one study.
+
+    Attributes:
+        settings: Of the report.
+        study: Its name.
+        config: As resolved, without folders.
+        versions: Of hipoa, Python and the libraries.
+        hips: The rows of all cohorts.
+        stacks: The radiographs ``R/hips/{cohort}.npz``.
+        tables: File name to path, such as metrics.csv.
+        uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
+        records: Of the trained networks.
+        weights: The records of pre-trained weights.
+        ceilings: The best accuracies against the synthetic readings, one record per cohort that has any.
+    """
+
+    settings: ReportSettings
+    study: str
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    hips: Sequence[Hip]
+    stacks: Sequence[Path]
+    tables: Mapping[str, Path]
+    uncertainty: Sequence[Path]
+    records: Sequence[Mapping[str, Any]]
+    weights: Sequence[Mapping[str, Any]]
+    ceilings: Sequence[Mapping[str, Any]]
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of a table; none where this study does not make it."""
+        return read_csv(self.tables[name]) if name in self.tables else []
+
+    @cached_property
+    def experiments(self) -> list[str]:
+        """Their names, in the order of the configuration."""
+        return [path.stem for path in self.uncertainty]
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """The rows of metrics.csv, gathered."""
+        return gather_scores(self.table("metrics.csv"))
+
+    @cached_property
+    def triage(self) -> list[dict[str, str]]:
+        """The rows of triage.csv."""
+        return self.table("triage.csv")
+
+    @cached_property
+    def synthetic(self) -> bool:
+        """Whether patients are synthetic."""
+        return is_synthetic(self.hips)
+
+    @cached_property
+    def classes(self) -> dict[int, str]:
+        """Class to what it means in this study."""
+        return describe_classes(self.hips)
+
+    @cached_property
+    def predicted(self) -> set[str]:
+        """The graded hips that every experiment predicted."""
+        return find_predicted(self.uncertainty)
+
+    @cached_property
+    def everything(self) -> Flow:
+        """The counts of all cohorts together."""
+        return count_hips("all", self.hips, self.predicted)
+
+
+def find_predicted(uncertainty: Sequence[Path]) -> set[str]:
+    """The graded hips that every experiment predicted."""
+    graded = [set(read_columns(path, ("hip_id", "grade"), filled="grade")["hip_id"]) for path in uncertainty]
+    return set.intersection(*graded) if graded else set()

@@ -1,0 +1,1 @@
+"""One template for each section of the report, and what it shows."""

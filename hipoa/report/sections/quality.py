@@ -1,0 +1,19 @@
+"""How good the radiographs are, and every hip to look over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hipoa.report.contact import count_left_out, lay_sheets
+from hipoa.report.quality import HEADINGS, tabulate_quality
+from hipoa.report.results import Results
+
+
+def gather(results: Results) -> dict[str, Any]:
+    """The cohorts' quality in numbers, and the contact sheets."""
+    sheets = lay_sheets(results.hips, results.stacks, results.settings.sheets_mb)
+    return {
+        "quality": [HEADINGS, *tabulate_quality(results.hips)],
+        "sheets": sheets,
+        "left_out": count_left_out(results.hips, sheets),
+    }
