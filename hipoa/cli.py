@@ -27,6 +27,8 @@ from hipoa.workflow import STAGES
 
 COMMANDS = {
     "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
+    "read": ("hipoa.reading.read", "the page on which a surgeon reads the listed hips"),
+    "readings": ("hipoa.reading.readings", "what was read, as a table of grades"),
     "plan": ("hipoa.plan", "jobs, time, disk and memory of the configured study"),
     "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
     "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),

@@ -45,3 +45,7 @@ class NetworkError(HipoaError, ValueError):
 
 class TrainingError(HipoaError, ValueError):
     """A training that failed: a loss that is not finite, or too little memory."""
+
+
+class ReadingError(HipoaError, ValueError):
+    """A reading, or a log of readings, that cannot be taken."""

@@ -1,0 +1,109 @@
+"""Serves the page on which a surgeon reads the hips that the list puts first."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from waitress.server import create_server
+
+from hipoa.errors import ConfigError
+from hipoa.reading.desk import Desk
+from hipoa.reading.guard import MAX_BODY
+from hipoa.reading.page import make_app
+from hipoa.reading.records import Log
+from hipoa.reading.settings import ReadSettings
+from hipoa.reading.worklist import read_worklist
+
+LOOPBACK = "127.0.0.1"
+_THREADS = 8
+_CONNECTIONS = 500
+
+
+def run(
+    settings: ReadSettings,
+    *,
+    study: Path,
+    port: int = 8047,
+    reader: str = "",
+    hips: Path | None = None,
+    log: Path | None = None,
+) -> None:
+    """Serves the reading page of a study on this machine alone, until it is stopped.
+
+    Args:
+        settings: How hips are put before a reader.
+        study: The folder of results of a finished study, with triage.csv.
+        port: Of the page's address.
+        reader: Whose page it is; without it readers say their names on the page.
+        hips: Another list than triage.csv, with the columns hip_id and rank.
+        log: Where readings are kept; by default history/NAME/readings.jsonl beside results/, which no run
+            of the workflow touches.
+
+    Raises:
+        CohortError: The study has no list or no hips.
+        ReadingError: The log is in use, or was damaged by hand.
+        ConfigError: The port is taken or not allowed.
+    """
+    if not 1024 <= port <= 65535:
+        raise ConfigError("--port", f"{port} is not allowed", "Use one of 1024-65535.")
+    path = log or find_log(study)
+    worklist = read_worklist(study, hips or study / "triage.csv")
+    opened = Log(path)
+    desk = Desk(study.resolve().name, worklist, opened, settings, read_secret(path.parent / "secret"))
+    key = secrets.token_urlsafe(16)
+    app = make_app(desk, port=port, key=key, only_reader=reader)
+    try:
+        server = create_server(
+            app,
+            host=LOOPBACK,
+            port=port,
+            threads=_THREADS,
+            connection_limit=_CONNECTIONS,
+            max_request_body_size=MAX_BODY,
+            max_request_header_size=MAX_BODY,
+            ident=None,
+        )
+    except OSError as error:
+        raise ConfigError(
+            "--port", f"{port} cannot be had ({error.strerror})", "Choose another one."
+        ) from error
+    _announce(desk, path, f"http://{LOOPBACK}:{port}/?key={key}")
+    server.run()
+
+
+def find_log(study: Path) -> Path:
+    """Where the readings of a study are kept: beside results/, since no run can make them again."""
+    folder = study.resolve()
+    return folder.parent.parent / "history" / folder.name / "readings.jsonl"
+
+
+def read_secret(path: Path) -> str:
+    """What cookies and tickets are signed with, made once: a reader goes on after the server was ended."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        secret = path.read_text(encoding="ascii").strip()
+        if len(secret) >= 32:
+            return secret
+        path.unlink()
+        return read_secret(path)
+    with os.fdopen(handle, "w") as file:
+        secret = secrets.token_hex(32)
+        file.write(secret)
+    return secret
+
+
+def _announce(desk: Desk, log: Path, address: str) -> None:
+    listed = desk.worklist
+    if desk.log.repaired:
+        print(desk.log.repaired, file=sys.stderr)
+    print(
+        f"{len(listed.hips)} hips to read, {listed.set_aside} set aside, "
+        f"{listed.without_image} without an image."
+    )
+    print(f"Readings go to {log}, which belongs in your backup.")
+    print(f"Open {address}", flush=True)
+    print("Ctrl+C ends the page; every reading is on the disk already.", flush=True)

@@ -1,0 +1,142 @@
+"""From the log of readings to a table of grades, by a stated rule."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from hipoa.errors import ConfigError, ReadingError
+from hipoa.files import write_csv
+from hipoa.reading.agreement import COLUMNS, measure_agreement
+from hipoa.reading.read import find_log
+from hipoa.reading.records import Ledger, Record, agree, read_log
+from hipoa.reading.settings import DeriveSettings
+from hipoa.reading.worklist import read_worklist
+from hipoa.tables import Reading, read_grades, write_grades
+
+CONSENSUS = "consensus"
+_KEY = ("case_id", "side", "reader", "date")
+
+
+def run(
+    settings: DeriveSettings,
+    *,
+    study: Path,
+    out: Path,
+    grades: Path | None = None,
+    log: Path | None = None,
+    records: Path | None = None,
+    agreement: Path | None = None,
+) -> None:
+    """Writes grades.csv from the readings of a study, the user's own table of grades laid before them.
+
+    Args:
+        settings: The rule.
+        study: The study's folder of results.
+        out: The table of grades to write.
+        grades: The user's own table of grades, whose rows are all kept; not the table to write.
+        log: The log of readings, if it is not history/NAME/readings.jsonl.
+        records: A table of every reading to write, undone ones left out.
+        agreement: A table of kappas to write, between readers and of each with herself.
+
+    Raises:
+        ReadingError: There is no log, or a line of it cannot be read.
+        ConfigError: The rule senior has no reader, or a table would be merged into itself.
+    """
+    path = log or find_log(study)
+    if not path.is_file():
+        raise ReadingError(path.name, "there are no readings", "Read hips first: python -m hipoa read.")
+    if grades is not None and out.exists() and grades.resolve() == out.resolve():
+        raise ConfigError(
+            "--grades", "it is the table to be written", "Keep your own table and name another for --out."
+        )
+    ledger = Ledger(read_log(path))
+    own = read_grades(grades) if grades is not None else []
+    derived = derive_grades(ledger, settings)
+    write_grades(out, merge_grades(own, derived))
+    if records is not None:
+        write_csv(records, list(Record.model_fields), list_records(ledger))
+    if agreement is not None:
+        listed = read_worklist(study, study / "triage.csv")
+        patients = {name: hip.patient for name, hip in listed.by_id.items()}
+        write_csv(agreement, COLUMNS, measure_agreement(ledger, patients, listed.classes))
+    _say(ledger, derived, own, settings.rule, out)
+
+
+def derive_grades(ledger: Ledger, settings: DeriveSettings) -> list[Reading]:
+    """The readings that a rule lets count, one row per hip (of the rule every one per hip and reader).
+
+    Hips that cannot be graded have no row.
+
+    Raises:
+        ConfigError: The rule senior has no reader of that name.
+    """
+    if settings.rule == "senior" and settings.senior not in ledger.readers:
+        raise ConfigError(
+            "--senior",
+            f'"{settings.senior}" has read nothing',
+            f"Name one of: {', '.join(ledger.readers) or 'nobody yet'}.",
+        )
+    settled = ledger.consensus()
+    rows: list[Reading] = []
+    for hip, readings in sorted(ledger.by_hip().items()):
+        chosen = list(_choose(readings, settled.get(hip), settings))
+        rows += [_to_reading(record, name) for name, record in chosen if not record.reason]
+    return rows
+
+
+def merge_grades(own: Iterable[Reading], derived: Iterable[Reading]) -> list[Reading]:
+    """The user's rows, all of them and first, then those of the readings; a row that is there stays one."""
+    merged = list(own)
+    known = {tuple(getattr(row, name) for name in _KEY) for row in merged}
+    return [*merged, *(row for row in derived if tuple(getattr(row, name) for name in _KEY) not in known)]
+
+
+def list_records(ledger: Ledger) -> Iterator[dict[str, object]]:
+    """Every reading that counts, as rows for a spreadsheet."""
+    for reader in ledger.readers:
+        for record in ledger.of(reader):
+            row = record.model_dump()
+            # A spreadsheet runs a cell that starts like this.
+            dangerous = record.comment.startswith(("=", "+", "-", "@"))
+            yield {**row, "comment": f"'{record.comment}" if dangerous else record.comment}
+
+
+def _choose(
+    readings: Mapping[str, Record], settled: Record | None, settings: DeriveSettings
+) -> Iterator[tuple[str, Record]]:
+    """Of one hip the readings that count, with the name that the table gives them."""
+    if settings.rule == "every":
+        yield from readings.items()
+    elif settings.rule == "latest":
+        everything = [*readings.values(), *([settled] if settled else [])]
+        latest = max(everything, key=lambda record: record.time)
+        yield latest.reader, latest
+    elif settings.rule == "senior" and settings.senior in readings:
+        yield settings.senior, readings[settings.senior]
+    elif settled is not None:
+        yield CONSENSUS, settled
+    elif agree(readings):
+        last = max(readings.values(), key=lambda record: record.time)
+        yield (last.reader if len(readings) == 1 else CONSENSUS), last
+
+
+def _to_reading(record: Record, reader: str) -> Reading:
+    return Reading(record.case_id, record.side, record.crowe, record.kl, reader, record.time[:10])
+
+
+def _say(ledger: Ledger, derived: list[Reading], own: list[Reading], rule: str, out: Path) -> None:
+    of_hip = ledger.by_hip()
+    graded = {f"{row.case_id}_{row.side}" for row in derived}
+    differ = [hip for hip, readings in of_hip.items() if hip not in graded and not agree(readings)]
+    print(
+        f"{out.name}: {len(own)} rows of your own table and {len(derived)} of {len(of_hip)} hips read, by "
+        f"the rule {rule}."
+    )
+    if differ:
+        print(
+            f"{len(differ)} hips have no row, since readers differ (first {differ[0]}): settle them on the "
+            "page, under Disagreements.",
+            file=sys.stderr,
+        )

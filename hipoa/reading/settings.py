@@ -1,0 +1,49 @@
+"""The settings of the reading room."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from hipoa.settings import Settings
+
+
+class ReadSettings(Settings):
+    """How hips are put before a reader."""
+
+    prediction: Literal["after", "never", "before"] = Field(
+        "after",
+        description="when the model's class is shown: after the reading, never, or before it "
+        "(the reading is then recorded as not blind)",
+    )
+    again_every: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="about one in so many hips comes a second time, 20 readings or more later and without "
+        "a word, to see how well a reader agrees with herself; 0 for none",
+    )
+    readings_per_hip: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="readers who share the list: a hip that so many others have read is passed over; "
+        "0: everyone reads every hip",
+    )
+
+
+class DeriveSettings(Settings):
+    """How readings become rows of grades.csv."""
+
+    rule: Literal["consensus", "senior", "latest", "every"] = Field(
+        "consensus",
+        description="consensus: what all readers of a hip say, or else the consensus reading, or else no "
+        "row; senior: what the senior reader says, where she has not read as consensus; latest: the last "
+        "reading of anyone; every: one row per reader, settled by the setting hips.label_rule",
+    )
+    senior: str = Field("", description="name of the senior reader, for the rule senior")
+
+
+class RoundsSettings(Settings):
+    """How a round of annotation is set against the one before."""
+
+    first: int = Field(20, ge=1, le=10_000, description="hips at the head of the list that are followed")

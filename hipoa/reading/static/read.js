@@ -1,0 +1,412 @@
+// The reading page: one hip at a time, graded by keys. All text from the server is set as text, never as HTML.
+import { Viewer } from "/static/viewer.js";
+
+const $ = (id) => document.getElementById(id);
+const ROMAN = { 1: "I", 2: "II", 3: "III", 4: "IV" };
+const WORDS = { L: "LEFT hip", R: "RIGHT hip" };
+const viewers = { hip: new Viewer($("hip")), other: new Viewer($("other")), pelvis: new Viewer($("pelvis")) };
+const fetched = new Map(); // address to pixels, of the hips to come
+let state, hip, upcoming = [], reading, references = [], lastId = "", busy = false;
+
+// ---- talking to the server
+
+class Refused extends Error {}
+
+async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": state.csrf },
+    body: JSON.stringify(body),
+  };
+  const answer = await fetch(path, options);
+  const content = await answer.json();
+  if (!answer.ok) throw new Refused(content.error);
+  return content;
+}
+
+async function fetchPixels(address) {
+  if (!fetched.has(address)) {
+    const waiting = fetch(address).then(async (answer) => {
+      if (!answer.ok) throw new Refused((await answer.json()).error);
+      return new Uint16Array(await answer.arrayBuffer());
+    });
+    waiting.catch(() => fetched.delete(address));
+    fetched.set(address, waiting);
+  }
+  return fetched.get(address);
+}
+
+const addressOf = (shown, kind) => `/api/images/${encodeURIComponent(shown.hip_id)}/${kind}/${shown.images[kind].sha256}`;
+
+async function fetchImages(shown) {
+  const kinds = Object.keys(shown.images);
+  const pixels = await Promise.all(kinds.map((kind) => fetchPixels(addressOf(shown, kind))));
+  return Object.fromEntries(kinds.map((kind, i) => [kind, { ...shown.images[kind], pixels: pixels[i] }]));
+}
+
+// ---- what is seen
+
+function open(sheet) {
+  for (const name of ["desk", "enter", "pause", "done", "mine", "differ", "fatal"]) $(name).hidden = name !== sheet;
+  clock.run(sheet === "desk");
+  if (sheet === "desk") $("hip").focus({ preventScroll: true });
+}
+
+const current = () => ["enter", "pause", "done", "mine", "differ", "fatal", "desk"].find((name) => !$(name).hidden);
+const back = () => open(hip ? "desk" : "done");
+
+// Seconds that a hip was looked at: not while paused, elsewhere on the page or in another window.
+const clock = {
+  seconds: 0, since: null,
+  run(on) {
+    if (this.since !== null) this.seconds += (performance.now() - this.since) / 1000;
+    this.since = on && !document.hidden ? performance.now() : null;
+  },
+  restart() { this.seconds = 0; this.since = null; this.run(current() === "desk"); },
+  read() { this.run(current() === "desk"); return Math.round(this.seconds * 10) / 10; },
+};
+document.addEventListener("visibilitychange", () => clock.run(current() === "desk"));
+
+function sayFault(error) {
+  $("fault").textContent = error instanceof Refused ? error.message : "Not saved: the server does not answer. Press Enter to try again.";
+  $("fault").hidden = false;
+}
+
+function press(group, value) {
+  for (const button of $(group).querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === String(value)));
+}
+
+function showReading() {
+  press("crowe", reading.crowe);
+  press("kl", reading.kl);
+  press("reasons", reading.reason);
+  const refused = reading.reason !== null;
+  $("reasons").hidden = !refused;
+  $("crowe").hidden = $("kl").hidden = refused;
+  $("crowe").classList.toggle("next", reading.crowe === null);
+  $("kl").classList.toggle("next", reading.crowe !== null && reading.kl === null);
+  $("save").disabled = !(reading.reason || (!refused && reading.crowe !== null && reading.kl !== null));
+}
+
+function say(record) {
+  const grade = record.reason ? state.reasons[record.reason] : `Crowe ${ROMAN[record.crowe]}, KL ${record.kl}`;
+  return record.comment ? `${grade} (${record.comment})` : grade;
+}
+
+async function showHip(next, words = "") {
+  hip = next.hips[0];
+  upcoming = next.hips.slice(1);
+  if (next.read !== undefined) {
+    $("place").textContent = `${next.read} read · ${next.left} to go`;
+    $("progress").max = Math.max(1, next.read + next.left);
+    $("progress").value = next.read;
+  }
+  $("last").textContent = words;
+  if (!hip) {
+    $("case").textContent = "";
+    $("synthetic").hidden = true;
+    $("done-words").textContent = `${next.read} hips read. ${words}`;
+    open("done");
+    return;
+  }
+  reading = { crowe: null, kl: null, reason: null };
+  const images = await fetchImages(hip);
+  draw(images);
+  open("desk");
+  clock.restart();
+  document.body.dataset.shown = hip.hip_id;
+  forget();
+  for (const one of upcoming) fetchImages(one).catch(() => {});
+}
+
+// Pixels of hips that have gone by.
+function forget() {
+  const wanted = new Set([hip, ...upcoming].flatMap((one) => Object.keys(one.images).map((kind) => addressOf(one, kind))));
+  for (const address of fetched.keys()) if (!wanted.has(address) && !address.startsWith("/api/references/")) fetched.delete(address);
+}
+
+const sideClass = (side) => (side === "R" ? "right-side" : "left-side");
+
+function draw(images) {
+  viewers.hip.show(images.hip);
+  for (const kind of ["other", "pelvis"]) {
+    if (images[kind]) viewers[kind].show(images[kind], kind === "pelvis" ? images.pelvis.head : null);
+    else viewers[kind].clear();
+  }
+  const other = hip.side === "R" ? "L" : "R";
+  $("case").textContent = `case ${hip.case_id}`;
+  $("synthetic").hidden = !hip.synthetic;
+  $("side-words").textContent = WORDS[hip.side] + (hip.kind === "consensus" ? ", consensus" : "");
+  $("marker").textContent = hip.side;
+  $("marker").className = `marker ${sideClass(hip.side)}`;
+  $("other-marker").textContent = images.other ? other : "";
+  $("other-marker").className = `marker small ${sideClass(other)}`;
+  $("other-caption").textContent = images.other ? "other side" : "no image of the other side";
+  $("pelvis-caption").textContent = images.pelvis ? "pelvis AP" : "no pelvis view: set reading: true";
+  for (const marker of document.querySelectorAll("#beside figure:first-child .marker")) marker.hidden = !images.pelvis;
+  $("film-note").textContent = images.hip.source === "view" ? "" : "Radiograph of 150 x 150 pixels: there is no fine view (set reading: true and run snakemake)";
+  $("comment").value = "";
+  $("fault").hidden = true;
+  $("said").hidden = true;
+  if (hip.prediction) $("last").textContent = `The model: class ${hip.prediction.grade} (Crowe ${ROMAN[hip.prediction.crowe]}, KL ${hip.prediction.kl})`;
+  showReading();
+  showReferences();
+}
+
+// ---- reference images
+
+async function loadReferences() {
+  references = (await ask("/api/references")).references;
+  for (const reference of references) {
+    reference.image.pixels = await fetchPixels(`/api/references/${reference.number}`);
+  }
+  if (hip) showReferences();
+}
+
+function showReferences() {
+  const box = $("references");
+  const fitting = references.filter((r) => r.side === hip.side && r.image.pixels && !hip.hidden_references.includes(r.number));
+  const names = fitting.map((r) => r.number).join(" ");
+  if (box.dataset.names === names && box.childElementCount) return;
+  box.dataset.names = names;
+  box.replaceChildren();
+  if (!fitting.length) {
+    const none = document.createElement("p");
+    none.textContent = references.length ? "No graded hip of this side to compare with." : "";
+    box.append(none);
+  }
+  for (const reference of fitting) box.append(makeReference(reference));
+}
+
+function makeReference(reference) {
+  const button = document.createElement("button");
+  const canvas = document.createElement("canvas");
+  const words = document.createElement("span");
+  const [name, who, made] = ["b", "span", "em"].map((tag) => document.createElement(tag));
+  name.textContent = `Crowe ${ROMAN[reference.crowe]}, KL ${reference.kl}`;
+  who.textContent = reference.readers > 1 ? `${reference.readers} readers agree` : "one reading";
+  made.textContent = reference.synthetic ? "synthetic" : "";
+  words.append(name, who, made);
+  button.append(canvas, words);
+  button.title = "hold beside the hip";
+  button.setAttribute("aria-pressed", "false");
+  button.addEventListener("click", () => holdBeside(button, reference));
+  new Viewer(canvas, { still: true }).show(reference.image);
+  return button;
+}
+
+async function holdBeside(button, reference) {
+  const on = button.getAttribute("aria-pressed") !== "true";
+  for (const each of $("references").querySelectorAll("button")) each.setAttribute("aria-pressed", "false");
+  button.setAttribute("aria-pressed", String(on));
+  const images = await fetchImages(hip);
+  const shown = on ? reference.image : images.other;
+  if (shown) viewers.other.show(shown); else viewers.other.clear();
+  $("other-marker").textContent = on ? reference.side : images.other ? (hip.side === "R" ? "L" : "R") : "";
+  $("other-marker").className = `marker small ${sideClass(on ? reference.side : hip.side === "R" ? "L" : "R")}`;
+  $("other-caption").textContent = on ? `reference: Crowe ${ROMAN[reference.crowe]}, KL ${reference.kl}` : "other side";
+}
+
+// ---- grading
+
+function grade(digit) {
+  if (reading.reason !== null) {
+    const reason = Object.keys(state.reasons)[digit - 1];
+    if (reason) reading.reason = reason;
+  } else if (reading.crowe === null) {
+    if (digit >= 1 && digit <= 4) reading.crowe = digit;
+  } else if (reading.kl === null && digit <= 4) {
+    reading.kl = digit;
+  }
+  showReading();
+}
+
+function clearLast() {
+  if (reading.reason !== null) reading.reason = null;
+  else if (reading.kl !== null) reading.kl = null;
+  else reading.crowe = null;
+  showReading();
+}
+
+function toggleUngradable() {
+  reading = { crowe: null, kl: null, reason: reading.reason === null ? "" : null };
+  showReading();
+}
+
+function once(action) {
+  return async () => {
+    if (busy) return;
+    busy = true;
+    try { await action(); } catch (error) { sayFault(error); } finally { busy = false; }
+  };
+}
+
+const save = once(async () => {
+  if ($("save").disabled || current() !== "desk") return;
+  const started = performance.now();
+  const given = { ticket: hip.ticket, crowe: reading.crowe, kl: reading.kl, reason: reading.reason ?? "" };
+  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read() });
+  lastId = answer.recorded.id;
+  const told = answer.told ? ` The model: class ${answer.told.grade} (Crowe ${ROMAN[answer.told.crowe]}, KL ${answer.told.kl}).` : "";
+  const side = answer.recorded.side === "R" ? "right" : "left";
+  await showHip(answer, `Saved: ${answer.recorded.case_id} ${side}, ${say(answer.recorded)}.${told}`);
+  document.body.dataset.milliseconds = String(performance.now() - started);
+});
+
+async function undoReading(id) {
+  const answer = await ask("/api/undo", { id });
+  lastId = "";
+  await showHip(answer, `Undone: ${say(answer.undone)}. Read it again.`);
+}
+
+const undo = once(async () => {
+  const id = lastId || (await ask("/api/mine")).readings[0]?.id;
+  if (id) await undoReading(id);
+});
+
+// ---- lists
+
+const cells = (row, ...texts) => { for (const text of texts) row.insertCell().textContent = text; };
+
+const openMine = once(async () => {
+  const { readings } = await ask("/api/mine");
+  const body = $("mine").querySelector("tbody");
+  body.replaceChildren();
+  for (const r of readings) {
+    const row = body.insertRow();
+    const note = r.reason ? `${state.reasons[r.reason]} ${r.comment}` : r.comment;
+    cells(row, r.time.slice(0, 16).replace("T", " "), r.case_id, r.side, ROMAN[r.crowe] ?? "", r.kl ?? "", note, r.seconds);
+    addButton(row, "Undo and read again", () => undoReading(r.id));
+  }
+  open("mine");
+});
+
+const openDiffer = once(async () => {
+  const found = await ask("/api/disagreements");
+  const body = $("open-cases").tBodies[0];
+  body.replaceChildren();
+  for (const one of found.open) {
+    const row = body.insertRow();
+    cells(row, `${one.said[0].case_id} ${one.said[0].side}`, one.said.map((r) => `${r.reader}: ${say(r)}`).join(" · "));
+    addButton(row, "Settle", () => settle(one.hip_id));
+  }
+  if (!found.open.length) cells(body.insertRow(), "none", "", "");
+  const kappas = $("kappas").tBodies[0];
+  kappas.replaceChildren();
+  for (const k of found.agreement) {
+    const who = k.question === "intra-reader" ? `${k.a}, again` : `${k.a} and ${k.b}`;
+    const span = k.low === null ? "" : ` (${k.low.toFixed(2)} to ${k.high.toFixed(2)})`;
+    cells(kappas.insertRow(), who, k.index, k.score, k.value === null ? "not defined" : k.value.toFixed(2) + span, k.n_hips);
+  }
+  if (!found.agreement.length) cells(kappas.insertRow(), "nobody has read two hips that you have read", "", "", "", "");
+  open("differ");
+});
+
+function addButton(row, text, action) {
+  const button = document.createElement("button");
+  button.textContent = text;
+  button.addEventListener("click", once(action));
+  row.insertCell().append(button);
+}
+
+async function settle(hipId) {
+  const found = await ask(`/api/consensus/${encodeURIComponent(hipId)}`);
+  await showHip(found);
+  $("said").textContent = found.said.map((r) => `${r.reader}: ${say(r)}`).join("\n");
+  $("said").hidden = false;
+}
+
+// ---- keys and buttons
+
+function makeButtons(group, values) {
+  for (const [value, key, text] of values) {
+    const button = document.createElement("button");
+    const cap = document.createElement("kbd");
+    cap.textContent = key;
+    button.value = value;
+    button.append(cap, document.createTextNode(text));
+    button.addEventListener("click", () => {
+      reading[group === "reasons" ? "reason" : group] = group === "reasons" ? value : Number(value);
+      showReading();
+    });
+    $(group).append(button);
+  }
+}
+
+const KEYS = {
+  Enter: save, x: toggleUngradable, z: undo, Backspace: clearLast,
+  c: () => $("comment").focus(), p: () => open("pause"),
+  f: () => viewers.hip.fit(), w: () => viewers.hip.resetWindow(),
+  i: () => { for (const viewer of Object.values(viewers)) { viewer.invert = !viewer.invert; if (viewer.image) viewer.develop(); } },
+  "+": () => viewers.hip.zoomAt(1.25, $("hip").width / 2, $("hip").height / 2),
+  "-": () => viewers.hip.zoomAt(0.8, $("hip").width / 2, $("hip").height / 2),
+  ArrowUp: () => viewers.hip.changeWindow(-6, 0), ArrowDown: () => viewers.hip.changeWindow(6, 0),
+  ArrowLeft: () => viewers.hip.changeWindow(0, -12), ArrowRight: () => viewers.hip.changeWindow(0, 12),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const sheet = current(), key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (sheet === "pause" && key === "p") { event.preventDefault(); open("desk"); return; }
+  if ((sheet === "mine" || sheet === "differ") && key === "Escape") { event.preventDefault(); back(); return; }
+  if (sheet === "done" && key === "z") { event.preventDefault(); undo(); return; }
+  if (sheet !== "desk" || event.repeat && !key.startsWith("Arrow")) return;
+  if (event.target === $("comment")) {
+    if (key === "Enter" || key === "Escape") { event.preventDefault(); $("hip").focus(); }
+    return;
+  }
+  // Enter and space on a button press that button.
+  if (key === "Enter" && event.target.tagName === "BUTTON" && event.target.id !== "save") $("hip").focus();
+  const action = /^[0-9]$/.test(key) ? () => grade(Number(key)) : KEYS[key];
+  if (action) { event.preventDefault(); action(); }
+});
+
+$("save").addEventListener("click", save);
+$("ungradable").addEventListener("click", toggleUngradable);
+$("undo").addEventListener("click", undo);
+$("done-undo").addEventListener("click", undo);
+$("pause-open").addEventListener("click", () => { if (current() === "desk") open("pause"); });
+$("resume").addEventListener("click", () => open("desk"));
+$("mine-open").addEventListener("click", openMine);
+$("differ-open").addEventListener("click", openDiffer);
+for (const button of document.querySelectorAll(".close")) button.addEventListener("click", back);
+$("leave").addEventListener("click", once(async () => { await ask("/api/leave", {}); location.reload(); }));
+viewers.hip.onDraw = (pxPerMm) => {
+  $("film-scale").textContent = "50 mm";
+  $("film-scale").style.width = `${Math.round(50 * pxPerMm)}px`;
+};
+
+// ---- start
+
+async function enter(name) {
+  if (name !== undefined) await ask("/api/reader", { name });
+  state = await ask("/api/state");
+  $("reader").textContent = state.reader;
+  await showHip(await ask("/api/next"));
+  loadReferences().catch(sayFault);
+}
+
+$("enter-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try { await enter($("name").value); } catch (error) { $("enter-fault").textContent = error.message; }
+});
+
+async function start() {
+  state = await ask("/api/state");
+  makeButtons("crowe", [1, 2, 3, 4].map((value) => [String(value), String(value), ROMAN[value]]));
+  makeButtons("kl", [0, 1, 2, 3, 4].map((value) => [String(value), String(value), String(value)]));
+  makeButtons("reasons", Object.entries(state.reasons).map(([name, text], i) => [name, String(i + 1), text]));
+  if (state.reader) return enter();
+  $("enter-study").textContent = `Study ${state.study}`;
+  $("known").replaceChildren(...state.readers.map((name) => { const option = document.createElement("option"); option.value = name; return option; }));
+  const notes = [];
+  if (state.prediction === "after") notes.push("The model's class is shown after you have read a hip.");
+  if (state.prediction === "before") notes.push("The model's class is shown beside each hip: these readings are not blind.");
+  if (state.again_every) notes.push(`About one hip in ${state.again_every} comes a second time, unmarked, to see how well you agree with yourself.`);
+  $("enter-notes").textContent = notes.join(" ");
+  open("enter");
+  $("name").focus();
+  return undefined;
+}
+
+start().catch((error) => { $("fatal-words").textContent = error.message; open("fatal"); });

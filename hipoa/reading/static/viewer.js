@@ -1,0 +1,139 @@
+// One image of 16 bits on a canvas: zoom, pan, window and level. Nothing here flips an image.
+
+export class Viewer {
+  // canvas: where it is drawn. still: without zoom and pan.
+  constructor(canvas, { still = false } = {}) {
+    this.canvas = canvas;
+    this.pixels = null;
+    this.sheet = document.createElement("canvas");
+    this.invert = false;
+    this.table = new Uint8ClampedArray(65536);
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    if (!still) this.listen();
+  }
+
+  // image: {pixels: Uint16Array, width, height, mm_per_px, window: [low, high], head: [x, y, radius] or null}
+  show(image, mark = null) {
+    this.image = image;
+    this.mark = mark;
+    this.sheet.width = image.width;
+    this.sheet.height = image.height;
+    this.fit();
+    this.resetWindow();
+  }
+
+  clear() {
+    this.image = null;
+    this.draw();
+  }
+
+  fit() {
+    this.zoom = 1;
+    this.shift = [0, 0];
+    this.draw();
+  }
+
+  resetWindow() {
+    if (!this.image) return;
+    [this.low, this.high] = this.image.window;
+    this.develop();
+  }
+
+  changeWindow(level, width) {
+    if (!this.image) return;
+    const [low, high] = this.image.window;
+    const step = (high - low) / 300;
+    const middle = (this.low + this.high) / 2 + level * step;
+    const half = Math.max(step * 3, (this.high - this.low) / 2 + (width * step) / 2);
+    [this.low, this.high] = [middle - half, middle + half];
+    this.develop();
+  }
+
+  develop() {
+    const { pixels, width, height } = this.image;
+    const scale = 255 / (this.high - this.low);
+    for (let value = 0; value < 65536; value += 1) {
+      const grey = (value - this.low) * scale;
+      this.table[value] = this.invert ? 255 - grey : grey;
+    }
+    const context = this.sheet.getContext("2d");
+    const seen = context.createImageData(width, height);
+    const out = new Uint32Array(seen.data.buffer);
+    for (let i = 0; i < pixels.length; i += 1) out[i] = 0xff000000 | (this.table[pixels[i]] * 0x010101);
+    context.putImageData(seen, 0, 0);
+    this.draw();
+  }
+
+  // Screen pixels per image pixel, and where the image's corner lies.
+  place() {
+    const { width, height } = this.canvas;
+    const scale = Math.min(width / this.image.width, height / this.image.height) * this.zoom;
+    return {
+      scale,
+      left: (width - this.image.width * scale) / 2 + this.shift[0],
+      top: (height - this.image.height * scale) / 2 + this.shift[1],
+    };
+  }
+
+  draw() {
+    const ratio = window.devicePixelRatio || 1;
+    const wanted = [Math.round(this.canvas.clientWidth * ratio), Math.round(this.canvas.clientHeight * ratio)];
+    if (this.canvas.width !== wanted[0] || this.canvas.height !== wanted[1]) [this.canvas.width, this.canvas.height] = wanted;
+    const context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, ...wanted);
+    if (!this.image) return;
+    const { scale, left, top } = this.place();
+    context.imageSmoothingEnabled = scale < 6;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.sheet, left, top, this.image.width * scale, this.image.height * scale);
+    if (this.mark) this.drawMark(context, scale, left, top);
+    if (this.onDraw) this.onDraw(scale / ratio / this.image.mm_per_px);
+  }
+
+  drawMark(context, scale, left, top) {
+    const [x, y] = this.mark;
+    const reach = (55 / this.image.mm_per_px) * scale;
+    context.strokeStyle = "#f0b24a";
+    context.lineWidth = 1.5;
+    context.strokeRect(left + x * scale - reach, top + y * scale - reach, 2 * reach, 2 * reach);
+  }
+
+  zoomAt(factor, x, y) {
+    if (!this.image) return;
+    const before = this.place();
+    this.zoom = Math.min(20, Math.max(1, this.zoom * factor));
+    const after = this.place();
+    this.shift[0] += x - after.left - ((x - before.left) / before.scale) * after.scale;
+    this.shift[1] += y - after.top - ((y - before.top) / before.scale) * after.scale;
+    if (this.zoom === 1) this.shift = [0, 0];
+    this.draw();
+  }
+
+  listen() {
+    const { canvas } = this;
+    const ratio = () => window.devicePixelRatio || 1;
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.zoomAt(Math.exp(-event.deltaY / 400), event.offsetX * ratio(), event.offsetY * ratio());
+    }, { passive: false });
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("dblclick", () => this.fit());
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      canvas.classList.add("moving");
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, () => canvas.classList.remove("moving"));
+    }
+    canvas.addEventListener("pointermove", (event) => {
+      if (!event.buttons) return;
+      if (event.buttons === 1 && !event.shiftKey) {
+        this.shift[0] += event.movementX * ratio();
+        this.shift[1] += event.movementY * ratio();
+        this.draw();
+      } else {
+        this.changeWindow(event.movementY, event.movementX);
+      }
+    });
+  }
+}

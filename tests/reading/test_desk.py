@@ -1,0 +1,253 @@
+"""What a reader sees and what is recorded."""
+
+import json
+
+import numpy as np
+import pytest
+
+from .conftest import Page, draw, make_study
+
+
+def test_hips_come_in_the_order_of_the_list(page):
+    reader = page.reader("Ann")
+    seen = []
+    for _ in range(12):
+        seen.append(reader.next()["hip_id"])
+        assert reader.read().status_code == 200
+    assert seen == [f"p{n:05d}_{side}" for n in range(6) for side in "LR"]
+    assert reader.get("/api/next").json == {"hips": [], "left": 0, "read": 12}
+
+
+def test_a_reading_is_recorded_with_all_that_belongs_to_it(page):
+    reader = page.reader("Ann")
+    reader.read(2, 3, comment="flat  head\n")
+    (line,) = page.lines()
+    assert (line["reader"], line["hip_id"], line["side"], line["crowe"], line["kl"]) == (
+        "Ann",
+        "p00000_L",
+        "L",
+        2,
+        3,
+    )
+    assert (line["comment"], line["kind"], line["image"], line["blind"]) == (
+        "flat head",
+        "reading",
+        "radiograph",
+        True,
+    )
+    assert len(line["image_sha256"]) == 64
+    assert line["time"].endswith("+00:00")
+    assert line["version"]
+
+
+def test_a_second_click_is_no_second_reading(page):
+    reader = page.reader("Ann")
+    hip = reader.next()
+    answers = [reader.read(2, 3, hip) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert len({answer.json["recorded"]["id"] for answer in answers}) == 1
+    assert len(page.lines()) == 1
+
+
+def test_another_grade_on_a_ticket_that_is_spent_is_refused_and_says_what_stands(page):
+    reader = page.reader("Ann")
+    hip = reader.next()
+    reader.read(2, 3, hip)
+    again = reader.read(2, 4, hip)
+    assert again.status_code == 400
+    assert "was recorded as Crowe 2, KL 3" in again.json["error"]
+    assert len(page.lines()) == 1
+
+
+def test_two_tabs_lose_nothing_and_the_later_reading_stands(page):
+    reader = page.reader("Ann")
+    first, second = reader.next(), reader.next()
+    assert first["hip_id"] == second["hip_id"]
+    reader.read(2, 3, first)
+    reader.read(3, 4, second)
+    assert [(line["crowe"], line["kl"]) for line in page.lines()] == [(2, 3), (3, 4)]
+    assert page.log.ledger.standing("Ann")["p00000_L"].kl == 4
+
+
+def test_two_readers_at_one_hip_have_a_record_each(page):
+    ann, bob = page.reader("Ann"), page.reader("Bob")
+    hips = ann.next(), bob.next()
+    assert hips[0]["hip_id"] == hips[1]["hip_id"]
+    ann.read(1, 1, hips[0])
+    bob.read(1, 2, hips[1])
+    assert page.log.ledger.standing("Ann")["p00000_L"].kl == 1
+    assert page.log.ledger.standing("Bob")["p00000_L"].kl == 2
+
+
+def test_an_undone_reading_comes_again_at_once_and_stays_in_the_log(page):
+    reader = page.reader("Ann")
+    done = reader.read(2, 3).json["recorded"]
+    reader.read(1, 1)
+    answer = reader.post("/api/undo", {"id": done["id"]}).json
+    assert answer["hips"][0]["hip_id"] == done["hip_id"]
+    assert reader.post("/api/undo", {"id": done["id"]}).status_code == 200
+    assert [line["kind"] for line in page.lines()] == ["reading", "reading", "undo"]
+    assert done["hip_id"] not in page.log.ledger.standing("Ann")
+
+
+def test_the_prediction_is_nowhere_before_the_reading(page):
+    reader = page.reader("Ann")
+    for path in ("/api/state", "/api/next", "/api/references"):
+        text = reader.get(path).get_data(as_text=True)
+        assert "predicted" not in text
+        assert '"prediction":{' not in text
+    assert "prediction" not in reader.next()
+    assert reader.read().json["told"] == {"grade": "5", "crowe": "2", "kl": "4"}
+
+
+def test_a_hip_read_again_after_the_model_was_seen_is_not_blind(page):
+    reader = page.reader("Ann")
+    done = reader.read().json["recorded"]
+    reader.post("/api/undo", {"id": done["id"]})
+    reader.read()
+    assert [line["blind"] for line in page.lines()] == [True, True, False]
+
+
+@pytest.mark.parametrize(("setting", "blind"), [("never", True), ("before", False)])
+def test_the_model_may_be_never_or_always_shown(make_page, setting, blind):
+    page = make_page(prediction=setting)
+    reader = page.reader("Ann")
+    assert ("prediction" in reader.next()) is not blind
+    assert (reader.read().json["told"] is None) is blind
+    assert page.lines()[0]["blind"] is blind
+
+
+def test_no_patient_is_named_anywhere(page):
+    reader = page.reader("Ann")
+    reader.read()
+    paths = ("/", "/api/state", "/api/next", "/api/references", "/api/mine", "/api/disagreements")
+    for path in paths:
+        assert "SECRET" not in reader.get(path).get_data(as_text=True)
+    assert "SECRET" not in page.path.read_text()
+
+
+def fetch(reader, hip, kind):
+    about = hip["images"][kind]
+    answer = reader.get(f"/api/images/{hip['hip_id']}/{kind}/{about['sha256']}")
+    return np.frombuffer(answer.data, "<u2").reshape(about["height"], about["width"])
+
+
+def middle_of_head(image):
+    return np.flatnonzero(image[image.shape[0] // 2] > image.max() / 2).mean() / image.shape[1]
+
+
+@pytest.mark.parametrize("views", [False, True])
+def test_a_hip_is_shown_as_it_lies_in_the_patient(tmp_path, views):
+    page = Page(make_study(tmp_path / "results" / "sides", views=views))
+    reader = page.reader("Ann")
+    # Seen from the front: a right hip's head lies left of the middle, whatever the file's turn.
+    for side, head in (("L", 0.7), ("R", 0.3)):
+        hip = reader.next()
+        assert hip["side"] == side
+        assert middle_of_head(fetch(reader, hip, "hip")) == pytest.approx(head, abs=0.03)
+        assert middle_of_head(fetch(reader, hip, "other")) == pytest.approx(1 - head, abs=0.03)
+        reader.read()
+
+
+def test_sixteen_bits_arrive_as_they_are(tmp_path):
+    page = Page(make_study(tmp_path / "results" / "fine", views=True))
+    reader = page.reader("Ann")
+    hip = reader.next()
+    assert hip["images"]["hip"]["source"] == "view"
+    assert set(hip["images"]) == {"hip", "other", "pelvis"}
+    assert np.array_equal(fetch(reader, hip, "hip"), draw("L", 50, 16))
+    # The PNG says to open it from 1 to 12 of the 20 that white stands for.
+    assert hip["images"]["hip"]["window"] == [3276, 39321]
+
+
+def test_an_image_that_says_another_side_is_not_shown(results):
+    from hipoa.imaging.develop import write_png
+
+    file = results / "radiographs/pool/png/p00000_L.png"
+    write_png(file, np.zeros((30, 30), np.uint8), {"side": "R", "mirrored": "no"})
+    answer = Page(results).reader("Ann").get("/api/next")
+    assert answer.status_code == 400
+    assert "the image says side R" in answer.json["error"]
+
+
+def test_an_image_that_was_made_anew_is_not_taken_for_the_old_one(page):
+    reader = page.reader("Ann")
+    hip = reader.next()
+    assert reader.get(f"/api/images/{hip['hip_id']}/hip/{'0' * 64}").status_code == 409
+
+
+def test_references_show_agreed_hips_of_each_class_but_not_the_patients_own(results):
+    (results / "doubts.csv").write_text("rank,hip_id\n1,l00000_L\n")
+    page = Page(results)
+    references = page.reader("Ann").get("/api/references").json["references"]
+    assert [(r["grade"], r["side"]) for r in references] == [
+        (grade, side) for grade in range(1, 8) for side in "LR"
+    ]
+    assert all(r["readers"] == 2 and r["synthetic"] for r in references)
+    desk = page.desk
+    put = desk._put(desk.worklist.by_id["l00000_L"], "Ann", "reading")
+    hidden = [references[number] for number in put["hidden_references"]]
+    assert [(r["grade"], r["side"]) for r in hidden] == [(1, "L"), (1, "R")]
+
+
+def test_a_hip_that_cannot_be_graded_has_a_reason_and_no_grade(page):
+    reader = page.reader("Ann")
+    assert reader.read(None, None).status_code == 400
+    assert reader.read(None, 3).status_code == 400
+    assert reader.read(1, 2, reason="implant").status_code == 400
+    assert reader.read(None, None, reason="bored").status_code == 400
+    assert page.path.read_text() == ""
+    assert reader.read(None, None, reason="implant").status_code == 200
+    assert page.lines()[0]["reason"] == "implant"
+
+
+def test_hips_come_a_second_time_unmarked_and_untold(tmp_path):
+    page = Page(make_study(tmp_path / "results" / "again", pool=30), again_every=3)
+    reader = page.reader("Ann")
+    shown, seen = [], []
+    for _ in range(60):
+        hip = reader.next()
+        shown.append(set(hip))
+        seen.append(hip["hip_id"])
+        reader.read()
+    twice = {line["hip_id"] for line in page.lines() if line["again"]}
+    assert len(twice) > 5
+    assert all(set(keys) == shown[0] for keys in shown)
+    for hip in twice:
+        first, second = (n for n, name in enumerate(seen) if name == hip)
+        assert second - first >= 20
+    assert all(line["blind"] for line in page.lines())
+    agreed = reader.get("/api/disagreements").json["agreement"]
+    assert {row["question"] for row in agreed} == {"intra-reader"}
+
+
+def test_readers_may_share_the_list(make_page):
+    page = make_page(readings_per_hip=1)
+    ann, bob = page.reader("Ann"), page.reader("Bob")
+    ann.read()
+    assert bob.next()["hip_id"] == "p00000_R"
+    assert ann.get("/api/next").json["left"] == 11
+
+
+def test_disagreements_are_settled_by_a_consensus_and_seen_only_after_reading(page):
+    ann, bob = page.reader("Ann"), page.reader("Bob")
+    ann.read(1, 2)
+    ann.read(1, 3)
+    bob.read(1, 4)
+    assert [one["hip_id"] for one in bob.get("/api/disagreements").json["open"]] == ["p00000_L"]
+    assert bob.get("/api/consensus/p00000_R").status_code == 400
+    found = bob.get("/api/consensus/p00000_L").json
+    assert [(one["reader"], one["kl"]) for one in found["said"]] == [("Ann", 2), ("Bob", 4)]
+    assert bob.read(1, 3, found["hips"][0]).status_code == 200
+    assert page.lines()[-1]["kind"] == "consensus"
+    assert bob.get("/api/disagreements").json["open"] == []
+
+
+def test_a_reader_goes_on_after_the_server_was_ended(results):
+    page = Page(results)
+    page.reader("Ann").read()
+    page.log.close()
+    again = page.open().reader("ann")
+    assert again.get("/api/state").json["reader"] == "Ann"
+    assert again.next()["hip_id"] == "p00000_R"
+    assert json.loads(page.path.read_text())["reader"] == "Ann"
