@@ -41,6 +41,7 @@ include: "workflow/rules/imaging.smk"
 include: "workflow/rules/grading.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/triage.smk"
+include: "workflow/rules/reading.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -48,6 +49,7 @@ rule all:
     default_target: True
     input:
         f"{R}/report.html",
+        f"{R}/rounds.csv",
         study.views,
     localrule: True
     message:

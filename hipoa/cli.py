@@ -49,6 +49,7 @@ COMMANDS = {
     "conform": (STAGES["conform"], "sets of classes with a promised coverage"),
     "embed": (STAGES["embed"], "UMAP of the features"),
     "triage": (STAGES["triage"], "which unread hips to read next"),
+    "rounds": (STAGES["rounds"], "what each round of reading brought"),
     "figures": (STAGES["figures"], "draw the figures"),
     "report": (STAGES["report"], "write the HTML report and the manifest"),
     "schema": ("hipoa.config", "print the JSON schema of the configuration"),

@@ -30,6 +30,7 @@ from hipoa.grading.settings import (
 )
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings, ViewSettings
 from hipoa.phantom.settings import PhantomSettings
+from hipoa.reading.settings import RoundsSettings
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.settings import Settings
 from hipoa.triage.settings import TriageSettings
@@ -139,6 +140,7 @@ class Config(Settings):
     conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)
     triage: TriageSettings = _section(TriageSettings)
+    rounds: RoundsSettings = _section(RoundsSettings)
     figures: FiguresSettings = _section(FiguresSettings)
     report: ReportSettings = _section(ReportSettings)
 

@@ -53,6 +53,7 @@ STAGES = {
     "conform": "hipoa.evaluation.conform",
     "embed": "hipoa.evaluation.embed",
     "triage": "hipoa.triage.triage",
+    "rounds": "hipoa.reading.rounds",
     "figures": "hipoa.report.figures",
     "report": "hipoa.report.report",
 }
@@ -222,6 +223,11 @@ class Study:
         """The folder of this study's results."""
         return f"results/{self.config['study']}"
 
+    @property
+    def history(self) -> str:
+        """The folder of what no run can make again: readings, folds, rounds."""
+        return f"history/{self.config['study']}"
+
     def flags(self, *sections: str) -> str:
         """Sections of the configuration as command-line flags."""
         return " ".join(to_flags(self.config[section]) for section in sections)
@@ -339,6 +345,15 @@ class Study:
         """The configuration and the hashes of the code as JSON, for the report."""
         code = {stage: stage_code(stage) for stage in STAGES}
         return json.dumps({**self.config, "code": code}, sort_keys=True, ensure_ascii=False)
+
+    def setup_hash(self) -> str:
+        """A hash of the settings and the code that make models what they are, grades and data left out."""
+        import hashlib
+
+        sections = ("experiments", "repeats", "project", "develop", "hips", "folds", "train", "predict")
+        made_by = [self.config[section] for section in sections]
+        made_by += [stage_code(stage) for stage in ("project", "develop", "hips", "train", "predict")]
+        return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 
     def pretrained(self) -> dict[str, str]:
         """The networks whose weights are fetched, and from where."""

@@ -1,4 +1,4 @@
-"""Folds for cross-validation: stratified by grade, and a patient's hips always together."""
+"""Folds for cross-validation: stratified by grade, a patient's hips together, old patients kept."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from hipoa.errors import CohortError
 from hipoa.files import read_csv, write_csv
 from hipoa.grading.settings import FoldsSettings
+from hipoa.grading.sticky import add_patients, is_same_cohort, read_kept, write_kept
 
 COLUMNS = ("hip_id", "patient_id", "fold")
 
 
-def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path) -> None:
+def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path, history: Path | None = None) -> None:
     """Splits the labelled patients into folds.
 
     Args:
@@ -26,6 +27,8 @@ def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path) -> None:
         hips: The table of the labelled cohort.
         repeat: The number of the split, counted from 0.
         out: The table to write.
+        history: A folder in which the split is kept: patients of a former run stay in their folds. Without
+            it everyone is split anew.
 
     Raises:
         CohortError: There are too few patients for so many folds.
@@ -34,13 +37,45 @@ def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path) -> None:
     usable = [row for row in rows if row["status"] == "ok" and row["grade"]]
     grades = [int(row["grade"]) for row in usable]
     patients = [row["patient_id"] for row in usable]
-    fold_of = split_patients(patients, grades, settings.folds, [settings.folds_seed, repeat])
+    seed = [settings.folds_seed, repeat]
+    kept = history / f"{settings.folds}folds-seed{settings.folds_seed}-r{repeat}.csv" if history else None
+    former = _read_former(kept, patients, grades, settings.folds) if kept else {}
+    fold_of = _split(former, patients, grades, settings.folds, seed)
     others = {row["patient_id"] for row in rows} - set(patients)
-    fold_of |= place_patients(others, fold_of, settings.folds, [settings.folds_seed, repeat, 1])
+    stay = {patient: former[patient] for patient in others if patient in former}
+    fold_of |= stay | place_patients(others - stay.keys(), fold_of | stay, settings.folds, [*seed, 1])
+    if kept:
+        write_kept(kept, former | fold_of, _group(patients, grades))
     _warn_of_rare(grades, patients, settings.folds)
     named = [(row["hip_id"], row["patient_id"]) for row in usable] + [("", other) for other in sorted(others)]
     cells = [{"hip_id": hip, "patient_id": patient, "fold": fold_of[patient]} for hip, patient in named]
     write_csv(out, COLUMNS, cells)
+
+
+def _split(
+    former: Mapping[str, int], patients: Sequence[str], grades: Sequence[int], folds: int, seed: Sequence[int]
+) -> dict[str, int]:
+    if not former:
+        return split_patients(patients, grades, folds, seed)
+    return add_patients(former, _group(patients, grades), folds, [*seed, 2])
+
+
+def _read_former(path: Path, patients: Sequence[str], grades: Sequence[int], folds: int) -> dict[str, int]:
+    """The folds that were kept, if they are of these patients and none of them would be empty."""
+    fold_of, grades_of = read_kept(path)
+    present = {fold_of[patient] for patient in patients if patient in fold_of}
+    if fold_of and is_same_cohort(grades_of, _group(patients, grades)) and len(present) == folds:
+        return fold_of
+    if fold_of:
+        print("folds: the patients are others than before: all are split anew", file=sys.stderr)
+    return {}
+
+
+def _group(patients: Sequence[str], grades: Sequence[int]) -> dict[str, list[int]]:
+    grades_of: dict[str, list[int]] = {}
+    for patient, grade in zip(patients, grades, strict=True):
+        grades_of.setdefault(patient, []).append(grade)
+    return grades_of
 
 
 def split_patients(

@@ -36,6 +36,7 @@ def make_app(desk: Desk, *, port: int, key: str, only_reader: str = "") -> Flask
     app.config.update(
         SECRET_KEY=desk.secret,
         MAX_CONTENT_LENGTH=MAX_BODY,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
         # Cookies know no ports: two studies read at once must not overwrite each other's.
         SESSION_COOKIE_NAME="hipoa_" + hashlib.sha256(desk.secret.encode()).hexdigest()[:12],
         SESSION_COOKIE_HTTPONLY=True,

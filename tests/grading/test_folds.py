@@ -113,3 +113,67 @@ def test_too_few_patients_are_an_error(patients, grades, found):
         CohortError, match=rf"^folds: {found}. Add graded patients, or lower the setting folds."
     ):
         split_patients(patients, grades, 4, [0])
+
+
+def run_again(folder, cohorts, rows, **kwargs):
+    table, _ = cohorts.hips("labelled", rows)
+    out = folder / "r.csv"
+    folds.run(FoldsSettings(**kwargs), hips=table, repeat=0, out=out, history=folder / "history")
+    return {row["patient_id"]: row["fold"] for row in read_csv(out)}
+
+
+def test_old_patients_keep_their_folds_when_others_are_added(tmp_path, new_cohorts):
+    rows = skewed(80)
+    seen = run_again(tmp_path, new_cohorts(), rows[:80])
+    assert run_again(tmp_path, new_cohorts(), rows[:80]) == seen
+    for n in (82, 100, 160):
+        later = run_again(tmp_path, new_cohorts(), rows[:n])
+        assert seen.items() <= later.items()
+        assert len(later) == n // 2
+        seen = later
+
+
+def test_the_first_split_is_the_one_without_history(tmp_path, new_cohorts):
+    alone = {row["patient_id"]: row["fold"] for row in split(new_cohorts(), skewed(60))}
+    assert run_again(tmp_path, new_cohorts(), skewed(60)) == alone
+
+
+def test_added_patients_leave_the_folds_stratified(tmp_path, new_cohorts):
+    rows = skewed(160)
+    run_again(tmp_path, new_cohorts(), rows[:160])
+    fold_of = run_again(tmp_path, new_cohorts(), rows)
+    counts = Counter((grade, fold_of[patient]) for patient, _, _, grade in rows)
+    for grade in range(1, 8):
+        of_grade = [counts[grade, fold] for fold in "0123"]
+        assert max(of_grade) - min(of_grade) <= 3
+
+
+def test_a_patient_who_had_no_grade_keeps_the_fold_when_she_gets_one(tmp_path, new_cohorts):
+    rows = [*skewed(40), ("new", "L", "ok", "")]
+    before = run_again(tmp_path, new_cohorts(), rows)
+    after = run_again(tmp_path, new_cohorts(), [*rows[:-1], ("new", "L", "ok", 3)])
+    assert before["new"] == after["new"]
+
+
+def test_a_patient_who_was_away_comes_back_to_her_fold(tmp_path, new_cohorts):
+    rows = skewed(40)
+    before = run_again(tmp_path, new_cohorts(), rows)
+    run_again(tmp_path, new_cohorts(), rows[10:])
+    assert run_again(tmp_path, new_cohorts(), rows) == before
+
+
+def test_corrected_grades_move_nobody_but_another_cohort_is_split_anew(tmp_path, new_cohorts, capsys):
+    rows = skewed(60)
+    before = run_again(tmp_path, new_cohorts(), rows)
+    corrected = [
+        (p, s, status, grade % 7 + 1 if n < 20 else grade) for n, (p, s, status, grade) in enumerate(rows)
+    ]
+    assert run_again(tmp_path, new_cohorts(), corrected) == before
+    other = [(p, s, status, grade % 7 + 1) for p, s, status, grade in rows]
+    run_again(tmp_path, new_cohorts(), other)
+    assert "all are split anew" in capsys.readouterr().err
+
+
+def test_another_number_of_folds_is_another_split(tmp_path, new_cohorts):
+    run_again(tmp_path, new_cohorts(), skewed(40), folds=4)
+    assert set(run_again(tmp_path, new_cohorts(), skewed(40), folds=2).values()) == {"0", "1"}

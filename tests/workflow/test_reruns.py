@@ -2,7 +2,7 @@
 
 import shutil
 
-EVALUATED = ("metrics", "compare", "calibrate", "detect", "conform", "triage", "figures", "report")
+EVALUATED = ("metrics", "compare", "calibrate", "detect", "conform", "triage", "rounds", "figures", "report")
 """What every new prediction makes anew."""
 
 ALL_PREDICTED = 2 * 2 * 3 - 2  # experiments x folds x cohorts; one experiment predicts the pool

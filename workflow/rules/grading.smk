@@ -49,11 +49,13 @@ rule folds:
     params:
         options=study.flags("folds"),
         code=stage_code("folds"),
+        # What no run can make again: who was in which fold before the last patients were added.
+        history=f"{study.history}/folds",
     message:
         "Assigning patients to folds, repeat {wildcards.repeat}"
     shell:
         "python -m hipoa folds {params.options} --hips {input} --repeat {wildcards.repeat}"
-        " --out {output} 2> {log} || say_why {log}"
+        " --history {params.history} --out {output} 2> {log} || say_why {log}"
 
 
 rule augment:
