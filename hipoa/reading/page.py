@@ -42,6 +42,8 @@ def make_app(desk: Desk, *, port: int, key: str, only_reader: str = "") -> Flask
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )
+    # The reasons have an order, which their keys on the page follow.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     guard(app, port)
     _add_page(app, key)
     _add_session(app, desk, only_reader)

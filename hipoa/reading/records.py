@@ -21,10 +21,10 @@ MAX_COMMENT = 1000
 MAX_SECONDS = 86_400
 REASONS = {
     "implant": "implant or earlier operation",
-    "not_in_image": "the joint is not wholly in the image",
+    "not_in_image": "the joint is cut off",
     "image_quality": "the image is too poor",
-    "other_disease": "another disease: fracture, tumour, infection",
-    "other": "another reason, see the comment",
+    "other_disease": "fracture, tumour, infection",
+    "other": "another reason (comment)",
 }
 """Why a hip cannot be graded, and how the page says it."""
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from hipoa.evaluation.bootstrap import interval_95
 from hipoa.evaluation.columns import format_number, read_columns
@@ -219,10 +218,9 @@ def _compare_lists(one: Round, before: Round | None, first: int) -> Iterator[Row
         rows += [(f"kept among the first {min(first, len(both))}", kept, "hips")]
         if len(both) > 2:
             place = {hip: rank for rank, hip in enumerate(stay_now)}
-            found = spearmanr(range(len(both)), [place[hip] for hip in stay_old])
-            rows += [
-                ("rank correlation of both lists", format_number(float(found.statistic)), "Spearman's rho")
-            ]
+            # Of places, which are ranks already, the plain correlation is Spearman's.
+            rho = float(np.corrcoef(np.arange(len(both)), [place[hip] for hip in stay_old])[0, 1])
+            rows += [("rank correlation of both lists", format_number(rho), "Spearman's rho")]
     for quantity, value, unit in rows:
         note = "of the hips on both lists" if quantity.startswith(("kept", "rank")) else ""
         yield {"round": one["round"], "quantity": quantity, "value": value, "unit": unit, "note": note}
