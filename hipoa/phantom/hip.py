@@ -63,6 +63,9 @@ class Person:
         bulge_mm: How far the skin stands out at the trochanters, of the template's size.
         fat_hu: Of the fat.
         muscle_hu: Of healthy muscle.
+        belly_mm: How far the belly stands out in front, above the hips.
+        lumbar_mm: How far L4 and L5 lie from the template's place: to the right, upwards.
+        spine_hu: Of the spongy bone of sacrum and lumbar spine.
     """
 
     sex: str
@@ -78,6 +81,9 @@ class Person:
     bulge_mm: float = 17.0
     fat_hu: float = -105.0
     muscle_hu: float = 58.0
+    belly_mm: float = 0.0
+    lumbar_mm: tuple[float, float] = (0.0, 0.0)
+    spine_hu: float = 240.0
 
     @property
     def neck_axis(self) -> np.ndarray:
@@ -178,12 +184,16 @@ def draw_person(rng: np.random.Generator) -> Person:
     diameter = mean + spread * np.clip(rng.normal(), -1.8, 1.8)
     # A large head goes with a large pelvis, but not in proportion: their ratio is 0.18-0.25.
     height = (diameter + mean) / 2 / _HEAD_TO_HEIGHT * (1 + 0.03 * np.clip(rng.normal(), -1.8, 1.8))
+    age = int(rng.integers(38, 82))
+    fat_mm = float(np.clip(rng.normal(*_FAT_MM), *_FAT_RANGE_MM))
+    # A stream of their own: what lies above the hips changes nothing about them.
+    above = rng.spawn(1)[0]
     return Person(
         sex=sex,
-        age=int(rng.integers(38, 82)),
+        age=age,
         head_radius_mm=float(diameter / 2),
         pelvic_height_mm=float(height),
-        fat_mm=float(np.clip(rng.normal(*_FAT_MM), *_FAT_RANGE_MM)),
+        fat_mm=fat_mm,
         # Beyond 1.5 the shapes of so few measured people are not to be trusted.
         shape=tuple(float(mode) for mode in np.clip(rng.normal(size=N_MODES), -1.5, 1.5)),
         neck_shaft_deg=_draw(rng, *_NECK_SHAFT_DEG),
@@ -193,12 +203,20 @@ def draw_person(rng: np.random.Generator) -> Person:
         bulge_mm=float(rng.uniform(8, 26)),
         fat_hu=float(rng.uniform(-115, -95)),
         muscle_hu=float(rng.uniform(48, 68)),
+        belly_mm=float(above.uniform(0, _largest_belly_mm(height, fat_mm))),
+        lumbar_mm=(float(above.uniform(-9, 9)), float(above.uniform(-6, 6))),
+        spine_hu=float(above.uniform(140, 340)),
     )
 
 
 def _widest_flank_mm(pelvic_height_mm: float) -> float:
     """What the scanner's field of view leaves room for."""
     return float(np.clip(222 - 175 * pelvic_height_mm / TEMPLATE_HEIGHT_MM, 14, 50))
+
+
+def _largest_belly_mm(pelvic_height_mm: float, fat_mm: float) -> float:
+    """What the scanner's field of view leaves room for, in front."""
+    return float(np.clip(140 - 84 * pelvic_height_mm / TEMPLATE_HEIGHT_MM - 1.2 * fat_mm, 2, 45))
 
 
 def load_of(person: Person, disease: Disease) -> np.ndarray:

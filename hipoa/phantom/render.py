@@ -19,6 +19,8 @@ from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, blend, fill,
 AIR_HU, MUSCLE_HU, ORGANS_HU = -1000.0, 58.0, 5.0
 JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
 GAS_HU = -900.0
+# Ours. What lies above the hips differs between patients: else the part in view would tell a dislocated head.
+_LOOPS, _CONTENT_HU, _GASSY_SHARE = (16, 30), (-60.0, 55.0), 0.3
 _TRABECULA_MM, _TRABECULAR_HU = 1.5, 45.0
 SCLEROSIS_RADIUS_MM = 13.0
 _OSTEOPHYTE_HU = 480.0
@@ -34,7 +36,7 @@ def render(
         grid: Its frame is the patient's: x to the right, y anterior, z superior, mm.
         hips: By side, L and R.
         implants: "replacement" or "nail" by side.
-        rng: For the gas in the bowel, the trabeculae and the streaks of metal.
+        rng: For the bowel, the trabeculae and the streaks of metal.
 
     Returns:
         (I, J, K) float32.
@@ -42,6 +44,7 @@ def render(
     person = hips["R"].person
     hu = np.full(grid.shape, AIR_HU, np.float32)
     _render_trunk(hu, grid, hips)
+    _render_bowel(hu, grid, person, rng.spawn(1)[0])
     _render_gas(hu, grid, person, rng)
     for side, hip in hips.items():
         _render_muscles(hu, mirrored(grid, side), hip)
@@ -75,8 +78,10 @@ def _outline(points: np.ndarray, right: Hip, left: Hip, inset_mm: float) -> np.n
     person = right.person
     width = np.where(points[0] > 0, _half_width_mm(points[2], right), _half_width_mm(points[2], left))
     half_width = width - inset_mm
-    half_depth = 84 * person.scale + 1.2 * person.fat_mm - inset_mm
-    shape = np.abs(points[0] / half_width) ** 2.5 + np.abs((points[1] + 12) / half_depth) ** 2.5
+    belly_mm = person.belly_mm * np.exp(-(((points[2] / person.scale - 95) / 55) ** 2))
+    half_depth = 84 * person.scale + 1.2 * person.fat_mm + belly_mm / 2 - inset_mm
+    middle = belly_mm / 2 - 12
+    shape = np.abs(points[0] / half_width) ** 2.5 + np.abs((points[1] - middle) / half_depth) ** 2.5
     return (shape**0.4 - 1) * half_depth
 
 
@@ -100,11 +105,19 @@ def _render_trunk(hu: np.ndarray, grid: Grid, hips: Mapping[str, Hip]) -> None:
     blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
     organs: list[Solid] = [
         Ellipsoid((0, 20, 10), (42, 34, 30)),
-        Ellipsoid((-35, 25, 95), (60, 40, 48)),
-        Ellipsoid((50, 22, 100), (52, 38, 46)),
         Ellipsoid((0, -45, 5), (26, 22, 45)),
     ]
     fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
+
+
+def _render_bowel(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
+    """Loops of bowel up to the top of the CT, filled with fluid, stool or gas, elsewhere in each CT."""
+    for _ in range(int(rng.integers(*_LOOPS))):
+        centre, size = rng.uniform((-78, -8, 45), (78, 34, 185)), rng.uniform(14, 32, 3) * [1, 0.8, 1]
+        fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], rng.uniform(*_CONTENT_HU), 4)
+        if rng.random() < _GASSY_SHARE:
+            bubble = Ellipsoid(centre, size * rng.uniform(0.4, 0.8))
+            fill(hu, grid, [_scaled(bubble, person.scale)], GAS_HU)
 
 
 def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
@@ -214,10 +227,14 @@ def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
     ]
     bones = person.bones
     sacrum = Without(bones.sacrum, [Symmetric(bones.hip_bone)])
-    for solids, spongy in (([sacrum], 230.0), ([_scaled(bone, person.scale) for bone in lumbar], 250.0)):
-        window, distance = grid.rasterise(solids, 5)
+    aside, up = person.lumbar_mm
+    shift = np.eye(4)
+    shift[:3, 3] = -aside, 0, -up
+    moved = Grid(grid.shape, shift @ grid.frame_from_ijk)
+    for place, solids in ((grid, [sacrum]), (moved, [_scaled(bone, person.scale) for bone in lumbar])):
+        window, distance = place.rasterise(solids, 5)
         blend(hu, window, fraction(distance, grid.width_mm()), CORTICAL_HU * 0.7)
-        blend(hu, window, fraction(distance + 1.2, grid.width_mm()), spongy)
+        blend(hu, window, fraction(distance + 1.2, grid.width_mm()), person.spine_hu)
     for side in (1, -1):
         holes: list[Solid] = [
             RoundCone((side * 20, -30, 70 - 22 * n), (side * 15, -95, 66 - 22 * n), 4, 4) for n in range(3)

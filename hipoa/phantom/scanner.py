@@ -33,7 +33,7 @@ LOWEST_HU, HIGHEST_HU = -1024, 3071
 _SKIN_HU = -600
 # About the midpoint of the sockets: the whole body, L4 to 118 mm below the sockets, so that a radiograph
 # about a hip ends in no CT, migrated or not; and, under whichever side is down, a part of the table.
-_LOW_MM, _HIGH_MM = np.array([-246.0, -160.0, -118.0]), np.array([246.0, 136.0, 172.0])
+_LOW_MM, _HIGH_MM = np.array([-246.0, -160.0, -118.0]), np.array([246.0, 148.0, 172.0])
 _UNDER_MM = 14.0
 _TABLE_MM = -600.0  # where the scanner's S axis has the sockets, give or take
 
