@@ -229,16 +229,25 @@ def _field(surface: _Surface, vertices: np.ndarray, body: int, lowest_mm: float 
     points, normals = points[keep], normals[keep]
     low, high = points.min(0) - 1.5 * _BAND_MM, points.max(0) + 1.5 * _BAND_MM
     shape = np.ceil((high - low) / _STEP_MM).astype(int) + 1
-    nodes = low + _STEP_MM * np.stack(np.indices(shape), -1).reshape(-1, 3)
+    index = np.argwhere(_near((points - low) / _STEP_MM, shape))
+    nodes = low + _STEP_MM * index
     tree: Any = KDTree(points)
     away, nearest = tree.query(nodes, distance_upper_bound=_BAND_MM)
-    near = np.isfinite(away)
-    at = nearest[near]
-    along = ((nodes[near] - points[at]) * normals[at]).sum(1)
-    values = np.full(len(nodes), np.nan, np.float32)
+    found = np.isfinite(away)
+    at = nearest[found]
+    along = ((nodes[found] - points[at]) * normals[at]).sum(1)
+    values = np.full(shape, np.nan, np.float32)
     # Close to a surface its own plane is better than its sampled points.
-    values[near] = np.where(away[near] < 3, along, np.sign(along) * away[near])
-    return Field(_fill(values.reshape(shape)), low, _STEP_MM)
+    values[tuple(index[found].T)] = np.where(away[found] < 3, along, np.sign(along) * away[found])
+    return Field(_fill(values), low, _STEP_MM)
+
+
+def _near(places: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The nodes (x, y, z) that can be within the band of points (n, 3) in steps: only they need be asked."""
+    free = np.ones(shape, bool)
+    free[tuple(np.rint(places).astype(int).T)] = False
+    away: Any = ndimage.distance_transform_edt(free)
+    return away <= _BAND_MM / _STEP_MM + 1
 
 
 def _fill(values: np.ndarray) -> np.ndarray:
