@@ -1,18 +1,20 @@
 """What fifty passes with dropout cost beside one pass, and that they are the passes of the naive way.
 
-python benchmarks/mc_dropout.py [--networks NAME ...] [--where head everywhere] [--hips N] [--json FILE]
+Both grade the same hips: one pass is dropout off, the fifty passes include a deterministic one and the
+search for the part that all share, which is made once for each model and not for each hip.
+
+    python benchmarks/mc_dropout.py [--cases NETWORK:WHERE ...] [--hips N] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from stopwatch import clock, describe_machine, tell
 
 from hipoa.grading.networks import build_network, dropout_on, prepare_images
 from hipoa.grading.predict import predict_hips
@@ -20,16 +22,13 @@ from hipoa.grading.readout import Readout
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
 
-NETWORKS = ("vit_base_patch16_224.augreg_in1k", "vgg16.tv_in1k", "densenet161.tv_in1k")
+CASES = (
+    "vgg16.tv_in1k:head",
+    "densenet161.tv_in1k:head",
+    "vit_base_patch16_224.augreg_in1k:head",
+    "vit_base_patch16_224.augreg_in1k:everywhere",
+)
 READOUT = Readout(TASKS["combined"], "classification")
-
-
-def clock(work):
-    started = time.perf_counter()
-    found = work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started, found
 
 
 def one_pass(network, radiograph, size, input_px):
@@ -51,16 +50,18 @@ def naive_passes(network, image, seed, settings, input_px):
     return torch.softmax(outputs.float(), dim=-1).cpu().numpy()
 
 
-def measure(name, where, arguments):
+def measure(case, arguments):
+    name, _, where = case.partition(":")
+    n = arguments.hips if where == "head" else arguments.hips_everywhere
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     px = arguments.input_px
     network = build_network(name, outputs=7, input_px=px, dropout=0.1, dropout_where=where).to(device)
     torch.nn.init.normal_(network.backbone.get_classifier().weight, std=0.1)
     random = np.random.default_rng([1])
-    radiograph = random.integers(0, 256, (arguments.hips, 150, 150), dtype=np.uint8)
+    radiograph = random.integers(0, 256, (n, 150, 150), dtype=np.uint8)
     settings = PredictSettings(passes=arguments.passes, predict_batch_size=arguments.batch)
-    seeds = list(range(arguments.hips))
+    seeds = list(range(n))
     single, fifty, ratios = [], [], []
     for turn in range(arguments.turns + 1):
         one, _ = clock(lambda: one_pass(network, radiograph, arguments.batch, px))
@@ -73,6 +74,7 @@ def measure(name, where, arguments):
             ratios.append(many / one)
     whole = naive_passes(network, radiograph[0], 0, settings, px)
     return {
+        "hips": n,
         "one_pass_s": round(statistics.median(single), 4),
         f"passes_{arguments.passes}_s": round(statistics.median(fifty), 4),
         "ratio": round(statistics.median(ratios), 3),
@@ -82,9 +84,9 @@ def measure(name, where, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
-    parser.add_argument("--where", nargs="+", default=["head"], choices=["head", "everywhere"])
-    parser.add_argument("--hips", type=int, default=8)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), help="network:head or network:everywhere")
+    parser.add_argument("--hips", type=int, default=24, help="with dropout at the head")
+    parser.add_argument("--hips-everywhere", type=int, default=2, help="with dropout everywhere")
     parser.add_argument("--passes", type=int, default=50)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--input-px", type=int, default=224)
@@ -94,26 +96,17 @@ def main():
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    table = {
-        f"{name}, {where}": measure(name, where, arguments)
-        for name in arguments.networks
-        for where in arguments.where
-    }
+    table = {case: measure(case, arguments) for case in arguments.cases}
     found = {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "threads": torch.get_num_threads(),
-        "hips": arguments.hips,
+        **describe_machine(),
         "passes": arguments.passes,
         "batch": arguments.batch,
         "input_px": arguments.input_px,
         "turns": arguments.turns,
-        "mc50_cost_over_one_pass": {key: row["ratio"] for key, row in table.items()},
+        "mc50_cost_over_one_pass": {case: row["ratio"] for case, row in table.items()},
         "networks": table,
     }
-    text = json.dumps(found, indent=2)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    tell(found, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """What a training step costs beside its bare arithmetic, and beside the usual loading of images.
 
-Three ways of the same steps, in turns in one process: a bare loop of forward, backward and step on a batch
-that lies on the device; hipoa's training, which augments in batches on the device; and torch's DataLoader
-with one image at a time through Pillow and torchvision.
+Ways of making the same steps, in turns in one process:
+bare        forward, backward and step on one batch that lies on the device, hipoa's network and optimiser
+hipoa       hipoa's training: images on the device, changed there in batches, clipped gradient, schedule
+dataloader  DataLoader, one image at a time through Pillow and torchvision; network and optimiser as above
+tutorial    the same, network and optimiser as they come (default layout, AdamW not fused)
+The last two without and with worker processes; what is told is the better of the two.
 
     python benchmarks/training.py [--network NAME] [--input-px N] [--batch N] [--steps N] [--json FILE]
 """
@@ -10,16 +13,14 @@ with one image at a time through Pillow and torchvision.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from stopwatch import clock, describe_machine, tell
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -30,6 +31,8 @@ from hipoa.grading.networks import build_network
 from hipoa.grading.readout import Readout
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
+
+READOUT = Readout(TASKS["combined"], "classification")
 
 
 class PillowHips(Dataset):
@@ -67,24 +70,27 @@ def make_hips(n):
     return random.integers(0, 256, (n, 150, 150), dtype=np.uint8), random.integers(0, 7, (n, 1))
 
 
-def build(arguments, folder):
-    settings = TrainSettings(batch_size=arguments.batch, epochs=10_000, warmup_epochs=0)
-    radiograph, target = make_hips(arguments.batch * arguments.steps)
-    readout = Readout(TASKS["combined"], "classification")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def build(arguments):
     torch.manual_seed(0)
-    network = build_network(
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return build_network(
         arguments.network,
-        outputs=readout.outputs,
+        outputs=READOUT.outputs,
         input_px=arguments.input_px,
-        dropout=settings.dropout,
+        dropout=0.1,
         dropout_where="head",
     ).to(device)
+
+
+def prepare(arguments, folder):
+    settings = TrainSettings(batch_size=arguments.batch, epochs=10_000, warmup_epochs=0)
+    radiograph, target = make_hips(arguments.batch * arguments.steps)
+    network = build(arguments)
     return Training(
         network=network,
         radiograph=radiograph,
         target=target,
-        criterion=build_criterion(readout, settings, target, device),
+        criterion=build_criterion(READOUT, settings, target, network.mean.device),
         settings=settings,
         input_px=arguments.input_px,
         seed=1,
@@ -94,54 +100,61 @@ def build(arguments, folder):
     )
 
 
+def step(network, optimiser, criterion, images, targets):
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
+        outputs = network(images)
+    loss = criterion(outputs.float(), targets)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+
+
 def bare_epoch(training, steps):
     size = training.settings.batch_size
     images, targets = training.images[:size], training.targets[:size]
     training.network.train()
     for _ in range(steps):
-        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.device.type == "cuda"):
-            outputs = training.network(images)
-        loss = training.criterion(outputs.float(), targets)
-        training.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        training.optimiser.step()
+        step(training.network, training.optimiser, training.criterion, images, targets)
 
 
-def loader_epoch(training, loader):
-    training.network.train()
+def loader_epoch(network, optimiser, training, loader):
+    network.train()
     for images, target in loader:
-        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.device.type == "cuda"):
-            outputs = training.network(images.to(training.device))
-        loss = training.criterion(outputs.float(), target.to(training.device)[:, None])
-        training.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        training.optimiser.step()
+        place = training.device
+        step(network, optimiser, training.criterion, images.to(place), target.to(place)[:, None])
 
 
-def clock(work, device):
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+def build_ways(arguments, training):
+    dataset = PillowHips(training.radiograph, training.target, training.settings, arguments.input_px)
+    plain = build(arguments).to(memory_format=torch.contiguous_format)
+    optimisers = {
+        "dataloader": (training.network, training.optimiser),
+        "tutorial": (plain, torch.optim.AdamW(plain.parameters(), lr=1e-4)),
+    }
+    epoch = iter(range(1000))
+    ways = {
+        "bare": lambda: bare_epoch(training, arguments.steps),
+        "hipoa": lambda: training._run_epoch(next(epoch)),
+    }
+    for workers in sorted({0, arguments.workers}):
+        loader = DataLoader(
+            dataset, arguments.batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+        )
+        for name, (network, optimiser) in optimisers.items():
+            ways[f"{name}, {workers} workers"] = lambda n=network, o=optimiser, loader=loader: loader_epoch(
+                n, o, training, loader
+            )
+    return ways
 
 
 def measure(arguments):
     with tempfile.TemporaryDirectory() as folder:
-        training = build(arguments, folder)
-        dataset = PillowHips(training.radiograph, training.target, training.settings, arguments.input_px)
-        loader = DataLoader(dataset, arguments.batch, shuffle=True, num_workers=arguments.workers)
-        epoch = iter(range(1000))
-        ways = {
-            "bare": lambda: bare_epoch(training, arguments.steps),
-            "hipoa": lambda: training._run_epoch(next(epoch)),
-            "dataloader": lambda: loader_epoch(training, loader),
-        }
-        # In turns, so that what else the machine does falls on all of them.
+        ways = build_ways(arguments, prepare(arguments, folder))
+        # In turns, so that what else the machine does falls on all of them; the first turn warms up.
         seconds = {name: [] for name in ways}
         for turn in range(arguments.turns + 1):
             for name, work in ways.items():
-                took = clock(work, training.device)
+                took, _ = clock(work)
                 if turn:
                     seconds[name].append(took)
     return seconds
@@ -149,20 +162,25 @@ def measure(arguments):
 
 def summarise(seconds, arguments):
     n = arguments.batch * arguments.steps
-    ratios = [own / bare for own, bare in zip(seconds["hipoa"], seconds["bare"], strict=True)]
-    beside = [loader / own for loader, own in zip(seconds["dataloader"], seconds["hipoa"], strict=True)]
+    rates = {name: n / statistics.median(took) for name, took in seconds.items()}
+
+    def ratio(a, b):
+        return statistics.median(x / y for x, y in zip(seconds[a], seconds[b], strict=True))
+
+    def beside(peer):
+        return round(min(ratio(name, "hipoa") for name in seconds if name.startswith(peer)), 3)
+
     return {
+        **describe_machine(),
         "network": arguments.network,
         "input_px": arguments.input_px,
         "batch": arguments.batch,
+        "steps": arguments.steps,
         "turns": arguments.turns,
-        "workers": arguments.workers,
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "images_per_s": {name: round(n / statistics.median(took), 2) for name, took in seconds.items()},
-        "overhead_over_forward_backward": round(statistics.median(ratios) - 1, 4),
-        "images_per_s_ratio_vs_dataloader": round(statistics.median(beside), 4),
+        "images_per_s": {name: round(rate, 2) for name, rate in rates.items()},
+        "overhead_over_forward_backward": round(ratio("hipoa", "bare") - 1, 4),
+        "images_per_s_ratio_vs_dataloader": beside("dataloader"),
+        "images_per_s_ratio_vs_tutorial": beside("tutorial"),
     }
 
 
@@ -172,18 +190,14 @@ def main():
     parser.add_argument("--input-px", type=int, default=96)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4, help="of each turn")
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=0, help="processes of the DataLoader")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the DataLoader")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for its own choice")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    found = summarise(measure(arguments), arguments)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    tell(summarise(measure(arguments), arguments), arguments.json)
 
 
 if __name__ == "__main__":

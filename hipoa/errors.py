@@ -44,8 +44,12 @@ class NetworkError(HipoaError, ValueError):
 
 
 class TrainingError(HipoaError, ValueError):
-    """A training that failed: a loss that is not finite, or too little memory."""
+    """A training that failed: a loss that is not finite."""
 
 
 class ReadingError(HipoaError, ValueError):
     """A reading, or a log of readings, that cannot be taken."""
+
+
+class ResourceError(HipoaError, ValueError):
+    """A machine that is too small for what is asked."""

@@ -19,6 +19,7 @@ from hipoa.evaluation.passes import (
     summarise_values,
 )
 from hipoa.files import read_json, read_npz, write_json
+from hipoa.grading.memory import naming_memory
 from hipoa.grading.novelty import measure_novelty
 from hipoa.grading.predict import Prediction, add_grade, load_network, predict_hips, read_readout, seed_hips
 from hipoa.grading.settings import ClassTable, PredictSettings
@@ -192,15 +193,16 @@ def _image_hips(
 def _predict(
     model: Model, radiographs: np.ndarray, names: np.ndarray, settings: PredictSettings, table: ClassTable
 ) -> Prediction:
-    prediction = predict_hips(
-        load_network(model.file, model.facts),
-        read_readout(model.facts),
-        radiographs,
-        seed_hips(names, settings, model.where),
-        settings,
-        input_px=model.facts["input_px"],
-        where=model.where,
-    )
+    with naming_memory(model.where, "Grade on a machine with more memory."):
+        prediction = predict_hips(
+            load_network(model.file, model.facts),
+            read_readout(model.facts),
+            radiographs,
+            seed_hips(names, settings, model.where),
+            settings,
+            input_px=model.facts["input_px"],
+            where=model.where,
+        )
     return add_grade(prediction, table)
 
 

@@ -21,6 +21,7 @@ from hipoa.files import write_json
 from hipoa.grading.augmentation import build_augmentation
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import build_network
+from hipoa.grading.optimise import build_optimiser
 from hipoa.grading.readout import Readout
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
@@ -224,7 +225,7 @@ def measure(settings: TrainSettings, row: Experiment, readout: Readout, steps: i
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = settings.batch_size if device.type == "cuda" else min(settings.batch_size, _CPU_BATCH)
     network = _build(settings, row, readout).to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+    optimiser = build_optimiser(network, settings)
     augment = build_augmentation(settings)
     target = np.zeros((batch, len(readout.heads)), dtype=np.int64)
     criterion = build_criterion(readout, settings, target, device)
@@ -237,6 +238,7 @@ def measure(settings: TrainSettings, row: Experiment, readout: Readout, steps: i
             outputs = network(augment(images))
         optimiser.zero_grad(set_to_none=True)
         criterion(outputs.float(), targets).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimiser.step()
 
     def look() -> None:

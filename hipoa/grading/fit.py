@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.optim import param_groups_weight_decay  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from hipoa.errors import TrainingError
 from hipoa.grading.augmentation import build_augmentation
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.losses import Loss
 from hipoa.grading.networks import GradingNetwork, prepare_images
+from hipoa.grading.optimise import build_optimiser, rate_factor
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import TrainSettings
 
@@ -48,7 +49,8 @@ class Training:
         seed: What shuffling, augmentation and dropout depend on.
         where: The name of the job, for messages.
         checkpoint: Where its state is saved.
-        show: Called with a line about ten times.
+        inner: Radiographs and targets of the inner split, in the same form, or None; never trained on.
+        show: Called with a line about ten times, unless a bar shows the progress on a terminal.
     """
 
     network: GradingNetwork
@@ -60,92 +62,130 @@ class Training:
     seed: int
     where: str
     checkpoint: Checkpoint
+    inner: tuple[np.ndarray, np.ndarray] | None = None
     show: Callable[[str], None] = _print
 
     def __post_init__(self) -> None:
         self.device = self.network.mean.device
-        self.optimiser = _build_optimiser(self.network, self.settings)
+        self.optimiser = build_optimiser(self.network, self.settings)
         self.augment = build_augmentation(self.settings)
-        self.images = prepare_images(self.radiograph, self.input_px, self.device)
-        self.targets = torch.from_numpy(self.target).to(self.device)
+        self.images, self.targets = self._place(self.radiograph, self.target)
+        self.inner_hips = self._place(*self.inner) if self.inner else None
         self.history: list[Epoch] = []
+        self.best: dict[str, Any] = {}
         self.seconds = 0.0
+        self.bar: Any = tqdm(disable=True)
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights the network has in the end, counted from 1."""
+        return int(self.best["epoch"]) if self.best else len(self.history)
 
     def run(self) -> None:
         """Trains to the last epoch; ``history`` and ``seconds`` tell of it.
 
         Raises:
-            TrainingError: The loss is not finite, or the memory is too small.
+            TrainingError: The loss is not finite.
         """
         self._resume()
         saved = time.monotonic()
-        epochs = self.settings.epochs
-        for epoch in range(len(self.history), epochs):
+        epochs, steps = self.settings.epochs, self._count_steps()
+        done = len(self.history)
+        # Not on a terminal, as in a log, tqdm stays silent.
+        self.bar = tqdm(
+            desc=self.where, total=epochs * steps, initial=done * steps, unit="step", disable=None
+        )
+        for epoch in range(done, epochs):
             started = time.monotonic()
             self._run_epoch(epoch)
             self.seconds += time.monotonic() - started
-            if epoch + 1 == epochs or epoch % max(1, epochs // 10) == 0:
-                self.show(f"{self.where}: {self._progress()}")
+            self._tell(epoch)
             if time.monotonic() - saved >= 60 * self.settings.checkpoint_minutes and epoch + 1 < epochs:
                 self._save()
                 saved = time.monotonic()
+        self.bar.close()
+        if self.best:
+            self.network.backbone.load_state_dict(self.best["network"])
+
+    def _place(self, radiograph: np.ndarray, target: np.ndarray) -> tuple[Tensor, Tensor]:
+        images = prepare_images(radiograph, self.input_px, self.device)
+        return images, torch.from_numpy(target).to(self.device)
+
+    def _count_steps(self) -> int:
+        return math.ceil(len(self.target) / self.settings.batch_size)
 
     def _run_epoch(self, epoch: int) -> None:
         torch.manual_seed(make_seed(self.seed, epoch))
         self.network.train()
         # Drawn on the CPU, so that every device shuffles alike; moved once, so that no step waits for it.
         order = torch.randperm(len(self.target)).to(self.device)
-        batches = split_batches(order, self.settings.batch_size)
         total = torch.zeros((), device=self.device)
         rate = 0.0
-        for number, batch in enumerate(batches):
-            rate = self._set_rate(epoch * len(batches) + number, len(batches))
+        for number, batch in enumerate(split_batches(order, self.settings.batch_size)):
+            rate = self._set_rate(epoch * self._count_steps() + number)
             total += self._step(batch) * len(batch)
-        loss = float(total) / len(self.target)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                self.where,
-                f"the loss is {loss} in epoch {epoch + 1}",
-                "Lower learning_rate or clip_norm, or raise warmup_epochs.",
-            )
-        self.history.append({"epoch": epoch + 1, "learning_rate": rate, "loss": loss})
+            self.bar.update()
+        entry = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(total) / len(self.target)}
+        if self.inner_hips:
+            entry["inner_loss"] = self._look_inside(*self.inner_hips)
+        self._check(entry)
+        self.history.append(entry)
+        if self.settings.inner_best and entry["inner_loss"] < self.best.get("loss", math.inf):
+            weights = {name: value.clone() for name, value in self.network.backbone.state_dict().items()}
+            self.best = {"epoch": epoch + 1, "loss": entry["inner_loss"], "network": weights}
 
-    def _set_rate(self, step: int, steps_per_epoch: int) -> float:
-        steps = self.settings.epochs * steps_per_epoch
-        factor = rate_factor(step, steps, self.settings.warmup_epochs * steps_per_epoch)
+    def _set_rate(self, step: int) -> float:
+        settings, steps = self.settings, self._count_steps()
+        factor = rate_factor(step, settings.epochs * steps, settings.warmup_epochs * steps, settings.schedule)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
-        return self.settings.learning_rate * factor
+            group["lr"] = settings.learning_rate * factor
+        return settings.learning_rate * factor
 
     def _step(self, batch: Tensor) -> Tensor:
         """One step on the hips ``batch`` (b,); the mean loss."""
-        try:
-            loss = self._loss(self.augment(self.images[batch]), self.targets[batch])
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-            self.optimiser.step()
-        except (RuntimeError, MemoryError) as error:
-            # On a CPU torch says so in words alone.
-            if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocat" not in str(error):
-                raise
-            device = "GPU" if self.device.type == "cuda" else "machine"
-            raise TrainingError(
-                self.where, f"the memory of the {device} is too small", "Lower batch_size or input_px."
-            ) from error
+        loss = self._loss(self.augment(self.images[batch]), self.targets[batch])
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        self.optimiser.step()
         return loss.detach()
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        on_gpu = self.device.type == "cuda"
-        if on_gpu:
-            images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             outputs = self.network(images)
         return self.criterion(outputs.float(), targets)
 
+    def _look_inside(self, images: Tensor, targets: Tensor) -> float:
+        """The mean loss on the inner split, nothing changed at random."""
+        self.network.eval()
+        size = self.settings.batch_size
+        with torch.inference_mode():
+            losses = [
+                self._loss(part, graded) * len(part)
+                for part, graded in zip(images.split(size), targets.split(size), strict=True)
+            ]
+        return float(torch.stack(losses).sum()) / len(images)
+
+    def _check(self, entry: Epoch) -> None:
+        for name in ("loss", "inner_loss"):
+            if not math.isfinite(entry.get(name, 0.0)):
+                raise TrainingError(
+                    self.where,
+                    f"the {name.replace('_', ' ')} is {entry[name]} in epoch {entry['epoch']}",
+                    "Lower learning_rate or clip_norm, or raise warmup_epochs.",
+                )
+
+    def _tell(self, epoch: int) -> None:
+        if not self.bar.disable:
+            self.bar.set_postfix_str(f"loss {self.history[-1]['loss']:.3f}", refresh=False)
+        elif epoch + 1 == self.settings.epochs or epoch % max(1, self.settings.epochs // 10) == 0:
+            self.show(f"{self.where}: {self._progress()}")
+
     def _progress(self) -> str:
         last = self.history[-1]
-        return f"epoch {last['epoch']}/{self.settings.epochs}, loss {last['loss']:.3f}, {self.seconds:.0f} s"
+        inner = f", inner loss {last['inner_loss']:.3f}" if "inner_loss" in last else ""
+        place = f"epoch {last['epoch']}/{self.settings.epochs}"
+        return f"{place}, loss {last['loss']:.3f}{inner}, {self.seconds:.0f} s"
 
     def _resume(self) -> None:
         state = self.checkpoint.load(self.device)
@@ -153,36 +193,14 @@ class Training:
             self.network.backbone.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.history, self.seconds = list(state["history"]), state["seconds"]
+            self.best = state["best"]
             self.show(f"{self.where}: goes on after {self._progress()}")
 
     def _save(self) -> None:
         state = {"network": self.network.backbone.state_dict(), "optimiser": self.optimiser.state_dict()}
-        self.checkpoint.save({**state, "history": self.history, "seconds": self.seconds})
-
-
-def rate_factor(step: int, steps: int, warmup_steps: float) -> float:
-    """The share of the peak learning rate: a linear rise, then half a cosine down to 0.
-
-    Args:
-        step: Counted from 0.
-        steps: Of the whole training.
-        warmup_steps: Of the rise, at most half of the whole counts.
-    """
-    warmup = min(warmup_steps, steps / 2)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        self.checkpoint.save({**state, "best": self.best, "history": self.history, "seconds": self.seconds})
 
 
 def split_batches(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
     """Even batches of at most batch_size: a last batch of one would break batch normalisation."""
     return torch.tensor_split(order, math.ceil(len(order) / batch_size))
-
-
-def _build_optimiser(network: GradingNetwork, settings: TrainSettings) -> torch.optim.Optimizer:
-    # timm knows which parameters are not to decay: biases, norms, position embeddings.
-    spared = network.backbone.no_weight_decay() if hasattr(network.backbone, "no_weight_decay") else ()
-    groups: Any = param_groups_weight_decay(
-        network.backbone, settings.weight_decay, no_weight_decay_list=tuple(spared)
-    )
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)

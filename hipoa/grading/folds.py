@@ -79,7 +79,7 @@ def _group(patients: Sequence[str], grades: Sequence[int]) -> dict[str, list[int
 
 
 def split_patients(
-    patients: Sequence[str], grades: Sequence[int], folds: int, seed: Sequence[int]
+    patients: Sequence[str], grades: Sequence[int], folds: int, seed: Sequence[int], setting: str = "folds"
 ) -> dict[str, int]:
     """Gives each patient a fold, so that the grades are spread evenly over the folds.
 
@@ -88,6 +88,7 @@ def split_patients(
         grades: (n,) class 1-7 of the hip.
         folds: How many.
         seed: What the shuffling depends on.
+        setting: The name of the setting that says how many, for messages.
 
     Returns:
         Patient to fold, counted from 0.
@@ -96,10 +97,10 @@ def split_patients(
         CohortError: Fewer patients than folds, or no split without an empty fold.
     """
     if len(set(patients)) < folds:
-        raise _too_few(f"{len(set(patients))} patients with a graded, usable hip for {folds} folds")
+        raise _too_few(f"{len(set(patients))} patients with a graded, usable hip for {folds} folds", setting)
     most = max(Counter(grades).values())
     if most < folds:
-        raise _too_few(f"no class has more than {most} hips for {folds} folds")
+        raise _too_few(f"no class has more than {most} hips for {folds} folds", setting)
     state = int(np.random.default_rng(seed).integers(2**31))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
     with warnings.catch_warnings():
@@ -107,7 +108,7 @@ def split_patients(
         warnings.simplefilter("ignore", UserWarning)
         parts = [test for _, test in splitter.split(np.zeros(len(grades)), grades, patients)]
     if not all(len(part) for part in parts):
-        raise _too_few(f"a fold without any of the {len(set(patients))} patients")
+        raise _too_few(f"a fold without any of the {len(set(patients))} patients", setting)
     return {patients[int(hip)]: fold for fold, part in enumerate(parts) for hip in part}
 
 
@@ -135,5 +136,5 @@ def _warn_of_rare(grades: Sequence[int], patients: Sequence[str], folds: int) ->
         )
 
 
-def _too_few(found: str) -> CohortError:
-    return CohortError("folds", found, "Add graded patients, or lower the setting folds.")
+def _too_few(found: str, setting: str) -> CohortError:
+    return CohortError(setting, found, f"Add graded patients, or lower the setting {setting}.")

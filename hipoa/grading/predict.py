@@ -14,8 +14,9 @@ from torch import Tensor
 
 from hipoa.errors import NetworkError
 from hipoa.files import read_json, write_npz
+from hipoa.grading.memory import naming_memory
 from hipoa.grading.networks import GradingNetwork, build_network, dropout_on, prepare_images
-from hipoa.grading.radiographs import read_fold_of, read_radiographs
+from hipoa.grading.radiographs import find_visible, read_fold_of, read_radiographs
 from hipoa.grading.readout import Readout
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import ClassTable, PredictSettings
@@ -74,38 +75,23 @@ def run(
 
     Raises:
         NetworkError: The passes cannot differ.
+        ResourceError: The memory is too small.
     """
     facts = read_json(record)
     where = f"{facts['experiment']} r{facts['repeat']}f{facts['fold']}"
     radiographs = read_radiographs(hips, stack)
     seen = radiographs.where(find_visible(radiographs.patient_id, read_fold_of(folds), facts["fold"]))
-    prediction = predict_hips(
-        load_network(model, facts),
-        read_readout(facts),
-        seen.radiograph,
-        seed_hips(seen.hip_id, settings, where),
-        settings,
-        input_px=facts["input_px"],
-        where=where,
-    )
+    with naming_memory(where, "Lower predict_batch_size."):
+        prediction = predict_hips(
+            load_network(model, facts),
+            read_readout(facts),
+            seen.radiograph,
+            seed_hips(seen.hip_id, settings, where),
+            settings,
+            input_px=facts["input_px"],
+            where=where,
+        )
     write_npz(out, {"hip_id": seen.hip_id, **add_grade(prediction, classes).arrays()})
-
-
-def find_visible(patients: np.ndarray, fold_of: Mapping[str, int], fold: int) -> np.ndarray:
-    """Which hips a fold's model may predict.
-
-    A hip of a patient who has a fold is predicted by that fold's models alone, whichever cohort and CT
-    it is from: the other models were trained on the patient. All other hips are predicted by every model.
-
-    Args:
-        patients: (n,) one per hip.
-        fold_of: The fold of each patient who has one.
-        fold: The model's.
-
-    Returns:
-        (n,) bool
-    """
-    return np.array([fold_of.get(patient, fold) == fold for patient in patients.tolist()], dtype=bool)
 
 
 def seed_hips(hip_id: np.ndarray, settings: PredictSettings, where: str) -> list[int]:
@@ -194,12 +180,18 @@ def sample_outputs(
     """Outputs (n, passes, outputs) of images (n, 1, H, W) whose shared part was just recorded.
 
     Raises:
-        NetworkError: The passes are all the same.
+        NetworkError: The passes are all the same, or not finite.
     """
     sampled = [_sample_hip(network, shared, images, row, seed, settings) for row, seed in enumerate(seeds)]
     if not sampled:
         return images.new_zeros(0, settings.passes, network.backbone.num_classes)
     outputs = torch.stack(sampled)
+    if not bool(outputs.isfinite().all()):
+        raise NetworkError(
+            where,
+            "its outputs are not finite numbers",
+            "Train it again, with half_precision: false if it was true.",
+        )
     if bool((outputs == outputs[:, :1]).all()):
         raise NetworkError(
             where,

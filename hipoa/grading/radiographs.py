@@ -1,7 +1,8 @@
-"""Reading what the networks see: radiographs with their patients, and the patients' folds."""
+"""Reading what the networks see: radiographs with their patients, and the folds that say who may see whom."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,3 +44,20 @@ def read_radiographs(hips: Path, stack: Path) -> Radiographs:
 def read_fold_of(folds: Path) -> dict[str, int]:
     """The fold of each patient who has one."""
     return {row["patient_id"]: int(row["fold"]) for row in read_csv(folds)}
+
+
+def find_visible(patients: np.ndarray, fold_of: Mapping[str, int], fold: int) -> np.ndarray:
+    """Which hips a fold's model may predict.
+
+    A hip of a patient who has a fold is predicted by that fold's models alone, whichever cohort and CT
+    it is from: the other models were trained on the patient. All other hips are predicted by every model.
+
+    Args:
+        patients: (n,) one per hip.
+        fold_of: The fold of each patient who has one.
+        fold: The model's.
+
+    Returns:
+        (n,) bool
+    """
+    return np.array([fold_of.get(patient, fold) == fold for patient in patients.tolist()], dtype=bool)

@@ -62,17 +62,28 @@ class FoldsSettings(Settings):
 class TrainSettings(Settings):
     """How a network is trained; one choice for all networks, so that they are compared fairly.
 
-    Source: 200 epochs; the names of the augmentations. Everything else is ours.
+    Source: 200 epochs; the names of the augmentations. Everything else is ours: the source names neither
+    optimiser nor learning rate, batch, schedule or dropout.
     """
 
     epochs: int = Field(200, ge=1, le=10_000, description="passes through the training hips, a count")
     batch_size: int = Field(32, ge=2, le=4096, description="hips per step, a count")
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate of AdamW, per step")
+    optimiser: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw",
+        description="adamw, adam (weight decay as part of the gradient), sgd (momentum 0.9, likewise)",
+    )
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate, per step")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="learning rate after its rise: cosine (falls to 0), constant"
+    )
     warmup_epochs: float = Field(
-        5, ge=0, description="epochs of linear rise, at most half of all, before the cosine fall to 0"
+        5, ge=0, description="epochs in which the learning rate rises in a line, at most half of all"
     )
     weight_decay: float = Field(
-        0.05, ge=0, le=1, description="AdamW's decay, not of biases and norms, share per unit learning rate"
+        0.05,
+        ge=0,
+        le=1,
+        description="decay of weights, not of biases and norms, share per unit learning rate",
     )
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient, in units of the loss")
     label_smoothing: float = Field(
@@ -105,10 +116,28 @@ class TrainSettings(Settings):
     half_precision: bool = Field(
         False, description="write the weights of a model as float16, half the size; it is trained in float32"
     )
+    inner_folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="inner split: of the patients trained on one in so many is held back, and the loss on "
+        "them recorded after every epoch; 0: none",
+    )
+    inner_best: bool = Field(
+        False, description="keep the epoch with the least loss on the inner split instead of the last"
+    )
     train_seed: int = Field(0, ge=0, description="seed of training; repeat, fold and experiment are added")
     checkpoint_minutes: float = Field(
         5, ge=0, description="least time between two checkpoints, minutes; 0: after every epoch"
     )
+
+    @model_validator(mode="after")
+    def _inner_split(self) -> Self:
+        if self.inner_folds == 1:
+            raise ValueError("inner_folds is 1: all patients would be held back; set 0, or 2 and more")
+        if self.inner_best and not self.inner_folds:
+            raise ValueError("inner_best needs an inner split: set inner_folds, to 5 for instance")
+        return self
 
 
 class PredictSettings(Settings):

@@ -92,7 +92,8 @@ class SharedPart:
             kept = self._kept.get((module, next(numbers)))
             if kept is None:
                 return forward(*args, **kwargs)
-            return _map(lambda part: part[row : row + 1].repeat(times, *[1] * (part.ndim - 1)), kept)
+            # Joined, for that keeps the layout in memory, which a repeat would not.
+            return _map(lambda part: torch.cat([part[row : row + 1]] * times), kept)
 
         return repeat
 

@@ -15,7 +15,9 @@ from hipoa.errors import CohortError
 from hipoa.files import read_csv, replacing, write_json
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.fit import Training
+from hipoa.grading.inner import hold_back
 from hipoa.grading.losses import build_criterion
+from hipoa.grading.memory import naming_memory
 from hipoa.grading.networks import GradingNetwork, build_network
 from hipoa.grading.radiographs import Radiographs, read_fold_of, read_radiographs
 from hipoa.grading.readout import Readout
@@ -62,31 +64,39 @@ def run(
     Raises:
         CohortError: There is no hip to train on.
         NetworkError: The network cannot be built so.
-        TrainingError: The loss is not finite, or the memory is too small.
+        ResourceError: The memory is too small.
+        TrainingError: The loss is not finite.
     """
     where = f"{experiment} r{repeat}f{fold}"
     readout = Readout(TASKS[row.task], row.loss)
     rows = select_training(read_csv(hips), read_fold_of(folds), fold, readout.heads, where)
     images, target = _read_training(hips, stack, rows, readout.heads)
     seed = make_seed(settings.train_seed, experiment, repeat, fold)
-    network = _build(settings, row, readout, pretrained, seed)
     key = _make_key(settings, row, images, target, seed, pretrained)
-    training = Training(
-        network=network,
-        radiograph=images.radiograph,
-        target=target,
-        criterion=build_criterion(readout, settings, target, network.mean.device),
-        settings=settings,
-        input_px=row.input_px,
-        seed=seed,
-        where=where,
-        checkpoint=Checkpoint(checkpoint, key),
-    )
-    training.run()
+    held = hold_back(images.patient_id, target, settings.inner_folds, seed)
+    with naming_memory(where, "Lower batch_size or input_px."):
+        network = _build(settings, row, readout, pretrained, seed)
+        training = Training(
+            network=network,
+            radiograph=images.radiograph[~held],
+            target=target[~held],
+            criterion=build_criterion(readout, settings, target[~held], network.mean.device),
+            settings=settings,
+            input_px=row.input_px,
+            seed=seed,
+            where=where,
+            checkpoint=Checkpoint(checkpoint, key),
+            inner=(images.radiograph[held], target[held]) if held.any() else None,
+        )
+        training.run()
     _write_model(out, network, half=settings.half_precision)
-    facts = _describe(settings, row, network, images, target, readout.heads)
-    named = {"experiment": experiment, "repeat": repeat, "fold": fold}
-    spent = {"seconds": round(training.seconds, 1), "history": training.history}
+    facts = _describe(settings, row, network, images.where(~held), target[~held], readout.heads)
+    named = {"experiment": experiment, "repeat": repeat, "fold": fold, "n_inner": int(held.sum())}
+    spent = {
+        "seconds": round(training.seconds, 1),
+        "kept_epoch": training.kept_epoch,
+        "history": training.history,
+    }
     write_json(record, {**facts, **named, **spent, "file": out.name, "sha256": sha256(out)})
     training.checkpoint.remove()
 
@@ -154,10 +164,7 @@ def _build(
         dropout_where=settings.dropout_where,
         pretrained=pretrained,
     )
-    if torch.cuda.is_available():
-        # pyright's stubs know no memory format together with a device
-        return network.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _make_key(

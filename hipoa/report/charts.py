@@ -68,10 +68,10 @@ def _draw_counts(axes: Axes, hips: Sequence[Hip]) -> None:
 
 
 def draw_learning(records: Sequence[Mapping[str, Any]], *, synthetic: bool) -> Figure:
-    """The training loss per epoch, one panel per experiment.
+    """The training loss per epoch, and that on the inner split where there is one, a panel per experiment.
 
     Args:
-        records: The models' records: experiment, network, history (list of epoch, learning rate, loss).
+        records: The models' records: experiment, network, history (list of epoch, learning rate, losses).
         synthetic: Whether patients are synthetic.
     """
     experiments = list(dict.fromkeys(str(record["experiment"]) for record in records))
@@ -91,10 +91,17 @@ def draw_learning(records: Sequence[Mapping[str, Any]], *, synthetic: bool) -> F
     return figure
 
 
-def _draw_losses(axes: Axes, records: Sequence[Mapping[str, Any]], colour: str) -> None:
+def _gather_losses(records: Sequence[Mapping[str, Any]], name: str) -> dict[int, list[float]]:
+    """Epoch to the losses of the models that have it."""
     losses: dict[int, list[float]] = {}
     for entry in chain.from_iterable(record["history"] for record in records):
-        losses.setdefault(int(entry["epoch"]), []).append(float(entry["loss"]))
+        if name in entry:
+            losses.setdefault(int(entry["epoch"]), []).append(float(entry[name]))
+    return losses
+
+
+def _draw_losses(axes: Axes, records: Sequence[Mapping[str, Any]], colour: str) -> None:
+    losses = _gather_losses(records, "loss")
     if not losses:
         say(axes, "no epoch recorded")
         return
@@ -110,6 +117,10 @@ def _draw_losses(axes: Axes, records: Sequence[Mapping[str, Any]], colour: str) 
     )
     means = [float(np.mean(losses[epoch])) for epoch in epochs]
     axes.plot(epochs, means, color=colour, label="mean of the models", marker="." if len(epochs) < 30 else "")
+    inner = _gather_losses(records, "inner_loss")
+    if inner:
+        means = [float(np.mean(inner[epoch])) for epoch in sorted(inner)]
+        axes.plot(sorted(inner), means, color=colour, linestyle="--", label="mean on the inner split")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 

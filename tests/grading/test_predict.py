@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
-from hipoa.errors import NetworkError
+from hipoa.errors import NetworkError, ResourceError
 from hipoa.files import read_json, read_npz, write_json
 from hipoa.grading import predict, train
-from hipoa.grading.predict import find_visible
+from hipoa.grading.radiographs import find_visible
 from hipoa.grading.settings import ClassTable, Experiment, PredictSettings, TrainSettings
 
 ROW = Experiment(network="test_resnet.r160_in1k", weights="none", input_px=32)
@@ -117,6 +118,25 @@ def test_a_model_without_dropout_is_named(study, fold_one, tmp_path):
 def test_passes_that_are_all_the_same_are_named(study, fold_one, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: x)
     with pytest.raises(NetworkError, match=r"^tiny r0f1: all 5 passes are the same"):
+        run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+
+
+def test_outputs_that_are_no_numbers_are_named(study, fold_one, tmp_path):
+    tensors = load_file(fold_one["model"])
+    name = next(name for name, tensor in tensors.items() if tensor.ndim == 4)
+    save_file({**tensors, name: tensors[name] * float("inf")}, fold_one["model"])
+    with pytest.raises(NetworkError, match=r"^tiny r0f1: its outputs are not finite numbers. Train it again"):
+        run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+
+
+def test_too_little_memory_is_named(study, fold_one, tmp_path, monkeypatch):
+    def full(*_, **__):
+        torch.empty(2**58, dtype=torch.float64)
+
+    monkeypatch.setattr(predict, "predict_hips", full)
+    with pytest.raises(
+        ResourceError, match=r"^tiny r0f1: the memory of the machine is too small. Lower predict"
+    ):
         run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
 
 

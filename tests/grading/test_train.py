@@ -1,5 +1,6 @@
 """Training is repeatable, goes on after a kill, and never learns from the fold it leaves out."""
 
+import io
 import json
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hipoa.errors import CohortError, TrainingError
+from hipoa.errors import CohortError, ResourceError, TrainingError
 from hipoa.files import read_csv, read_json
 from hipoa.grading import fit, predict, train
-from hipoa.grading.fit import rate_factor, split_batches
+from hipoa.grading.fit import split_batches
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.provenance import sha256
 
@@ -148,7 +149,7 @@ def test_too_little_memory_is_named(study, tmp_path, monkeypatch, batch):
 
     monkeypatch.setattr(fit.Training, "_loss", full)
     with pytest.raises(
-        TrainingError, match=r"^tiny r0f0: the memory of the machine is too small. Lower batch_size"
+        ResourceError, match=r"^tiny r0f0: the memory of the machine is too small. Lower batch_size"
     ):
         run(study, tmp_path)
 
@@ -202,14 +203,21 @@ def test_progress_is_shown_about_ten_times(study, tmp_path, capsys):
     assert lines[-1].startswith("tiny r0f0: epoch 40/40, loss ")
 
 
-def test_the_learning_rate_rises_in_a_line_and_falls_as_half_a_cosine():
-    factors = [rate_factor(step, 100, 10) for step in range(100)]
-    assert np.allclose(np.diff(factors[:10]), 1 / 11)
-    assert factors[10] == 1
-    assert factors[55] == pytest.approx(0.5)
-    assert factors[-1] < 0.001
-    assert all(factor > 0 for factor in factors)
-    assert max(rate_factor(step, 4, 1000) for step in range(4)) == 1
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_a_bar_shows_the_progress(study, tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    run(study, tmp_path, epochs=4)
+    # 15 hips in batches of 8
+    last = terminal.getvalue().rstrip().rpartition("\r")[2]
+    assert last.startswith("tiny r0f0: 100%")
+    assert "8/8" in last
+    assert "loss" in last
+    assert "epoch 4/4" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize(("n", "size"), [(33, 32), (7, 2), (4, 8), (64, 32)])

@@ -59,6 +59,15 @@ def test_no_title_and_no_note_is_cut_with_one_experiment(fabricated):
                 assert 0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
 
 
+def test_the_loss_on_the_inner_split_has_a_line_of_its_own(fabricated):
+    record = read_json(fabricated.models[0])
+    plain = draw_learning([record], synthetic=True).axes[0]
+    watched = record | {"history": [epoch | {"inner_loss": 1.5} for epoch in record["history"]]}
+    axes = draw_learning([record, watched], synthetic=True).axes[0]
+    assert len(axes.lines) == len(plain.lines) + 1
+    assert set(axes.lines[-1].get_ydata()) == {1.5}
+
+
 def test_brackets_do_not_meet_the_boxes_of_the_other_panels(fabricated):
     tables = [read_graded(path) for path in fabricated.uncertainty]
     with style.applied():
