@@ -92,12 +92,8 @@ def run(
     _write_model(out, network, half=settings.half_precision)
     facts = _describe(settings, row, network, images.where(~held), target[~held], readout.heads)
     named = {"experiment": experiment, "repeat": repeat, "fold": fold, "n_inner": int(held.sum())}
-    spent = {
-        "seconds": round(training.seconds, 1),
-        "kept_epoch": training.kept_epoch,
-        "history": training.history,
-    }
-    write_json(record, {**facts, **named, **spent, "file": out.name, "sha256": sha256(out)})
+    made = {"kept_epoch": training.kept_epoch, "history": training.history}
+    write_json(record, {**facts, **named, **made, "file": out.name, "sha256": sha256(out)})
     training.checkpoint.remove()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -34,12 +33,10 @@ class Prepared:
     Attributes:
         rows: By the name of an image, what is known of it.
         exposures: By name, the images to be rendered; of the others the row says why not.
-        seconds: What it took.
     """
 
     rows: dict[str, Row]
     exposures: dict[str, Exposure]
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,9 @@ class Work:
 
     def through(self, cases: Sequence[Case]) -> Iterator[Worked]:
         """Each case in its turn; what was kept is not read again, and a refusal is not kept."""
-        kept = {case.case_id: path for case in cases if (path := self._place(case)).is_file()}
+        # Taken before anything is read: what is read later may be another file of the same name.
+        places = {case.case_id: self._place(case) for case in cases}
+        kept = {name: path for name, path in places.items() if path.is_file()}
         todo = [case for case in cases if case.case_id not in kept]
         read = partial(prepare, aims=self.aims, settings=self.settings)
         give_up = partial(_give_up, names=tuple(self.aims))
@@ -75,22 +74,28 @@ class Work:
                 if case.case_id in kept:
                     yield case, *_restore(kept[case.case_id])
                 else:
-                    yield case, *self._finish(case, next(prepared))
+                    yield case, *self._finish(case, next(prepared), places[case.case_id])
 
-    def _finish(self, case: Case, prepared: Prepared) -> tuple[dict[str, Row], dict[str, Projection]]:
-        started = time.perf_counter()
+    def _finish(
+        self, case: Case, prepared: Prepared, place: Path
+    ) -> tuple[dict[str, Row], dict[str, Projection]]:
         rows, images = dict(prepared.rows), {}
         for name, exposure in prepared.exposures.items():
             try:
                 images[name] = exposure.expose(self.settings)
             except HipoaError as error:
                 rows[name] = refuse(error)
-        seconds = round(prepared.seconds + time.perf_counter() - started, 2)
-        rows = {name: {**row, "seconds": seconds} for name, row in rows.items()}
-        # The next version may read what this one cannot.
-        if not any(row["status"] == "refused" for row in rows.values()):
-            _keep(self._place(case), rows, images)
+        # The next version may read what this one cannot. A CT that was replaced meanwhile is not kept: it may
+        # have been read under either name, and half of each.
+        if not any(row["status"] == "refused" for row in rows.values()) and self._is_still(case, place):
+            _keep(place, rows, images)
         return rows, images
+
+    def _is_still(self, case: Case, place: Path) -> bool:
+        try:
+            return place == self._place(case)
+        except OSError:  # gone meanwhile
+            return False
 
     def _place(self, case: Case) -> Path:
         # Who the patient is does not change the image.
@@ -102,7 +107,6 @@ class Work:
 
 def prepare(case: Case, *, aims: Mapping[str, Aim], settings: ProjectSettings) -> Prepared:
     """Reads a case and cuts out what the renderer needs; a fault of the CT becomes the reason of its rows."""
-    started = time.perf_counter()
     rows: dict[str, Row] = {name: _exclude() for name in aims if _is_excluded(name, case)}
     exposures: dict[str, Exposure] = {}
     wanted = {name: one for name, one in aims.items() if name not in rows}
@@ -118,7 +122,7 @@ def prepare(case: Case, *, aims: Mapping[str, Aim], settings: ProjectSettings) -
             exposures[name] = exposure.cut()
         except HipoaError as error:
             rows[name] = refuse(error)
-    return Prepared(rows, exposures, time.perf_counter() - started)
+    return Prepared(rows, exposures)
 
 
 def refuse(error: HipoaError) -> Row:

@@ -1,6 +1,7 @@
 """What harms a reader harms its CT alone, and nothing depends on the number of readers."""
 
 import importlib
+import os
 
 import pytest
 
@@ -88,16 +89,37 @@ def test_what_was_lost_is_tried_again_in_the_next_run(study, bad_reads, monkeypa
 
 
 def test_the_same_bytes_whatever_the_number_of_readers(study):
-    def without_time(row):
-        return {name: cell for name, cell in row.items() if name != "seconds"}
-
-    first = {name: without_time(row) for name, row in run(study, "0", readers=0, cache="k0").items()}
+    first = run(study, "0", readers=0, cache="k0")
     stack = read_npz(study / "0.npz")
     for readers in (1, 2, 3):
         rows = run(study, f"{readers}", readers=readers, cache=f"k{readers}")
-        assert {name: without_time(row) for name, row in rows.items()} == first
+        assert rows == first
         again = read_npz(study / f"{readers}.npz")
         assert all(stack[name].tobytes() == again[name].tobytes() for name in stack)
+
+
+@pytest.mark.parametrize("change", ["replaced", "gone"])
+def test_a_ct_that_changes_while_it_is_read_is_not_kept(study, monkeypatch, change):
+    """Its image would else stand for the other file whenever that one comes again."""
+    read = working.prepare
+    ct = working.select_cases(study / "cases.csv", None, "pool", 0, 0)[3].ct
+
+    def read_and_change(case, **options):
+        found = read(case, **options)
+        if case.case_id == "c3":
+            ct.unlink() if change == "gone" else os.utime(ct, ns=(1, 1))
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(working, "prepare", read_and_change)
+        assert len(run(study, "out", readers=0)) == 14
+    ct.touch()
+    opened = []
+    monkeypatch.setattr(
+        working, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
+    )
+    run(study, "again", readers=0)
+    assert "c3" in opened
 
 
 def test_only_what_the_rays_meet_leaves_the_reader(study):
