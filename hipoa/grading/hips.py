@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ SHARD_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
     *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings", "head_x_mm"),
-    *("head_y_mm", "seconds", "png", "mm_per_px", "mirrored"),
+    *("head_y_mm", "png", "mm_per_px", "mirrored"),
 )
 GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
 SHOWN_REASONS = 3
@@ -59,8 +59,8 @@ def run(
     readings = [reading for path in grades for reading in read_grades(path)]
     graded = grade_hips(rows, readings, cohort, settings)
     columns = [*(rows[0] if rows else SHARD_COLUMNS), *GRADE_COLUMNS]
-    images = _read_images(stacks)
-    write_npz(stack, join_images([row["hip_id"] for row in rows if row["status"] == "ok"], images, cohort))
+    wanted = [row["hip_id"] for row in rows if row["status"] == "ok"]
+    write_npz(stack, join_images(wanted, map(_read_images, stacks), cohort))
     write_csv(out, columns, graded)
 
 
@@ -142,9 +142,14 @@ def combine(crowe: int, kl: int, settings: HipsSettings) -> int | None:
 
 
 def join_images(
-    wanted: Sequence[str], images: Mapping[str, np.ndarray], cohort: str
+    wanted: Sequence[str], shards: Iterable[tuple[Sequence[str], np.ndarray]], cohort: str
 ) -> dict[str, np.ndarray]:
-    """Stacks the images of the wanted hips, in their order.
+    """Stacks the images of the wanted hips, in their order, with one shard in memory at a time.
+
+    Args:
+        wanted: The names of hips.
+        shards: Names (m,) and images (m, 150, 150) of each shard; hips that are not wanted are passed over.
+        cohort: For the message.
 
     Returns:
         hip_id (n,) str, radiograph (n, 150, 150) uint8.
@@ -152,18 +157,20 @@ def join_images(
     Raises:
         CohortError: A hip has no image.
     """
-    missing = [hip for hip in wanted if hip not in images]
-    if missing:
+    row_of = {hip: row for row, hip in enumerate(wanted)}
+    joined = np.zeros((len(wanted), RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
+    missing = np.ones(len(wanted), dtype=bool)
+    for names, images in shards:
+        here = [number for number, name in enumerate(names) if name in row_of]
+        rows = [row_of[names[number]] for number in here]
+        joined[rows], missing[rows] = images[here], False
+    if missing.any():
         raise CohortError(
             f"cohort {cohort}",
-            f"{len(missing)} hips have no radiograph, the first is {missing[0]}",
+            f"{missing.sum()} hips have no radiograph, the first is {wanted[int(missing.argmax())]}",
             "Run develop again for this cohort.",
         )
-    empty = np.zeros((0, RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
-    return {
-        "hip_id": np.array(wanted, dtype=np.str_),
-        "radiograph": np.stack([images[hip] for hip in wanted]) if wanted else empty,
-    }
+    return {"hip_id": np.array(wanted, dtype=np.str_), "radiograph": joined}
 
 
 def _class_of(crowe: int, kl: int, settings: HipsSettings) -> int | None:
@@ -214,9 +221,6 @@ def _read_shard(table: Path, out: Path) -> list[Row]:
     return rows
 
 
-def _read_images(stacks: Iterable[Path]) -> dict[str, np.ndarray]:
-    images: dict[str, np.ndarray] = {}
-    for path in stacks:
-        shard = read_npz(path)
-        images |= zip(shard["hip_id"].tolist(), shard["radiograph"], strict=True)
-    return images
+def _read_images(stack: Path) -> tuple[Sequence[str], np.ndarray]:
+    shard = read_npz(stack)
+    return shard["hip_id"].tolist(), shard["radiograph"]
