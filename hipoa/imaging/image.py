@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -12,6 +13,8 @@ from hipoa.errors import CtError
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Voxels of CTs; beyond, the unit is not mm.
 _SIDE_MM = (0.05, 20.0)
+# The whole body on the finest scanner has about 3e9; a header that promises more is wrong, or worse.
+MOST_VOXELS = 4 * 10**9
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def check_extent(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
     """The three sizes of an image; further axes of one voxel do not count.
 
     Raises:
-        CtError: It is a single slice, or several volumes.
+        CtError: It is a single slice, several volumes, or larger than any CT.
     """
     sizes = [*shape]
     while len(sizes) > 3 and sizes[-1] == 1:
@@ -79,6 +82,12 @@ def check_extent(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
             where,
             f"it is a single slice ({' x '.join(map(str, sizes))} voxels)",
             "Give the whole three-dimensional CT.",
+        )
+    if math.prod(sizes) > MOST_VOXELS:
+        raise CtError(
+            where,
+            f"its header promises {' x '.join(map(str, sizes))} voxels, more than any CT has",
+            "Cut the CT to the pelvis.",
         )
     return sizes[0], sizes[1], sizes[2]
 

@@ -36,14 +36,17 @@ def read_metaimage(path: Path, dtype: type[np.integer]) -> Image:
         RuntimeError: ITK cannot read it, for whatever reason.
     """
     _check_header(path)
-    image = sitk.ReadImage(str(path))
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    check_extent(reader.GetSize(), path.name)  # before memory is taken for it
+    image = reader.Execute()
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise CtError(
             path.name,
             f"it has {image.GetNumberOfComponentsPerPixel()} values per voxel",
             "Give one three-dimensional CT with one value per voxel.",
         )
-    check_extent(image.GetSize(), path.name)
     if image.GetDimension() == 4:
         image = image[..., 0]
     values, missing = round_into(np.asarray(_Held(image)).T, dtype)

@@ -24,9 +24,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WAYS_OUT = "(HF_HOME), or set weights to file:PATH (.safetensors or .pth), or to package:MODULE."
 
 
-def run(folder, source, network=SMALL):
+def run(folder, source, network=SMALL, **wanted):
     out, record = folder / "w.safetensors", folder / "w.json"
-    weights.run(network=network, source=source, out=out, record=record)
+    weights.run(network=network, source=source, out=out, record=record, **wanted)
     return load_file(out), read_json(record)
 
 
@@ -52,6 +52,17 @@ def test_a_file(tmp_path, donor, suffix):
     assert str(tmp_path) not in (tmp_path / "w.json").read_text()
     again, _ = run(tmp_path, f"file:{tmp_path / 'w.safetensors'}")
     assert all(torch.equal(again[name], donor[name]) for name in tensors)
+
+
+def test_another_file_than_the_one_that_was_wanted_is_not_opened(tmp_path, donor, monkeypatch):
+    path = tmp_path / "mine.pth"
+    torch.save(donor, path)
+    _, record = run(tmp_path, f"file:{path}", sha256=sha256(path))
+    assert record["fetched_sha256"] == sha256(path)
+    path.write_bytes(path.read_bytes() + b" ")
+    monkeypatch.setattr(weights, "_open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(WeightsError, match=r"^file:mine\.pth: the file has the SHA-256 .* wanted is"):
+        run(tmp_path, f"file:{path}", sha256=record["fetched_sha256"])
 
 
 def test_a_package_that_ships_a_pth(tmp_path):

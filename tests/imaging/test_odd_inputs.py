@@ -89,8 +89,8 @@ def shorter_than_promised(folder):
     return folder / "ct.nii.gz"
 
 
-def promising(name):
-    huge = struct.pack("<4h", 3, 30000, 30000, 30000)
+def promising(name, side=1500):
+    huge = struct.pack("<4h", 3, side, side, side)
     return nifti(name=name, patch={40: huge})
 
 
@@ -169,6 +169,15 @@ REFUSED = {
     "fewer voxels than promised": (shorter_than_promised, r"the file is cut: it holds 8\d % of its voxels"),
     "more voxels than memory": (promising("ct.nii"), "the file is cut: it holds 0 %"),
     "more compressed voxels than memory": (promising("ct.nii.gz"), "the file is cut: it holds 0 %"),
+    "more voxels than any CT": (promising("ct.nii.gz", 30000), "30000 x 30000 voxels, more than any CT has"),
+    "more voxels in a MetaImage": (
+        itk("ct.mha", replace=[(b"DimSize = 18 16 14", b"DimSize = 9999 9999 99")]),
+        "9999 x 99 voxels, more than any CT has",
+    ),
+    "more voxels in an NRRD": (
+        itk("ct.nrrd", replace=[(b"sizes: 18 16 14", b"sizes: 9999 9999 99")]),
+        "9999 x 99 voxels, more than any CT has",
+    ),
     "several volumes": (nifti(np.stack([HU, HU], -1)), r"4 dimensions \(18 x 16 x 14 x 2\)"),
     "vectors": (nifti(np.zeros((*SHAPE, 1, 3), np.int16)), "5 dimensions"),
     "one slice": (nifti(HU[..., 5]), r"a single slice \(18 x 16( x 1)? voxels\)"),
