@@ -53,3 +53,7 @@ class ReadingError(HipoaError, ValueError):
 
 class ResourceError(HipoaError, ValueError):
     """A machine that is too small for what is asked."""
+
+
+class DiskError(OSError):
+    """The disk is full. No HipoaError: it is no fault of the CT that was being written."""

@@ -8,28 +8,50 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hipoa.errors import DiskError
+
 if TYPE_CHECKING:
     import numpy as np
+
+_LEAST_FREE_BYTES = 2**16
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of ``path`` and renames it to ``path`` on success."""
+    """Yields a temporary path in the folder of ``path`` and renames it to ``path`` on success.
+
+    Raises:
+        DiskError: Whatever else the writer may call it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the process number: two machines may write to the same cache. The suffix stays, writers look at it.
     temporary = path.parent / f".{secrets.token_hex(6)}.{path.name}"
     try:
         yield temporary
         temporary.replace(path)
+    except Exception as error:
+        if _is_full(path.parent, error):
+            raise DiskError(
+                f"{path.name}: no space left on the disk. Make room and start again; nothing is lost."
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    # Writers in C++ and Rust raise errors of their own, so the disk itself is asked too.
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
 
 
 def write_text(path: Path, text: str) -> None:
