@@ -8,7 +8,9 @@ min_version("9.11")
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from hipoa.errors import HipoaError
+from hipoa.needs import ask_memory, ask_minutes
 from hipoa.report.names import FIGURES, SOURCES
+from hipoa.summary import describe, describe_failures
 from hipoa.workflow import Study, announce, pattern, resolve, shell_prefix, stage_code
 
 
@@ -62,4 +64,8 @@ onstart:
 
 
 onsuccess:
-    print(f"The report lies in {R}/report.html.")
+    print(*describe(Path(R)), f"The report lies in {R}/report.html.", sep="\n")
+
+
+onerror:
+    print(*describe(Path(R)), *describe_failures(Path(log)), sep="\n", file=sys.stderr)

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from pydantic import ValidationError
 
 import hipoa
-from hipoa.errors import ConfigError, HipoaError
+from hipoa.errors import ConfigError, DiskError, HipoaError
 from hipoa.settings import Settings
 from hipoa.workflow import STAGES
 
@@ -52,6 +52,7 @@ COMMANDS = {
     "rounds": (STAGES["rounds"], "what each round of reading brought"),
     "figures": (STAGES["figures"], "draw the figures"),
     "report": (STAGES["report"], "write the HTML report and the manifest"),
+    "summary": ("hipoa.summary", "what a study has come to: cases, refusals, time and memory per stage"),
     "schema": ("hipoa.config", "print the JSON schema of the configuration"),
 }
 
@@ -78,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     run = importlib.import_module(module).run
     try:
         run(**_arguments(argv[0], run, argv[1:]))
-    except HipoaError as error:
+    except (HipoaError, DiskError) as error:
         # A cell or a name may hold a line break; a message stays one line.
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -63,6 +63,7 @@ repeats: 15       # repetitions of the cross-validation, a count
 keep_models: all  # all; none: a model is removed once it has predicted (then a new CT must train it again)
 
 reading: false  # make fine 16-bit views of each hip and of the pelvis, for a human reader
+torch: cuda     # the PyTorch that --use-conda installs: cuda (3 GB, runs without a GPU too) or cpu (small)
 """
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
@@ -122,6 +123,10 @@ class Config(Settings):
     )
     reading: bool = Field(
         False, description="make fine 16-bit views of each hip and of the pelvis, for a human reader"
+    )
+    torch: Literal["cuda", "cpu"] = Field(
+        "cuda",
+        description="the PyTorch that --use-conda installs: cuda (runs without a GPU too) or cpu (small)",
     )
     phantom: PhantomSettings = _section(PhantomSettings)
     project: ProjectSettings = _section(ProjectSettings)

@@ -25,7 +25,6 @@ from hipoa.grading.optimise import build_optimiser
 from hipoa.grading.readout import Readout
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
-from hipoa.phantom.plan import count_patients, plan_cases
 from hipoa.workflow import STAGES, Study, resolve
 
 _FLOAT_BYTES = 4
@@ -104,11 +103,7 @@ def count_hips(study: Study) -> dict[str, int]:
         if table.is_file():
             counts[cohort] = int((read_columns(table, ("hip_id", "status"))["status"] == "ok").sum())
         else:
-            counts[cohort] = 2 * len(study.cohorts.get(cohort, []))
-            if study.config["data"]["builtin_cohort"]:
-                phantom = study.config["phantom"]
-                made = plan_cases(count_patients(phantom["population"], phantom), phantom["population"])
-                counts[cohort] += 2 * len(made[cohort])
+            counts[cohort] = study.count_hips(cohort)
     return counts
 
 

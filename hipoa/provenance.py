@@ -6,7 +6,6 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 from __future__ import annotations
 
 import ast
-import copy
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ _ROOT = Path(__file__).parent.parent
 # Neither an error's wording nor a hash changes a result.
 _WITHOUT_EFFECT = {"hipoa.errors", "hipoa.provenance"}
 _WHOLE = "*"
+_ALL = frozenset({_WHOLE})
 
 
 def sha256(path: Path) -> str:
@@ -47,15 +47,17 @@ def code_hash(module: str, root: Path = _ROOT) -> str:
         if name not in imported:
             waiting += _imports(name, root)
         imported.setdefault(name, set()).add(part)
-    text = "\n".join(f"{name}\n{_code(name, frozenset(imported[name]), root)}" for name in sorted(imported))
+    # Only of settings does it matter what is imported: all other modules are taken apart once for all stages.
+    parts = {name: frozenset(found) if _is_settings(name) else _ALL for name, found in imported.items()}
+    text = "\n".join(f"{name}\n{_code(name, parts[name], root)}" for name in sorted(imported))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@cache
 def _parse(module: str, root: Path) -> ast.Module:
     return ast.parse(_source(module, root).read_text(encoding="utf-8"))
 
 
+@cache
 def _imports(module: str, root: Path) -> list[tuple[str, str]]:
     """The hipoa modules that a module imports, and what of each: a name, or the whole."""
     names = [name for node in ast.walk(_parse(module, root)) for name in _imported(node, module)]
@@ -70,10 +72,11 @@ def _imports(module: str, root: Path) -> list[tuple[str, str]]:
     return found
 
 
+@cache
 def _code(module: str, parts: frozenset[str], root: Path) -> str:
     """A module's code without its texts; of settings the parts alone, if it is not imported as a whole."""
-    tree = copy.deepcopy(_parse(module, root))
-    if module.rpartition(".")[2] == "settings" and _WHOLE not in parts:
+    tree = _parse(module, root)
+    if _WHOLE not in parts:
         tree.body = _pick(tree.body, set(parts))
     return ast.unparse(_WithoutTexts().visit(tree))
 
@@ -106,6 +109,10 @@ def _imported(node: ast.AST, module: str) -> list[str]:
     parent = ".".join([*above, *([node.module] if node.module else [])])
     # `from hipoa.imaging import project` names a module, `from hipoa.errors import X` does not.
     return [f"{parent}.{alias.name}" for alias in node.names]
+
+
+def _is_settings(module: str) -> bool:
+    return module.rpartition(".")[2] == "settings"
 
 
 def _source(module: str, root: Path) -> Path:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ _EXCLUDE_WORDS = {"": "", "L": "L", "R": "R", "LR": "LR", "RL": "LR", "BOTH": "L
 
 def read_sheet(
     path: Path, columns: Sequence[str], required: Sequence[str]
-) -> list[tuple[int, dict[str, str]]]:
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Reads a table with a header, tolerant of what spreadsheets make of it.
 
     Byte order marks, UTF-16, Windows-1252, commas, semicolons, tabs, any line ends, blank rows, columns in
@@ -38,7 +40,8 @@ def read_sheet(
         required: Those that must be there.
 
     Returns:
-        (row number as a spreadsheet shows it, cells of the known columns), blank rows left out.
+        (row number as a spreadsheet shows it, cells of the known columns), blank rows left out; made one by
+        one, for there may be 100 000.
 
     Raises:
         TableError: The file cannot be read, a column is missing, misspelt or there twice, a row is too long.
@@ -52,8 +55,17 @@ def read_sheet(
         if any(line[len(header) :])
     ]
     refuse(path, faults)
-    rows = [(number, dict(zip(header, line, strict=False))) for number, line in lines[1:]]
-    return [(number, {name: cells.get(name, "") for name in columns}) for number, cells in rows]
+    return _name_cells(deque(lines[1:]), header, columns)
+
+
+def _name_cells(
+    lines: deque[tuple[int, list[str]]], header: Sequence[str], columns: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    place = {name: header.index(name) for name in columns if name in header}
+    while lines:
+        number, line = lines.popleft()
+        cells = {name: line[at] for name, at in place.items() if at < len(line)}
+        yield number, {name: cells.get(name, "") for name in columns}
 
 
 def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:
@@ -88,7 +100,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 def _plain(cell: str) -> str:
     # A line break within a cell would break the rows of every table that the cell is copied to.
-    return re.sub(r"[\r\n]+", " ", cell).strip()
+    return (re.sub(r"[\r\n]+", " ", cell) if "\n" in cell or "\r" in cell else cell).strip()
 
 
 def _text(raw: bytes) -> str:
@@ -147,11 +159,7 @@ def parse_safe_name(text: str) -> str:
 def parse_existing(folder: Path, text: str) -> Path:
     """The path of a file or folder that is there, relative ones from ``folder``."""
     path = folder / parse_filled(text)
-    try:
-        found = path.exists()
-    except (OSError, ValueError):  # too long, or not allowed to look
-        found = False
-    if not found:
+    if not os.path.exists(path):  # noqa: PTH110, for this one takes no offence at names that are too long
         raise ValueError("does not exist (a path is relative to the table's folder)")
     return path
 

@@ -6,6 +6,7 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ CASE_COLUMNS = (
 GRADE_COLUMNS = ("case_id", "side", "crowe", "kl", "reader", "date")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """One CT of one patient.
 
@@ -107,27 +108,28 @@ def read_cases(path: Path) -> list[Case]:
     faults: list[str] = []
     rows_of: dict[str, int] = {}
     patients: dict[str, tuple[int, str]] = {}
+    folder = path.parent
     for number, row in read_sheet(path, CASE_COLUMNS, required=("case_id", "patient_id", "ct")):
         cell = Cells(row, faults, f"row {number}")
         case = Case(
             case_id=cell.read("case_id", parse_safe_name),
             patient_id=cell.read("patient_id", parse_filled),
-            ct=cell.read("ct", lambda text: parse_existing(path.parent, text), Path()),
+            ct=cell.read("ct", lambda text: parse_existing(folder, text), Path()),
             external=cell.read("external", parse_yes, False),
-            labels=cell.read("labels", lambda text: parse_optional_path(path.parent, text), None),
-            landmarks=cell.read("landmarks", lambda text: parse_optional_path(path.parent, text), None),
+            labels=cell.read("labels", lambda text: parse_optional_path(folder, text), None),
+            landmarks=cell.read("landmarks", lambda text: parse_optional_path(folder, text), None),
             exclude=cell.read("exclude", parse_exclusion),
             sex=row["sex"],
             age=row["age"],
             scanner=row["scanner"],
             series=cell.read("series", parse_number, None),
         )
-        first = rows_of.setdefault(case.case_id.lower(), number)
+        first = rows_of.setdefault(_fold(case.case_id), number)
         if case.case_id and first != number:
             faults.append(
                 f"row {number}: case_id {case.case_id} is that of row {first} (capitals do not count)"
             )
-        first, patient_id = patients.setdefault(case.patient_id.lower(), (number, case.patient_id))
+        first, patient_id = patients.setdefault(_fold(case.patient_id), (number, case.patient_id))
         if patient_id != case.patient_id:
             faults.append(f"row {number}: patient_id differs from that of row {first} in capitals alone")
         cases.append(case)
@@ -247,7 +249,7 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
         CASE_COLUMNS,
         (
             {
-                **vars(case),
+                **{name: getattr(case, name) for name in CASE_COLUMNS},
                 "ct": relative(case.ct),
                 "labels": relative(case.labels),
                 "landmarks": relative(case.landmarks),
@@ -263,10 +265,16 @@ def write_grades(path: Path, readings: Iterable[Reading]) -> None:
     write_csv(path, GRADE_COLUMNS, (vars(reading) for reading in readings))
 
 
+def _fold(name: str) -> str:
+    # Not a second copy of every name: there may be 100 000.
+    folded = name.lower()
+    return name if folded == name else folded
+
+
 def _file_state(path: Path) -> str:
-    if path.is_dir():
+    state = path.stat()
+    if stat.S_ISDIR(state.st_mode):
         states = [file.stat() for file in path.rglob("*") if file.is_file()]
         newest = max((state.st_mtime_ns for state in states), default=0)
         return f"{len(states)} {sum(state.st_size for state in states)} {newest}"
-    state = path.stat()
     return f"{state.st_size} {state.st_mtime_ns}"

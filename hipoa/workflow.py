@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,15 +113,22 @@ def _fill_in(value: Any, part: Mapping[str, Any], schema: Mapping[str, Any]) -> 
 
 
 def _find_faults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    from jsonschema import Draft202012Validator
-
-    for error in _leaves(Draft202012Validator(schema).iter_errors(config)):
+    for error in _leaves(_import_validator()(schema).iter_errors(config)):
         path = [str(part) for part in error.absolute_path]
         if error.validator == "additionalProperties":
             yield from _find_unknown(path, error.instance, error.schema)
         else:
             where = ".".join(path) or "configuration"
             yield f"{where}: {error.message.replace(chr(10), ' ')}"
+
+
+def _import_validator() -> Any:
+    # What jsonschema loads for the syntax of web addresses takes a second, and every job of a cluster comes
+    # by here; the schema knows no such format.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator
 
 
 def _find_unknown(path: list[str], given: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[str]:
@@ -202,16 +210,39 @@ class Study:
     @cached_property
     def shards(self) -> dict[str, list[str]]:
         """The names of each cohort's shards; a cohort without cases has none."""
-        n = self.config["data"]["shards"]
-        names: dict[str, list[str]] = {cohort: [] for cohort in COHORTS}
-        for cohort, cases in self.cohorts.items():
-            names[cohort] += [str(k) for k in sorted({shard_of(case.case_id, n) for case in cases})]
-        if self.config["data"]["builtin_cohort"]:
-            population = self.config["phantom"]["population"]
-            counts = count_patients(population, self.config["phantom"])
-            for cohort, shards in planned(counts, n, population).items():
-                names[cohort] += [f"{_BUILTIN}{k}" for k in shards]
-        return names
+        return {cohort: [*self._own[cohort], *self._builtin[cohort]] for cohort in COHORTS}
+
+    @cached_property
+    def _own(self) -> dict[str, dict[str, list[Case]]]:
+        """The user's own cases by cohort and shard; sorted once, for there may be 100 000."""
+        sorted_in: dict[str, dict[str, list[Case]]] = {}
+        for cohort in COHORTS:
+            shards: dict[int, list[Case]] = {}
+            for case in self.cohorts.get(cohort, []):
+                shards.setdefault(shard_of(case.case_id, self.config["data"]["shards"]), []).append(case)
+            sorted_in[cohort] = {str(shard): shards[shard] for shard in sorted(shards)}
+        return sorted_in
+
+    @cached_property
+    def _builtin(self) -> dict[str, dict[str, list[str]]]:
+        """The case ids of the built-in cohort by cohort and shard."""
+        if not self.config["data"]["builtin_cohort"]:
+            return {cohort: {} for cohort in COHORTS}
+        population = self.config["phantom"]["population"]
+        counts = count_patients(population, self.config["phantom"])
+        made = planned(counts, self.config["data"]["shards"], population)
+        return {
+            cohort: {f"{_BUILTIN}{shard}": ids for shard, ids in made[cohort].items()} for cohort in COHORTS
+        }
+
+    def count_hips(self, cohort: str = "", shard: str = "") -> int:
+        """Two of every CT, of a shard, of a cohort, or of all."""
+        return 2 * sum(
+            len(cases)
+            for name in ([cohort] if cohort else COHORTS)
+            for key, cases in (*self._own[name].items(), *self._builtin[name].items())
+            if shard in ("", key)
+        )
 
     @property
     def used_cohorts(self) -> list[str]:
@@ -237,8 +268,15 @@ class Study:
         return to_flags({name: self.config["hips"][name] for name in ("class_table", "kl0_as_kl1")})
 
     def row_flags(self, experiment: str) -> str:
-        """An experiment's row as command-line flags."""
-        return to_flags(self.config["experiments"][experiment])
+        """An experiment's row as flags; what is checked on fetching the weights trains nothing anew."""
+        row = self.config["experiments"][experiment].items()
+        return to_flags({name: value for name, value in row if name != "weights_sha256"})
+
+    def weights_hash(self, network: str) -> str:
+        """The hash that a network's file of weights must have, of the first experiment that names one."""
+        rows = self.config["experiments"].values()
+        hashes = (row["weights_sha256"] for row in rows if row["network"] == network)
+        return next(filter(None, hashes), "")
 
     def is_builtin(self, shard: str) -> bool:
         """Whether a shard is of the built-in cohort."""
@@ -293,9 +331,7 @@ class Study:
         """A hash that changes when a case of this shard, or a file of it, is another."""
         if self.is_builtin(shard):
             return ""
-        data = self.config["data"]
-        mine = (case for case in self.cohorts[cohort] if str(shard_of(case.case_id, data["shards"])) == shard)
-        return fingerprint(mine, look=data["watch_files"])
+        return fingerprint(self._own[cohort][shard], look=self.config["data"]["watch_files"])
 
     def grades_fingerprint(self, cohort: str) -> str:
         """A hash that changes when a reading of a case of this cohort is another."""
@@ -394,7 +430,6 @@ def announce(given: Mapping[str, Any], home: Path) -> None:
     """
     import os
     import subprocess
-    import sys
 
     command = [sys.executable, "-m", "hipoa", "plan", "--steps", "0", "--config", "/dev/stdin"]
     environment = {**os.environ, "PYTHONPATH": str(home)}

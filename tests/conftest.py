@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).parents[2] / "shared/data"
+MINI_SLURM = Path(__file__).parents[2] / "shared/cluster/mini_slurm.sh"
 
 
 def _skip_or_fail(reason, required):
@@ -33,3 +36,29 @@ def chromium():
     if found is None:
         _skip_or_fail("no Chromium is installed", "HIPOA_REQUIRE_CHROMIUM")
     return found
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    """A real Slurm of one node: partitions cpu and gpu, two GPUs that are none; stopped afterwards."""
+    missing = None
+    if not MINI_SLURM.is_file():
+        missing = (
+            "the script that starts a Slurm is not beside the checkout (../shared/cluster/mini_slurm.sh)"
+        )
+    elif not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "sbatch"))):
+        missing = "Slurm is not installed"
+    elif os.geteuid() != 0:
+        missing = "only root can start a Slurm"
+    elif Path("/etc/slurm/slurm.conf").exists():
+        missing = "there is another Slurm on this machine"
+    if missing:
+        _skip_or_fail(missing, "HIPOA_REQUIRE_SLURM")
+    folder = tempfile.mkdtemp(prefix="slurm")  # a socket's path must be short
+    script = ["bash", str(MINI_SLURM)]
+    environment = {**os.environ, "MS_DIR": folder}
+    try:
+        subprocess.run([*script, "up"], env=environment, check=True)
+        yield
+    finally:
+        subprocess.run([*script, "down"], env=environment, check=True)

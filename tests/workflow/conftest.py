@@ -46,11 +46,12 @@ class Workspace:
 
     def __init__(self, folder):
         self.folder = folder
+        self.python = sys.executable
 
     def snakemake(self, *arguments, check=True, **environment):
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+            [self.python, "-m", "snakemake", "--cores", "2", *arguments],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -174,3 +175,9 @@ def study(finished, tmp_path):
 def unrun(tmp_path):
     """The workflow without data or results."""
     return copy_workflow(tmp_path / "unrun")
+
+
+@pytest.fixture(scope="module")
+def unrun_module(tmp_path_factory):
+    """The same, shared by the tests of a module."""
+    return copy_workflow(tmp_path_factory.mktemp("unrun") / "unrun")

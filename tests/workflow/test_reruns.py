@@ -1,6 +1,16 @@
 """Which stages run again after which change."""
 
+import os
 import shutil
+import sys
+import venv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hipoa.files import read_csv
+from hipoa.tables import shard_of
 
 EVALUATED = ("metrics", "compare", "calibrate", "detect", "conform", "triage", "rounds", "figures", "report")
 """What every new prediction makes anew."""
@@ -53,15 +63,32 @@ def test_the_number_of_passes(study):
     }
 
 
-def test_a_new_setting_of_the_passes_retrains_nothing(study):
-    study.edit(
-        "hipoa/grading/settings.py",
-        "    passes: int",
-        '    new_option: int = Field(3, description="something new, a count")\n    passes: int',
-    )
+@pytest.mark.parametrize(
+    ("room", "before", "stage", "untouched"),
+    [
+        ("imaging", "    renderer:", "project", {"phantom", "weights"}),
+        ("imaging", "    crop_mm:", "develop", {"project", "weights"}),
+        ("grading", "    max_refused_share:", "hips", {"project", "develop", "weights"}),
+        ("grading", "    folds: int", "folds", {"project", "develop", "hips", "weights"}),
+        ("grading", "    epochs: int", "train", {"project", "develop", "hips", "folds", "weights"}),
+        ("grading", "    passes: int", "predict", {"project", "develop", "hips", "folds", "train"}),
+        (
+            "evaluation",
+            "    bootstrap_resamples: int",
+            "metrics",
+            {"hips", "train", "predict", "uncertainty"},
+        ),
+        ("triage", "    set_aside_implants: bool", "triage", {"uncertainty", "metrics", "compare", "embed"}),
+        ("phantom", "    seed: int", None, {"project", "develop", "hips", "train"}),
+    ],
+)
+def test_a_new_setting_of_a_room_runs_that_room_again(study, room, before, stage, untouched):
+    new = '    new_option: int = Field(3, description="something new, a count")\n'
+    study.edit(f"hipoa/{room}/settings.py", before, new + before)
     planned = study.planned()
-    assert planned["predict"] == ALL_PREDICTED
-    assert not planned.keys() & {"project", "develop", "hips", "folds", "train", "weights"}
+    assert stage is None or planned[stage] >= 1
+    assert "report" in planned or stage is None
+    assert not planned.keys() & untouched
 
 
 def test_a_function_of_the_imaging_room(study):
@@ -123,6 +150,29 @@ def test_a_changed_grade(study):
     assert study.planned_outputs("hips") == ["results/small/hips/labelled.csv"]
 
 
+def test_a_newly_graded_hip_of_the_pool(study):
+    """Its case changes the cohort: two shards again, from what was kept of each CT, then folds and below."""
+    data = study.folder / "my data"
+    pool = [row["case_id"] for row in read_csv(study.folder / "results/small/hips/pool.csv")]
+    crowded = Counter(shard_of(case, 2) for case in pool).most_common(1)[0][0]
+    case = next(case for case in pool if shard_of(case, 2) == crowded and case != "real")
+    with (data / "grades.csv").open("a") as table:
+        table.write(f"{case},R,1,1" + "," * 2 + "\n")
+    planned = study.planned()
+    assert (planned["project"], planned["develop"], planned["hips"]) == (2, 2, 2)
+    assert (planned["folds"], planned["train"]) == (1, 4)
+    shards = study.planned_outputs("project")
+    assert sorted(path.split("/")[3] for path in shards) == ["labelled", "pool"]
+    for ct in (data / "ct").iterdir():  # as large and as old as before, but no CT: who opens one fails
+        state = ct.stat()
+        ct.write_bytes(b"\0" * state.st_size)
+        os.utime(ct, ns=(state.st_atime_ns, state.st_mtime_ns))
+    study.snakemake(*shards)
+    for shard in shards:
+        refused = [row for row in read_csv(study.folder / shard) if row["status"] == "refused"]
+        assert refused == []
+
+
 def test_a_fourth_experiment(study):
     study.configure(experiments__fourth={"network": "test_vit.r160_in1k", "weights": "none", "input_px": 48})
     assert study.planned() == {
@@ -135,22 +185,63 @@ def test_a_fourth_experiment(study):
 
 def test_one_more_repeat(study):
     study.configure(repeats=2)
-    planned = study.planned()
-    assert (planned["folds"], planned["train"], planned["predict"]) == (1, 4, 8)
+    assert study.planned() == {
+        "folds": 1,
+        "train": 4,
+        "predict": 8,
+        "uncertainty": 2,
+        **dict.fromkeys((*EVALUATED, "embed"), 1),
+    }
     assert all("/r1f" in path for path in study.planned_outputs("train"))
-    assert not planned.keys() & {"project", "develop", "hips", "weights"}
 
 
-def test_an_environment(study):
-    path = study.folder / "envs/evaluation.yaml"
+@pytest.mark.parametrize(
+    ("room", "first"),
+    [("imaging", {"project": 4, "develop": 4}), ("grading", {"hips": 3}), ("evaluation", {"uncertainty": 2})],
+)
+def test_an_environment(study, room, first):
+    """All rules that use it, and what lies below; with environments of Snakemake's own alone."""
+    path = study.folder / f"envs/{room}.yaml"
     path.write_text(path.read_text(encoding="utf-8") + "# a comment\n")
-    assert study.planned().keys() <= {*("uncertainty", *EVALUATED, "embed")}
+    planned = study.planned()
+    assert planned == {} or planned.items() >= first.items()
+    above = {"imaging": {"weights"}, "grading": {"project", "develop"}, "evaluation": {"train", "predict"}}
+    assert not planned.keys() & above[room]
 
 
-def test_more_cores_and_a_moved_folder(study, tmp_path):
-    moved = study.folder.rename(tmp_path / "moved to a place with spaces")
-    study.folder = moved
-    assert study.planned("--cores", "1") == {}
+def test_another_machine(study):
+    """More or fewer cores, threads, memory and time, a profile: nothing is made again."""
+    profile = "workflow/profiles/slurm"
+    assert study.planned("--cores", "1", "--set-threads", "project=1", "--workflow-profile", profile) == {}
+
+
+def test_a_moved_folder(study, tmp_path):
+    study.folder = study.folder.rename(tmp_path / "moved to a place with spaces")
+    assert study.planned() == {}
+
+
+def test_a_checkout_and_a_copy_elsewhere(study, tmp_path):
+    """A fresh checkout has new times on every file of the workflow; a copy of all keeps them (cp -a)."""
+    for name in ("Snakefile", "config.yaml"):
+        (study.folder / name).touch()
+    code = [path for name in ("workflow", "envs", "hipoa") for path in (study.folder / name).rglob("*")]
+    for path in [*filter(Path.is_file, code), *(study.folder / "my data").glob("*.csv")]:
+        path.touch()
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(study.folder, copy, copy_function=shutil.copy2)
+    study.folder = copy
+    assert study.planned() == {}
+
+
+def test_another_python_for_the_head(study, tmp_path):
+    """Where and of which version the interpreter is that runs Snakemake is in no parameter."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    site = next(tmp_path.glob("venv/lib/python3*/site-packages"))
+    (site / "others.pth").write_text("\n".join(path for path in sys.path if "site-packages" in path))
+    study.python = tmp_path / "venv/bin/python"
+    hook = "import platform, sys\nplatform.python_version = lambda: '3.99.0'\n"
+    (site / "sitecustomize.py").write_text(hook + "sys.version = '3.99.0' + sys.version[6:]\n")
+    assert study.planned() == {}
 
 
 def test_the_built_in_cohort(unrun):

@@ -14,6 +14,18 @@ def model_files(experiment, suffix):
     return [f"{R}/models/{experiment}/{model}{suffix}" for model in study.models(experiment)]
 
 
+def environment(room):
+    return f"../../envs/{room}{'.cpu' if study.config['torch'] == 'cpu' else ''}.yaml"
+
+
+def memory(rule):
+    return ask_memory(study, rule)
+
+
+def minutes(rule):
+    return ask_minutes(study, rule)
+
+
 def kept(model):
     return temp(model) if study.config["keep_models"] == "none" else model
 

@@ -13,8 +13,8 @@ rule uncertainty:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("uncertainty"),
+        runtime=minutes("uncertainty"),
     params:
         options=study.flags("uncertainty"),
         code=stage_code("uncertainty"),
@@ -41,8 +41,8 @@ rule metrics:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("metrics"),
+        runtime=minutes("metrics"),
     params:
         options=study.flags("metrics", "bootstrap"),
         classes=study.class_flags,
@@ -68,8 +68,8 @@ rule compare:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("compare"),
+        runtime=minutes("compare"),
     params:
         options=study.flags("compare", "bootstrap"),
         code=stage_code("compare"),
@@ -93,8 +93,8 @@ rule calibrate:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("calibrate"),
+        runtime=minutes("calibrate"),
     params:
         options=study.flags("calibrate", "bootstrap"),
         code=stage_code("calibrate"),
@@ -118,8 +118,8 @@ rule detect:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("detect"),
+        runtime=minutes("detect"),
     params:
         options=study.flags("bootstrap"),
         code=stage_code("detect"),
@@ -142,8 +142,8 @@ rule conform:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("conform"),
+        runtime=minutes("conform"),
     params:
         options=study.flags("conform", "bootstrap"),
         code=stage_code("conform"),
@@ -169,8 +169,8 @@ rule embed:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("embed"),
+        runtime=minutes("embed"),
     params:
         options=study.flags("embed"),
         code=stage_code("embed"),

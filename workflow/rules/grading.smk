@@ -14,10 +14,10 @@ rule hips:
     benchmark:
         f"{R}/benchmarks/hips/{{cohort}}.tsv"
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("hips"),
+        runtime=minutes("hips"),
     params:
         options=study.flags("hips"),
         code=stage_code("hips"),
@@ -42,10 +42,10 @@ rule folds:
     benchmark:
         f"{R}/benchmarks/folds/r{{repeat}}.tsv"
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        mem_mb=memory("folds"),
+        runtime=minutes("folds"),
     params:
         options=study.flags("folds"),
         code=stage_code("folds"),
@@ -69,10 +69,10 @@ rule augment:
     benchmark:
         f"{R}/benchmarks/augment.tsv"
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=10,
+        mem_mb=memory("augment"),
+        runtime=minutes("augment"),
     params:
         options=study.flags("train"),
         input_px=study.config["experiments"][EXPERIMENTS[0]]["input_px"],
@@ -95,17 +95,18 @@ rule weights:
     # Where the workflow is started there is internet; compute nodes may have none.
     localrule: True
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory("weights"),
+        runtime=minutes("weights"),
     params:
         code=stage_code("weights"),
         source=lambda wildcards: study.pretrained()[wildcards.network],
+        sha256=lambda wildcards: study.weights_hash(wildcards.network),
     message:
         "Fetching the pre-trained weights of {wildcards.network}"
     shell:
-        "python -m hipoa weights --network {wildcards.network} --source {params.source:q}"
+        "python -m hipoa weights --network {wildcards.network} --source {params.source:q} --sha256={params.sha256}"
         " --out {output.weights} --record {output.record} 2> {log} || say_why {log}"
 
 
@@ -123,11 +124,11 @@ rule train:
     benchmark:
         f"{R}/benchmarks/train/{{experiment}}/r{{repeat}}f{{fold}}.tsv"
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=memory("train"),
+        runtime=minutes("train"),
     params:
         options=study.flags("train"),
         row=lambda wildcards: study.row_flags(wildcards.experiment),
@@ -157,11 +158,11 @@ rule predict:
     benchmark:
         f"{R}/benchmarks/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.tsv"
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory("predict"),
+        runtime=minutes("predict"),
     params:
         options=study.flags("predict"),
         classes=study.table_flags(),

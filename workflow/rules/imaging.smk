@@ -14,12 +14,12 @@ rule project:
     benchmark:
         f"{R}/benchmarks/project/{{cohort}}/{{shard}}.tsv"
     conda:
-        "../../envs/imaging.yaml"
+        environment("imaging")
     # One reader per thread, each with one CT in memory.
     threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt, threads: (2000 + 1500 * threads) * attempt,
-        runtime=120,
+        mem_mb=memory("project"),
+        runtime=minutes("project"),
         # No parameter: more patience makes no other radiograph.
         read_timeout_s=study.config["data"]["read_timeout_s"],
     params:
@@ -47,10 +47,10 @@ rule develop:
     benchmark:
         f"{R}/benchmarks/develop/{{cohort}}/{{shard}}.tsv"
     conda:
-        "../../envs/imaging.yaml"
+        environment("imaging")
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=30,
+        mem_mb=memory("develop"),
+        runtime=minutes("develop"),
     params:
         options=study.flags("develop"),
         code=stage_code("develop"),
@@ -76,11 +76,11 @@ rule view:
     benchmark:
         f"{R}/benchmarks/view/{{cohort}}/{{shard}}.tsv"
     conda:
-        "../../envs/imaging.yaml"
+        environment("imaging")
     threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt, threads: (2000 + 1500 * threads) * attempt,
-        runtime=120,
+        mem_mb=memory("view"),
+        runtime=minutes("view"),
         read_timeout_s=study.config["data"]["read_timeout_s"],
     params:
         options=study.flags("project"),

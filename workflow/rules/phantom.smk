@@ -11,10 +11,10 @@ rule phantom:
     wildcard_constraints:
         shard=r"phantom\d+",
     conda:
-        "../../envs/imaging.yaml"
+        environment("imaging")
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
+        mem_mb=memory("phantom"),
+        runtime=minutes("phantom"),
     params:
         options=study.flags("phantom"),
         code=stage_code("phantom"),

@@ -18,8 +18,8 @@ rule figures:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("figures"),
+        runtime=minutes("figures"),
     params:
         options=study.flags("figures"),
         code=stage_code("figures"),
@@ -54,8 +54,8 @@ rule report:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("report"),
+        runtime=minutes("report"),
     params:
         options=study.flags("report"),
         code=stage_code("report"),

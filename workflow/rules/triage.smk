@@ -11,8 +11,8 @@ rule triage:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("triage"),
+        runtime=minutes("triage"),
     params:
         options=study.flags("triage"),
         code=stage_code("triage"),

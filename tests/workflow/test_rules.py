@@ -1,0 +1,214 @@
+"""What every rule has, what it asks for, the profiles, and the environments."""
+
+import ast
+import os
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from hipoa.files import read_csv
+from hipoa.needs import NEEDS, ask_memory, ask_minutes
+from hipoa.summary import measure
+from hipoa.workflow import STAGES, Study, resolve
+
+ROOT = Path(__file__).parents[2]
+PROFILES = ("local", "slurm")
+ENVIRONMENTS = sorted(path.name for path in (ROOT / "envs").glob("*.yaml"))
+
+
+def read_rules():
+    """The text of every rule that runs a command, by name, and the file it stands in."""
+    rules = {}
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for part in re.split(r"^(?=rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            rules[re.match(r"rule (\w+):", part)[1]] = part
+    return rules
+
+
+RULES = read_rules()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_says_what_it_needs_and_does(rule):
+    text = RULES[rule]
+    for directive in ("output", "log", "benchmark", "conda", "resources", "params", "message", "shell"):
+        assert re.search(rf"^    {directive}:", text, re.MULTILINE), directive
+    assert re.search(r"^        mem_mb=", text, re.MULTILINE)
+    assert re.search(r"^        runtime=", text, re.MULTILINE)
+    assert f'code=stage_code("{rule}")' in text
+    assert f"R}}/logs/{rule}" in text
+    assert f"R}}/benchmarks/{rule}" in text
+    assert "2> {log} || say_why {log}" in text
+
+
+def test_every_rule_is_a_stage():
+    assert set(RULES) == set(STAGES)
+    assert set(NEEDS) <= set(STAGES)
+
+
+def test_no_job_took_more_memory_than_its_rule_asked_for(finished):
+    taken = measure(finished.folder / "results/small")
+    assert set(taken) >= {"project", "train", "predict", "report"}
+    built_in = Study(resolve({"preset": "micro", "data": {"builtin_cohort": True}}))
+    job = SimpleNamespace(cohort="pool", shard="phantom0", experiment="efficientnet")
+    for stage, spent in taken.items():
+        assert spent.memory_mb < ask_memory(built_in, stage)(job, attempt=1, threads=1), stage
+        assert spent.longest_s < 60 * ask_minutes(built_in, stage)(job, attempt=1), stage
+
+
+def test_needs_grow_with_the_attempt_the_hips_and_the_network():
+    published = Study(resolve({"preset": "published", "data": {"builtin_cohort": True}}))
+    demo = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}}))
+    job = SimpleNamespace(experiment="vit", cohort="pool", shard="phantom0")
+    ask = ask_memory(published, "train")
+    assert ask(job, attempt=2, threads=1) == 2 * ask(job, attempt=1, threads=1)
+    # what `python -m hipoa plan` counts for DenseNet161, and the libraries
+    assert 9000 < ask(job, attempt=1, threads=1) < 12000
+    assert ask_memory(demo, "train")(job, attempt=1, threads=1) < 4000
+    project = ask_memory(demo, "project")
+    assert project(job, attempt=1, threads=4) - project(job, attempt=1, threads=1) == 3 * 1500
+    study = Study(
+        resolve({"preset": "demo", "phantom": {"population": "study"}, "data": {"builtin_cohort": True}})
+    )
+    job = SimpleNamespace(cohort="labelled")
+    assert ask_memory(study, "hips")(job, 1, 1) > ask_memory(demo, "hips")(job, 1, 1)
+    assert ask_minutes(study, "predict")(job, 1) > ask_minutes(demo, "predict")(job, 1)
+
+
+def test_a_new_rule_has_something_to_ask_for():
+    demo = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}}))
+    assert ask_memory(demo, "a new rule")(SimpleNamespace(), 1, 1) >= 1000
+    assert ask_minutes(demo, "a new rule")(SimpleNamespace(), 1) >= 10
+
+
+class TestProfiles:
+    def read(self, name):
+        path = ROOT / f"workflow/profiles/{name}/config.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+    @pytest.mark.parametrize("name", PROFILES)
+    def test_a_profile_needs_no_entry_for_a_rule(self, name):
+        profile = self.read(name)
+        assert {"mem_mb", "runtime"} <= set(profile["default-resources"])
+        assert set(profile.get("set-resources", {})) <= set(RULES)
+        assert profile["retries"] >= 1
+        assert profile["rerun-incomplete"]
+        # it lets a failed job's partial file pass for a finished one
+        assert "keep-incomplete" not in profile
+
+    @pytest.mark.parametrize("name", PROFILES)
+    def test_a_profile_plans_the_same_jobs(self, unrun, name):
+        unrun.configure(data={"builtin_cohort": True})
+        profile = f"workflow/profiles/{name}"
+        assert unrun.planned("--workflow-profile", profile) == unrun.planned()
+
+    def test_on_slurm_training_and_prediction_ask_for_a_gpu_and_no_other_rule(self):
+        asked = self.read("slurm")["set-resources"]
+        assert {rule: (row["gpu"], row["slurm_partition"]) for rule, row in asked.items()} == {
+            "train": (1, "gpu"),
+            "predict": (1, "gpu"),
+        }
+
+
+CONDA = """#!/bin/sh
+case "$1" in
+--version) echo "conda 26.7.1" ;;
+info) echo '{"conda_prefix": "/nowhere", "platform": "linux-64", "conda_version": "26.7.1"}' ;;
+config) echo '{"get": {"channel_priority": "strict"}, "success": true}' ;;
+esac
+"""
+"""What a dry run asks conda."""
+
+
+def pinned(name):
+    """The packages of an environment by their canonical names, with their versions."""
+    lines = yaml.safe_load((ROOT / "envs" / name).read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+    pairs = [line.split("==") for line in lines if not line.startswith("--")]
+    return {canonicalize_name(package): version for package, version in pairs}
+
+
+class TestEnvironments:
+    @pytest.mark.parametrize("name", ENVIRONMENTS)
+    def test_versions_are_those_of_the_lock_and_of_pyproject(self, name):
+        lock = dict(
+            line.partition(";")[0].strip().split("==")
+            for line in (ROOT / "envs/lock.txt").read_text(encoding="utf-8").splitlines()
+        )
+        locked = {canonicalize_name(package): version for package, version in lock.items()}
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+        specifiers = {canonicalize_name(r.name): r.specifier for r in map(Requirement, wanted)}
+        for package, version in pinned(name).items():
+            assert version.removesuffix("+cpu") == locked[package], package
+            assert specifiers[package].contains(version), package
+
+    @pytest.mark.parametrize("room", ["imaging", "grading"])
+    def test_the_one_for_cpus_differs_in_torch_alone(self, room):
+        with_cuda, without = pinned(f"{room}.yaml"), pinned(f"{room}.cpu.yaml")
+        torch = {name for name in with_cuda if name.startswith("torch")}
+        assert without == with_cuda | {name: f"{with_cuda[name]}+cpu" for name in torch}
+
+    @pytest.mark.parametrize(("torch", "suffix"), [("cuda", ""), ("cpu", ".cpu")])
+    def test_the_configuration_says_which(self, unrun, torch, suffix):
+        unrun.configure(data={"builtin_cohort": True}, torch=torch)
+        conda = unrun.folder / "bin/conda"
+        conda.parent.mkdir()
+        conda.write_text(CONDA)
+        conda.chmod(0o755)
+        path = f"{conda.parent}{os.pathsep}{os.environ['PATH']}"
+        done = unrun.snakemake("--dry-run", "--use-conda", PATH=path)
+        named = set(re.findall(r"envs/(\S+?\.yaml)", done.stdout + done.stderr))
+        assert named == {f"imaging{suffix}.yaml", f"grading{suffix}.yaml", "evaluation.yaml"}
+
+    @pytest.mark.parametrize("rule", RULES)
+    def test_a_stage_finds_in_its_environment_all_that_it_imports(self, rule):
+        room = re.search(r"environment\(\"(\w+)\"\)|envs/(\w+)\.yaml", RULES[rule])
+        packages = pinned(f"{room[1] or room[2]}.yaml")
+        distributions = packages_distributions()
+        for name in third_party(STAGES[rule]) & distributions.keys():
+            provided = {canonicalize_name(each) for each in distributions[name]}
+            assert provided & packages.keys() or provided & BROUGHT_ALONG, name
+
+
+BROUGHT_ALONG = {"typing-extensions", "pyyaml", "pandas"}
+"""What others of an environment always bring along, or what a stage imports for the command line alone."""
+
+
+def third_party(module):
+    """The top names that a module imports, and the hipoa modules that it imports, however far down."""
+    seen, waiting, names = set(), [module], set()
+    while waiting:
+        module = waiting.pop()
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        if module in seen or not path.is_file():
+            continue
+        seen.add(module)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            found = imported(node)
+            waiting += [name for name in found if name.startswith("hipoa.")]
+            names |= {name.partition(".")[0] for name in found} - {"hipoa"}
+    return names
+
+
+def imported(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def test_the_summary_tells_cases_refusals_and_costs(finished):
+    told = finished.run.stdout
+    cases = read_csv(finished.folder / "my data/cases.csv")
+    done = re.search(r"pool: (\d+) of (\d+) CTs done", told)
+    assert done
+    assert int(done[2]) <= len(cases)
+    assert re.search(r"^train +4 +0:\d\d:\d\d +0:\d\d:\d\d +\d+ MB$", told, re.MULTILINE)
