@@ -12,8 +12,8 @@ rule rounds:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("rounds"),
+        runtime=minutes("rounds"),
     params:
         options=study.flags("rounds", "bootstrap"),
         code=stage_code("rounds"),
