@@ -1,18 +1,11 @@
 """Eight images learned by heart: the source's kinds of network can be trained as they are set up here."""
 
-import numpy as np
+import importlib.util
+from pathlib import Path
+
 import pytest
-import torch
 from timm.models import register_model
 from timm.models.vgg import VGG
-
-from hipoa.grading.checkpoints import Checkpoint
-from hipoa.grading.fit import Training
-from hipoa.grading.losses import build_criterion
-from hipoa.grading.networks import build_network, prepare_images
-from hipoa.grading.readout import Readout
-from hipoa.grading.settings import TrainSettings
-from hipoa.grading.tasks import TASKS
 
 
 @register_model
@@ -38,44 +31,16 @@ NETWORKS = {
 }
 
 
+@pytest.fixture(scope="module")
+def overfit():
+    path = Path(__file__).parents[2] / "benchmarks" / "overfit.py"
+    spec = importlib.util.spec_from_file_location("overfit", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.overfit
+
+
 @pytest.mark.parametrize("name", list(NETWORKS))
-def test_eight_images_are_learned_by_heart(name, tmp_path):
+def test_eight_images_are_learned_by_heart(name, overfit, tmp_path):
     px, rate, epochs = NETWORKS[name]
-    radiograph = np.random.default_rng([5]).integers(0, 256, (8, 150, 150), dtype=np.uint8)
-    # Coarse patterns: fine noise would vanish in a small input.
-    radiograph = np.kron(radiograph[:, ::30, ::30], np.ones((30, 30), np.uint8)).astype(np.uint8)
-    target = np.array([[0], [1], [2], [3], [4], [5], [6], [0]])
-    settings = TrainSettings(
-        epochs=epochs,
-        batch_size=8,
-        learning_rate=rate,
-        warmup_epochs=3,
-        dropout=0.1,
-        rotate_deg=0,
-        zoom=0,
-        blur_sigma_px=0,
-        brightness=0,
-        contrast=0,
-        holes=0,
-    )
-    readout = Readout(TASKS["combined"], "classification")
-    torch.manual_seed(0)
-    network = build_network(
-        name, outputs=readout.outputs, input_px=px, dropout=settings.dropout, dropout_where="head"
-    )
-    training = Training(
-        network=network,
-        radiograph=radiograph,
-        target=target,
-        criterion=build_criterion(readout, settings, target, torch.device("cpu")),
-        settings=settings,
-        input_px=px,
-        seed=1,
-        where=name,
-        checkpoint=Checkpoint(tmp_path / "c.pt", ""),
-        show=lambda _: None,
-    )
-    training.run()
-    with torch.inference_mode():
-        outputs = network.eval()(prepare_images(radiograph, px, torch.device("cpu")))
-    assert outputs.argmax(dim=1).tolist() == target[:, 0].tolist()
+    assert overfit(name, input_px=px, rate=rate, epochs=epochs, folder=tmp_path) == 1
