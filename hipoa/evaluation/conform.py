@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.evaluation.bootstrap import interval_95
 from hipoa.evaluation.columns import format_number
 from hipoa.evaluation.conformal import predict_sets
 from hipoa.evaluation.graded import Graded, find_cohorts, read_graded
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.evaluation.scoring import NOT_COVERED, Family, Row, mean_of, name_cells, tally_values
+from hipoa.evaluation.scoring import NOT_COVERED, Family, Row, interval_rows, mean_of, tally_values
 from hipoa.evaluation.settings import BootstrapSettings, ConformSettings
 from hipoa.files import write_csv
 
@@ -91,13 +90,4 @@ def _score(table: Graded, sets: np.ndarray, cohort: str, bootstrap: BootstrapSet
             "sets of one class": (mean_of(2), "share"),
         },
     )
-    values, drawn = family.score(table, table.repeat), family.resample(table, bootstrap)
-    for metric, (_, unit) in family.scores.items():
-        low, high = interval_95(drawn.get(metric, np.zeros(0))) or (np.nan, np.nan)
-        yield {
-            **name_cells(table, cohort, metric, unit),
-            "value": format_number(values[metric].mean()),
-            "low": format_number(low),
-            "high": format_number(high),
-            "note": _NOTE,
-        }
+    yield from interval_rows(table, cohort, family, _NOTE, bootstrap)

@@ -112,6 +112,30 @@ def score_rows(
         yield from ({**row, **spread, "note": note} for spread in _write_spreads(by_repeat, by_fold, name))
 
 
+def interval_rows(
+    table: Graded, cohort: str, family: Family, note: str, bootstrap: BootstrapSettings
+) -> Iterator[Row]:
+    """One row for each score, with the ends of its 95 % interval in cells of their own.
+
+    Args:
+        table: The rows of one experiment and cohort.
+        cohort: Its name.
+        family: The scores.
+        note: What to know of them.
+        bootstrap: The resampling.
+    """
+    values, drawn = family.score(table, table.repeat), family.resample(table, bootstrap)
+    for metric, (_, unit) in family.scores.items():
+        low, high = interval_95(drawn.get(metric, np.zeros(0))) or (np.nan, np.nan)
+        yield {
+            **name_cells(table, cohort, metric, unit),
+            "value": format_number(values[metric].mean()),
+            "low": format_number(low),
+            "high": format_number(high),
+            "note": note,
+        }
+
+
 def rank_by_repeat(
     table: Graded,
     score: np.ndarray,

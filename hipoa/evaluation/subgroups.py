@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.evaluation.bootstrap import interval_95
-from hipoa.evaluation.columns import as_numbers, format_number, read_columns
+from hipoa.evaluation.columns import as_numbers, read_columns
 from hipoa.evaluation.graded import Graded
-from hipoa.evaluation.scoring import CLASSES, Row, name_cells
+from hipoa.evaluation.scoring import CLASSES, Row, interval_rows
 from hipoa.evaluation.settings import BootstrapSettings
 
 COLUMNS = (
@@ -71,19 +70,6 @@ def score_subgroups(
         subgroup = np.array([of_hip.get(name, _NOT_STATED) for name in table.hip.tolist()], dtype=str)
         names = np.unique(subgroup).tolist()
         for name in names if len(names) > 1 else []:
-            for row in _score_one(table.where(subgroup == name), cohort, bootstrap):
+            inside = table.where(subgroup == name)
+            for row in interval_rows(inside, cohort, CLASSES.pick(SCORED), _NOTE, bootstrap):
                 yield {**row, "column": column, "subgroup": name}
-
-
-def _score_one(table: Graded, cohort: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    family = CLASSES.pick(SCORED)
-    values, drawn = family.score(table, table.repeat), family.resample(table, bootstrap)
-    for metric, (_, unit) in family.scores.items():
-        low, high = interval_95(drawn.get(metric, np.zeros(0))) or (np.nan, np.nan)
-        yield {
-            **name_cells(table, cohort, metric, unit),
-            "value": format_number(values[metric].mean()),
-            "low": format_number(low),
-            "high": format_number(high),
-            "note": _NOTE,
-        }
