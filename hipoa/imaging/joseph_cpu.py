@@ -22,7 +22,7 @@ from hipoa.imaging.attenuation import Curve
 from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import Rays
 
-_SHIFT_VOXELS, _MOST_PLANES = 0.15, 4
+_SHIFT_VOXELS, _MOST_PLANES = 0.15, 8
 # A CT is in line with the axes if no voxel lies further than this, in voxels, from where it would then.
 _IN_LINE_VOXELS = 0.005
 _VOXELS = numba.types.Array(numba.int16, 3, "C", readonly=True)
@@ -62,7 +62,7 @@ def choose_planes(moved_voxels: float) -> int:
         moved_voxels: How far the outermost ray moves from a plane to the next, in voxels along an axis.
 
     Returns:
-        1-4, so that no sample is taken further than 0.15 voxels from its place.
+        1-8, so that no sample is taken further than 0.15 voxels from its place.
     """
     return int(np.clip(1 + 2 * _SHIFT_VOXELS / max(moved_voxels, 1e-6), 1, _MOST_PLANES))
 
@@ -76,15 +76,32 @@ def _project_in_line(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np
     turned = not hu.flags.c_contiguous
     slow, fast = (row, column) if turned else (column, row)
     hu, body = (hu.T, body.transpose((2, 1, 0))) if turned else (hu, body)
-    group = choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max()))
-    firsts = np.arange(0, hu.shape[1], group)
-    middles = (firsts + np.minimum(firsts + group, hu.shape[1]) - 1) / 2
+    firsts, cell = _group(body.edges[1], choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max())))
+    middles = (firsts[:-1] + firsts[1:] - 1) / 2
     image = np.zeros((len(slow[0]), len(fast[0])), np.float32)
-    slow_cell, plane_cell = map(_number, body.edges[:2])
     lines = _lay(slow, middles)
     places = _place(fast[0] + middles[:, None] * fast[1], hu.shape[2])
-    _sum_in_line(hu, body.cells, slow_cell, plane_cell, body.edges[2], group, *lines, *places, curve, image)
+    _sum_in_line(
+        hu, body.cells, _number(body.edges[0]), body.edges[2], firsts, cell, *lines, *places, curve, image
+    )
     return (image if turned else image.T) * step_mm.astype(np.float32)
+
+
+def _group(edges: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbouring planes that are summed; all lie in one cell, so that a CT and a part of it agree.
+
+    Args:
+        edges: Of the cells (c + 1,), in planes.
+        most: How many planes a group has at most.
+
+    Returns:
+        The first plane of each group and the number of planes behind them (n + 1,); each group's cell (n,).
+    """
+    size = np.diff(edges)
+    n_groups = -(-size // most)
+    cell = np.repeat(np.arange(len(size)), n_groups)
+    before = np.arange(len(cell)) - np.repeat(np.cumsum(n_groups) - n_groups, n_groups)
+    return np.append(edges[cell] + before * size[cell] // n_groups[cell], edges[-1]), cell
 
 
 def _number(edges: np.ndarray) -> np.ndarray:
@@ -113,7 +130,8 @@ def _place(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
     low = np.clip(np.floor(places.min(1)).astype(np.int64), 0, n_voxels)
     count = np.clip(np.floor(places.max(1)).astype(np.int64) + 2, 0, n_voxels) - low
     inside = np.clip(places - low[:, None] + 1, 0, count[:, None] + 0.999999)
-    at = inside.astype(np.int32)
+    # Unsigned: the kernel need not ask whether a number counts from the end.
+    at = inside.astype(np.uint16)
     return low, count, at, (inside - at).astype(np.float32)
 
 
@@ -172,21 +190,22 @@ def _find_runs(cells: Any, edges: Any, runs: Any, n_runs: Any) -> None:
 
 
 @numba.njit(fastmath=True)
-def _add(line: Any, hu: Any, planes: Any, cell: Any, runs: Any, n_runs: Any, ends: Any, curve: Any) -> Any:
-    """Sums the attenuation of a part of some planes in a line, from its second element on.
+def _add(line: Any, planes: Any, runs: Any, n_runs: Any, low: Any, count: Any, curve: Any) -> Any:
+    """Sums the attenuation of a part of a line of voxels in some planes, from its second element on.
 
     Returns:
         Whether any of it belongs to the body; else the line stays as it was.
     """
-    some, (low, high) = False, ends
-    for p in range(planes[0], planes[1]):
-        for r in range(n_runs[cell[p]]):
-            start, stop = max(runs[cell[p], r, 0], low), min(runs[cell[p], r, 1], high)
-            if stop > start:
-                if not some:
-                    line[: high - low + 2] = 0
-                some = True
-                voxels, part = hu[p, start:stop], line[start - low + 1 : stop - low + 1]
+    some = False
+    for r in range(n_runs):
+        start, stop = max(runs[r, 0], low), min(runs[r, 1], low + count)
+        if stop > start:
+            if not some:
+                line[: count + 2] = 0
+            some = True
+            part = line[start - low + 1 : stop - low + 1]
+            for p in range(len(planes)):
+                voxels = planes[p, start:stop]
                 for k in range(len(voxels)):
                     part[k] += _attenuate(voxels[k], curve)
     return some
@@ -203,21 +222,23 @@ def _find_lines(voxel: Any, first: Any, step: Any, n_lines: Any) -> Any:
 @numba.njit(fastmath=True)
 def _spread(line: Any, at: Any, share: Any, seen: Any) -> None:
     """Interpolates a line of voxels at the pixels."""
+    after = line[1:]
     for v in range(len(seen)):
-        seen[v] = line[at[v]] + share[v] * (line[at[v] + 1] - line[at[v]])
+        voxel = line[at[v]]
+        seen[v] = voxel + share[v] * (after[at[v]] - voxel)
 
 
 @_compile(
-    *(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, numba.int64, _LINE, _LINE),
-    *(_NUMBERS, _NUMBERS, numba.int32[:, ::1], _SHARES, _CURVE, _IMAGE),
+    *(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS, _LINE, _LINE),
+    *(_NUMBERS, _NUMBERS, numba.uint16[:, ::1], _SHARES, _CURVE, _IMAGE),
 )
 def _sum_in_line(
     hu: Any,
     cells: Any,
     slow_cell: Any,
-    plane_cell: Any,
     edges: Any,
-    group: Any,
+    planes: Any,
+    plane_cell: Any,
     first_line: Any,
     line_step: Any,
     low: Any,
@@ -233,20 +254,19 @@ def _sum_in_line(
     line, seen = np.empty(hu.shape[2] + 2, np.float32), np.empty(image.shape[1], np.float32)
     held = -1
     for i in range(hu.shape[0]):
+        if slow_cell[i] != held:
+            held = slow_cell[i]
+            _find_runs(cells[held], edges, runs, n_runs)
         for g in range(len(low)):
             first, last = _find_lines(i, first_line[g], line_step[g], image.shape[0])
-            if first > last:
-                continue
-            if slow_cell[i] != held:
-                held = slow_cell[i]
-                _find_runs(cells[held], edges, runs, n_runs)
-            planes, ends = (g * group, min((g + 1) * group, hu.shape[1])), (low[g], low[g] + count[g])
-            if _add(line, hu[i], planes, plane_cell, runs, n_runs, ends, curve):
+            c, part = plane_cell[g], hu[i, planes[g] : planes[g + 1]]
+            if first <= last and _add(line, part, runs[c], n_runs[c], low[g], count[g], curve):
                 _spread(line, at[g], share[g], seen)
                 for u in range(first, last + 1):
                     weight = np.float32(1 - abs(first_line[g] + u * line_step[g] - i))
-                    for v in range(image.shape[1]):
-                        image[u, v] += weight * seen[v]
+                    pixels = image[u]
+                    for v in range(len(pixels)):
+                        pixels[v] += weight * seen[v]
 
 
 @_compile(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, *[_PLANE] * 4, _CURVE, _IMAGE)
