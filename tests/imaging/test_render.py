@@ -272,7 +272,26 @@ class TestPluggedIn:
         img = torch.full((1, 1, 2), 60.0)
         parts = Joseph()(volume, source, target, img, mask=mask)
         assert parts.shape == (1, 3, 2)
-        assert torch.allclose(parts.sum(1, keepdim=True), Joseph()(volume, source, target, img), rtol=1e-5)
+        alone = Joseph()(volume, source, target, img, mask=torch.zeros_like(mask))
+        assert torch.allclose(parts.sum(1, keepdim=True), alone, rtol=1e-5)
+        # Without a mask planes are summed first, which voxels as unlike as these feel.
+        assert torch.allclose(alone, Joseph()(volume, source, target, img), rtol=1e-2)
+
+    @pytest.mark.parametrize("axis", range(3))
+    def test_what_lies_beyond_a_ray_s_end_does_not_count(self, axis):
+        import torch
+
+        from hipoa.imaging.joseph import Joseph
+
+        ends = torch.tensor(
+            [[[30.0, 10.0, 10.0]], [[9.6, 10.2, 10.0]], [[-9.0, 10.2, 10.0]], [[4.2, 9.8, 10.1]]]
+        )
+        source, ends = ends[:1].roll(axis, -1), ends[1:].roll(axis, -1).movedim(1, 0)
+        lengths = (ends - source).norm(dim=-1)[:, None]
+        means = Joseph()(torch.ones(20, 20, 20), source, ends, lengths)[0, 0]
+        # So many planes of the 20 that the ray would pass, each as long as its slant.
+        steps = lengths[0, 0] / (ends - source)[0, :, axis].abs()
+        assert torch.allclose(means, torch.tensor([10.0, 20.0, 15.0]) * steps, rtol=1e-5)
 
     @pytest.mark.parametrize("axis", range(3))
     def test_its_gradients_are_right(self, axis):
