@@ -49,6 +49,8 @@ COMMANDS = {
     "conform": (STAGES["conform"], "sets of classes with a promised coverage"),
     "embed": (STAGES["embed"], "UMAP of the features"),
     "triage": (STAGES["triage"], "which unread hips to read next"),
+    "doubts": (STAGES["doubts"], "which labels to read a second time"),
+    "simulate": (STAGES["simulate"], "whether choosing the hips to read pays"),
     "rounds": (STAGES["rounds"], "what each round of reading brought"),
     "figures": (STAGES["figures"], "draw the figures"),
     "report": (STAGES["report"], "write the HTML report and the manifest"),

@@ -33,7 +33,7 @@ from hipoa.phantom.settings import PhantomSettings
 from hipoa.reading.settings import RoundsSettings
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.settings import Settings
-from hipoa.triage.settings import TriageSettings
+from hipoa.triage.settings import DoubtsSettings, SimulateSettings, TriageSettings
 
 _PUBLISHED = """\
 # The protocol of the source work, and the documented default of everything it is silent about.
@@ -145,6 +145,8 @@ class Config(Settings):
     conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)
     triage: TriageSettings = _section(TriageSettings)
+    doubts: DoubtsSettings = _section(DoubtsSettings)
+    simulate: SimulateSettings = _section(SimulateSettings)
     rounds: RoundsSettings = _section(RoundsSettings)
     figures: FiguresSettings = _section(FiguresSettings)
     report: ReportSettings = _section(ReportSettings)

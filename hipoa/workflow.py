@@ -54,6 +54,8 @@ STAGES = {
     "conform": "hipoa.evaluation.conform",
     "embed": "hipoa.evaluation.embed",
     "triage": "hipoa.triage.triage",
+    "doubts": "hipoa.triage.doubts",
+    "simulate": "hipoa.triage.simulate",
     "rounds": "hipoa.reading.rounds",
     "figures": "hipoa.report.figures",
     "report": "hipoa.report.report",
@@ -357,16 +359,45 @@ class Study:
             if cohort != "pool" or repeat < self._pool_repeats(experiment)
         ]
 
+    def feature_files(self) -> list[str]:
+        """The predictions whose features are compared for the list of hips to read: one repeat's."""
+        cohorts = [cohort for cohort in self.used_cohorts if cohort != "external"]
+        first = f"{self.results}/predictions/{self._ranking_experiment}/r0f"
+        files = self.prediction_files(self._ranking_experiment, cohorts)
+        return [path for path in files if path.startswith(first)]
+
+    @property
+    def _ranking_experiment(self) -> str:
+        return self.config["triage"]["experiment"] or next(iter(self.config["experiments"]))
+
     def predicted_cohorts(self, experiment: str) -> list[str]:
         """The cohorts of which an experiment predicts anything."""
         return [cohort for cohort in self.used_cohorts if self.prediction_files(experiment, [cohort])]
 
     def _pool_repeats(self, experiment: str) -> int:
         bounds, repeats = self.config["pool"], self.config["repeats"]
-        ranks = self.config["triage"]["experiment"] or next(iter(self.config["experiments"]))
-        if bounds["experiments"] == "triage" and experiment != ranks:
+        if bounds["experiments"] == "triage" and experiment != self._ranking_experiment:
             return 0
         return repeats if bounds["repeats"] is None else min(repeats, bounds["repeats"])
+
+    @property
+    def simulated_experiment(self) -> str:
+        """The experiment whose network gives the simulation its features: the first that is pre-trained."""
+        experiments = self.config["experiments"]
+        trained = (name for name, row in experiments.items() if row["weights"] != "none")
+        return next(trained, next(iter(experiments)))
+
+    def simulate_flags(self) -> str:
+        """What the simulation needs of triage, of its experiment and, if it trains networks, of train.
+
+        No more: another budget of the list must not simulate again.
+        """
+        config = self.config
+        row = config["experiments"][self.simulated_experiment]
+        names = ("network", "input_px", *(["loss"] if config["simulate"]["retrain"] else []))
+        own = {name: config["triage"][name] for name in ("measure", "diversity")}
+        flags = [to_flags(own | {name: row[name] for name in names})]
+        return " ".join(flags + ([self.flags("train")] if config["simulate"]["retrain"] else []))
 
     def weight_files(self, experiment: str) -> list[str]:
         """The file of an experiment's pre-trained weights, if it starts from any."""

@@ -15,6 +15,7 @@ from hipoa.report.accuracy import gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
 from hipoa.report.names import FIGURES
 from hipoa.report.settings import FiguresSettings
+from hipoa.report.simulation import draw_simulation
 
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
 
@@ -29,6 +30,7 @@ def run(
     compare: Path,
     embedding: Path,
     triage: Path,
+    simulation: Path,
     models: list[Path],
     augmentation: Path,
     out: Path,
@@ -44,6 +46,7 @@ def run(
         compare: The table of tests.
         embedding: The table of maps.
         triage: The table of unread hips.
+        simulation: The table of the simulated reading.
         models: The records ``R/models/{experiment}/r{repeat}f{fold}.json``.
         augmentation: The samples of augmented images.
         out: The folder; the names of its files are `hipoa.report.names.FIGURES`.
@@ -66,6 +69,7 @@ def run(
             "variance.svg": outcomes.draw_variance(tables, read_csv(compare), synthetic=synthetic),
             "embedding.svg": outcomes.draw_embedding(maps, synthetic=synthetic),
             "triage.png": _draw_triage(rows, stacks, read_csv(triage), settings.triage_examples),
+            "simulation.svg": draw_simulation(read_csv(simulation), synthetic=synthetic),
         }
         for name in FIGURES:
             style.save(figures[name], out / name, settings.dpi)

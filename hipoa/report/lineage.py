@@ -28,6 +28,7 @@ class Origin:
     inputs: tuple[str, ...]
 
 
+_GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") for kind in ("csv", "npz"))
 _METRICS = Origin("metrics", ("metrics", "bootstrap", "hips"), (_UNCERTAINTY, _HIPS, "phantom/*/*.truth.csv"))
 _COMPARE = Origin("compare", ("compare", "bootstrap"), (_UNCERTAINTY,))
 _CALIBRATE = Origin("calibrate", ("calibrate", "bootstrap"), (_UNCERTAINTY,))
@@ -47,7 +48,9 @@ ORIGINS = {
     "risk_coverage.csv": _DETECT,
     "conformal.csv": Origin("conform", ("conform", "bootstrap"), (_UNCERTAINTY,)),
     "embedding.csv": Origin("embed", ("embed",), ("hips/labelled.csv", "models/*/*.json")),
-    "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS)),
+    "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS, "models/*/*.json")),
+    "doubts.csv": Origin("doubts", ("doubts",), (_UNCERTAINTY, "hips/labelled.csv")),
+    "simulation.csv": Origin("simulate", ("simulate", "triage", "bootstrap"), (*_GRADED, "weights/*.json")),
     "report.html": Origin(
         "report",
         ("report",),
@@ -56,7 +59,10 @@ ORIGINS = {
             *("figures/*", "weights/*.json", "phantom/*/*.ceiling.json"),
         ),
     ),
-    **{f"figures/{name}": Origin("figures", ("figures",), (*_SHOWN, "embedding.csv")) for name in FIGURES},
+    **{
+        f"figures/{name}": Origin("figures", ("figures",), (*_SHOWN, "embedding.csv", "simulation.csv"))
+        for name in FIGURES
+    },
 }
 """File, or pattern of files, to what makes it."""
 

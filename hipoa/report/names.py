@@ -13,6 +13,7 @@ FIGURES = (
     "variance.svg",
     "embedding.svg",
     "triage.png",
+    "simulation.svg",
 )
 """What the figures stage writes into ``R/figures``, in the order of the report."""
 
@@ -28,5 +29,13 @@ TABLES = {
 }
 """Tables of the evaluation that the report shows as they are, in its order, and their titles."""
 
-SOURCES = ("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", *TABLES)
+SOURCES = (
+    "metrics.csv",
+    "compare.csv",
+    "embedding.csv",
+    "triage.csv",
+    "doubts.csv",
+    "simulation.csv",
+    *TABLES,
+)
 """Every table that the report reads; those that are not in `TABLES` have sections of their own."""

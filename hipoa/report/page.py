@@ -16,9 +16,11 @@ from hipoa.report.published import CITATION
 from hipoa.report.results import Results
 from hipoa.report.sections import (
     accuracy,
+    doubts,
     patients,
     quality,
     refused,
+    simulation,
     summary,
     tables,
     training,
@@ -59,6 +61,8 @@ SECTIONS = (
     Section("tables", "Further tables", tables.gather),
     Section("embedding", "Features"),
     Section("triage", "Hips to read next", triage.gather),
+    Section("doubts", "Labels to read a second time", doubts.gather),
+    Section("simulation", "Does choosing pay?", simulation.gather),
     Section("refused", "Refused hips and warnings", refused.gather),
     Section("training", "Training", training.gather),
     Section("methods", "Methods and settings", ours=False),

@@ -31,6 +31,9 @@ class ReportSettings(Settings):
         le=1000,
         description="hips listed with a radiograph of those to read next, and of those set aside",
     )
+    doubt_rows: int = Field(
+        20, ge=1, le=1000, description="labels that the models doubt, listed with a radiograph, a count"
+    )
     reason_rows: int = Field(
         100, ge=1, le=10_000, description="reasons of refusal and warnings listed at most, a count"
     )

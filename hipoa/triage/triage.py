@@ -1,39 +1,71 @@
-"""Which unread hips the surgeon should read next: the most uncertain first."""
+"""Which unread hips the surgeon should read next: uncertain ones, and not the same twenty times."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hipoa.errors import CohortError, ConfigError
-from hipoa.evaluation.columns import as_integers, as_numbers, format_number, read_columns
-from hipoa.evaluation.passes import round_value
+from hipoa.evaluation.columns import format_number
+from hipoa.evaluation.passes import MEASURES
+from hipoa.evaluation.predictions import PredictionFile, sort_predictions
 from hipoa.files import write_csv
+from hipoa.triage.batch import choose_batch, group_units
+from hipoa.triage.features import Between, Labelled, Surroundings, build_spaces, look_around
+from hipoa.triage.measures import Measured, measure_hips
+from hipoa.triage.reasons import explain_moves, give_reasons
 from hipoa.triage.settings import TriageSettings
+from hipoa.triage.unread import Columns, explain_set_aside, read_labelled, read_unread
 
+_OTHERS = tuple(name for name in MEASURES if name != "max_probability")
 COLUMNS = (
     *("rank", "hip_id", "case_id", "side", "cohort", "set_aside", "predicted"),
     *("uncertainty", "measure", "max_probability", "n_models", "experiment"),
+    *("patient_id", "in_budget", "why", *_OTHERS, "distance", "set_size", "neighbours", "neighbour_grades"),
 )
-
-_READ = ("crowe", "kl", "grade", "off_table")
-_HIP_COLUMNS = ("hip_id", "case_id", "side", "status", "reason", "implant", *_READ)
-_PROBABILITIES = tuple(f"p{grade}" for grade in range(1, 8))
-_MEASURED = ("hip_id", "n_models", "max_probability", "value")
-_IMPLANT = "implant"
-_ONE_MODEL = "one model only: no variance between models"
+_COPIED = ("hip_id", "case_id", "patient_id", "side", "cohort")
 
 
-def run(settings: TriageSettings, *, uncertainty: list[Path], hips: list[Path], out: Path) -> None:
-    """Ranks the unread hips by uncertainty, and lists those set aside with the reason.
+@dataclass(frozen=True)
+class Candidates:
+    """The unread hips and what is known of each; arrays of n rows, NaN or 0 where nothing is known.
+
+    Attributes:
+        hips: Their cells in the tables of hips.
+        known: (n,) bool, has a prediction.
+        measured: Of `hipoa.triage.measures.measure_hips`, hip by hip, and ``distance``.
+        around: Their nearest labelled hips.
+        between: Distances between them.
+    """
+
+    hips: Columns
+    known: np.ndarray
+    measured: Measured
+    around: Surroundings
+    between: Between
+
+
+def run(
+    settings: TriageSettings,
+    *,
+    uncertainty: list[Path],
+    predictions: list[Path],
+    hips: list[Path],
+    out: Path,
+) -> None:
+    """Ranks the unread hips for reading, and lists those set aside with the reason.
 
     A hip of the external cohort is never listed: reading it would spend the cohort that validates.
 
     Args:
-        settings: The measure, the experiment and whether implants are set aside.
+        settings: The measure, the experiment, the batch, and what is set aside.
         uncertainty: The tables ``{experiment}.csv``.
+        predictions: Files ``{experiment}/r{repeat}f{fold}/{cohort}.npz`` of the labelled cohort and of those
+            with unread hips, whose features are compared; of the first repeat alone. Without them there are
+            no distances and no neighbours.
         hips: The tables ``{cohort}.csv``.
         out: The table to write.
 
@@ -42,12 +74,13 @@ def run(settings: TriageSettings, *, uncertainty: list[Path], hips: list[Path], 
         CohortError: A hip that could be read has no prediction.
     """
     table = choose_experiment(uncertainty, settings.experiment)
-    unread = _read_unread([path for path in sorted(hips) if path.stem != "external"])
-    means = average_repeats(
-        read_columns(table, (*_MEASURED, settings.measure, *_PROBABILITIES)),
-        settings.measure,
+    tables = [path for path in sorted(hips) if path.stem != "external"]
+    labelled = read_labelled([path for path in tables if path.stem == "labelled"])
+    files = [file for file in sort_predictions(predictions) if file.experiment == table.stem]
+    candidates = gather(
+        read_unread(tables), measure_hips(table, settings.set_level), files, labelled, table.stem
     )
-    write_csv(out, COLUMNS, _rows(unread, means, table.stem, settings))
+    write_csv(out, COLUMNS, list_hips(candidates, labelled, table.stem, settings))
 
 
 def choose_experiment(tables: Sequence[Path], name: str) -> Path:
@@ -66,110 +99,36 @@ def choose_experiment(tables: Sequence[Path], name: str) -> Path:
     return tables[names.index(name) if name else 0]
 
 
-def average_repeats(columns: dict[str, np.ndarray], measure: str) -> dict[str, np.ndarray]:
-    """The mean over the repeats, hip by hip.
+def gather(
+    hips: Columns, measured: Measured, files: Sequence[PredictionFile], labelled: Labelled, experiment: str
+) -> Candidates:
+    """Brings together what is known of the unread hips.
 
     Args:
-        columns: hip_id, n_models, p1-p7, value, max_probability and the measure, as text, one row per hip and
-            repeat.
-        measure: The measure's name.
+        hips: The unread hips.
+        measured: Of all hips of the experiment.
+        files: Its predictions of one repeat.
+        labelled: The labelled hips.
+        experiment: Its name.
 
-    Returns:
-        hip_id (n,), sorted; predicted (n,) class 1-7 of the largest mean probability, of a
-        regression the one nearest to its mean value; uncertainty (n,),
-        NaN if a repeat has none; max_probability (n,); n_models (n,) summed over the repeats.
+    Raises:
+        CohortError: A hip that could be read has no prediction.
     """
-    hip_id, hip = np.unique(columns["hip_id"], return_inverse=True)
-    repeats = np.bincount(hip, minlength=len(hip_id))
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(hip, weights=values, minlength=len(hip_id))
-
-    probability = np.column_stack([total(as_numbers(columns[name])) for name in _PROBABILITIES])
-    value = total(as_numbers(columns["value"])) / repeats
-    nearest = round_value(np.nan_to_num(value))
-    return {
-        "hip_id": hip_id,
-        "predicted": np.where(np.isnan(value), probability.argmax(axis=1) + 1, nearest),
-        "uncertainty": total(as_numbers(columns[measure])) / repeats,
-        "max_probability": total(as_numbers(columns["max_probability"])) / repeats,
-        "n_models": total(as_integers(columns["n_models"])).astype(np.int64),
-    }
-
-
-def rank_hips(uncertainty: np.ndarray, hip_id: np.ndarray, measure: str) -> np.ndarray:
-    """The order in which hips are read: most uncertain first, equal ones by name.
-
-    Args:
-        uncertainty: (n,) of the measure.
-        hip_id: (n,) names.
-        measure: Of "max_probability" the smallest is the most uncertain, of all others the largest.
-
-    Returns:
-        (n,) row numbers.
-    """
-    return np.lexsort((hip_id, uncertainty if measure == "max_probability" else -uncertainty))
-
-
-def explain_set_aside(hips: dict[str, np.ndarray], uncertainty: np.ndarray, *, implants: bool) -> np.ndarray:
-    """Why each hip is not ranked, "" if it is.
-
-    Args:
-        hips: status, reason and implant, (n,) text each.
-        uncertainty: (n,), NaN where the measure does not apply.
-        implants: Set aside hips with an implant.
-    """
-    refused = np.char.add(np.char.add(hips["status"], ": "), hips["reason"])
-    why = np.where(hips["reason"] == "", hips["status"], refused)
-    why = np.where(hips["status"] == "ok", np.where(np.isnan(uncertainty), _ONE_MODEL, ""), why)
-    with_implant = (hips["implant"] == "yes") & (hips["status"] == "ok")
-    return np.where(with_implant & implants, _IMPLANT, why)
-
-
-def _read_unread(paths: Sequence[Path]) -> dict[str, np.ndarray]:
-    """The hips that no surgeon has graded, with their cohort."""
-    tables = []
-    for path in paths:
-        columns = read_columns(path, _HIP_COLUMNS)
-        unread = np.all([columns[name] == "" for name in _READ], axis=0)
-        columns["cohort"] = np.full(len(unread), path.stem)
-        tables.append({name: column[unread] for name, column in columns.items()})
-    empty = np.zeros(0, dtype="U1")
-    return {
-        name: np.concatenate([empty, *(table[name] for table in tables)])
-        for name in (*_HIP_COLUMNS, "cohort")
-    }
-
-
-def _rows(
-    hips: dict[str, np.ndarray], means: dict[str, np.ndarray], experiment: str, settings: TriageSettings
-) -> Iterator[dict[str, object]]:
-    row_of = _find(hips, means["hip_id"], experiment)
-    known = row_of >= 0
+    row_of = _find(hips, measured["hip_id"], experiment)
+    spaces = build_spaces(files, hips["hip_id"], labelled)
+    around = look_around(spaces, hips["patient_id"], labelled)
     # The last row stands for "no prediction", which -1 finds.
-    uncertainty = np.append(means["uncertainty"], np.nan)[row_of]
-    largest = np.append(means["max_probability"], np.nan)[row_of]
-    predicted = np.append(means["predicted"], 0)[row_of]
-    n_models = np.append(means["n_models"], 0)[row_of]
-    why = explain_set_aside(hips, uncertainty, implants=settings.set_aside_implants)
-    order = rank_hips(uncertainty, hips["hip_id"], settings.measure)
-    ranked = [int(row) for row in order if not why[row]]
-    aside = sorted(np.flatnonzero(why != "").tolist(), key=lambda row: (not known[row], hips["hip_id"][row]))
-    for place, row in enumerate([*ranked, *aside], start=1):
-        yield {
-            **{name: hips[name][row] for name in ("hip_id", "case_id", "side", "cohort")},
-            "rank": place if place <= len(ranked) else "",
-            "set_aside": why[row],
-            "predicted": predicted[row] if known[row] else "",
-            "uncertainty": format_number(uncertainty[row]),
-            "measure": settings.measure,
-            "max_probability": format_number(largest[row]),
-            "n_models": n_models[row] if known[row] else "",
-            "experiment": experiment if known[row] else "",
-        }
+    of_hips = {
+        name: np.concatenate([values, np.zeros((1, *values.shape[1:]), values.dtype)])[row_of]
+        for name, values in measured.items()
+        if name != "hip_id"
+    }
+    return Candidates(
+        hips, row_of >= 0, of_hips | {"distance": around.distance}, around, Between(spaces, len(row_of))
+    )
 
 
-def _find(hips: dict[str, np.ndarray], predicted: np.ndarray, experiment: str) -> np.ndarray:
+def _find(hips: Columns, predicted: np.ndarray, experiment: str) -> np.ndarray:
     """The row of each hip among the predicted ones (sorted), -1 for a hip that is not ok."""
     ok = hips["status"] == "ok"
     lost = hips["hip_id"][ok & ~np.isin(hips["hip_id"], predicted)]
@@ -180,3 +139,100 @@ def _find(hips: dict[str, np.ndarray], predicted: np.ndarray, experiment: str) -
             "The table is older than the table of hips: make it again.",
         )
     return np.where(ok, np.searchsorted(predicted, hips["hip_id"]), -1)
+
+
+def rank_hips(candidates: Candidates, measure: str) -> np.ndarray:
+    """The order by a measure alone: most uncertain first, equal ones by largest probability, then by name.
+
+    Returns:
+        (n,) row numbers.
+    """
+    value, largest = candidates.measured[measure], candidates.measured["max_probability"]
+    return np.lexsort((candidates.hips["hip_id"], largest, value if measure == "max_probability" else -value))
+
+
+def order_hips(
+    candidates: Candidates, ranked: np.ndarray, unit: np.ndarray, settings: TriageSettings
+) -> tuple[np.ndarray, int]:
+    """The order in which hips are read: a batch of the budget's size, then the others by the measure.
+
+    Args:
+        candidates: The unread hips.
+        ranked: (k,) row numbers of those to be read, by the measure alone.
+        unit: (n,) names of patients or hips.
+        settings: Budget and diversity.
+
+    Returns:
+        (k,) row numbers, and how many of them are the batch: its last patient is not cut.
+    """
+
+    def distances(rows: np.ndarray) -> np.ndarray:
+        return candidates.between(ranked[rows])[ranked]
+
+    batch = choose_batch(
+        np.arange(len(ranked)),
+        unit[ranked],
+        settings.budget,
+        diversity=settings.diversity,
+        nearest=candidates.between.nearest_labelled()[ranked],
+        distances=distances,
+    )
+    rest = np.setdiff1d(np.arange(len(ranked)), batch)
+    return ranked[np.concatenate([batch, group_units(rest, unit[ranked])])], len(batch)
+
+
+def list_hips(
+    candidates: Candidates, labelled: Labelled, experiment: str, settings: TriageSettings
+) -> Iterator[dict[str, object]]:
+    """The rows of the list, then those of the hips set aside.
+
+    Args:
+        candidates: The unread hips.
+        labelled: The labelled hips.
+        experiment: Whose uncertainty it is.
+        settings: Of the list.
+    """
+    hips, measured = candidates.hips, candidates.measured
+    value = np.where(candidates.known, measured[settings.measure], np.nan)
+    why = explain_set_aside(hips, value, settings)
+    alone = rank_hips(candidates, settings.measure)
+    alone = alone[why[alone] == ""]
+    unit = hips["patient_id"] if settings.unit == "patient" else hips["hip_id"]
+    order, batch = order_hips(candidates, alone, unit, settings)
+    reasons = give_reasons(
+        settings.measure,
+        value[order],
+        measured["probability"][order],
+        measured["distance"][order],
+        explain_moves(alone, order, unit, batch),
+    )
+    for place, (row, reason) in enumerate(zip(order.tolist(), reasons, strict=True)):
+        listed = {"rank": place + 1, "in_budget": "yes" if place < batch else "", "why": reason}
+        yield {**_describe(candidates, row, labelled, experiment, settings.measure), **listed}
+    for row in np.lexsort((hips["hip_id"], ~candidates.known)):
+        if why[row]:
+            described = _describe(candidates, int(row), labelled, experiment, settings.measure)
+            yield {**described, "set_aside": why[row]}
+
+
+def _describe(
+    candidates: Candidates, row: int, labelled: Labelled, experiment: str, measure: str
+) -> dict[str, object]:
+    cells: dict[str, object] = {name: candidates.hips[name][row] for name in _COPIED}
+    cells["measure"] = measure
+    if not candidates.known[row]:
+        return cells
+    measured = {name: values[row] for name, values in candidates.measured.items()}
+    near = candidates.around.neighbours[row]
+    near = near[near >= 0]
+    numbers = (*MEASURES, "distance", "set_size")
+    return {
+        **cells,
+        **{name: format_number(measured[name]) for name in numbers},
+        "predicted": measured["predicted"],
+        "uncertainty": format_number(measured[measure]),
+        "n_models": measured["n_models"],
+        "experiment": experiment,
+        "neighbours": "; ".join(labelled.hip_id[near]),
+        "neighbour_grades": "; ".join(labelled.grade[near]),
+    }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hipoa.grading.novelty import measure_novelty
+from hipoa.grading.novelty import measure_distance, measure_novelty
 
 
 @pytest.fixture
@@ -32,3 +32,13 @@ def test_a_feature_that_never_changes_says_nothing(reference):
 
 def test_too_few_hips_to_compare_with():
     assert np.isnan(measure_novelty(np.zeros((2, 3)), np.zeros((5, 3)))).all()
+
+
+def test_a_distance_of_one_is_that_of_the_reference_hips(reference):
+    assert np.median(measure_distance(reference + 1e-9, reference)) < 1
+    new = np.random.default_rng([3]).normal(0, [1, 10, 100], (400, 3))
+    assert 0.8 < np.median(measure_distance(new, reference)) < 1.2
+    near, far = measure_distance(np.array([[0, 0, 0], [80, 0, 0]], np.float32), reference)
+    assert near < 1.5
+    assert far > 20
+    assert np.isnan(measure_distance(np.zeros((2, 3)), np.zeros((5, 3)))).all()

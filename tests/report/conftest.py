@@ -18,11 +18,15 @@ from hipoa.evaluation.settings import (
     MetricsSettings,
     UncertaintySettings,
 )
+from hipoa.files import write_csv
 from hipoa.report import figures, report
 from hipoa.report.names import SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
-from hipoa.triage import triage
-from hipoa.triage.settings import TriageSettings
+from hipoa.triage import doubts, triage
+from hipoa.triage.curves import Curves, describe, state_answer
+from hipoa.triage.settings import DoubtsSettings, TriageSettings
+from hipoa.triage.simulate import ANSWER, FROZEN
+from hipoa.triage.simulate import COLUMNS as SIMULATION_COLUMNS
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
@@ -212,7 +216,31 @@ class Study:
             hips=self.root / "hips" / "labelled.csv",
             out=self.root / "embedding.csv",
         )
-        triage.run(TriageSettings(), uncertainty=tables, hips=self.hips, out=self.root / "triage.csv")
+        ranking = self.root / "predictions" / next(iter(EXPERIMENTS))
+        triage.run(
+            TriageSettings(),
+            uncertainty=tables,
+            predictions=sorted(path for path in ranking.glob("r0f*/*.npz") if path.stem != "external"),
+            hips=self.hips,
+            out=self.root / "triage.csv",
+        )
+        doubts.run(
+            DoubtsSettings(),
+            uncertainty=tables,
+            hips=self.root / "hips" / "labelled.csv",
+            out=self.root / "doubts.csv",
+        )
+        self._simulate(bootstrap)
+
+    def _simulate(self, bootstrap):
+        random = np.random.default_rng([9])
+        read = np.broadcast_to(np.arange(10, 60, 10), (3, 4, 5))
+        error = random.integers(0, 3, (3, 4, 5, 12))
+        curves = Curves(FROZEN, ("random", "entropy", "hybrid"), read, error, np.arange(12) // 2)
+        counts = {"n_test_hips": 12, "n_test_patients": 6, "n_hips": 50, "n_seeds": 4}
+        rows = [row | counts for row in describe(curves, bootstrap)]
+        answer = {"quantity": ANSWER, "learner": FROZEN, "note": state_answer(rows, "the external cohort")}
+        write_csv(self.root / "simulation.csv", SIMULATION_COLUMNS, [*rows, answer])
 
     @property
     def hips(self):
@@ -253,6 +281,7 @@ class Study:
             compare=self.root / "compare.csv",
             embedding=self.root / "embedding.csv",
             triage=self.root / "triage.csv",
+            simulation=self.root / "simulation.csv",
             models=self.models,
             augmentation=self._write_augmentation(),
             out=folder,

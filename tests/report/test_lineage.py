@@ -27,6 +27,7 @@ def test_the_origins_are_those_of_the_rules(rules):
         flags = re.search(r"study\.flags\(([^)]*)\)", rule)
         sections = set(re.findall(r'"(\w+)"', flags[1]))
         sections |= {"hips"} if "class_flags" in rule else set()
+        sections |= {"triage"} if "simulate_flags" in rule else set()
         assert set(origin.sections) == sections, name
         if "*" not in name and not name.startswith("figures/"):
             assert name in rule.partition("output:")[2].partition("log:")[0], name

@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from hipoa.files import read_csv
 from hipoa.report import sections
@@ -97,6 +98,40 @@ def test_every_ranked_hip_and_every_reason_is_told(page):
     refused = page.split('<section id="refused">')[1].split("</section>")[0]
     for text in ("slices are 0.6-5.0 mm apart", "excluded by cases.csv", "near the edge of the CT"):
         assert text in refused
+
+
+def test_the_list_says_why_and_names_labelled_neighbours(fabricated, page):
+    triage = page.split('<section id="triage">')[1].split("</section>")[0]
+    first = read_csv(fabricated.root / "triage.csv")[0]
+    assert str(escape(first["why"])) in triage
+    for hip, grade in zip(
+        first["neighbours"].split("; "), first["neighbour_grades"].split("; "), strict=True
+    ):
+        assert f"{hip}: {grade}" in triage
+
+
+def test_doubted_labels_are_shown_with_the_models_class(fabricated, page):
+    doubts = page.split('<section id="doubts">')[1].split("</section>")[0]
+    doubted = [row for row in read_csv(fabricated.root / "doubts.csv") if row["doubted"]]
+    assert f"{len(doubted)} have a label that the models doubt" in doubts
+    assert all(row["hip_id"] in doubts for row in doubted[:20])
+    assert "external cohort is left out" in doubts
+
+
+def test_the_answer_of_the_simulation_is_stated(fabricated, page):
+    simulation = page.split('<section id="simulation">')[1].split("</section>")[0]
+    (answer,) = (row for row in read_csv(fabricated.root / "simulation.csv") if row["quantity"] == "answer")
+    assert str(escape(answer["note"])) in simulation
+    assert simulation.count("no better than random") >= 1
+
+
+def test_without_a_simulation_and_without_doubts_the_report_says_so(study):
+    for name in ("simulation.csv", "doubts.csv"):
+        path = study.root / name
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    page = study.report()
+    assert "Not simulated" in page
+    assert "There is no label that the models doubt." in page
 
 
 def test_a_short_list_says_that_it_is_short(study):

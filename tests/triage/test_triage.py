@@ -8,9 +8,13 @@ from hipoa.files import read_csv
 from hipoa.triage.settings import TriageSettings
 from hipoa.triage.triage import COLUMNS, run
 
-HIPS = ("hip_id", "case_id", "side", "status", "reason", "implant", "crowe", "kl", "grade", "off_table")
+HIPS = (
+    *("hip_id", "case_id", "patient_id", "side", "status", "reason", "crowe", "kl", "grade", "off_table"),
+    *("implant", "method", "confidence", "turn_deg", "cut"),
+)
 UNCERTAINTY = (
-    *("hip_id", "repeat", "n_models", *(f"p{grade}" for grade in range(1, 8)), "value"),
+    *("cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group", "n_models"),
+    *(*(f"p{grade}" for grade in range(1, 8)), "value"),
     *("variance", "entropy", "mutual_information", "max_probability", "between_model_variance"),
 )
 
@@ -27,19 +31,27 @@ def write(path, columns, rows):
 class Study:
     def __init__(self, folder):
         self.folder = folder
-        self.tables, self.cohorts = {}, {}
+        self.tables, self.cohorts, self.files = {}, {}, []
 
     def hip(self, name, cohort="pool", **cells):
         case, _, side = name.rpartition("_")
-        row = {"hip_id": name, "case_id": case, "side": side, "status": "ok"} | cells
+        row = {"hip_id": name, "case_id": case, "patient_id": case, "side": side, "status": "ok"} | cells
         self.cohorts.setdefault(cohort, []).append(row)
 
     def say(self, name, variance, experiment="vit", **cells):
         """One row of an experiment's uncertainty."""
         p = {f"p{grade}": 0 for grade in range(1, 8)}
         p |= {"p3": 0.8, "p4": 0.2, "max_probability": 0.8} if "p1" not in cells else {}
-        row = {"hip_id": name, "repeat": 0, "n_models": 4, "variance": variance} | p | cells
+        row = {"cohort": "pool", "hip_id": name, "repeat": 0, "n_models": 4, "variance": variance} | p | cells
         self.tables.setdefault(experiment, []).append(row)
+
+    def features(self, fold, cohort, features, experiment="vit"):
+        """The file of a model's predictions, as far as the list needs it."""
+        path = self.folder / "predictions" / experiment / f"r0f{fold}" / f"{cohort}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = np.array(list(features), dtype=str)
+        np.savez(path, hip_id=names, features=np.array(list(features.values()), dtype=np.float32))
+        self.files.append(path)
 
     def triage(self, **settings):
         hips = [
@@ -50,7 +62,8 @@ class Study:
             for name, rows in self.tables.items()
         ]
         out = self.folder / "triage.csv"
-        run(TriageSettings(**settings), uncertainty=tables, hips=hips, out=out)
+        chosen = TriageSettings(**{"measure": "variance"} | settings)
+        run(chosen, uncertainty=tables, predictions=self.files, hips=hips, out=out)
         assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
         return read_csv(out)
 
@@ -71,7 +84,7 @@ def test_the_most_uncertain_come_first_and_equal_ones_by_name(study):
     rows = study.triage()
     assert ranked(rows) == ["e_R", "a_L", "b_L", "c_L", "d_R"]
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
-    assert list(rows[0].values()) == [
+    assert list(rows[0].values())[:12] == [
         *("1", "e_R", "e", "R", "pool", "", "3"),
         *("0.03", "variance", "0.8", "4", "vit"),
     ]
@@ -238,3 +251,145 @@ def test_hips_of_a_regression_are_ranked_by_the_variance_of_their_value(study):
         ("c0_L", "3"),
         ("c2_L", "6"),
     ]
+
+
+def test_the_least_certain_hip_comes_first_by_default_though_its_variance_is_least(study):
+    flat = {f"p{grade}": 1 / 7 for grade in range(1, 8)}
+    for name, cells in {
+        "flat_L": flat | {"max_probability": 1 / 7, "entropy": 1.946},
+        "sure_L": {"entropy": 0.5},
+    }.items():
+        study.hip(name)
+        study.say(name, 1e-5 if name == "flat_L" else 5e-4, **cells)
+    assert ranked(study.triage(measure=TriageSettings().measure)) == ["flat_L", "sure_L"]
+    assert ranked(study.triage()) == ["sure_L", "flat_L"]
+
+
+def test_a_patients_hips_stand_one_after_the_other(study):
+    for name, variance in [("a_L", 0.5), ("b_L", 0.4), ("a_R", 0.1), ("c_R", 0.3)]:
+        study.hip(name)
+        study.say(name, variance)
+    rows = study.triage()
+    assert ranked(rows) == ["a_L", "a_R", "b_L", "c_R"]
+    assert rows[1]["why"].endswith("comes with the patient's other hip")
+    assert ranked(study.triage(unit="hip")) == ["a_L", "b_L", "c_R", "a_R"]
+
+
+def test_the_budget_does_not_cut_a_patient(study):
+    for name, variance in [("a_L", 0.5), ("b_L", 0.4), ("b_R", 0.1), ("c_R", 0.3)]:
+        study.hip(name)
+        study.say(name, variance)
+    rows = study.triage(budget=2)
+    assert [(row["hip_id"], row["in_budget"]) for row in rows] == [
+        ("a_L", "yes"),
+        ("b_L", "yes"),
+        ("b_R", "yes"),
+        ("c_R", ""),
+    ]
+
+
+def label(study, n=12):
+    """Labelled hips about the origin, in one model's features."""
+    random = np.random.default_rng([3])
+    places = {f"k{number:02}_L": random.normal(size=6) for number in range(n)}
+    for name in places:
+        study.hip(name, "labelled", grade="3", crowe="1", kl="3")
+        study.say(name, 0.01, cohort="labelled", grade=3, predicted=3, patient_id=name[:3], fold=0)
+    study.features(0, "labelled", places)
+    return places
+
+
+def test_near_copies_are_not_read_twice_in_one_batch(study):
+    label(study)
+    random = np.random.default_rng([4])
+    copies = {f"a{number}_L": np.full(6, 2.0) + random.normal(size=6) * 1e-3 for number in range(6)}
+    others = {"b_L": np.array([2.0, -2, 2, -2, 2, -2]), "c_L": np.array([-2.0, 2, -2, 2, -2, 2])}
+    for number, name in enumerate([*copies, *others]):
+        study.hip(name)
+        study.say(name, 0.5 - number / 100)
+    study.features(0, "pool", copies | others)
+    assert ranked(study.triage(budget=3, diversity=0))[:3] == ["a0_L", "a1_L", "a2_L"]
+    rows = study.triage(budget=3)
+    assert {row["hip_id"][0] for row in rows[:3]} == {"a", "b", "c"}
+    moved = {row["hip_id"]: row["why"] for row in rows}
+    assert moved["c_L"].endswith("unlike the hips before it (by the measure alone 8)")
+    assert moved["a1_L"].endswith("like a hip of this batch (by the measure alone 2)")
+
+
+def test_the_nearest_labelled_hips_are_named_with_their_grades(study):
+    places = label(study)
+    study.hip("new_L")
+    study.hip("far_L")
+    for name in ("new_L", "far_L"):
+        study.say(name, 0.1)
+    study.features(0, "pool", {"new_L": places["k05_L"] + 0.01, "far_L": np.full(6, 50.0)})
+    rows = {row["hip_id"]: row for row in study.triage()}
+    assert rows["new_L"]["neighbours"].split("; ")[0] == "k05_L"
+    assert rows["new_L"]["neighbour_grades"] == "3; 3; 3"
+    assert float(rows["new_L"]["distance"]) < 1.5 < 10 < float(rows["far_L"]["distance"])
+    assert "unlike the labelled hips" in rows["far_L"]["why"]
+    assert "unlike the labelled hips" not in rows["new_L"]["why"]
+    assert ranked(study.triage(measure="distance")) == ["far_L", "new_L"]
+
+
+def test_no_neighbour_is_of_the_same_patient(study):
+    places = label(study)
+    study.hip("k05_R", "pool")
+    study.say("k05_R", 0.1)
+    study.features(0, "pool", {"k05_R": places["k05_L"]})
+    (row,) = study.triage()
+    assert "k05_L" not in row["neighbours"]
+
+
+def test_neighbours_of_all_models_are_compared(study):
+    random = np.random.default_rng([5])
+    for fold in (0, 1):
+        places = {f"f{fold}n{number}_L": random.normal(size=6) for number in range(8)}
+        for name in places:
+            study.hip(name, "labelled", grade=str(fold + 1), crowe="1", kl="1")
+        study.features(fold, "labelled", places)
+        new = places["f1n3_L"] if fold else np.full(6, 4.0)
+        study.features(fold, "pool", {"new_L": new})
+    study.hip("new_L")
+    study.say("new_L", 0.1)
+    (row,) = study.triage()
+    assert row["neighbours"].split("; ")[0] == "f1n3_L"
+    assert row["neighbour_grades"].split("; ")[0] == "2"
+
+
+def test_the_conformal_set_of_an_unsure_hip_is_larger(study):
+    label(study, 20)
+    flat = {f"p{grade}": 1 / 7 for grade in range(1, 8)} | {"max_probability": 1 / 7}
+    for name, cells in {"flat_L": flat, "sure_L": {}}.items():
+        study.hip(name)
+        study.say(name, 0.1, **cells)
+    rows = study.triage(measure="set_size")
+    assert ranked(rows) == ["flat_L", "sure_L"]
+    assert [row["set_size"] for row in rows] == ["5", "1"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ({"confidence": "0.4"}, "poor image: the hip's centre is unsure, confidence 0.4"),
+        ({"turn_deg": "-31.5"}, "poor image: the pelvis is turned by -31.5 degrees"),
+        ({"cut": "above, to the left"}, "poor image: the CT ends above, to the left"),
+    ],
+)
+def test_a_poor_image_is_set_aside_with_its_reason(study, cells, reason):
+    study.hip("a_L", **cells)
+    study.hip("b_L", confidence="0.9", turn_deg="3", cut="below")
+    for name in ("a_L", "b_L"):
+        study.say(name, 0.1)
+    rows = study.triage()
+    assert [(row["hip_id"], row["set_aside"]) for row in rows] == [("b_L", ""), ("a_L", reason)]
+    assert ranked(study.triage(set_aside_poor=False)) == ["a_L", "b_L"]
+
+
+def test_why_says_the_measure_and_the_classes(study):
+    for name, variance in [("a_L", 0.02), ("b_L", 0.01)]:
+        study.hip(name)
+        study.say(name, variance)
+    assert study.triage()[0]["why"] == (
+        "variance 0.02, larger than that of 50 % of the hips on this list; class 3 (0.80) or 4 (0.20)"
+    )

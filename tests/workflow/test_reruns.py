@@ -12,7 +12,10 @@ import pytest
 from hipoa.files import read_csv
 from hipoa.tables import shard_of
 
-EVALUATED = ("metrics", "compare", "calibrate", "detect", "conform", "triage", "rounds", "figures", "report")
+EVALUATED = (
+    *("metrics", "compare", "calibrate", "detect", "conform", "triage", "doubts", "rounds", "figures"),
+    "report",
+)
 """What every new prediction makes anew."""
 
 ALL_PREDICTED = 2 * 2 * 3 - 2  # experiments x folds x cohorts; one experiment predicts the pool
@@ -37,6 +40,13 @@ def test_views_for_a_reader_train_nothing_again(study):
 def test_the_report_title(study):
     study.configure(report__title="Another title")
     assert study.planned() == {"report": 1}
+
+
+def test_another_batch_or_simulation_makes_no_prediction(study):
+    study.configure(triage__budget=7)
+    assert study.planned() == {"triage": 1, "rounds": 1, "figures": 1, "report": 1}
+    study.configure(triage__budget=50, simulate__simulate_seeds=3, doubts__doubt_by="self_confidence")
+    assert study.planned() == {"simulate": 1, "doubts": 1, "figures": 1, "report": 1}
 
 
 def test_a_new_report_option_in_the_code(study):

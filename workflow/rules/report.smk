@@ -7,6 +7,7 @@ rule figures:
         compare=f"{R}/compare.csv",
         embedding=f"{R}/embedding.csv",
         triage=f"{R}/triage.csv",
+        simulation=f"{R}/simulation.csv",
         models=MODEL_RECORDS,
         augmentation=f"{R}/augmentation.npz",
     output:
@@ -29,7 +30,8 @@ rule figures:
     shell:
         "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
-        " --embedding {input.embedding} --triage {input.triage} --models {input.models}"
+        " --embedding {input.embedding} --triage {input.triage} --simulation {input.simulation}"
+        " --models {input.models}"
         " --augmentation {input.augmentation} --out {params.out} 2> {log} || say_why {log}"
 
 

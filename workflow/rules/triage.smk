@@ -1,6 +1,7 @@
 rule triage:
     input:
         uncertainty=UNCERTAINTY,
+        predictions=study.feature_files(),
         hips=HIPS,
     output:
         f"{R}/triage.csv",
@@ -19,5 +20,60 @@ rule triage:
     message:
         "Ranking the unread hips"
     shell:
-        "python -m hipoa triage {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
+        "python -m hipoa triage {params.options} --uncertainty {input.uncertainty}"
+        " --predictions {input.predictions} --hips {input.hips}"
         " --out {output} 2> {log} || say_why {log}"
+
+
+rule doubts:
+    input:
+        uncertainty=UNCERTAINTY,
+        hips=f"{R}/hips/labelled.csv",
+    output:
+        f"{R}/doubts.csv",
+    log:
+        f"{R}/logs/doubts.log",
+    benchmark:
+        f"{R}/benchmarks/doubts.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
+    params:
+        options=study.flags("doubts"),
+        code=stage_code("doubts"),
+    message:
+        "Looking for labels that the models doubt"
+    shell:
+        "python -m hipoa doubts {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
+        " --out {output} 2> {log} || say_why {log}"
+
+
+rule simulate:
+    input:
+        hips=[path for path in HIPS if "pool" not in path.rpartition("/")[2]],
+        stacks=[path for path in STACKS if "pool" not in path.rpartition("/")[2]],
+        pretrained=study.weight_files(study.simulated_experiment),
+    output:
+        f"{R}/simulation.csv",
+    log:
+        f"{R}/logs/simulate.log",
+    benchmark:
+        f"{R}/benchmarks/simulate.tsv"
+    conda:
+        "../../envs/grading.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        options=study.flags("simulate", "bootstrap"),
+        list=study.simulate_flags(),
+        code=stage_code("simulate"),
+        pretrained=study.pretrained_flags(study.simulated_experiment),
+    message:
+        "Simulating which hips it would have paid to read"
+    shell:
+        "python -m hipoa simulate {params.options} {params.list} --hips {input.hips} --stacks {input.stacks}"
+        " {params.pretrained} --out {output} 2> {log} || say_why {log}"

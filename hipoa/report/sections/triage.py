@@ -24,14 +24,26 @@ def tabulate_triage(
     ranked = [row for row in triage if row["rank"]]
     aside = [row for row in triage if not row["rank"]]
     shown = [*ranked[:count], *aside[:count]]
-    radiographs = read_radiographs(stacks, [row["hip_id"] for row in shown])
-    mirrored = {hip.hip_id: hip.mirrored == "yes" for hip in hips}
-    # A surgeon sees the hip as it lies in the patient, whatever the networks were shown.
-    seen = {name: image[:, ::-1] if mirrored[name] else image for name, image in radiographs.items()}
     return {
-        "ranked": ranked[:count],
+        "ranked": [{**row, "near": pair_neighbours(row)} for row in ranked[:count]],
+        "n_budget": sum(row["in_budget"] == "yes" for row in ranked),
         "aside": aside[:count],
         "n_ranked": len(ranked),
         "n_aside": len(aside),
-        "images": {name: embed_radiograph(image) for name, image in seen.items()},
+        "images": embed_hips([row["hip_id"] for row in shown], hips, stacks),
     }
+
+
+def pair_neighbours(row: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The nearest labelled hips of a row of triage.csv, each with its class."""
+    names, grades = (row[name].split("; ") for name in ("neighbours", "neighbour_grades"))
+    return [(name, grade) for name, grade in zip(names, grades, strict=True) if name]
+
+
+def embed_hips(names: Sequence[str], hips: Sequence[Hip], stacks: Sequence[Path]) -> dict[str, str]:
+    """The radiographs of some hips as a surgeon sees them: as they lie in the patient, name to data URL."""
+    radiographs = read_radiographs(stacks, names)
+    # Whatever the networks were shown.
+    mirrored = {hip.hip_id: hip.mirrored == "yes" for hip in hips}
+    seen = {name: image[:, ::-1] if mirrored[name] else image for name, image in radiographs.items()}
+    return {name: embed_radiograph(image) for name, image in seen.items()}

@@ -1,0 +1,135 @@
+"""Are planted wrong labels found, and which measure finds errors? On the graded hips of a study.
+
+    python benchmarks/triage.py --hips results/study/hips --weights results/study/weights/NAME.safetensors
+
+Networks are stood in for by what a simulation of reading trains: small heads with dropout on the frozen
+features of a network as it was before training, in cross-validation by patient. That takes seconds, so that
+wrong labels can be planted before the training, where they do harm, and not after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from sklearn.metrics import roc_auc_score
+
+from hipoa.evaluation.passes import MEASURES
+from hipoa.grading.folds import split_patients
+from hipoa.grading.networks import HEADER
+from hipoa.grading.settings import Experiment
+from hipoa.triage.doubts import measure_doubt
+from hipoa.triage.frozen import extract_features
+from hipoa.triage.graded_hips import read_graded_hips
+from hipoa.triage.heads import fit_heads, predict_heads, reduce_features
+from hipoa.triage.settings import SimulateSettings
+
+FOLDS = 4
+
+
+def predict_out_of_fold(features, patient, grade, seed, settings):
+    """Probabilities (n, 7) and measures (n,) of heads that did not see the patient."""
+    fold_of = split_patients(patient.tolist(), grade.tolist(), FOLDS, [seed])
+    fold = np.array([fold_of[name] for name in patient.tolist()])
+    seeds = [[seed, number] for number in range(FOLDS)]
+    runs = [np.flatnonzero(fold != number) for number in range(FOLDS)]
+    said = predict_heads(features, fit_heads(features, grade, runs, seeds, settings), seeds, settings)
+    probability, measures = np.zeros((len(grade), 7)), {name: np.zeros(len(grade)) for name in MEASURES}
+    for number, model in enumerate(said):
+        here = fold == number
+        probability[here] = model.probability[here]
+        for name in measures:
+            measures[name][here] = getattr(model, name)[here]
+    return probability, measures
+
+
+def plant(grade, share, least, most, random):
+    """Moves a share of the labels by least to most classes; the new labels and which were moved (n,) bool."""
+    distance = np.abs(np.arange(1, 8)[None] - grade[:, None])
+    allowed = (distance >= least) & (distance <= most)
+    moved = np.zeros(len(grade), dtype=bool)
+    moved[random.choice(len(grade), round(share * len(grade)), replace=False)] = True
+    others = [random.choice(np.flatnonzero(row) + 1) for row in allowed]
+    return np.where(moved, others, grade), moved
+
+
+def find_planted(features, hips, settings, seeds, repeats=3):
+    """Precision (which is recall) at the number planted, and of the flag, beside chance."""
+    rows = []
+    for kind, least, most in (("1 class off", 1, 1), ("2 or 3 classes off", 2, 3), ("any class", 1, 6)):
+        for share in (0.05, 0.1):
+            found = []
+            for seed in range(seeds):
+                label, moved = plant(hips.grade, share, least, most, np.random.default_rng([seed]))
+                said = [
+                    predict_out_of_fold(features, hips.patient, label, seed * repeats + repeat, settings)[0]
+                    for repeat in range(repeats)
+                ]
+                doubt = measure_doubt(np.mean(said, axis=0), label)
+                n, flagged = moved.sum(), doubt["doubted"]
+                found.append(
+                    {
+                        "expected_distance": moved[np.argsort(-doubt["expected_distance"])[:n]].mean(),
+                        "self_confidence": moved[np.argsort(doubt["self_confidence"])[:n]].mean(),
+                        "flag_precision": moved[flagged].mean() if flagged.any() else np.nan,
+                        "flag_recall": flagged[moved].mean(),
+                        "chance": moved.mean(),
+                    }
+                )
+            means = {name: float(np.nanmean([row[name] for row in found])) for name in found[0]}
+            rows.append({"planted": kind, "share": share, "n": int(n), **means})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def detect_errors(features, hips, settings, repeats):
+    """AUROC of each measure for an error of 1 or of 2 classes and more, a mean over repeats."""
+    rows = []
+    for dropout in (0.1, 0.25, 0.5):
+        found = {}
+        own = settings.model_copy(update={"head_dropout": dropout})
+        for repeat in range(repeats):
+            said, measures = predict_out_of_fold(features, hips.patient, hips.grade, repeat, own)
+            error = np.abs(said.argmax(axis=1) + 1 - hips.grade)
+            for name in ("entropy", "max_probability", "variance", "mutual_information"):
+                score = -measures[name] if name == "max_probability" else measures[name]
+                for least in (1, 2):
+                    found.setdefault((name, least), []).append(roc_auc_score(error >= least, score))
+            worst = np.argmin(measures["max_probability"])
+            rank = (measures["variance"] > measures["variance"][worst]).mean()
+            found.setdefault(("rank by variance of the least certain hip", 0), []).append(rank)
+        means = {f"{name}, error >= {least}": float(np.mean(v)) for (name, least), v in found.items()}
+        rows.append({"dropout": dropout, **means})
+        print(json.dumps(rows[-1], indent=1), flush=True)
+    return rows
+
+
+def main():
+    """Reads a study's graded labelled hips and prints the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--hips", type=Path, required=True, help="folder with labelled.csv and .npz")
+    parser.add_argument("--weights", type=Path, required=True, help="what the stage weights wrote")
+    parser.add_argument("--input-px", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with safe_open(given.weights, framework="pt") as file:
+        network = json.loads(file.metadata()[HEADER])["network"]
+    settings = SimulateSettings()
+    hips = read_graded_hips([given.hips / "labelled.csv"], [given.hips / "labelled.npz"], settings)
+    row = Experiment(network=network, weights="none", input_px=given.input_px)
+    raw = extract_features(hips.radiograph, row, given.weights)
+    features = reduce_features(raw, np.ones(len(raw), dtype=bool), settings.head_dimensions)
+    found = {
+        "planted": find_planted(features, hips, settings, given.seeds),
+        "detected": detect_errors(features, hips, settings, given.seeds),
+    }
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
