@@ -38,8 +38,8 @@ rule doubts:
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=memory("doubts"),
+        runtime=minutes("doubts"),
     params:
         options=study.flags("doubts"),
         code=stage_code("doubts"),
@@ -65,8 +65,8 @@ rule simulate:
         "../../envs/grading.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=memory("simulate"),
+        runtime=minutes("simulate"),
     params:
         options=study.flags("simulate", "bootstrap"),
         list=study.simulate_flags(),
