@@ -52,7 +52,7 @@ KINDS = (
 """What each volume is there for, in turn; the other circumstances are drawn for all of them."""
 
 _LOW_MM, _HIGH_MM = np.array([-224.0, -172.0, -112.0]), np.array([224.0, 140.0, 166.0])
-_MOST_VOXELS = 6e6
+_MOST_VOXELS, _WIDEST_MM = 6e6, 5.0
 _WHOLE = {"arms", "turned", "prone", "one hip", "none"}
 _WRONG_MM = 20.0
 # A head is to be found if the CT holds its centre and this share of its radius beyond; to be refused if it
@@ -94,8 +94,8 @@ class Plan:
     extras: list[tuple[list[Solid], float]] = field(default_factory=list)
 
 
-def make_scene(number: int, seed: int = 7) -> Scene:
-    """The volume of this number; the same number and seed give the same volume."""
+def make_scene(number: int, seed: int = 7, most_voxels: float = _MOST_VOXELS) -> Scene:
+    """The volume of this number; the same number, seed and most voxels give the same volume."""
     rng = np.random.default_rng([seed, number])
     kind = KINDS[number % len(KINDS)]
     plan = _draw(rng, kind, number)
@@ -106,7 +106,7 @@ def make_scene(number: int, seed: int = 7) -> Scene:
             centre = hip.head
         sign = 1 if side == "R" else -1
         centres[side] = (plan.pose @ [sign * centre[0], *centre[1:], 1])[:3]
-    low, high = _field_of_view(rng, kind, plan, centres, radii)
+    low, high = _field_of_view(rng, kind, plan, centres, radii, most_voxels)
     shape = np.maximum(2, np.ceil((high - low) / plan.spacing_mm)).astype(int)
     ras_from_ijk = np.diag([*plan.spacing_mm, 1.0])
     ras_from_ijk[:3, 3] = low
@@ -197,6 +197,7 @@ def _field_of_view(
     plan: Plan,
     centres: dict[str, np.ndarray],
     radii: dict[str, float],
+    most_voxels: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest corner of the CT in RAS mm."""
     low, high = _LOW_MM + plan.pose[:3, 3], _HIGH_MM + plan.pose[:3, 3]
@@ -208,14 +209,22 @@ def _field_of_view(
     elif kind in {"low", "none"}:
         low[2], high[2] = _without(rng, kind, low[2], high[2], [centres[s][2] for s in SIDES])
     # Voxels are kept few: of a fine CT a box about both hips, or else wider voxels.
-    if np.prod((high - low) / plan.spacing_mm) > _MOST_VOXELS and kind not in _WHOLE:
+    if np.prod((high - low) / plan.spacing_mm) > most_voxels and kind not in _WHOLE:
         about = np.array([centres[s] for s in SIDES])
         margin = np.array([60, 70, 60])
         low, high = np.maximum(low, about.min(0) - margin), np.minimum(high, about.max(0) + margin)
-    excess = np.prod((high - low) / plan.spacing_mm) / _MOST_VOXELS
+    excess = np.prod((high - low) / plan.spacing_mm) / most_voxels
     if excess > 1:
-        plan.spacing_mm = plan.spacing_mm * excess ** (1 / 3)
+        plan.spacing_mm = _widen(plan.spacing_mm, float(excess))
     return low, high
+
+
+def _widen(spacing_mm: np.ndarray, times: float) -> np.ndarray:
+    """Voxels of so many times the volume, none longer than 5 mm if the others can be."""
+    wide = np.minimum(spacing_mm * times ** (1 / 3), np.maximum(spacing_mm, _WIDEST_MM))
+    free = wide < _WIDEST_MM
+    rest = times / np.prod(wide / spacing_mm)
+    return np.where(free, wide * rest ** (1 / max(1, free.sum())), wide)
 
 
 def _one_hip(
@@ -364,11 +373,17 @@ def main() -> None:
     )
     parser.add_argument("--n", type=int, default=150, help="number of volumes")
     parser.add_argument("--seed", type=int, default=7, help="of everything drawn")
+    parser.add_argument(
+        "--voxels",
+        type=float,
+        default=_MOST_VOXELS,
+        help="most voxels of a volume; fewer are quicker to make",
+    )
     parser.add_argument("--json", type=Path, help="where to write all figures and rows")
     options = parser.parse_args()
     rows: list[dict] = []
     for number in range(options.n):
-        scene = make_scene(number, options.seed)
+        scene = make_scene(number, options.seed, options.voxels)
         found = locate(scene.volume, find_body(scene.volume), _least())
         rows += [{"number": number, **row} for row in score(scene, found)]
     groups = {"all": rows, **{kind: [r for r in rows if r["kind"] == kind] for kind in KINDS}}
@@ -389,6 +404,8 @@ def main() -> None:
     if options.json:
         record = {
             "n": options.n,
+            "seed": options.seed,
+            "voxels": options.voxels,
             "figures": figures,
             "by_confidence": thirds,
             "seconds": seconds,

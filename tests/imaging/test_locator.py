@@ -9,6 +9,7 @@ import pytest
 
 from hipoa.imaging.body import find_body
 from hipoa.imaging.locator import locate
+from hipoa.imaging.scout import make_scout
 from hipoa.imaging.volume import Volume, read_volume
 
 
@@ -79,28 +80,46 @@ def benchmark():
     return module
 
 
-_INVENTED = pytest.mark.xfail(strict=True, reason="in some CTs without hips the locator still sees one")
-_ASTRAY = pytest.mark.xfail(strict=True, reason="the locator takes a dislocated head's surroundings for it")
-
-
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
         (0, "plain"),
-        pytest.param(1, "arms", marks=_ASTRAY),
+        (1, "arms"),
         (13, "contrast"),
-        pytest.param(5, "implant", marks=_ASTRAY),
-        pytest.param(10, "none", marks=_INVENTED),
+        (25, "turned"),
+        (5, "implant"),
+        (8, "one hip"),
+        (19, "one hip"),
+        (9, "cut"),
+        (10, "none"),
     ],
 )
 def test_a_volume_of_the_benchmark(benchmark, number, kind):
-    scene = benchmark.make_scene(number)
+    scene = benchmark.make_scene(number, most_voxels=1e6)
     assert scene.kind == kind
     for row in benchmark.score(scene, locate(scene.volume, find_body(scene.volume), 0.5)):
-        assert row["outcome"] == row["expected"], row
-        assert row.get("error_mm", 0) < 3
+        assert row["expected"] in (row["outcome"], "either"), row
+        assert row.get("error_mm", 0) < 6
         replaced = any("total hip replacement" in note for note in row.get("warnings", ()))
         assert replaced == (row["grade"] == "replacement" and kind == "implant")
+        if kind == "one hip" and row["expected"] == "missing":
+            assert "one hip only in the field of view" in row["reason"]
+
+
+@pytest.mark.parametrize("deg", [-30, 0, 25])
+def test_the_axes_are_those_of_the_body_however_it_is_turned(deg):
+    across, front = np.cos(np.radians(deg)), np.sin(np.radians(deg))
+    i, j = np.meshgrid(np.arange(-58, 58) * 4.0, np.arange(-58, 58) * 4.0, indexing="ij")
+    wide, deep = across * i + front * j, across * j - front * i
+    inside = (wide / 170) ** 2 + (deep / 110) ** 2 < 1
+    hu = np.where(inside, 40, -1000).astype(np.int16)[..., None].repeat(20, 2)
+    matrix = np.diag([4.0, 4.0, 4.0, 1.0])
+    matrix[:3, 3] = -232
+    volume = Volume(hu, matrix)
+    scout = make_scout(volume, find_body(volume))
+    assert scout.axes[0] == pytest.approx([across, front, 0], abs=0.05)
+    assert scout.open_sides == (False, False)
+    assert scout.middle_mm == pytest.approx(0, abs=4)
 
 
 def test_a_chest_has_no_hip():
