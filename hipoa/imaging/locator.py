@@ -88,7 +88,8 @@ def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
     found = choose(scout, Candidates(*find_candidates(scout)))
     missing = {side: _doubt(0.0, least_confidence) for side in SIDES if side not in found}
     missing |= {side: _refuse(scout, head, least_confidence) for side, head in found.items()}
-    hips = _place(volume, body, {side: head for side, head in found.items() if not missing[side]})
+    whole = {side: head for side, head in found.items() if not missing[side]}
+    hips = _place(volume, body, whole, scout.axes)
     for side, hip in hips.items():
         placed = Found(np.array(hip.centre_ras_mm), hip.radius_mm, hip.confidence)
         missing[side] = _refuse(scout, placed, least_confidence)
@@ -106,10 +107,11 @@ def _refuse(scout: Scout, head: Found, least_confidence: float) -> str:
     return _doubt(head.confidence, least_confidence) if unsure else ""
 
 
-def _place(volume: Volume, body: Body, found: Mapping[str, Found]) -> dict[str, Hip]:
+def _place(volume: Volume, body: Body, found: Mapping[str, Found], axes: np.ndarray) -> dict[str, Hip]:
     placed = {side: _place_one(volume, body, side, head) for side, head in found.items()}
     if any(support <= _UNSEEN for _, support in placed.values()):
-        again = settle_narrow(volume, body, {side: head.centre_ras_mm for side, head in found.items()})
+        starts = {side: head.centre_ras_mm for side, head in found.items()}
+        again = settle_narrow(volume, body, starts, axes)
         for side in [side for side, (_, support) in placed.items() if support <= _SEEN]:
             head = Found(*again[side], found[side].confidence)
             placed[side] = _place_one(volume, body, side, head)

@@ -26,6 +26,7 @@ _CELL_MM, _REACH_MM = 2.5, 75.0
 _BONE_HU, _DENSE_HU, _SURFACE_HU = 110.0, 165.0, 60.0
 _VOTED_MM = np.arange(17.0, 31.0, 2.5)
 _WITHIN_CELLS, _REFINED, _ROUNDS, _USUAL_SD_MM = 6, 20, 4, 7.0
+_FARTHEST_MM = 12.0
 _DEPTHS_MM = np.arange(4.0, 54.0, 1.5)
 _RAYS = spread_rays(240)
 _USUAL_APART_MM = (145.0, 225.0)
@@ -57,7 +58,7 @@ class Look:
 
 
 def settle_narrow(
-    volume: Volume, body: Body, starts: Mapping[str, np.ndarray]
+    volume: Volume, body: Body, starts: Mapping[str, np.ndarray], axes: np.ndarray
 ) -> dict[str, tuple[np.ndarray, float]]:
     """The likeliest sphere by side: its middle (3,) in RAS mm and its radius.
 
@@ -65,6 +66,7 @@ def settle_narrow(
         volume: The CT.
         body: The patient.
         starts: By side about where the head is (3,), in the CT.
+        axes: (3, 3), unit vectors to the patient's right, front and head.
     """
     found = {side: _find(volume, body, at, 1 if side == "R" else -1) for side, at in starts.items()}
     if len(found) == 1:
@@ -73,7 +75,7 @@ def settle_narrow(
         return {side: (spheres.centres[best], float(spheres.radii[best]))}
     left, right = found["L"], found["R"]
     scores = [
-        left.merits[i] * right.merits[j] * _alike(left, right, i, j) ** 2
+        left.merits[i] * right.merits[j] * _alike(left, right, i, j, axes) ** 2
         for i, j in product(range(len(left.radii)), range(len(right.radii)))
     ]
     i, j = np.unravel_index(int(np.argmax(scores)), (len(left.radii), len(right.radii)))
@@ -83,8 +85,8 @@ def settle_narrow(
     }
 
 
-def _alike(left: Spheres, right: Spheres, i: int, j: int) -> float:
-    apart, depth, height = right.centres[j] - left.centres[i]
+def _alike(left: Spheres, right: Spheres, i: int, j: int, axes: np.ndarray) -> float:
+    apart, depth, height = axes @ (right.centres[j] - left.centres[i])
     odd = apart - np.clip(apart, *_USUAL_APART_MM)
     unequal = np.array([odd, depth, height, right.radii[j] - left.radii[i]]) / _UNEQUAL_MM
     return float(np.exp(-np.square(unequal).sum() / 4))
@@ -106,7 +108,8 @@ def _find(volume: Volume, body: Body, start: np.ndarray, sign: int) -> Spheres:
             np.where(better, at.radii, best.radii),
             np.maximum(at.merits, best.merits),
         )
-    return best
+    near = np.linalg.norm(best.centres - start, axis=1) < _FARTHEST_MM
+    return best.take(near) if near.any() else Spheres(start[None], np.array([USUAL_RADIUS_MM]), np.ones(1))
 
 
 def _vote(scout: Scout, slope: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
