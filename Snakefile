@@ -9,12 +9,15 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from hipoa.errors import HipoaError
 from hipoa.needs import ask_memory, ask_minutes
-from hipoa.report.names import FIGURES, SOURCES
+from hipoa.report.names import DRAWN, DRAWN_FROM, FIGURES, SOURCES
 from hipoa.summary import describe, describe_failures
 from hipoa.workflow import Study, announce, pattern, resolve, shell_prefix, stage_code
 
 
 configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
 
 
 try:

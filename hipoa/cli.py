@@ -48,6 +48,7 @@ COMMANDS = {
     "detect": (STAGES["detect"], "whether uncertainty finds the errors"),
     "conform": (STAGES["conform"], "sets of classes with a promised coverage"),
     "embed": (STAGES["embed"], "UMAP of the features"),
+    "explain": (STAGES["explain"], "where a network looked"),
     "triage": (STAGES["triage"], "which unread hips to read next"),
     "doubts": (STAGES["doubts"], "which labels to read a second time"),
     "simulate": (STAGES["simulate"], "whether choosing the hips to read pays"),

@@ -17,6 +17,7 @@ from hipoa.evaluation.settings import (
     CompareSettings,
     ConformSettings,
     EmbedSettings,
+    ExplainSettings,
     MetricsSettings,
     UncertaintySettings,
 )
@@ -144,6 +145,7 @@ class Config(Settings):
     calibrate: CalibrateSettings = _section(CalibrateSettings)
     conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)
+    explain: ExplainSettings = _section(ExplainSettings)
     triage: TriageSettings = _section(TriageSettings)
     doubts: DoubtsSettings = _section(DoubtsSettings)
     simulate: SimulateSettings = _section(SimulateSettings)

@@ -48,6 +48,7 @@ NEEDS = {
     "uncertainty": Need(1000, 30, mb_per_1000=60),
     "metrics": Need(1000, 60, mb_per_1000=60),
     "embed": Need(1500, 60, mb_per_1000=60, cohort="labelled"),
+    "explain": Need(2500, 60, mb_per_1000=60, cohort="labelled"),
     "triage": Need(1000, 30, mb_per_1000=100, minutes_per_1000=1),
     "simulate": Need(3000, 240, mb_per_1000=250, minutes_per_1000=120, cohort="labelled"),
     "figures": Need(1500, 30, mb_per_1000=60),

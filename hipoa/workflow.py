@@ -53,6 +53,7 @@ STAGES = {
     "detect": "hipoa.evaluation.detect",
     "conform": "hipoa.evaluation.conform",
     "embed": "hipoa.evaluation.embed",
+    "explain": "hipoa.evaluation.explain",
     "triage": "hipoa.triage.triage",
     "doubts": "hipoa.triage.doubts",
     "simulate": "hipoa.triage.simulate",
@@ -63,7 +64,7 @@ STAGES = {
 """The rules, in the order of the flow, and the module behind each."""
 
 _BUILTIN = "phantom"
-_TEMPLATES = (".html", ".css", ".js")
+_TEMPLATES = (".html", ".css", ".js", ".rst")
 
 
 def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
@@ -398,6 +399,18 @@ class Study:
         own = {name: config["triage"][name] for name in ("measure", "diversity")}
         flags = [to_flags(own | {name: row[name] for name in names})]
         return " ".join(flags + ([self.flags("train")] if config["simulate"]["retrain"] else []))
+
+    @property
+    def explanations(self) -> list[str]:
+        """The maps of where the networks looked; none without kept models, which would be trained again."""
+        wanted = self.config["keep_models"] == "all" and self.config["explain"]["explained_hips"]
+        names = self.config["experiments"] if wanted else {}
+        return [f"{self.results}/explanations/{experiment}.npz" for experiment in names]
+
+    def explaining_models(self, experiment: str, suffix: str) -> list[str]:
+        """The files of an experiment's models of the first repeat, which graded every labelled hip once."""
+        folds = range(self.config["folds"]["folds"])
+        return [f"{self.results}/models/{experiment}/r0f{fold}{suffix}" for fold in folds]
 
     def weight_files(self, experiment: str) -> list[str]:
         """The file of an experiment's pre-trained weights, if it starts from any."""

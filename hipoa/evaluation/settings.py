@@ -92,3 +92,16 @@ class EmbedSettings(Settings):
     embed_repeats: tuple[int, ...] = Field(
         (0,), description="repeats of which maps are made, as numbers from 0; [] for all"
     )
+
+
+class ExplainSettings(Settings):
+    """Maps of where the networks looked."""
+
+    explained_hips: int = Field(
+        7,
+        ge=0,
+        le=50,
+        description="hips graded rightly and hips graded wrongly of which maps are made, of each "
+        "experiment and "
+        "each, a count; 0 for none",
+    )

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
 from hipoa.report.cohort import Hip, split_cohorts, stream_radiographs
+from hipoa.report.embed import embed_jpeg, show_as_in_patient
 
 CTS_PER_SHEET = 100
 RADIOGRAPH_PX = 150
-_JPEG_QUALITY = 80
 _UNSURE = 0.7
 _LEANING_DEG = 10.0
-# Of the body alone: what is black, beside it or where the CT ends, and metal have no share in the grey.
-_STRETCHED = (1.0, 99.5)
 
 
 class Tile(NamedTuple):
@@ -136,23 +129,8 @@ def _embed_until(hips: Sequence[Hip], stacks: Sequence[Path], limit_mb: float) -
     room = limit_mb * 1e6
     mirrored = {hip.hip_id: hip.mirrored == "yes" for hip in hips}
     for name, image in stream_radiographs(stacks, mirrored):
-        url = _to_jpeg(image[:, ::-1] if mirrored[name] else image)
+        url = embed_jpeg(show_as_in_patient(image, mirrored=mirrored[name]))
         room -= len(url)
         if room < 0:
             return
         yield name, url
-
-
-def _to_jpeg(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(_stretch(image)).save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _stretch(image: np.ndarray) -> np.ndarray:
-    """The grey of the body from black to white, (H, W) uint8."""
-    body = image[image > 0]
-    if not body.size:
-        return image
-    low, high = np.percentile(body, _STRETCHED)
-    return np.rint(255 * np.clip((image - low) / max(high - low, 1), 0, 1)).astype(np.uint8)

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from hipoa.evaluation.graded import read_graded
 from hipoa.files import read_csv, read_json, read_npz
-from hipoa.report import charts, outcomes, sheets, style
+from hipoa.report import charts, flowchart, outcomes, sheets, style, trust
 from hipoa.report.accuracy import gather_scores
 from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
 from hipoa.report.names import FIGURES
+from hipoa.report.results import find_predicted
 from hipoa.report.settings import FiguresSettings
 from hipoa.report.simulation import draw_simulation
 
@@ -26,11 +27,7 @@ def run(
     hips: list[Path],
     stacks: list[Path],
     uncertainty: list[Path],
-    metrics: Path,
-    compare: Path,
-    embedding: Path,
-    triage: Path,
-    simulation: Path,
+    tables: list[Path],
     models: list[Path],
     augmentation: Path,
     out: Path,
@@ -42,37 +39,38 @@ def run(
         hips: The tables ``R/hips/{cohort}.csv``.
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``, in the order of the experiments.
-        metrics: The table of accuracies.
-        compare: The table of tests.
-        embedding: The table of maps.
-        triage: The table of unread hips.
-        simulation: The table of the simulated reading.
+        tables: Those of `hipoa.report.names.DRAWN_FROM`.
         models: The records ``R/models/{experiment}/r{repeat}f{fold}.json``.
         augmentation: The samples of augmented images.
-        out: The folder; the names of its files are `hipoa.report.names.FIGURES`.
+        out: The folder; the names of its files are `hipoa.report.names.DRAWN`.
     """
     rows = read_hips(hips)
     synthetic = is_synthetic(rows)
-    tables = [read_graded(path) for path in uncertainty]
-    experiments = [table.experiment for table in tables]
-    scores = gather_scores(read_csv(metrics))
+    graded = [read_graded(path) for path in uncertainty]
+    experiments = [table.experiment for table in graded]
+    known = {path.name: read_csv(path) for path in tables}
+    scores = gather_scores(known["metrics.csv"])
     records = sort_rows(experiments, [read_json(path) for path in models])
-    maps = sort_rows(experiments, read_csv(embedding))
+    maps = sort_rows(experiments, known["embedding.csv"])
     with style.applied():
         figures = {
-            "radiographs.png": _draw_radiographs(rows, stacks, settings.examples_per_class),
-            "classes.svg": charts.draw_classes(rows, describe_classes(rows), synthetic=synthetic),
-            "augmentation.png": sheets.draw_augmentation(read_npz(augmentation), synthetic=synthetic),
-            "learning.svg": charts.draw_learning(records, synthetic=synthetic),
-            "accuracy.svg": charts.draw_accuracy(scores, experiments, synthetic=synthetic),
-            "confusion.svg": outcomes.draw_confusion(tables, synthetic=synthetic),
-            "variance.svg": outcomes.draw_variance(tables, read_csv(compare), synthetic=synthetic),
-            "embedding.svg": outcomes.draw_embedding(maps, synthetic=synthetic),
-            "triage.png": _draw_triage(rows, stacks, read_csv(triage), settings.triage_examples),
-            "simulation.svg": draw_simulation(read_csv(simulation), synthetic=synthetic),
+            "flow": flowchart.draw_flow(rows, find_predicted(uncertainty), synthetic=synthetic),
+            "radiographs": _draw_radiographs(rows, stacks, settings.examples_per_class),
+            "classes": charts.draw_classes(rows, describe_classes(rows), synthetic=synthetic),
+            "augmentation": sheets.draw_augmentation(read_npz(augmentation), synthetic=synthetic),
+            "learning": charts.draw_learning(records, synthetic=synthetic),
+            "accuracy": charts.draw_accuracy(scores, experiments, synthetic=synthetic),
+            "confusion": outcomes.draw_confusion(graded, synthetic=synthetic),
+            "reliability": trust.draw_reliability(known["reliability.csv"], experiments, synthetic=synthetic),
+            "variance": outcomes.draw_variance(graded, known["compare.csv"], synthetic=synthetic),
+            "risk_coverage": trust.draw_risk(known["risk_coverage.csv"], experiments, synthetic=synthetic),
+            "embedding": outcomes.draw_embedding(maps, synthetic=synthetic),
+            "triage": _draw_triage(rows, stacks, known["triage.csv"], settings.triage_examples),
+            "simulation": draw_simulation(known["simulation.csv"], synthetic=synthetic),
         }
         for name in FIGURES:
-            style.save(figures[name], out / name, settings.dpi)
+            for kind in ("svg", "png"):
+                style.save(figures[name], out / f"{name}.{kind}", settings.dpi)
 
 
 def sort_rows(experiments: Sequence[str], rows: Sequence[_Row]) -> list[_Row]:

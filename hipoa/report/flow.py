@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from hipoa.errors import CohortError
 from hipoa.report.cohort import Hip, split_cohorts
 
 _STATUSES = ("ok", "excluded", "refused")
+_NUMBER = re.compile(r"\d[\d.,]*(?:-\d[\d.,]*)*\d|\d")
 
 
 @dataclass(frozen=True)
@@ -117,3 +119,18 @@ def _fate(hip: Hip) -> str:
     if hip.off_table:
         return "off_table"
     return "partly" if hip.crowe or hip.kl else "ungraded"
+
+
+def count_reasons(hips: Iterable[Hip]) -> list[tuple[str, int]]:
+    """Why hips have no radiograph, the most frequent reason first; reasons that differ in numbers are one.
+
+    Returns:
+        Reason and hips; a reason of several CTs has an ellipsis for its numbers, where these differ.
+    """
+    groups: dict[str, list[str]] = {}
+    for hip in hips:
+        if hip.status != "ok":
+            reason = hip.reason or hip.status
+            groups.setdefault(_NUMBER.sub("\N{HORIZONTAL ELLIPSIS}", reason), []).append(reason)
+    named = [(own[0] if len(set(own)) == 1 else form, len(own)) for form, own in groups.items()]
+    return sorted(named, key=lambda item: -item[1])

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hipoa.report.names import FIGURES, SOURCES
+from hipoa.report.names import DRAWN, DRAWN_FROM, SOURCES
 
 _UNCERTAINTY, _HIPS = "uncertainty/*.csv", "hips/*.csv"
-_SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, "metrics.csv", "compare.csv", "triage.csv", "models/*/*.json")
+_OF_ONE = ("uncertainty", "explanations")
+_READ = (_HIPS, "hips/*.npz", _UNCERTAINTY, "models/*/*.json")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ ORIGINS = {
     "risk_coverage.csv": _DETECT,
     "conformal.csv": Origin("conform", ("conform", "bootstrap"), (_UNCERTAINTY,)),
     "embedding.csv": Origin("embed", ("embed",), ("hips/labelled.csv", "models/*/*.json")),
+    "explanations/*.npz": Origin(
+        "explain", ("explain",), (_UNCERTAINTY, "hips/labelled.npz", "models/*/r0f*.json")
+    ),
     "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS, "models/*/*.json")),
     "doubts.csv": Origin("doubts", ("doubts",), (_UNCERTAINTY, "hips/labelled.csv")),
     "simulation.csv": Origin("simulate", ("simulate", "triage", "bootstrap"), (*_GRADED, "weights/*.json")),
@@ -55,14 +59,11 @@ ORIGINS = {
         "report",
         ("report",),
         (
-            *(_HIPS, "hips/*.npz", _UNCERTAINTY, "models/*/*.json", *SOURCES),
-            *("figures/*", "weights/*.json", "phantom/*/*.ceiling.json"),
+            *(*_READ, *SOURCES),
+            *("figures/*", "weights/*.json", "phantom/*/*.ceiling.json", "explanations/*.npz"),
         ),
     ),
-    **{
-        f"figures/{name}": Origin("figures", ("figures",), (*_SHOWN, "embedding.csv", "simulation.csv"))
-        for name in FIGURES
-    },
+    **{f"figures/{name}": Origin("figures", ("figures",), (*_READ, *DRAWN_FROM)) for name in DRAWN},
 }
 """File, or pattern of files, to what makes it."""
 
@@ -96,7 +97,9 @@ def trace_files(names: Iterable[str], configuration: Mapping[str, Any]) -> dict[
 
 
 def _is_of(name: str, other: str) -> bool:
-    """Whether a model's record is of the experiment whose table of uncertainty is made; else always."""
-    if not name.startswith("uncertainty/") or not other.startswith("models/"):
+    """Whether one file is made from another that may be of another experiment; else always."""
+    folder, _, experiment = name.partition("/")
+    of, _, source = other.partition("/")
+    if folder not in _OF_ONE or of not in (*_OF_ONE, "models"):
         return True
-    return other.split("/")[1] == name.removeprefix("uncertainty/").removesuffix(".csv")
+    return source.split("/")[0].split(".")[0] == experiment.split(".")[0]

@@ -13,7 +13,7 @@ from hipoa.provenance import sha256
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "diffdrr", "kornia", "simpleitk", "nibabel", "numpy", "scipy"),
-    *("scikit-learn", "umap-learn", "matplotlib", "pydantic", "snakemake"),
+    *("scikit-learn", "umap-learn", "captum", "matplotlib", "pydantic", "snakemake"),
 )
 
 

@@ -3,19 +3,25 @@
 Standard library only: the Snakefile imports this module from a bare Snakemake.
 """
 
-FIGURES = (
-    "radiographs.png",
-    "classes.svg",
-    "augmentation.png",
-    "learning.svg",
-    "accuracy.svg",
-    "confusion.svg",
-    "variance.svg",
-    "embedding.svg",
-    "triage.png",
-    "simulation.svg",
-)
-"""What the figures stage writes into ``R/figures``, in the order of the report."""
+FIGURES = {
+    "flow": "svg",
+    "radiographs": "png",
+    "classes": "svg",
+    "augmentation": "png",
+    "learning": "svg",
+    "accuracy": "svg",
+    "confusion": "svg",
+    "reliability": "svg",
+    "variance": "svg",
+    "risk_coverage": "svg",
+    "embedding": "svg",
+    "triage": "png",
+    "simulation": "svg",
+}
+"""The figures, in the order of the report, and as what the page holds them."""
+
+DRAWN = tuple(f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png"))
+"""What the figures stage writes into ``R/figures``: each figure both ways."""
 
 TABLES = {
     "confusion.csv": "Confusion matrices",
@@ -39,3 +45,9 @@ SOURCES = (
     *TABLES,
 )
 """Every table that the report reads; those that are not in `TABLES` have sections of their own."""
+
+DRAWN_FROM = (
+    *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
+    "simulation.csv",
+)
+"""The tables that the figures are drawn from."""

@@ -179,10 +179,25 @@ def draw_embedding(rows: Sequence[Mapping[str, str]], *, synthetic: bool) -> Fig
     grid = figure.subplots(len(experiments), len(folds), squeeze=False)
     for line, experiment in zip(grid, experiments, strict=True):
         for axes, fold in zip(line, folds, strict=True):
-            _draw_map(axes, [r for r in shown if (r["experiment"], int(r["fold"])) == (experiment, fold)])
-            axes.set_title(f"{experiment}, fold {fold}")
+            own = [r for r in shown if (r["experiment"], int(r["fold"])) == (experiment, fold)]
+            _draw_map(axes, own)
+            axes.set_title(f"{experiment}, fold {fold}\n{_say_score(score_map(own))}", fontsize=9.5)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=6, columnspacing=1, handletextpad=0.3)
     return figure
+
+
+def score_map(rows: Sequence[Mapping[str, str]]) -> tuple[float, float] | None:
+    """ECA and ONCA of the graded hips of a map, None if there is none."""
+    errors = [int(row["error"]) for row in rows if row["error"]]
+    if not errors:
+        return None
+    return sum(error == 0 for error in errors) / len(errors), sum(error <= 1 for error in errors) / len(
+        errors
+    )
+
+
+def _say_score(score: tuple[float, float] | None) -> str:
+    return "no graded hip" if score is None else f"ECA {score[0]:.3f}, ONCA {score[1]:.3f}"
 
 
 def _draw_map(axes: Axes, rows: Sequence[Mapping[str, str]]) -> None:

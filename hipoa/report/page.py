@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +18,23 @@ from hipoa.report.published import CITATION
 from hipoa.report.results import Results
 from hipoa.report.sections import (
     accuracy,
+    calibration,
+    card,
     doubts,
+    embedding,
+    explanations,
+    external,
+    gallery,
+    methods,
     patients,
+    provenance,
+    published,
     quality,
     refused,
+    reporting,
+    sets,
     simulation,
+    subgroups,
     summary,
     tables,
     training,
@@ -51,22 +65,32 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-    Section("summary", "Summary", summary.gather),
+    Section("summary", "Six answers", summary.gather),
     Section("patients", "Patients and hips", patients.gather),
     Section("radiographs", "Radiographs"),
     Section("quality", "Checking the radiographs", quality.gather),
+    Section("refused", "Refused hips and warnings", refused.gather),
     Section("accuracy", "Accuracy", accuracy.gather),
+    Section("published", "Beside the published results", published.gather),
     Section("confusion", "Confusion"),
+    Section("external", "External cohort and differences", external.gather),
+    Section("subgroups", "Subgroups", subgroups.gather),
     Section("uncertainty", "Uncertainty", uncertainty.gather),
-    Section("tables", "Further tables", tables.gather),
-    Section("embedding", "Features"),
+    Section("calibration", "Calibration", calibration.gather),
+    Section("sets", "Sets of classes", sets.gather),
+    Section("embedding", "Map of the features", embedding.gather),
+    Section("gallery", "Successes and failures", gallery.gather),
+    Section("explanations", "Where the networks looked", explanations.gather),
     Section("triage", "Hips to read next", triage.gather),
     Section("doubts", "Labels to read a second time", doubts.gather),
     Section("simulation", "Does choosing pay?", simulation.gather),
-    Section("refused", "Refused hips and warnings", refused.gather),
     Section("training", "Training", training.gather),
-    Section("methods", "Methods and settings", ours=False),
+    Section("methods", "Methods", methods.gather, ours=False),
+    Section("reporting", "Reporting guidelines", reporting.gather, ours=False),
+    Section("card", "Model card", card.gather),
     Section("limits", "Limits", ours=False),
+    Section("tables", "All tables", tables.gather),
+    Section("provenance", "Versions, seeds and hashes", provenance.gather, ours=False),
     Section("citation", "Citation", ours=False),
 )
 """In the order of the page."""
@@ -96,8 +120,10 @@ def render(results: Results, figures: Path) -> str:
         "scores": results.scores,
         "experiments": results.experiments,
         "find_score": find_score,
-        "figures": {name: embed_file(figures / name) for name in FIGURES},
+        "figures": {name: embed_file(figures / f"{name}.{kind}") for name, kind in FIGURES.items()},
+        "captions": {name: _read_caption(name) for name in FIGURES},
         "citation": CITATION,
+        "titles": {section.name: section.title for section in SECTIONS},
     }
     bodies = {
         section.name: Markup(
@@ -105,4 +131,17 @@ def render(results: Results, figures: Path) -> str:
         )
         for section in SECTIONS
     }
-    return environment.get_template("report.html").render(common, sections=SECTIONS, bodies=bodies)
+    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(
+        common, sections=SECTIONS, bodies=bodies, script=Markup(script), script_hash=_hash(script)
+    )
+
+
+def _read_caption(name: str) -> str:
+    # Snakemake's own report shows the same files.
+    return " ".join((Path(__file__).parent / f"captions/{name}.rst").read_text(encoding="utf-8").split())
+
+
+def _hash(script: str) -> str:
+    """As a Content-Security-Policy names a script: no other one may run, whatever a cell holds."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -8,7 +8,7 @@ from hipoa.files import read_json, write_json, write_text
 from hipoa.report.cohort import read_hips
 from hipoa.report.lineage import trace_files
 from hipoa.report.manifest import find_versions, hash_files, hide_paths, list_models
-from hipoa.report.names import FIGURES
+from hipoa.report.names import DRAWN
 from hipoa.report.page import render
 from hipoa.report.results import Results
 from hipoa.report.settings import ReportSettings
@@ -25,6 +25,7 @@ def run(
     uncertainty: list[Path],
     models: list[Path],
     weights: list[Path],
+    explanations: list[Path],
     ceilings: list[Path],
     truth: list[Path],
     config: Path,
@@ -43,29 +44,34 @@ def run(
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
         models: The records of the trained networks.
         weights: The records of pre-trained weights.
+        explanations: The maps ``R/explanations/{experiment}.npz``.
         ceilings: The best accuracies against the synthetic readings, one JSON per cohort that has any.
         truth: What was measured of synthetic hips, for the manifest.
         config: The resolved configuration, JSON.
         out: The HTML to write.
         manifest: The JSON to write; paths in it are relative to its folder.
     """
+    made = [*hips, *stacks, *tables, *uncertainty, *models, *weights, *explanations, *ceilings, *truth]
+    hashes = hash_files([*made, *(figures / name for name in DRAWN)], manifest.parent)
+    configuration = hide_paths(read_json(config))
     results = Results(
         settings=settings,
         study=study,
-        config=hide_paths(read_json(config)),
+        config=configuration,
         versions=find_versions(),
+        hashes=hashes,
+        origins=trace_files(hashes, configuration),
         hips=read_hips(hips),
         stacks=stacks,
         tables={path.name: path for path in tables},
         uncertainty=uncertainty,
+        explanations=explanations,
         records=[read_json(path) for path in models],
         weights=[hide_paths(read_json(path)) for path in weights],
         ceilings=[read_json(path) for path in ceilings],
     )
     write_text(out, render(results, figures))
-    made = [*hips, *stacks, *tables, *uncertainty, *models, *weights, *ceilings, *truth]
-    drawn = [figures / name for name in FIGURES]
-    facts = {"study": study, "configuration": results.config, "versions": results.versions}
+    hashes |= hash_files([out], manifest.parent)
+    facts = {"study": study, "configuration": configuration, "versions": results.versions}
     facts["models"] = list_models(models, results.records, manifest.parent)
-    hashes = hash_files([*made, *drawn, out], manifest.parent)
-    write_json(manifest, {**facts, "sha256": hashes, "made_by": trace_files(hashes, results.config)})
+    write_json(manifest, {**facts, "sha256": hashes, "made_by": trace_files(hashes, configuration)})

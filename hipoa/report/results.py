@@ -25,10 +25,13 @@ class Results:
         study: Its name.
         config: As resolved, without folders.
         versions: Of hipoa, Python and the libraries.
+        hashes: SHA-256 of every file the page is made from, by path relative to the results.
+        origins: What made each of these files.
         hips: The rows of all cohorts.
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         tables: File name to path, such as metrics.csv.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
+        explanations: The maps ``R/explanations/{experiment}.npz``; there may be none.
         records: Of the trained networks.
         weights: The records of pre-trained weights.
         ceilings: The best accuracies against the synthetic readings, one record per cohort that has any.
@@ -38,10 +41,13 @@ class Results:
     study: str
     config: Mapping[str, Any]
     versions: Mapping[str, str]
+    hashes: Mapping[str, str]
+    origins: Mapping[str, Mapping[str, Any]]
     hips: Sequence[Hip]
     stacks: Sequence[Path]
     tables: Mapping[str, Path]
     uncertainty: Sequence[Path]
+    explanations: Sequence[Path]
     records: Sequence[Mapping[str, Any]]
     weights: Sequence[Mapping[str, Any]]
     ceilings: Sequence[Mapping[str, Any]]
@@ -59,6 +65,11 @@ class Results:
     def scores(self) -> list[Score]:
         """The rows of metrics.csv, gathered."""
         return gather_scores(self.table("metrics.csv"))
+
+    @property
+    def measure(self) -> str:
+        """The uncertainty by which hips are ranked for reading."""
+        return self.config.get("triage", {}).get("measure", "variance")
 
     @cached_property
     def triage(self) -> list[dict[str, str]]:

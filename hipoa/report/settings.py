@@ -37,10 +37,13 @@ class ReportSettings(Settings):
     reason_rows: int = Field(
         100, ge=1, le=10_000, description="reasons of refusal and warnings listed at most, a count"
     )
+    gallery_rows: int = Field(
+        12, ge=1, le=100, description="hips in each gallery of rightly and of wrongly graded ones, a count"
+    )
     sheets_mb: float = Field(
         12,
         ge=0,
         le=500,
         description="how large the contact sheets in the page may be, MB: a hip takes about 5 kB; labelled "
-        "and external hips come first, then the pool",
+        "hips come first, then the external ones; the pool is on none",
     )

@@ -20,13 +20,14 @@ from hipoa.evaluation.settings import (
 )
 from hipoa.files import write_csv
 from hipoa.report import figures, report
-from hipoa.report.names import SOURCES
+from hipoa.report.names import DRAWN_FROM, SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage import doubts, triage
 from hipoa.triage.curves import Curves, describe, state_answer
 from hipoa.triage.settings import DoubtsSettings, TriageSettings
 from hipoa.triage.simulate import ANSWER, FROZEN
 from hipoa.triage.simulate import COLUMNS as SIMULATION_COLUMNS
+from hipoa.workflow import resolve
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
@@ -100,6 +101,7 @@ class Study:
                 for fold in range(FOLDS):
                     self._write_model(experiment, network, repeat, fold)
         self._write_records()
+        self._write_explanations()
         self._evaluate()
 
     def _write_csv(self, path, rows):
@@ -150,6 +152,26 @@ class Study:
             "features": (self.random.normal(0, 1, (len(rows), 6)) + true[:, None]).astype(np.float32),
         }
 
+    def _write_explanations(self):
+        """Maps of some labelled hips, as the stage writes them; it would need trained networks."""
+        (self.root / "explanations").mkdir()
+        names = [row["hip_id"] for row in self.table["labelled"] if row["status"] == "ok" and row["grade"]][
+            :4
+        ]
+        y, x = np.mgrid[:150, :150]
+        heat = np.exp(-((x - 75) ** 2 + (y - 60) ** 2) / 600).astype(np.float16)
+        grades = np.array([1, 2, 3, 4])
+        np.savez(
+            self.root / "explanations/vit.npz",
+            hip_id=np.array(names),
+            shown=np.array(["right", "right", "wrong", "wrong"]),
+            grade=grades,
+            predicted=grades + np.array([0, 0, 1, 2]),
+            fold=grades % 2,
+            heat=np.stack([heat] * 4),
+            method=np.array("attention roll-out"),
+        )
+
     def _write_records(self):
         (self.root / "weights").mkdir()
         record = {"network": "vgg16.tv_in1k", "source": "timm", "sha256": "0" * 64}
@@ -157,16 +179,13 @@ class Study:
         self.config()
 
     def config(self, **changed):
-        config = {
-            "study": "fabricated",
-            "preset": "published",
-            "builtin_cohort": False,
-            "cases": "/home/somebody/secret/cases.csv",
-            "grades": "grades.csv",
-            "experiments": {name: {"network": network} for name, network in EXPERIMENTS.items()},
-            "sections": {"predict": {"passes": 50}},
-        }
-        (self.root / "config.json").write_text(json.dumps(config | changed))
+        given = {"study": "fabricated", "preset": "published", "repeats": REPEATS, "folds": {"folds": FOLDS}}
+        given["data"] = {"cases": "/home/somebody/secret/cases.csv", "grades": "grades.csv"}
+        rows = {name: {"network": network} for name, network in EXPERIMENTS.items()}
+        content = resolve(given | {"experiments": {**rows, "densenet": None}})
+        for section, values in changed.items():
+            content[section] = {**content[section], **values} if isinstance(values, dict) else values
+        (self.root / "config.json").write_text(json.dumps(content))
 
     def _evaluate(self):
         for experiment in EXPERIMENTS:
@@ -277,11 +296,7 @@ class Study:
             hips=self.hips,
             stacks=self.stacks,
             uncertainty=self.uncertainty,
-            metrics=self.root / "metrics.csv",
-            compare=self.root / "compare.csv",
-            embedding=self.root / "embedding.csv",
-            triage=self.root / "triage.csv",
-            simulation=self.root / "simulation.csv",
+            tables=[self.root / name for name in DRAWN_FROM],
             models=self.models,
             augmentation=self._write_augmentation(),
             out=folder,
@@ -299,6 +314,7 @@ class Study:
             uncertainty=self.uncertainty,
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,
+            explanations=sorted((self.root / "explanations").glob("*.npz")),
             ceilings=list(ceilings),
             truth=[],
             config=self.root / "config.json",

@@ -8,14 +8,14 @@ from hipoa.report import style
 from hipoa.report.accuracy import gather_scores
 from hipoa.report.charts import draw_accuracy, draw_learning
 from hipoa.report.figures import sort_rows
-from hipoa.report.names import FIGURES
+from hipoa.report.names import DRAWN
 from hipoa.report.outcomes import draw_confusion, draw_embedding, draw_variance
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):
     folder = fabricated.root / "figures"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FIGURES)
-    for name in FIGURES:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(DRAWN)
+    for name in DRAWN:
         if name.endswith(".png"):
             assert np.asarray(Image.open(folder / name).convert("L")).std() > 20
         else:
@@ -24,12 +24,12 @@ def test_all_figures_are_drawn_and_hold_something(fabricated):
 
 def test_the_same_tables_give_the_same_bytes(fabricated, tmp_path):
     again = fabricated.draw(tmp_path)
-    for name in FIGURES:
+    for name in DRAWN:
         assert (again / name).read_bytes() == (fabricated.root / "figures" / name).read_bytes(), name
 
 
 def test_a_figure_tells_no_date_and_no_program(fabricated):
-    for name in FIGURES:
+    for name in DRAWN:
         content = (fabricated.root / "figures" / name).read_bytes()
         assert b"<dc:date>" not in content
         assert b"tEXt" not in content
@@ -89,4 +89,4 @@ def test_a_cohort_may_be_empty(fabricated, study, cohort):
     if cohort == "pool":
         triage = study.root / "triage.csv"
         triage.write_text(triage.read_text().splitlines()[0] + "\n")
-    assert sorted(path.name for path in study.draw(study.root / "again").iterdir()) == sorted(FIGURES)
+    assert sorted(path.name for path in study.draw(study.root / "again").iterdir()) == sorted(DRAWN)

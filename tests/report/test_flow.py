@@ -2,7 +2,8 @@ import pytest
 
 from hipoa.errors import CohortError
 from hipoa.report.cohort import read_hips
-from hipoa.report.flow import STEPS, count_flow, count_hips
+from hipoa.report.flow import STEPS, count_flow, count_hips, count_reasons
+from hipoa.report.flowchart import draw_flow
 from hipoa.report.results import find_predicted
 
 
@@ -72,3 +73,26 @@ def test_an_unknown_status(rows):
 def test_no_hips():
     assert count_flow([], ()) == []
     assert count_hips("all", [], ()).hips == 0
+
+
+def test_reasons_that_differ_in_numbers_are_one(rows):
+    refused = [
+        rows[0]._replace(status="refused", reason=reason)
+        for reason in ("no hip was found", "slices are 0.6-5.0 mm apart", "slices are 1-2.5 mm apart")
+    ]
+    assert count_reasons([*refused, rows[0]]) == [
+        ("slices are \N{HORIZONTAL ELLIPSIS} mm apart", 2),
+        ("no hip was found", 1),
+    ]
+    assert count_reasons([refused[1], refused[1]]) == [("slices are 0.6-5.0 mm apart", 2)]
+
+
+def test_the_flow_diagram_tells_all_counts_and_reasons(rows, predicted):
+    figure = draw_flow(rows, predicted, synthetic=False)
+    said = "\n".join(text.get_text() for axes in figure.axes for text in axes.texts)
+    for words in (
+        "labelled cohort\n20 patients, 20 CTs\n40 "
+        "hips", "3 hips without a radiograph", "1: excluded by cases.csv",
+        "1: off the class table", "34 hips of 19 patients\ngraded, and scored", "15 hips without a grade",
+    ):  # fmt: skip
+        assert words in said

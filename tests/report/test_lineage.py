@@ -6,7 +6,7 @@ import pytest
 
 from hipoa.config import Config
 from hipoa.report.lineage import ORIGINS, trace_files
-from hipoa.report.names import FIGURES, TABLES
+from hipoa.report.names import DRAWN, TABLES
 from hipoa.workflow import STAGES
 
 RULES = Path(__file__).parents[2] / "workflow/rules"
@@ -35,7 +35,7 @@ def test_the_origins_are_those_of_the_rules(rules):
 
 def test_every_table_and_figure_has_an_origin():
     assert {*TABLES, "metrics.csv", "compare.csv", "triage.csv", "report.html"} <= ORIGINS.keys()
-    assert {f"figures/{name}" for name in FIGURES} <= ORIGINS.keys()
+    assert {f"figures/{name}" for name in DRAWN} <= ORIGINS.keys()
     assert {origin.stage for origin in ORIGINS.values()} <= STAGES.keys()
     assert {part for origin in ORIGINS.values() for part in origin.sections} <= Config.model_fields.keys()
 
@@ -56,6 +56,13 @@ def test_a_number_is_traced_to_its_files():
     assert found["uncertainty/vit.csv"]["inputs"] == ["hips/labelled.csv", "models/vit/r0f0.json"]
     assert "metrics.csv" in found["figures/accuracy.svg"]["inputs"]
     assert "hips/labelled.csv" not in found
+
+
+def test_maps_are_of_the_models_and_the_table_of_their_experiment():
+    names = ["explanations/vit.npz", "models/vit/r0f0.json", "models/vgg/r0f0.json", "models/vit/r1f0.json"]
+    names += ["uncertainty/vit.csv", "uncertainty/vgg.csv", "hips/labelled.npz"]
+    made = trace_files(names, {})["explanations/vit.npz"]
+    assert made["inputs"] == ["hips/labelled.npz", "models/vit/r0f0.json", "uncertainty/vit.csv"]
 
 
 def test_the_manifest_traces_all_that_was_made(fabricated):

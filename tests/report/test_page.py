@@ -1,5 +1,9 @@
 """The report in a real browser."""
 
+import csv
+import io
+from pathlib import Path
+
 import pytest
 
 from hipoa.report.page import SECTIONS
@@ -68,7 +72,106 @@ def test_the_contents_lead_to_their_sections(opened):
 
 def test_the_details_open_by_keyboard(opened):
     page, _ = opened(DESK)
-    summary = page.locator("summary").first
-    summary.focus()
+    details = page.locator("main details").first
+    details.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert page.locator("details").first.get_attribute("open") is not None
+    assert details.get_attribute("open") is not None
+
+
+def test_on_a_phone_the_six_answers_come_before_the_contents(opened):
+    page, _ = opened(PHONE)
+    assert not page.locator("nav a").first.is_visible()
+    assert page.locator("#summary h2").bounding_box()["y"] < 700
+    page.locator("nav summary").click()
+    assert page.locator("nav a").first.is_visible()
+
+
+def test_pointing_at_a_hip_shows_it_and_a_click_keeps_it(opened):
+    page, faults = opened(DESK)
+    marks, card = page.locator(".panel path"), page.locator(".card")
+    names = [marks.nth(place).locator("title").text_content() for place in (0, 5)]
+    marks.nth(0).hover(force=True)
+    assert names[0] in card.inner_text()
+    assert card.locator("img").evaluate("image => image.naturalWidth") == 150
+    for word in ("grade", "predicted", "variance"):
+        assert word in card.inner_text()
+    marks.nth(0).click(force=True)
+    marks.nth(5).hover(force=True)
+    assert names[0] in card.inner_text()
+    page.locator(".panel svg").first.focus()
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert marks.nth(1).locator("title").text_content() in card.inner_text()
+    assert faults == []
+
+
+def test_the_map_is_coloured_by_what_is_chosen(opened):
+    page, faults = opened(DESK)
+    network, colour = page.locator("#map select").all()
+    seen = {}
+    for choice in ("class", "error", "uncertainty", "fold", "side"):
+        colour.select_option(choice)
+        seen[choice] = page.evaluate(
+            "[...document.querySelectorAll('.panel path')].map(m => m.getAttribute('fill'))"
+        )
+        assert page.locator(".legend span").count() >= 2
+    assert len({tuple(colours) for colours in seen.values()}) == 5
+    assert len(set(seen["side"])) == 2
+    network.select_option("vgg")
+    assert page.locator(".panel").count() == 2
+    assert faults == []
+
+
+def test_a_table_sorts_by_a_click(opened):
+    page, _ = opened(DESK)
+    table = page.locator("table", has=page.get_by_text("Mean variance by size of the error"))
+    heads = table.locator("thead button")
+    column = "rows => rows.map(row => row.cells[2].innerText)"
+    heads.nth(2).click()
+    rising = [float(text.split()[0]) for text in table.locator("tbody tr").evaluate_all(column)]
+    assert rising == sorted(rising)
+    assert table.locator("thead th").nth(2).get_attribute("aria-sort") == "ascending"
+    heads.nth(2).click()
+    falling = [float(text.split()[0]) for text in table.locator("tbody tr").evaluate_all(column)]
+    assert falling == rising[::-1]
+
+
+def save_from(page, button):
+    with page.expect_download() as waiting:
+        button.click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def test_a_table_is_saved_as_csv_and_no_formula_runs(opened):
+    page, _ = opened(DESK)
+    page.evaluate("""() => {
+        const rows = document.querySelector('#refused table').tBodies[0].rows;
+        rows[0].cells[3].textContent = '=HYPERLINK("http://x","y")';
+        rows[1].cells[3].textContent = '@SUM(1)';
+        rows[2].cells[3].textContent = '-1.5';
+    }""")
+    name, content = save_from(page, page.locator("#refused caption button"))
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+    assert name.endswith(".csv")
+    assert rows[0][:3] == ["hip", "cohort", "status"]
+    assert [row[3] for row in rows[1:4]] == ['\'=HYPERLINK("http://x","y")', "'@SUM(1)", "-1.5"]
+
+
+def test_a_figure_is_saved_as_svg_and_png(opened):
+    page, faults = opened(DESK)
+    for kind, begins in (("SVG", b"<?xml"), ("PNG", b"\x89PNG")):
+        name, content = save_from(page, page.locator(f'#published figcaption button:text-is("{kind}")'))
+        assert name == f"accuracy.{kind.lower()}"
+        assert content.startswith(begins)
+    assert faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_shuts_anyone_out(opened, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page, _ = opened(DESK)
+    page.emulate_media(color_scheme=scheme)
+    found = Axe().run(page).response["violations"]
+    assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == []

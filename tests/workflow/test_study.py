@@ -98,3 +98,10 @@ def test_an_experiment_of_another_task_goes_all_the_way(finished):
     assert ("efficientnet", "Crowe accuracy, graded apart") not in scored
     assert "Crowe and KL graded apart" in finished.read("report.html")
     assert "squared classes" in finished.read("report.html")
+
+
+def test_snakemake_tells_the_same_in_its_own_report(finished):
+    finished.snakemake("--report", "snakemake.html")
+    page = (finished.folder / "snakemake.html").read_text(encoding="utf-8")
+    for text in ("Hips to read next", "Tables", "Figures", "Exact class accuracy (ECA)", "metrics.csv"):
+        assert text in page

@@ -35,3 +35,14 @@ STACKS = [f"{R}/hips/{cohort}.npz" for cohort in COHORTS]
 UNCERTAINTY = [f"{R}/uncertainty/{experiment}.csv" for experiment in EXPERIMENTS]
 MODEL_RECORDS = [path for experiment in EXPERIMENTS for path in model_files(experiment, ".json")]
 WEIGHT_RECORDS = [f"{R}/weights/{network}.json" for network in study.pretrained()]
+
+
+def shown(path, caption, category):
+    """An output that Snakemake's own report (`snakemake --report`) shows."""
+    return report(path, caption=f"../../hipoa/report/captions/{caption}.rst", category=category)
+
+
+def figure_files():
+    pages = {f"{name}.{kind}": name for name, kind in FIGURES.items()}
+    paths = {name: f"{R}/figures/{name}" for name in DRAWN}
+    return [shown(path, pages[name], "Figures") if name in pages else path for name, path in paths.items()]

@@ -31,9 +31,9 @@ rule metrics:
         hips=HIPS,
         truth=study.truths,
     output:
-        metrics=f"{R}/metrics.csv",
-        confusion=f"{R}/confusion.csv",
-        subgroups=f"{R}/subgroups.csv",
+        metrics=shown(f"{R}/metrics.csv", "metrics", "Tables"),
+        confusion=shown(f"{R}/confusion.csv", "confusion", "Tables"),
+        subgroups=shown(f"{R}/subgroups.csv", "subgroups", "Tables"),
     log:
         f"{R}/logs/metrics.log",
     benchmark:
@@ -59,8 +59,8 @@ rule compare:
     input:
         UNCERTAINTY,
     output:
-        compare=f"{R}/compare.csv",
-        differences=f"{R}/differences.csv",
+        compare=shown(f"{R}/compare.csv", "compare", "Tables"),
+        differences=shown(f"{R}/differences.csv", "differences", "Tables"),
     log:
         f"{R}/logs/compare.log",
     benchmark:
@@ -84,7 +84,7 @@ rule calibrate:
     input:
         UNCERTAINTY,
     output:
-        calibration=f"{R}/calibration.csv",
+        calibration=shown(f"{R}/calibration.csv", "calibration", "Tables"),
         reliability=f"{R}/reliability.csv",
     log:
         f"{R}/logs/calibrate.log",
@@ -109,7 +109,7 @@ rule detect:
     input:
         UNCERTAINTY,
     output:
-        detection=f"{R}/detection.csv",
+        detection=shown(f"{R}/detection.csv", "detection", "Tables"),
         curves=f"{R}/risk_coverage.csv",
     log:
         f"{R}/logs/detect.log",
@@ -134,7 +134,7 @@ rule conform:
     input:
         UNCERTAINTY,
     output:
-        conformal=f"{R}/conformal.csv",
+        conformal=shown(f"{R}/conformal.csv", "conformal", "Tables"),
     log:
         f"{R}/logs/conform.log",
     benchmark:
@@ -179,3 +179,32 @@ rule embed:
     shell:
         "python -m hipoa embed {params.options} --predictions {input.predictions} --hips {input.hips}"
         " --out {output} 2> {log} || say_why {log}"
+
+
+rule explain:
+    input:
+        uncertainty=f"{R}/uncertainty/{{experiment}}.csv",
+        models=lambda wildcards: study.explaining_models(wildcards.experiment, ".safetensors"),
+        records=lambda wildcards: study.explaining_models(wildcards.experiment, ".json"),
+        stack=f"{R}/hips/labelled.npz",
+    output:
+        f"{R}/explanations/{{experiment}}.npz",
+    log:
+        f"{R}/logs/explain/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/explain/{{experiment}}.tsv"
+    conda:
+        environment("grading")
+    threads: 1
+    resources:
+        mem_mb=memory("explain"),
+        runtime=minutes("explain"),
+    params:
+        options=study.flags("explain"),
+        code=stage_code("explain"),
+    message:
+        "Asking {wildcards.experiment} where it looked"
+    shell:
+        "python -m hipoa explain {params.options} --experiment {wildcards.experiment}"
+        " --uncertainty {input.uncertainty} --models {input.models} --records {input.records}"
+        " --stack {input.stack} --out {output} 2> {log} || say_why {log}"

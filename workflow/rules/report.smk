@@ -3,15 +3,11 @@ rule figures:
         hips=HIPS,
         stacks=STACKS,
         uncertainty=UNCERTAINTY,
-        metrics=f"{R}/metrics.csv",
-        compare=f"{R}/compare.csv",
-        embedding=f"{R}/embedding.csv",
-        triage=f"{R}/triage.csv",
-        simulation=f"{R}/simulation.csv",
+        tables=[f"{R}/{name}" for name in DRAWN_FROM],
         models=MODEL_RECORDS,
         augmentation=f"{R}/augmentation.npz",
     output:
-        [f"{R}/figures/{name}" for name in FIGURES],
+        figure_files(),
     log:
         f"{R}/logs/figures.log",
     benchmark:
@@ -29,25 +25,24 @@ rule figures:
         "Drawing the figures"
     shell:
         "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
-        " --uncertainty {input.uncertainty} --metrics {input.metrics} --compare {input.compare}"
-        " --embedding {input.embedding} --triage {input.triage} --simulation {input.simulation}"
-        " --models {input.models}"
+        " --uncertainty {input.uncertainty} --tables {input.tables} --models {input.models}"
         " --augmentation {input.augmentation} --out {params.out} 2> {log} || say_why {log}"
 
 
 rule report:
     input:
-        figures=[f"{R}/figures/{name}" for name in FIGURES],
+        figures=[f"{R}/figures/{name}" for name in DRAWN],
         hips=HIPS,
         stacks=STACKS,
         uncertainty=UNCERTAINTY,
         tables=[f"{R}/{name}" for name in SOURCES],
         models=MODEL_RECORDS,
         weights=WEIGHT_RECORDS,
+        explanations=study.explanations,
         ceilings=study.ceilings,
         truth=study.truths,
     output:
-        report=f"{R}/report.html",
+        report=shown(f"{R}/report.html", "report", "Report"),
         manifest=f"{R}/manifest.json",
     log:
         f"{R}/logs/report.log",
@@ -71,6 +66,6 @@ rule report:
         " --config <(printf '%s' {params.config:q})"
         " --figures {params.figures} --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --tables {input.tables} --models {input.models}"
-        " --weights {input.weights}"
+        " --weights {input.weights} --explanations {input.explanations}"
         " --ceilings {input.ceilings} --truth {input.truth}"
         " --out {output.report} --manifest {output.manifest} 2> {log} || say_why {log}"

@@ -4,7 +4,7 @@ rule triage:
         predictions=study.feature_files(),
         hips=HIPS,
     output:
-        f"{R}/triage.csv",
+        shown(f"{R}/triage.csv", "triage_table", "Hips to read next"),
     log:
         f"{R}/logs/triage.log",
     benchmark:

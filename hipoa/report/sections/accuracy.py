@@ -10,7 +10,6 @@ from hipoa.evaluation.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.derived import INDEX_SCORES, name_score
 from hipoa.evaluation.readers import READERS
 from hipoa.report.accuracy import Score, find_score
-from hipoa.report.published import PUBLISHED
 from hipoa.report.results import Results
 
 METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE", "macro MAE")
@@ -20,7 +19,7 @@ _KL_APART = APART.format(_APART_METRICS[0])
 
 
 def gather(results: Results) -> dict[str, Any]:
-    """The scores, those of Crowe and KL apart, the ceiling, and what the source published."""
+    """The scores, those of Crowe and KL apart and the ceiling."""
     return {
         "metrics": METRICS,
         "apart": list_apart(results.scores),
@@ -28,7 +27,6 @@ def gather(results: Results) -> dict[str, Any]:
         "readers": READERS,
         "beside": [CONSTANT, MAJORITY, GEOMETRY, READERS],
         "ceilings": find_ceilings(results.ceilings, results.config),
-        "published": PUBLISHED,
     }
 
 

@@ -11,7 +11,9 @@ from hipoa.report.results import Results
 
 def gather(results: Results) -> dict[str, Any]:
     """The cohorts' quality in numbers, and the contact sheets."""
-    sheets = lay_sheets(results.hips, results.stacks, results.settings.sheets_mb)
+    # Of a pool of thousands the page holds no more than the hips to read first.
+    graded = [hip for hip in results.hips if hip.cohort != "pool"]
+    sheets = lay_sheets(graded, results.stacks, results.settings.sheets_mb)
     return {
         "quality": [HEADINGS, *tabulate_quality(results.hips)],
         "sheets": sheets,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hipoa.report.cohort import Hip, read_radiographs
-from hipoa.report.embed import embed_radiograph
+from hipoa.report.embed import embed_jpeg, show_as_in_patient
 from hipoa.report.results import Results
 
 
@@ -43,7 +43,8 @@ def pair_neighbours(row: Mapping[str, str]) -> list[tuple[str, str]]:
 def embed_hips(names: Sequence[str], hips: Sequence[Hip], stacks: Sequence[Path]) -> dict[str, str]:
     """The radiographs of some hips as a surgeon sees them: as they lie in the patient, name to data URL."""
     radiographs = read_radiographs(stacks, names)
-    # Whatever the networks were shown.
     mirrored = {hip.hip_id: hip.mirrored == "yes" for hip in hips}
-    seen = {name: image[:, ::-1] if mirrored[name] else image for name, image in radiographs.items()}
-    return {name: embed_radiograph(image) for name, image in seen.items()}
+    return {
+        name: embed_jpeg(show_as_in_patient(image, mirrored=mirrored[name]))
+        for name, image in radiographs.items()
+    }

@@ -1,0 +1,240 @@
+"""Where a network looked: maps of the best right and the worst wrong hips.
+
+Attention roll-out for networks of attention blocks with square maps (ViT), Grad-CAM for all others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hipoa.errors import CohortError
+from hipoa.evaluation.graded import Graded, read_graded
+from hipoa.evaluation.settings import ExplainSettings
+from hipoa.files import read_json, read_npz, write_npz
+from hipoa.grading.networks import GradingNetwork, prepare_images
+from hipoa.grading.predict import load_network, read_readout
+from hipoa.grading.readout import REGRESSION, Readout
+
+RIGHT, WRONG = "right", "wrong"
+ROLL_OUT, GRAD_CAM = "attention roll-out", "Grad-CAM"
+_COHORT = "labelled"
+
+
+def run(
+    settings: ExplainSettings,
+    *,
+    experiment: str,
+    uncertainty: Path,
+    models: list[Path],
+    records: list[Path],
+    stack: Path,
+    out: Path,
+) -> None:
+    """Writes the maps of an experiment's best right and worst wrong hips, each of the model that graded it.
+
+    Args:
+        settings: How many hips.
+        experiment: Its name.
+        uncertainty: The table ``R/uncertainty/{experiment}.csv``.
+        models: The trained networks of one repeat.
+        records: Their records, in the same order.
+        stack: The radiographs of the labelled cohort.
+        out: The .npz to write: `hip_id`, `shown` (right or wrong), `grade`, `predicted`, `fold` (n,),
+            `heat` (n, px, px) float16 from 0 to 1, and `method`.
+    """
+    facts = {
+        record["fold"]: (model, record) for model, record in zip(models, map(read_json, records), strict=True)
+    }
+    repeat = next(record["repeat"] for _, record in facts.values())
+    table = read_graded(uncertainty).of_cohort(_COHORT)
+    chosen, shown = choose_hips(table.where(table.repeat == repeat), settings.explained_hips)
+    images = _read_images(stack, chosen.hip)
+    heat, method = [], ""
+    for row, fold in enumerate(chosen.fold.tolist()):
+        model, record = facts[fold]
+        found, method = explain(
+            load_network(model, record), read_readout(record), images[row], record["input_px"]
+        )
+        heat.append(found)
+    write_npz(
+        out,
+        {
+            "hip_id": chosen.hip,
+            "shown": shown,
+            "grade": chosen.grade,
+            "predicted": chosen.predicted,
+            "fold": chosen.fold,
+            "heat": np.array(heat, dtype=np.float16).reshape(len(heat), *images.shape[1:]),
+            "method": np.array(method),
+        },
+    )
+
+
+def choose_hips(table: Graded, count: int) -> tuple[Graded, np.ndarray]:
+    """The right hips of which the network is surest, one of each class first, and the worst wrong ones.
+
+    Args:
+        table: Graded hips of one repeat.
+        count: Of the right and of the wrong hips, each.
+
+    Returns:
+        The hips and (n,) why each is shown. The worst are furthest off, of these the surest first.
+    """
+    error = np.abs(table.predicted - table.grade)
+    largest = table.probability.max(axis=1)
+    right = [row for row in np.lexsort((table.hip, -largest)) if error[row] == 0]
+    firsts = list({int(table.grade[row]): row for row in reversed(right)}.values())
+    right = sorted(firsts, key=lambda row: table.grade[row]) + [row for row in right if row not in firsts]
+    wrong = [row for row in np.lexsort((table.hip, -largest, -error)) if error[row] > 0]
+    rows = np.array([*right[:count], *wrong[:count]], dtype=np.int64)
+    shown = [RIGHT] * len(right[:count]) + [WRONG] * len(wrong[:count])
+    return table.where(rows), np.array(shown, dtype=np.str_)
+
+
+def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
+    content = read_npz(stack)
+    places = {name: place for place, name in enumerate(content["hip_id"].tolist())}
+    missing = [name for name in names.tolist() if name not in places]
+    if missing:
+        raise CohortError(stack.name, f"hip {missing[0]} has no radiograph", "Make the stack of hips again.")
+    return content["radiograph"][[places[name] for name in names.tolist()]]
+
+
+def explain(
+    network: GradingNetwork, readout: Readout, radiograph: np.ndarray, input_px: int
+) -> tuple[np.ndarray, str]:
+    """Where a network looked at one radiograph.
+
+    Args:
+        network: In any mode; it is put into that of evaluation.
+        readout: What its outputs mean.
+        radiograph: (h, w) uint8.
+        input_px: Side of the network's input.
+
+    Returns:
+        (h, w) from 0 to 1, its largest value 1 unless nothing speaks for the prediction, and the method.
+    """
+    network.eval()
+    images = prepare_images(radiograph[None], input_px, network.mean.device)
+    attentions = find_attentions(network.backbone)
+    if attentions:
+        heat, method = roll_out(network, attentions, images), ROLL_OUT
+    else:
+        heat, method = grad_cam(network, readout, images), GRAD_CAM
+    large = functional.interpolate(heat[None, None], radiograph.shape, mode="bilinear", align_corners=False)[
+        0, 0
+    ]
+    large = large.clamp(min=0)
+    return (large / large.max().clamp(min=1e-12)).cpu().numpy(), method
+
+
+def find_attentions(backbone: nn.Module) -> list[Any]:
+    """The attention modules of a plain ViT of timm, in order; none of any other network."""
+    blocks = list(getattr(backbone, "blocks", None) or [])
+    found = [getattr(block, "attn", None) for block in blocks]
+    plain = bool(found) and all(
+        hasattr(module, "attn_drop") and hasattr(module, "fused_attn") for module in found
+    )
+    return found if plain and hasattr(backbone, "num_prefix_tokens") else []
+
+
+def roll_out(network: GradingNetwork, attentions: Sequence[Any], images: Tensor) -> Tensor:
+    """How much of each patch reaches the class token through all blocks, (rows, columns).
+
+    Half of each block's attention is the residual connection (source: Abnar and Zuidema, Quantifying
+    attention flow in transformers, ACL 2020). It does not depend on the class that was predicted.
+
+    Args:
+        network: In the mode of evaluation.
+        attentions: Its attention modules, in order.
+        images: (1, 1, H, W).
+    """
+    with _recording(attentions) as recorded, torch.inference_mode():
+        network(images)
+    flow = torch.eye(recorded[0].shape[-1], device=images.device)
+    for attention in recorded:
+        mixed = attention[0].mean(dim=0) + torch.eye(len(flow), device=flow.device)
+        flow = mixed / mixed.sum(dim=-1, keepdim=True) @ flow
+    prefix = network.backbone.num_prefix_tokens
+    # Without a class token the patches are averaged for the classifier.
+    seen = flow[0, prefix:] if prefix else flow.mean(dim=0)
+    rows, columns = network.backbone.patch_embed.grid_size
+    return seen.reshape(rows, columns)
+
+
+@contextlib.contextmanager
+def _recording(attentions: Sequence[Any]) -> Iterator[list[Tensor]]:
+    """The attention (1, heads, tokens, tokens) of each module, which its fused kernel would not show."""
+    recorded: list[Tensor] = []
+    fused = [module.fused_attn for module in attentions]
+    hooks = [
+        module.attn_drop.register_forward_hook(lambda *call: recorded.append(call[2]))
+        for module in attentions
+    ]
+    for module in attentions:
+        module.fused_attn = False
+    try:
+        yield recorded
+    finally:
+        for module, hook, was in zip(attentions, hooks, fused, strict=True):
+            hook.remove()
+            module.fused_attn = was
+
+
+def grad_cam(network: GradingNetwork, readout: Readout, images: Tensor) -> Tensor:
+    """What in the last maps of features speaks for the prediction, (rows, columns).
+
+    Source: Selvaraju et al., Grad-CAM, ICCV 2017; by captum.
+
+    Args:
+        network: In the mode of evaluation.
+        readout: What its outputs mean.
+        images: (1, 1, H, W).
+    """
+    layer = find_last_maps(network, images)
+
+    def predicted(batch: Tensor) -> Tensor:
+        return _score_predicted(readout.split(network(batch)), readout.loss)
+
+    heat = LayerGradCam(predicted, layer).attribute(images.clone().requires_grad_(), relu_attributions=True)
+    return torch.as_tensor(heat).detach()[0, 0]
+
+
+def _score_predicted(heads: Mapping[str, Tensor], loss: str) -> Tensor:
+    """What the prediction rests on, (n,): each head's largest output, of a regression the output."""
+    parts = [part[:, 0] if loss == REGRESSION else part.max(dim=1).values for part in heads.values()]
+    return torch.stack(parts).sum(dim=0)
+
+
+def find_last_maps(network: GradingNetwork, images: Tensor) -> nn.Module:
+    """The last module whose output (1, C, rows, columns) still has places in it.
+
+    Raises:
+        CohortError: There is none: this network cannot be explained.
+    """
+    found: list[nn.Module] = []
+
+    def look(module: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+            found.append(module)
+
+    leaves = [module for module in network.backbone.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(look) for module in leaves]
+    with torch.inference_mode():
+        network(images)
+    for hook in hooks:
+        hook.remove()
+    if not found:
+        raise CohortError(
+            "explain", "the network has no maps of features", "Set explain.explained_hips to 0."
+        )
+    return found[-1]
