@@ -1,10 +1,10 @@
-"""Are planted wrong labels found, and which measure finds errors? On the graded hips of a study.
+"""Are planted wrong labels found, which measure finds errors, and does choosing pay? On labelled hips.
 
-    python benchmarks/triage.py --hips results/study/hips --weights results/study/weights/NAME.safetensors
+    python benchmarks/triage.py --hips results/study/hips [--weights results/study/weights/NAME.safetensors]
 
-Networks are stood in for by what a simulation of reading trains: small heads with dropout on the frozen
-features of a network as it was before training, in cross-validation by patient. That takes seconds, so that
-wrong labels can be planted before the training, where they do harm, and not after it.
+Networks are stood in for by what the stage simulate trains: small heads with dropout on frozen features, here
+in cross-validation by patient. That takes seconds, so that wrong labels can be planted before the training,
+where they do harm, and not after it. Without weights the features are means of 10 x 10 pixels.
 """
 
 from __future__ import annotations
@@ -18,16 +18,51 @@ from safetensors import safe_open
 from sklearn.metrics import roc_auc_score
 
 from hipoa.evaluation.passes import MEASURES
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.folds import split_patients
 from hipoa.grading.networks import HEADER
 from hipoa.grading.settings import Experiment
+from hipoa.triage.curves import RANDOM, describe
 from hipoa.triage.doubts import measure_doubt
 from hipoa.triage.frozen import extract_features
 from hipoa.triage.graded_hips import read_graded_hips
 from hipoa.triage.heads import fit_heads, predict_heads, reduce_features
-from hipoa.triage.settings import SimulateSettings
+from hipoa.triage.settings import DoubtsSettings, SimulateSettings, TriageSettings
+from hipoa.triage.simulate import FROZEN, simulate, teach_heads
 
 FOLDS = 4
+QUICK = SimulateSettings(
+    head_steps=80, head_dimensions=32, head_passes=20, simulate_seeds=5, simulate_rounds=6
+)
+
+
+def describe_hips(radiograph, weights, input_px):
+    """Features (n, D): of the network before any training, or means of 10 x 10 pixels."""
+    if weights is None:
+        side = radiograph.shape[1] // 10
+        blocks = radiograph.astype(np.float32).reshape(-1, side, 10, side, 10)
+        return blocks.mean(axis=(2, 4)).reshape(len(radiograph), -1)
+    with safe_open(weights, framework="pt") as file:
+        network = json.loads(file.metadata()[HEADER])["network"]
+    row = Experiment(network=network, weights="none", input_px=input_px)
+    return extract_features(radiograph, row, weights)
+
+
+def play(raw, hips, settings):
+    """The gains over random of each order of reading."""
+    curves = simulate(
+        hips,
+        raw,
+        FROZEN,
+        teach_heads(hips, raw, settings),
+        (RANDOM, *settings.strategies),
+        settings,
+        TriageSettings(),
+    )
+    rows = [row for row in describe(curves, BootstrapSettings()) if row["quantity"] == "gain"]
+    for row in rows:
+        print(*(row[name] for name in ("strategy", "metric", "value", "low", "high", "p_holm", "verdict")))
+    return rows
 
 
 def predict_out_of_fold(features, patient, grade, seed, settings):
@@ -56,7 +91,7 @@ def plant(grade, share, least, most, random):
     return np.where(moved, others, grade), moved
 
 
-def find_planted(features, hips, settings, seeds, repeats=3):
+def find_planted(features, hips, settings, seeds, repeats=1):
     """Precision (which is recall) at the number planted, and of the flag, beside chance."""
     rows = []
     for kind, least, most in (("1 class off", 1, 1), ("2 or 3 classes off", 2, 3), ("any class", 1, 6)):
@@ -68,7 +103,7 @@ def find_planted(features, hips, settings, seeds, repeats=3):
                     predict_out_of_fold(features, hips.patient, label, seed * repeats + repeat, settings)[0]
                     for repeat in range(repeats)
                 ]
-                doubt = measure_doubt(np.mean(said, axis=0), label)
+                doubt = measure_doubt(np.mean(said, axis=0), label, DoubtsSettings().least_distance)
                 n, flagged = moved.sum(), doubt["doubted"]
                 found.append(
                     {
@@ -111,22 +146,23 @@ def main():
     """Reads a study's graded labelled hips and prints the two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--hips", type=Path, required=True, help="folder with labelled.csv and .npz")
-    parser.add_argument("--weights", type=Path, required=True, help="what the stage weights wrote")
+    parser.add_argument("--weights", type=Path, help="what the stage weights wrote; none for pixels")
     parser.add_argument("--input-px", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", choices=("planted", "detected", "simulated"), help="one of the three")
+    parser.add_argument("--quick", action="store_true", help="smaller heads, half the seeds and rounds")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    with safe_open(given.weights, framework="pt") as file:
-        network = json.loads(file.metadata()[HEADER])["network"]
-    settings = SimulateSettings()
+    settings = QUICK if given.quick else SimulateSettings()
     hips = read_graded_hips([given.hips / "labelled.csv"], [given.hips / "labelled.npz"], settings)
-    row = Experiment(network=network, weights="none", input_px=given.input_px)
-    raw = extract_features(hips.radiograph, row, given.weights)
+    raw = describe_hips(hips.radiograph, given.weights, given.input_px)
     features = reduce_features(raw, np.ones(len(raw), dtype=bool), settings.head_dimensions)
-    found = {
-        "planted": find_planted(features, hips, settings, given.seeds),
-        "detected": detect_errors(features, hips, settings, given.seeds),
+    parts = {
+        "planted": lambda: find_planted(features, hips, settings, given.seeds),
+        "detected": lambda: detect_errors(features, hips, settings, given.seeds),
+        "simulated": lambda: play(raw, hips, settings),
     }
+    found = {name: part() for name, part in parts.items() if given.only in (None, name)}
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
 

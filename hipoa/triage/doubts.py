@@ -81,7 +81,9 @@ def gather_opinions(tables: Sequence[Graded], hip_id: np.ndarray) -> Opinions:
     )
 
 
-def measure_doubt(probability: np.ndarray, grade: np.ndarray) -> dict[str, np.ndarray]:
+def measure_doubt(
+    probability: np.ndarray, grade: np.ndarray, least_distance: float = 0.0
+) -> dict[str, np.ndarray]:
     """How far the models are from the labels.
 
     A label is doubted where the models are as sure of another class as they are, on average, of that
@@ -91,6 +93,7 @@ def measure_doubt(probability: np.ndarray, grade: np.ndarray) -> dict[str, np.nd
     Args:
         probability: (n, 7).
         grade: (n,) the label, 1-7.
+        least_distance: Expected distance from which on a label is doubted, classes.
 
     Returns:
         (n,) each: self_confidence, the probability of the label; expected_distance of label and class;
@@ -104,12 +107,13 @@ def measure_doubt(probability: np.ndarray, grade: np.ndarray) -> dict[str, np.nd
     sure = probability >= usual
     best = np.where(sure, probability, 0).argmax(axis=1) + 1
     suggested = np.where(sure.any(axis=1), best, probability.argmax(axis=1) + 1)
+    distance = (probability * np.abs(_CLASSES - grade[:, None])).sum(axis=1)
     return {
         "self_confidence": confidence,
-        "expected_distance": (probability * np.abs(_CLASSES - grade[:, None])).sum(axis=1),
+        "expected_distance": distance,
         "suggested": suggested,
         "p_suggested": probability[rows, suggested - 1],
-        "doubted": sure.any(axis=1) & (suggested != grade),
+        "doubted": sure.any(axis=1) & (suggested != grade) & (distance >= least_distance),
     }
 
 
@@ -152,7 +156,7 @@ def _rows(
     told = opinions.n_predictions > 0
     columns = {name: cells[told] for name, cells in columns.items()}
     probability, grade = opinions.probability[told], columns["grade"].astype(np.int64)
-    doubt = measure_doubt(probability, grade)
+    doubt = measure_doubt(probability, grade, settings.least_distance)
     case = np.array([name.rpartition("_")[0] for name in columns["hip_id"].tolist()], dtype=str)
     exchanged = find_exchanged(probability, grade, columns["patient_id"], columns["side"], case)
     order = rank_doubts(doubt, settings.doubt_by, columns["hip_id"])

@@ -71,6 +71,6 @@ class Choice:
 
 
 def _own_measure(triage: TriageSettings) -> str:
-    """The measure of the list; entropy where it needs several models or hips, which a run has not."""
+    """The measure of the list; max_probability for one that a run has not, which is of one model."""
     known = ("entropy", "variance", "mutual_information", "max_probability")
-    return triage.measure if triage.measure in known else "entropy"
+    return triage.measure if triage.measure in known else "max_probability"
