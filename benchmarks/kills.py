@@ -61,7 +61,10 @@ def main() -> None:
     rng = random.Random(given.seed)
     rounds = []
     while sum(one["killed"] for one in rounds) < given.kills:
-        one = play(study, folder / "round", hashes, seconds, given.cores, rng)
+        way, first = rng.choice(WAYS), rng.randrange(len(FOLDERS))
+        # About as long as what is left to do takes; a round that ends before is no kill and is played again.
+        after_s = rng.uniform(3, max(8, seconds * (1 - 0.7 * first / len(FOLDERS))))
+        one = play(study, folder / "round", hashes, way, first, after_s, given.cores, rng)
         rounds.append(one)
         print(one, flush=True)
         if one["differ"] or not one["recovered"]:
@@ -87,15 +90,30 @@ def make_undisturbed(study: Path, cores: str) -> tuple[Path, Hashes, float]:
 
 
 def play(
-    undisturbed: Path, study: Path, hashes: Hashes, seconds: float, cores: str, rng: random.Random
+    undisturbed: Path,
+    study: Path,
+    hashes: Hashes,
+    way: str,
+    first: int,
+    after_s: float,
+    cores: str,
+    rng: random.Random,
 ) -> dict[str, object]:
-    """One round: kill, recover, compare."""
+    """One round: removes results, runs, kills, recovers, compares.
+
+    Args:
+        undisturbed: The finished study.
+        study: Where its copy is put.
+        hashes: Of the results of the finished study.
+        way: What is killed: head, job or all.
+        first: Of FOLDERS the first that is removed.
+        after_s: When to kill, s.
+        cores: For Snakemake.
+        rng: Draws the job that is killed.
+    """
     shutil.rmtree(study, ignore_errors=True)
     shutil.copytree(undisturbed, study, copy_function=shutil.copy2)
-    way, first = rng.choice(WAYS), rng.randrange(len(FOLDERS))
     remove_from(study, first)
-    left = 1 - 0.7 * first / len(FOLDERS)
-    after_s = rng.uniform(3, max(8, seconds * left))
     killed = kill(start(study, cores), way, after_s, rng)
     wait_for_jobs(study)
     run(study, cores, "--unlock")
@@ -115,7 +133,7 @@ def play(
 def remove_from(study: Path, first: int) -> None:
     """Removes a folder of the results and all that comes after it, and what was kept of the CTs."""
     shutil.rmtree(study / "cache", ignore_errors=True)
-    for path in (study / "results/micro").iterdir():
+    for path in find_results(study).iterdir():
         if path.name in (*FOLDERS[:first], "logs", "benchmarks"):
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -195,9 +213,15 @@ def start(study: Path, cores: str, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
+def find_results(study: Path) -> Path:
+    """The folder of the one study that a working folder has."""
+    (results,) = (study / "results").iterdir()
+    return results
+
+
 def hash_results(study: Path) -> Hashes:
     """The SHA-256 of every result; logs and benchmarks tell of the run and not of the study."""
-    results = study / "results/micro"
+    results = find_results(study)
     files = [path for path in results.rglob("*") if path.is_file()]
     names = {path.relative_to(results).as_posix(): path for path in files}
     return {

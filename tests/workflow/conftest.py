@@ -50,6 +50,7 @@ class Workspace:
 
     def snakemake(self, *arguments, check=True, **environment):
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        inherited |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # else the last bits may differ
         done = subprocess.run(
             [self.python, "-m", "snakemake", "--cores", "2", *arguments],
             cwd=self.folder,

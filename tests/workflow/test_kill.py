@@ -1,11 +1,15 @@
-"""A training that loses power in the middle goes on through Snakemake to the very same weights."""
+"""What loses power in the middle goes on through Snakemake to the very same bytes."""
 
+import importlib.util
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pytest
 import torch
 
 MODEL = "results/small/models/vit/r0f0.safetensors"
@@ -52,3 +56,25 @@ def test_a_training_killed_with_9_ends_with_the_same_weights(study):
     log = (study.folder / "results/small/logs/train/vit/r0f0.log").read_text(encoding="utf-8")
     assert "goes on" not in log
     assert (study.folder / MODEL).read_bytes() == resumed
+
+
+@pytest.fixture(scope="module")
+def kills():
+    """The module benchmarks/kills.py, which does this many times."""
+    path = Path(__file__).parents[2] / "benchmarks/kills.py"
+    spec = importlib.util.spec_from_file_location("kills", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("way", "first", "after_s"), [("all", "models", 12), ("head", "predictions", 9)])
+def test_a_run_killed_with_9_ends_with_the_same_results(finished, tmp_path, kills, way, first, after_s):
+    hashes = kills.hash_results(finished.folder)
+    assert "report.html" in hashes
+    number = kills.FOLDERS.index(first)
+    rng = random.Random(0)
+    one = kills.play(finished.folder, tmp_path / "round", hashes, way, number, after_s, "2", rng)
+    assert one["killed"]
+    assert one["recovered"]
+    assert one["differ"] == []
