@@ -71,4 +71,4 @@ onsuccess:
 
 
 onerror:
-    print(*describe(Path(R)), *describe_failures(Path(log)), sep="\n", file=sys.stderr)
+    print(*describe(Path(R)), *describe_failures(log), sep="\n", file=sys.stderr)

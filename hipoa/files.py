@@ -49,9 +49,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
-    # Writers in C++ and Rust raise errors of their own, so the disk itself is asked too.
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
+    # Writers in C++ and Rust raise errors of their own: some say so in words, else the disk itself is asked.
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left" in str(error) or shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
 
 
 def write_text(path: Path, text: str) -> None:

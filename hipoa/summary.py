@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,13 +99,13 @@ def find_failures(log: Path) -> list[Failure]:
     return list(failures.values())
 
 
-def describe_failures(log: Path) -> Iterator[str]:
+def describe_failures(logs: Sequence[str]) -> Iterator[str]:
     """The last words of every job that failed, and where its log lies.
 
     Args:
-        log: Snakemake's log of the run.
+        logs: Snakemake's logs of the run.
     """
-    for failure in find_failures(log):
+    for failure in (failure for log in logs for failure in find_failures(Path(log))):
         yield f"{failure.rule} failed{f': {failure.log}' if failure.log else ''}"
         if "status is" in failure.message:  # a cluster's words: out of time, node failed
             yield f"    {failure.message.partition('. For further')[0]}"

@@ -177,7 +177,7 @@ class TestEnvironments:
             assert provided & packages.keys() or provided & BROUGHT_ALONG, name
 
 
-BROUGHT_ALONG = {"typing-extensions", "pyyaml", "pandas"}
+BROUGHT_ALONG = {"typing-extensions", "pyyaml", "pandas", "markupsafe"}
 """What others of an environment always bring along, or what a stage imports for the command line alone."""
 
 
