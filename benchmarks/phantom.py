@@ -205,6 +205,7 @@ def seek_shortcuts(results: Path) -> dict[str, object]:
     fold_of = read_folds(results)
     rows = {row["hip_id"]: row for row in read_rows(results, "hips/labelled.csv")}
     stack = np.load(results / "hips/labelled.npz")
+    radiographs = stack["radiograph"]  # read once: each look into the file unpacks all of it
     known = [number for number, hip in enumerate(stack["hip_id"].tolist()) if hip in fold_of]
     names = stack["hip_id"][known].tolist()
     grade = np.array([int(rows[hip]["grade"]) for hip in names])
@@ -213,7 +214,7 @@ def seek_shortcuts(results: Path) -> dict[str, object]:
     for corner, at in _CORNERS.items():
         features = np.array(
             [
-                describe_grey(stack["radiograph"][number], float(rows[hip]["mm_per_px"]), at)
+                describe_grey(radiographs[number], float(rows[hip]["mm_per_px"]), at)
                 for number, hip in zip(known, names, strict=True)
             ]
         )
