@@ -28,8 +28,8 @@ from hipoa.grading.tasks import TASKS
 from hipoa.workflow import STAGES, Study, resolve
 
 _FLOAT_BYTES = 4
-_STATES = 4
-"""What a training holds of each weight: itself, its gradient and AdamW's two moments."""
+_MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
+"""What an optimiser keeps of each weight, beside itself and its gradient."""
 _CPU_BATCH = 4
 """Hips in a measured step where there is no GPU: a step of a large network takes minutes there."""
 
@@ -153,13 +153,14 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     heads = readout.outputs + (7 if row.task == "separate" and readout.kind == "probability" else 1)
     per_hip = (study.config["predict"]["passes"] * heads + width) * _FLOAT_BYTES
     step_s, image_s = measure(settings, row, readout, steps) if steps else (None, None)
-    models = len(study.models(name))
+    models, moments = len(study.models(name)), _MOMENTS[settings.optimiser]
     return Cost(
         models=models,
         model_bytes=weights * (2 if settings.half_precision else _FLOAT_BYTES) + buffers,
         prediction_bytes=sum(of_model.values()) * per_hip,
-        checkpoint_bytes=3 * weights * _FLOAT_BYTES,
-        memory_bytes=_STATES * weights * _FLOAT_BYTES
+        # With an inner split it holds the best epoch too.
+        checkpoint_bytes=(1 + moments + settings.inner_best) * weights * _FLOAT_BYTES,
+        memory_bytes=(2 + moments) * weights * _FLOAT_BYTES
         + count_activations(network, readout, settings, row.input_px)
         + trained * row.input_px**2 * _FLOAT_BYTES,
         step_s=step_s,
