@@ -54,7 +54,6 @@ rule all:
     default_target: True
     input:
         f"{R}/report.html",
-        f"{R}/rounds.csv",
         study.views,
     localrule: True
     message:

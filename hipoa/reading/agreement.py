@@ -31,6 +31,8 @@ COLUMNS = ("question", "a", "b", "index", "score", "value", "low", "high", "n_hi
 _RESAMPLES = 1000
 _SEED = 0
 _LEAST_HIPS = 2
+# Of fewer patients, resampling says nothing that a reader should believe.
+_LEAST_PATIENTS = 10
 # Grades are counted from 1 in a table of seven; rows without a hip change no kappa.
 _FIRST = {"Crowe": 0, "KL": 1, "class": 0}
 
@@ -49,7 +51,8 @@ def measure_agreement(
         with_reader: Only what concerns this reader; everyone if empty.
 
     Returns:
-        Rows of COLUMNS; question is inter-reader or intra-reader, value is None where it is not defined.
+        Rows of COLUMNS; question is inter-reader or intra-reader, value is None where it is not defined,
+        low and high where there are fewer than 10 patients.
     """
     rows: list[dict[str, Any]] = []
     for question, a, b, pairs in _pair(ledger):
@@ -107,7 +110,7 @@ def _score(
     drawn = resample_patients(confusion[:, None], SCORES, _RESAMPLES, _SEED)
     for name, score in SCORES.items():
         value = float(score(confusion.sum(axis=0)))
-        low, high = interval_95(drawn[name]) or (None, None)
+        low, high = (n_patients >= _LEAST_PATIENTS and interval_95(drawn[name])) or (None, None)
         yield {
             "score": name,
             "value": None if np.isnan(value) else value,

@@ -7,7 +7,7 @@ import io
 import math
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,8 @@ class ImageStore:
         with self._lock:
             if file.path in self._kept:
                 self._kept.move_to_end(file.path)
-                return self._kept[file.path]
+                # Both hips share the pelvis view, but each has its own place in it.
+                return replace(self._kept[file.path], file=file)
         shown = read_image(file)
         with self._lock:
             self._kept[file.path] = shown

@@ -55,6 +55,9 @@ ORIGINS = {
     "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS, "models/*/*.json")),
     "doubts.csv": Origin("doubts", ("doubts",), (_UNCERTAINTY, "hips/labelled.csv")),
     "simulation.csv": Origin("simulate", ("simulate", "triage", "bootstrap"), (*_GRADED, "weights/*.json")),
+    "rounds.csv": Origin(
+        "rounds", ("rounds", "bootstrap"), (_UNCERTAINTY, "hips/labelled.csv", "triage.csv")
+    ),
     "report.html": Origin(
         "report",
         ("report",),

@@ -42,6 +42,7 @@ SOURCES = (
     "triage.csv",
     "doubts.csv",
     "simulation.csv",
+    "rounds.csv",
     *TABLES,
 )
 """Every table that the report reads; those that are not in `TABLES` have sections of their own."""

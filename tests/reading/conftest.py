@@ -1,6 +1,8 @@
 """A fabricated study with images and a list, and its page in memory or on a port."""
 
+import contextlib
 import csv
+import http.client
 import json
 import os
 import signal
@@ -34,16 +36,20 @@ def write_table(path, rows):
         writer.writerows(rows)
 
 
-def draw(side, size, depth):
+def draw(side, size, depth, noise=0.0):
     """A bright head, lateral of the middle as seen from the front: left of it for a right hip."""
     y, x = np.mgrid[:size, :size] / size
     centre = 0.3 if side == "R" else 0.7
-    seen = (np.hypot(x - centre, y - 0.5) < 0.15) + 0.3 * y
+    grain = noise * np.random.default_rng([size]).random((size, size))
+    seen = (np.hypot(x - centre, y - 0.5) < 0.15) * (1 - noise) + 0.3 * y + grain
     return np.round(seen / 1.3 * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
 
 
-def make_study(folder, *, pool=6, labelled=8, views=False, scanner="phantom A"):
-    """Writes what `hipoa read` reads: cases of two hips, the first of the list first by name."""
+def make_study(folder, *, pool=6, labelled=8, views=False, scanner="phantom A", view_px=50, noise=0.0):
+    """Writes what `hipoa read` reads: cases of two hips, the first of the list first by name.
+
+    From the 40th case on hips share their image and have no views.
+    """
     texts = {"mirrored": "no", "window_low": "0", "window_high": "20", "shown_low": "1", "shown_high": "12"}
     for cohort, n in (("labelled", labelled), ("pool", pool)):
         rows, seen = [], []
@@ -82,17 +88,19 @@ def make_study(folder, *, pool=6, labelled=8, views=False, scanner="phantom A"):
                         "reader_grades": f"{grade} {grade}" if grade else "",
                     }
                 )
-                if views:
+                if views and number < 40:
                     row = {"hip_id": hip, "mm_per_px": 0.4, "head_x_px": 15, "head_y_px": 25}
                     row |= {"head_radius_px": 8, "pelvis_mm_per_px": 0.8, "png": f"png/{hip}.png"}
                     row |= {
                         "pelvis_png": f"png/{case}_pelvis.png",
-                        "pelvis_head_x_px": 10,
+                        "pelvis_head_x_px": 10 if side == "R" else 40,
                         "pelvis_head_y_px": 9,
                     }
                     at = folder / "views" / cohort / "png"
-                    write_png(at / f"{hip}.png", draw(side, 50, 16), {**texts, "side": side})
-                    write_png(at / f"{case}_pelvis.png", draw("R", 50, 16), {**texts, "side": "both"})
+                    write_png(at / f"{hip}.png", draw(side, view_px, 16, noise), {**texts, "side": side})
+                    write_png(
+                        at / f"{case}_pelvis.png", draw("R", view_px, 16, noise), {**texts, "side": "both"}
+                    )
                     seen.append(row)
         write_table(folder / "hips" / f"{cohort}.csv", rows)
         if views:
@@ -234,6 +242,17 @@ class Browserless:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.home + path, data, headers)
         return json.loads(self.opener.open(request, timeout=20).read())
+
+    def read_until_killed(self):
+        """Reads as fast as she can; the ids of what was acknowledged."""
+        acknowledged = []
+        # A server that dies answers with nothing, with half an answer or not at all.
+        with contextlib.suppress(OSError, IndexError, http.client.HTTPException, ValueError):
+            while True:
+                hip = self.ask("/api/next")["hips"][0]
+                answer = self.ask("/api/readings", {"ticket": hip["ticket"], "crowe": 1, "kl": 2})
+                acknowledged.append(answer["recorded"]["id"])
+        return acknowledged
 
 
 @pytest.fixture

@@ -149,6 +149,15 @@ def test_a_hip_is_shown_as_it_lies_in_the_patient(tmp_path, views):
         reader.read()
 
 
+def test_each_hip_is_marked_on_its_own_side_of_the_pelvis_that_both_share(tmp_path):
+    reader = Page(make_study(tmp_path / "results" / "marks", views=True)).reader("Ann")
+    for _ in range(2):
+        for side, x in (("L", 40), ("R", 10)):
+            hip = reader.next()
+            assert (hip["side"], hip["images"]["pelvis"]["head"][0]) == (side, x)
+            reader.read()
+
+
 def test_sixteen_bits_arrive_as_they_are(tmp_path):
     page = Page(make_study(tmp_path / "results" / "fine", views=True))
     reader = page.reader("Ann")

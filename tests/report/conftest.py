@@ -19,6 +19,8 @@ from hipoa.evaluation.settings import (
     UncertaintySettings,
 )
 from hipoa.files import write_csv
+from hipoa.reading import rounds
+from hipoa.reading.settings import RoundsSettings
 from hipoa.report import figures, report
 from hipoa.report.names import DRAWN_FROM, SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
@@ -260,6 +262,16 @@ class Study:
         rows = [row | counts for row in describe(curves, bootstrap)]
         answer = {"quantity": ANSWER, "learner": FROZEN, "note": state_answer(rows, "the external cohort")}
         write_csv(self.root / "simulation.csv", SIMULATION_COLUMNS, [*rows, answer])
+        rounds.run(
+            RoundsSettings(),
+            bootstrap,
+            uncertainty=tables,
+            hips=self.root / "hips" / "labelled.csv",
+            triage=self.root / "triage.csv",
+            setup="one",
+            history=self.root / "history",
+            out=self.root / "rounds.csv",
+        )
 
     @property
     def hips(self):
