@@ -155,7 +155,7 @@ def kill_often(study: Path, kills: int) -> dict:
 
 def read_whole_lines(study: Path) -> list[dict]:
     """As the stage `readings` does: a torn last line is no line."""
-    from hipoa.reading.records import read_log
+    from hipoa.reading.log import read_log
 
     log = study.parent.parent / "history" / study.name / "readings.jsonl"
     return [record.model_dump() for record in read_log(log)]

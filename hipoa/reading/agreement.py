@@ -17,7 +17,8 @@ from hipoa.evaluation.scores import (
     unweighted_kappa,
 )
 from hipoa.grading.settings import ClassTable
-from hipoa.reading.records import Ledger, Record
+from hipoa.reading.ledger import Ledger
+from hipoa.reading.record import Record
 
 SCORES = {
     "kappa": unweighted_kappa,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +12,16 @@ import hipoa
 from hipoa.errors import ReadingError
 from hipoa.reading.agreement import measure_agreement
 from hipoa.reading.images import ImageStore, Shown
-from hipoa.reading.records import REASONS, Log, Record, agree, same_grade
+from hipoa.reading.ledger import agree, same_grade
+from hipoa.reading.log import Log
+from hipoa.reading.record import REASONS, Record
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.tickets import Tickets, tell_time
-from hipoa.reading.worklist import Hip, Worklist, comes_again
-
-AGAIN_AFTER = 20
-"""Least readings between a hip and its coming again."""
+from hipoa.reading.turns import comes_again, line_up
+from hipoa.reading.worklist import Hip, Worklist
 
 _AHEAD = 2
+_MAX_FAULTS = 20
 _LISTED = 500
 _NAME = re.compile(r"[^\W_](?:[\w .'-]{0,38}[\w.])?")
 _KINDS = ("hip", "other", "pelvis")
@@ -70,13 +71,21 @@ class Desk:
             reader: The reader.
             first: A hip that goes before all others, because its reading was just undone.
         """
-        queue = self._queue(reader)
+        queue = line_up(reader, self.worklist, self.log.ledger, self.settings)
         if first:
             found = [turn for turn in queue if turn[0].hip_id == first]
             queue = [*found, *(turn for turn in queue if turn[0].hip_id != first)]
+        shown: list[dict[str, Any]] = []
+        faults: list[str] = []
+        for hip, again in queue:
+            if len(shown) == _AHEAD or len(faults) == _MAX_FAULTS:
+                break
+            try:
+                shown.append(self._put(hip, reader, "reading", again=again))
+            except ReadingError as error:  # one damaged image must not end the list
+                faults.append(f"passed over: {error}")
         done = self.log.ledger.standing(reader)
-        shown = [self._put(hip, reader, "reading", again=again) for hip, again in queue[:_AHEAD]]
-        return {"hips": shown, "read": len(done), "left": len(queue)}
+        return {"hips": shown, "read": len(done), "left": len(queue), "faults": faults}
 
     def put_consensus(self, reader: str, hip_id: str) -> dict[str, Any]:
         """A hip on which readers differ, with what each of them said.
@@ -182,30 +191,6 @@ class Desk:
         if not 0 <= number < len(self.worklist.references):
             raise KeyError(number)
         return self.images.read(self.worklist.references[number].hip.images["hip"])
-
-    def _queue(self, reader: str) -> list[tuple[Hip, bool]]:
-        done = self.log.ledger.standing(reader)
-        full = self._read_by_enough(reader)
-        unread = [(hip, False) for hip in self.worklist.hips if hip.hip_id not in done | full]
-        return [*((hip, True) for hip in self._due(reader)), *unread]
-
-    def _due(self, reader: str) -> Iterator[Hip]:
-        """Hips that come again: read long enough ago, and not yet a second time."""
-        own, repeats = self.log.ledger.of(reader), self.log.ledger.repeats(reader)
-        for record in own[: max(0, len(own) - AGAIN_AFTER)]:
-            twice = comes_again(record.hip_id, self.settings.again_every)
-            counts = record.kind == "reading" and not record.again and record.hip_id not in repeats
-            if twice and counts and record.hip_id in self.worklist.by_id:
-                yield self.worklist.by_id[record.hip_id]
-
-    def _read_by_enough(self, reader: str) -> dict[str, bool]:
-        wanted = self.settings.readings_per_hip
-        if not wanted:
-            return {}
-        others = {
-            hip: sum(name != reader for name in of_hip) for hip, of_hip in self.log.ledger.by_hip().items()
-        }
-        return {hip: True for hip, count in others.items() if count >= wanted}
 
     def _put(self, hip: Hip, reader: str, kind: str, *, again: bool = False) -> dict[str, Any]:
         images = {name: self.images.read(hip.images[name]) for name in _KINDS if name in hip.images}

@@ -14,7 +14,7 @@ from hipoa.errors import HipoaError
 from hipoa.reading.desk import Desk
 from hipoa.reading.guard import MAX_BODY, guard, let_in
 from hipoa.reading.images import Shown
-from hipoa.reading.records import REASONS
+from hipoa.reading.record import REASONS
 
 _ASSETS = {
     "read.css": "text/css; charset=utf-8",

@@ -12,8 +12,8 @@ from waitress.server import create_server
 from hipoa.errors import ConfigError
 from hipoa.reading.desk import Desk
 from hipoa.reading.guard import MAX_BODY
+from hipoa.reading.log import Log
 from hipoa.reading.page import make_app
-from hipoa.reading.records import Log
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import read_worklist
 
@@ -53,6 +53,8 @@ def run(
     worklist = read_worklist(study, hips or study / "triage.csv")
     opened = Log(path)
     desk = Desk(study.resolve().name, worklist, opened, settings, read_secret(path.parent / "secret"))
+    if reader:
+        desk.find_reader(reader)
     key = secrets.token_urlsafe(16)
     app = make_app(desk, port=port, key=key, only_reader=reader)
     try:

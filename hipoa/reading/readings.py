@@ -9,8 +9,10 @@ from pathlib import Path
 from hipoa.errors import ConfigError, ReadingError
 from hipoa.files import write_csv
 from hipoa.reading.agreement import COLUMNS, measure_agreement
+from hipoa.reading.ledger import Ledger, agree
+from hipoa.reading.log import read_log
 from hipoa.reading.read import find_log
-from hipoa.reading.records import Ledger, Record, agree, read_log
+from hipoa.reading.record import Record
 from hipoa.reading.settings import DeriveSettings
 from hipoa.reading.worklist import read_worklist
 from hipoa.tables import Reading, read_grades, write_grades

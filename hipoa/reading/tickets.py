@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 import hipoa
 from hipoa.errors import ReadingError
-from hipoa.reading.records import MAX_COMMENT, MAX_SECONDS, Record
+from hipoa.reading.record import MAX_COMMENT, MAX_SECONDS, Record
 
 _DO = "Crowe is 1-4, KL 0-4; shorten the comment if that is it."
 

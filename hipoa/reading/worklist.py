@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,8 +202,3 @@ def _pelvis_image(view: Mapping[str, str]) -> ImageFile | None:
 
 def _if_there(file: ImageFile) -> ImageFile | None:
     return file if file.path.is_file() else None
-
-
-def comes_again(hip_id: str, every: int) -> bool:
-    """Whether a hip is one of those that are read twice: about one in ``every``, always the same ones."""
-    return every > 0 and int(hashlib.sha256(hip_id.encode()).hexdigest(), 16) % every == 0

@@ -17,8 +17,8 @@ import pytest
 
 from hipoa.imaging.develop import write_png
 from hipoa.reading.desk import Desk
+from hipoa.reading.log import Log
 from hipoa.reading.page import make_app
-from hipoa.reading.records import Log
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import read_worklist
 

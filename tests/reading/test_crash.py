@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hipoa.reading.records import read_log
+from hipoa.reading.log import read_log
 
 from .conftest import Browserless, free_port
 

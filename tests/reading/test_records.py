@@ -7,7 +7,9 @@ import pytest
 
 from hipoa.errors import ConfigError, ReadingError
 from hipoa.reading import readings
-from hipoa.reading.records import Ledger, Log, Record, read_log
+from hipoa.reading.ledger import Ledger
+from hipoa.reading.log import Log, read_log
+from hipoa.reading.record import Record
 from hipoa.reading.settings import DeriveSettings
 from hipoa.tables import Reading, read_grades
 

@@ -105,13 +105,14 @@ async function showHip(next, words = "") {
   if (!hip) {
     $("case").textContent = "";
     $("synthetic").hidden = true;
-    $("done-words").textContent = `${next.read} hips read. ${words}`;
+    $("done-words").textContent = `${next.read} hips read. ${words} ${next.faults?.[0] ?? ""}`;
     open("done");
     return;
   }
   reading = { crowe: null, kl: null, reason: null };
   const images = await fetchImages(hip);
   draw(images);
+  if (next.faults?.length) sayFault(new Refused(next.faults[0]));
   open("desk");
   clock.restart();
   document.body.dataset.shown = hip.hip_id;
