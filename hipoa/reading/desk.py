@@ -234,7 +234,8 @@ class Desk:
         return self._predict(self._hip(record.hip_id)) if self._may_tell(record.hip_id) else None
 
     def _predict(self, hip: Hip) -> dict[str, str] | None:
-        grade = hip.predicted.get("predicted", "")
+        # A list of doubted labels has a suggestion in its place.
+        grade = hip.predicted.get("predicted") or hip.predicted.get("suggested", "")
         if not grade.isdigit() or not 1 <= int(grade) <= len(self.worklist.classes.class_table):
             return None
         crowe, kl = self.worklist.classes.class_table[int(grade) - 1]

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -49,7 +50,10 @@ def read(looped, chromium):
     """The first hips of the list, read by keys in headless Chromium."""
     from playwright.sync_api import sync_playwright
 
-    command = [sys.executable, "-m", "hipoa", "read", "--study", "results/small", "--port", "18047"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "hipoa", "read", "--study", "results/small", "--port", port]
     command += ["--reader", "Ann", "--again-every", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     served = subprocess.Popen(command, cwd=looped.folder, stdout=subprocess.PIPE, text=True, env=environment)
