@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--hips", type=int, default=60, help="hips read in the browser")
+    parser.add_argument("--only", choices=("next_hip", "parallel", "kills"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         study = make_study(
@@ -48,6 +49,8 @@ def main() -> None:
             ("parallel", lambda: read_in_parallel(study, given.readers, 20)),
             ("kills", lambda: kill_often(study, given.kills)),
         ):
+            if given.only not in (None, name):
+                continue
             shutil.rmtree(Path(folder) / "history", ignore_errors=True)
             figures[name] = measure()
             print(name, json.dumps(figures[name]), flush=True)

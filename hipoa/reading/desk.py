@@ -20,7 +20,6 @@ from hipoa.reading.tickets import Tickets, tell_time
 from hipoa.reading.turns import comes_again, line_up
 from hipoa.reading.worklist import Hip, Worklist
 
-_AHEAD = 2
 _MAX_FAULTS = 20
 _LISTED = 500
 _NAME = re.compile(r"[^\W_](?:[\w .'-]{0,38}[\w.])?")
@@ -64,28 +63,27 @@ class Desk:
         known = {reader.casefold(): reader for reader in self.log.ledger.readers}
         return known.get(plain.casefold(), plain)
 
-    def put_next(self, reader: str, first: str = "") -> dict[str, Any]:
-        """The next hips for a reader, the one after next among them so that the page can fetch it early.
+    def put_next(self, reader: str, first: str = "", ahead: int = 1) -> dict[str, Any]:
+        """The next hips for a reader.
 
         Args:
             reader: The reader.
             first: A hip that goes before all others, because its reading was just undone.
+            ahead: How many; 2 lets the page fetch the one after next while she looks.
         """
-        queue = line_up(reader, self.worklist, self.log.ledger, self.settings)
+        queue, left = line_up(reader, self.worklist, self.log.ledger, self.settings)
         if first:
-            found = [turn for turn in queue if turn[0].hip_id == first]
-            queue = [*found, *(turn for turn in queue if turn[0].hip_id != first)]
+            waiting = list(queue)
+            queue = iter(sorted(waiting, key=lambda turn: turn[0].hip_id != first))
         shown: list[dict[str, Any]] = []
         faults: list[str] = []
-        for hip, again in queue:
-            if len(shown) == _AHEAD or len(faults) == _MAX_FAULTS:
-                break
+        while len(shown) < ahead and len(faults) < _MAX_FAULTS and (turn := next(queue, None)):
             try:
-                shown.append(self._put(hip, reader, "reading", again=again))
+                shown.append(self._put(turn[0], reader, "reading", again=turn[1]))
             except ReadingError as error:  # one damaged image must not end the list
                 faults.append(f"passed over: {error}")
-        done = self.log.ledger.standing(reader)
-        return {"hips": shown, "read": len(done), "left": len(queue), "faults": faults}
+        done = len(self.log.ledger.standing(reader))
+        return {"hips": shown, "read": done, "left": left, "faults": faults}
 
     def put_consensus(self, reader: str, hip_id: str) -> dict[str, Any]:
         """A hip on which readers differ, with what each of them said.

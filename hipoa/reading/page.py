@@ -114,7 +114,7 @@ def _add_session(app: Flask, desk: Desk, only_reader: str) -> None:
 def _add_reading(app: Flask, desk: Desk) -> None:
     @app.get("/api/next")
     def put_next() -> Any:
-        return jsonify(desk.put_next(_reader()))
+        return jsonify(desk.put_next(_reader(), ahead=2))
 
     @app.post("/api/readings")
     def record() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 
 from hipoa.reading.ledger import Ledger
 from hipoa.reading.settings import ReadSettings
@@ -15,7 +16,7 @@ AGAIN_AFTER = 20
 
 def line_up(
     reader: str, worklist: Worklist, ledger: Ledger, settings: ReadSettings
-) -> list[tuple[Hip, bool]]:
+) -> tuple[Iterator[tuple[Hip, bool]], int]:
     """The hips that a reader has before her, and whether each comes again unasked; those go first.
 
     Args:
@@ -23,10 +24,14 @@ def line_up(
         worklist: The list.
         ledger: What has been read.
         settings: How many hips come again, and how many readers a hip needs.
+
+    Returns:
+        The hips one by one, since of 10 000 two are wanted, and how many there are.
     """
     passed = ledger.standing(reader).keys() | _read_by_enough(reader, ledger, settings.readings_per_hip)
-    unread = [(hip, False) for hip in worklist.hips if hip.hip_id not in passed]
-    return [*((hip, True) for hip in _find_due(reader, worklist, ledger, settings.again_every)), *unread]
+    due = [(hip, True) for hip in _find_due(reader, worklist, ledger, settings.again_every)]
+    unread = ((hip, False) for hip in worklist.hips if hip.hip_id not in passed)
+    return chain(due, unread), len(due) + len(worklist.hips) - len(passed & worklist.listed)
 
 
 def comes_again(hip_id: str, every: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ class Worklist:
     without_image: int
     set_aside: int
     classes: ClassTable
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """The names of the hips to be read."""
+        return frozenset(hip.hip_id for hip in self.hips)
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:

@@ -241,7 +241,7 @@ class Browserless:
         headers |= {"Content-Type": "application/json"} if body is not None else {}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.home + path, data, headers)
-        return json.loads(self.opener.open(request, timeout=20).read())
+        return json.loads(self.opener.open(request, timeout=120).read())
 
     def read_until_killed(self):
         """Reads as fast as she can; the ids of what was acknowledged."""

@@ -95,7 +95,6 @@ function say(record) {
 
 async function showHip(next, words = "") {
   hip = next.hips[0];
-  upcoming = next.hips.slice(1);
   if (next.read !== undefined) {
     $("place").textContent = `${next.read} read · ${next.left} to go`;
     $("progress").max = Math.max(1, next.read + next.left);
@@ -116,8 +115,19 @@ async function showHip(next, words = "") {
   open("desk");
   clock.restart();
   document.body.dataset.shown = hip.hip_id;
-  forget();
-  for (const one of upcoming) fetchImages(one).catch(() => {});
+  // After the hip is on the screen: what comes next is fetched while she looks.
+  setTimeout(fetchAhead, 50);
+}
+
+async function fetchAhead() {
+  try {
+    const shown = hip;
+    const { hips } = await ask("/api/next");
+    if (hip !== shown) return;
+    upcoming = hips.filter((one) => one.hip_id !== shown.hip_id);
+    forget();
+    await Promise.all(upcoming.map(fetchImages));
+  } catch { /* then it is fetched when it is wanted */ }
 }
 
 // Pixels of hips that have gone by.

@@ -7,7 +7,8 @@ export class Viewer {
     this.pixels = null;
     this.sheet = document.createElement("canvas");
     this.invert = false;
-    this.table = new Uint8ClampedArray(65536);
+    this.greys = new Uint8ClampedArray(65536);
+    this.table = new Uint32Array(65536);
     new ResizeObserver(() => this.draw()).observe(canvas);
     if (!still) this.listen();
   }
@@ -18,7 +19,8 @@ export class Viewer {
     this.mark = mark;
     this.sheet.width = image.width;
     this.sheet.height = image.height;
-    this.fit();
+    this.zoom = 1;
+    this.shift = [0, 0];
     this.resetWindow();
   }
 
@@ -54,12 +56,13 @@ export class Viewer {
     const scale = 255 / (this.high - this.low);
     for (let value = 0; value < 65536; value += 1) {
       const grey = (value - this.low) * scale;
-      this.table[value] = this.invert ? 255 - grey : grey;
+      this.greys[value] = this.invert ? 255 - grey : grey;
+      this.table[value] = 0xff000000 | (this.greys[value] * 0x010101);
     }
     const context = this.sheet.getContext("2d");
     const seen = context.createImageData(width, height);
     const out = new Uint32Array(seen.data.buffer);
-    for (let i = 0; i < pixels.length; i += 1) out[i] = 0xff000000 | (this.table[pixels[i]] * 0x010101);
+    for (let i = 0; i < pixels.length; i += 1) out[i] = this.table[pixels[i]];
     context.putImageData(seen, 0, 0);
     this.draw();
   }
