@@ -251,6 +251,16 @@ class Study:
             hips=self.root / "hips" / "labelled.csv",
             out=self.root / "doubts.csv",
         )
+        rounds.run(
+            RoundsSettings(),
+            bootstrap,
+            uncertainty=tables,
+            hips=self.root / "hips" / "labelled.csv",
+            triage=self.root / "triage.csv",
+            setup="one",
+            history=self.root / "history",
+            out=self.root / "rounds.csv",
+        )
         self._simulate(bootstrap)
 
     def _simulate(self, bootstrap):
@@ -262,16 +272,6 @@ class Study:
         rows = [row | counts for row in describe(curves, bootstrap)]
         answer = {"quantity": ANSWER, "learner": FROZEN, "note": state_answer(rows, "the external cohort")}
         write_csv(self.root / "simulation.csv", SIMULATION_COLUMNS, [*rows, answer])
-        rounds.run(
-            RoundsSettings(),
-            bootstrap,
-            uncertainty=tables,
-            hips=self.root / "hips" / "labelled.csv",
-            triage=self.root / "triage.csv",
-            setup="one",
-            history=self.root / "history",
-            out=self.root / "rounds.csv",
-        )
 
     @property
     def hips(self):
