@@ -11,14 +11,17 @@ QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "15
 """Tests ask more often how a job is; all else is the profile's."""
 
 HOOK = """
-import os, sys
+import os, subprocess, sys
 from pathlib import Path
 
 if "hipoa" in sys.orig_argv:
     stage = sys.orig_argv[sys.orig_argv.index("hipoa") + 1]
-    names = ("SLURM_JOB_PARTITION", "SLURM_MEM_PER_NODE", "CUDA_VISIBLE_DEVICES")
+    job = os.environ.get("SLURM_JOB_ID")
+    ask = ["squeue", "--noheader", "--jobs", str(job), "--format", "%m"]
+    memory = job and subprocess.run(ask, capture_output=True, text=True).stdout.strip()
+    names = ("SLURM_JOB_PARTITION", "CUDA_VISIBLE_DEVICES")
     with Path("asked.csv").open("a") as file:
-        print(stage, *map(os.environ.get, names), sep=",", file=file)
+        print(stage, memory, *map(os.environ.get, names), sep=",", file=file)
     if stage == "folds" and not Path("failed once").exists():
         Path("failed once").touch()
         sys.exit("a fault made on purpose")
@@ -31,7 +34,7 @@ def done(slurm, unrun_module):
     study = unrun_module
     (study.folder / "config.yaml").write_text("study: small\npreset: micro\ndata: {builtin_cohort: true}\n")
     (study.folder / "sitecustomize.py").write_text(HOOK)
-    (study.folder / "asked.csv").write_text("stage,partition,mem_mb,gpu\n")
+    (study.folder / "asked.csv").write_text("stage,memory,partition,gpu\n")
     study.run = study.snakemake("--workflow-profile", "workflow/profiles/slurm", *QUICK)
     return study
 
@@ -61,7 +64,7 @@ def test_what_needs_internet_runs_where_snakemake_runs(done):
 
 
 def test_a_job_that_failed_is_tried_again_with_more_memory(done):
-    first, second = (int(job["mem_mb"]) for job in asked(done, "folds"))
+    first, second = (int(job["memory"].removesuffix("M")) for job in asked(done, "folds"))
     assert second == 2 * first
     assert re.search(r"^Error in rule folds:", done.run.stderr, re.MULTILINE)
     assert "folds failed" not in done.run.stderr  # it was done in the end
