@@ -142,15 +142,8 @@ def measure_pool(folder: Path, hips: int) -> dict[str, object]:
     files = [_make_prediction(folder, names, fold, rng) for fold in range(4)]
     over = ["uncertainty", "--experiment", "vit", "--predictions", *files, "--hips", "hips/pool.csv"]
     figures["uncertainty"] = measure(folder, "-m", "hipoa", *over, "--out", "uncertainty/vit.csv")[0]
-    rank = [
-        "triage",
-        "--uncertainty",
-        "uncertainty/vit.csv",
-        "--hips",
-        "hips/pool.csv",
-        "--out",
-        "triage.csv",
-    ]
+    rank = ["triage", "--uncertainty", "uncertainty/vit.csv", "--predictions", *files]
+    rank += ["--hips", "hips/pool.csv", "--out", "triage.csv"]
     figures["triage"] = measure(folder, "-m", "hipoa", *rank)[0]
     return {"n_hips": hips, **figures}
 
