@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
@@ -72,6 +73,8 @@ def run(
         raise ConfigError(
             "--port", f"{port} cannot be had ({error.strerror})", "Choose another one."
         ) from error
+    # It warns of every request that waits: a terminal fills, a pipe that nobody reads stops the page.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     _announce(desk, path, f"http://{LOOPBACK}:{port}/?key={key}")
     server.run()
 
