@@ -208,6 +208,9 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         paths = study.prediction_files(experiment, cohorts)
         return ["--predictions", *(str(Path(path).relative_to(study.results)) for path in paths)]
 
+    def seen(experiment: str) -> list[str]:
+        return ["--hips", *(f"hips/{cohort}.csv" for cohort in study.predicted_cohorts(experiment))]
+
     def evaluate(stage: str, **outputs: str) -> tuple[str, list[str]]:
         written = [part for name, path in outputs.items() for part in (f"--{name}", path)]
         return stage, [*bootstrap, *uncertainty, *written]
@@ -224,7 +227,14 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         *(
             (
                 "uncertainty",
-                ["--experiment", name, *files(name, COHORTS), *hips, "--out", f"uncertainty/{name}.csv"],
+                [
+                    "--experiment",
+                    name,
+                    *files(name, COHORTS),
+                    *seen(name),
+                    "--out",
+                    f"uncertainty/{name}.csv",
+                ],
             )
             for name in names
         ),

@@ -93,7 +93,7 @@ def test_pointing_at_a_hip_shows_it_and_a_click_keeps_it(opened):
     marks.nth(0).hover(force=True)
     assert names[0] in card.inner_text()
     assert card.locator("img").evaluate("image => image.naturalWidth") == 150
-    for word in ("grade", "predicted", "variance"):
+    for word in ("grade", "predicted", "largest probability"):
         assert word in card.inner_text()
     marks.nth(0).click(force=True)
     marks.nth(5).hover(force=True)
