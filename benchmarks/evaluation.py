@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hipoa.files import write_csv, write_json, write_npz
 from hipoa.grading.settings import STAIRCASE
+from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
 from hipoa.report.names import DRAWN_FROM, SOURCES
 from hipoa.tables import COHORTS
@@ -310,7 +311,9 @@ def measure(study: Study, folder: Path, patients: dict[str, int]) -> list[dict[s
         "hip_id": np.array([f"l0000{k}_L" for k in range(7)]), "grade": np.arange(1, 8), "original": image,
         "changed": np.stack([image] * 5, axis=1),
     })  # fmt: skip
-    write_csv(folder / "simulation.csv", SIMULATED, [])  # another room's, and hours of training
+    # Of other rooms: hours of training, and the rounds before.
+    write_csv(folder / "simulation.csv", SIMULATED, [])
+    write_csv(folder / "rounds.csv", ROUNDS, [])
     write_json(folder / "config.json", json.loads(study.record()))
     rows = []
     for stage, flags in list_commands(study, folder):
