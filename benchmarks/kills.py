@@ -29,19 +29,18 @@ from hipoa.provenance import sha256
 ROOT = Path(__file__).parents[1]
 CONFIG = "study: micro\npreset: micro\ndata: {builtin_cohort: true}\n"
 WAYS = ("head", "job", "all")
-FROM = (
+FOLDERS = (
     "phantom",
-    "project",
+    "projections",
+    "radiographs",
     "hips",
     "folds",
     "weights",
-    "train",
-    "predict",
+    "models",
+    "predictions",
     "uncertainty",
-    "metrics",
-    "figures",
 )
-"""Rules from which on all is made anew."""
+"""Of the results, in the order in which they are made: from one of them on all is made anew."""
 
 Hashes = dict[str, str]
 

@@ -123,6 +123,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "train": sum(len(study.models(name)) for name in experiments),
         "predict": sum(map(len, predictions)),
         "uncertainty": len(experiments),
+        "explain": len(study.explanations),
     }
     # All other stages look at everything once.
     jobs |= {stage: 1 for stage in STAGES if stage not in jobs}

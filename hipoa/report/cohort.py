@@ -138,3 +138,9 @@ def split_cohorts(hips: Iterable[Hip]) -> dict[str, list[Hip]]:
     for hip in hips:
         cohorts.setdefault(hip.cohort, []).append(hip)
     return cohorts
+
+
+def find_predicted(uncertainty: Sequence[Path]) -> set[str]:
+    """The graded hips that every experiment predicted."""
+    graded = [set(read_columns(path, ("hip_id", "grade"), filled="grade")["hip_id"]) for path in uncertainty]
+    return set.intersection(*graded) if graded else set()

@@ -12,9 +12,15 @@ from hipoa.evaluation.graded import read_graded
 from hipoa.files import read_csv, read_json, read_npz
 from hipoa.report import charts, flowchart, outcomes, sheets, style, trust
 from hipoa.report.accuracy import gather_scores
-from hipoa.report.cohort import Hip, describe_classes, is_synthetic, read_hips, read_radiographs
+from hipoa.report.cohort import (
+    Hip,
+    describe_classes,
+    find_predicted,
+    is_synthetic,
+    read_hips,
+    read_radiographs,
+)
 from hipoa.report.names import FIGURES
-from hipoa.report.results import find_predicted
 from hipoa.report.settings import FiguresSettings
 from hipoa.report.simulation import draw_simulation
 

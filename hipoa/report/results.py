@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hipoa.evaluation.columns import read_columns
 from hipoa.files import read_csv
 from hipoa.report.accuracy import Score, gather_scores
-from hipoa.report.cohort import Hip, describe_classes, is_synthetic
+from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic
 from hipoa.report.flow import Flow, count_hips
 from hipoa.report.settings import ReportSettings
 
@@ -95,9 +94,3 @@ class Results:
     def everything(self) -> Flow:
         """The counts of all cohorts together."""
         return count_hips("all", self.hips, self.predicted)
-
-
-def find_predicted(uncertainty: Sequence[Path]) -> set[str]:
-    """The graded hips that every experiment predicted."""
-    graded = [set(read_columns(path, ("hip_id", "grade"), filled="grade")["hip_id"]) for path in uncertainty]
-    return set.intersection(*graded) if graded else set()

@@ -1,10 +1,9 @@
 import pytest
 
 from hipoa.errors import CohortError
-from hipoa.report.cohort import read_hips
+from hipoa.report.cohort import find_predicted, read_hips
 from hipoa.report.flow import STEPS, count_flow, count_hips, count_reasons
 from hipoa.report.flowchart import draw_flow
-from hipoa.report.results import find_predicted
 
 
 @pytest.fixture(scope="module")

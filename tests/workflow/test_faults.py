@@ -100,7 +100,8 @@ def test_two_runs_in_one_folder(study):
 
 def test_the_last_words_of_a_failed_job_and_its_log(study):
     (study.folder / "sitecustomize.py").write_text(
-        "import sys\nif 'triage' in sys.orig_argv:\n    sys.exit('a fault made on purpose')\n"
+        "import os, sys\nif 'triage' in sys.orig_argv:\n"
+        "    os.write(2, b'a fault made on purpose\\n')\n    os._exit(1)\n"
     )
     failed = study.snakemake("--forcerun", "triage", "--until", "triage", check=False)
     end = failed.stderr[failed.stderr.index("triage failed: results/small/logs/triage.log") :]

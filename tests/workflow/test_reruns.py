@@ -202,6 +202,7 @@ def test_one_more_repeat(study):
         "predict": 8,
         "uncertainty": 2,
         **dict.fromkeys((*EVALUATED, "embed"), 1),
+        "explain": 2,
     }
     assert all("/r1f" in path for path in study.planned_outputs("train"))
 

@@ -62,7 +62,7 @@ rule simulate:
     benchmark:
         f"{R}/benchmarks/simulate.tsv"
     conda:
-        "../../envs/grading.yaml"
+        environment("grading")
     threads: 1
     resources:
         mem_mb=memory("simulate"),
