@@ -16,6 +16,8 @@ from hipoa.report.results import Results
 from hipoa.report.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, GROUP_COLOURS
 
 _Known = Mapping[str, tuple[str, float | None, float | None]]
+_SURENESS = "max_probability"
+"""The one measure that is large where a network is sure: shown turned round, as the colours are read."""
 
 
 def gather(results: Results) -> dict[str, Any]:
@@ -34,7 +36,9 @@ def gather(results: Results) -> dict[str, Any]:
         "map": {
             "maps": maps,
             "experiments": list(dict.fromkeys(found["experiment"] for found in maps)),
-            "measure": results.measure.replace("_", " "),
+            "measure": "1 - largest probability"
+            if results.measure == _SURENESS
+            else results.measure.replace("_", " "),
             "classes": results.classes,
             "scale": [to_hex(colour) for colour in CLASS_COLOURS],
             "groups": {group: GROUP_COLOURS[group] for group in GROUPS},
@@ -105,10 +109,14 @@ def _read_known(path: Path, repeat: str, measure: str) -> _Known:
     columns = read_columns(path, names)
     cells = zip(*(columns[name].tolist() for name in names), strict=True)
     return {
-        hip: (side, _to_number(uncertainty), _to_number(probability))
+        hip: (side, _turn(_to_number(uncertainty), measure), _to_number(probability))
         for cohort, of, hip, side, uncertainty, probability in cells
         if cohort == "labelled" and of == repeat
     }
+
+
+def _turn(value: float | None, measure: str) -> float | None:
+    return 1 - value if value is not None and measure == _SURENESS else value
 
 
 def _to_number(cell: str) -> float | None:
