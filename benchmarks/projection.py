@@ -1,6 +1,6 @@
 """How fast and how exact the projection is beside its peers; see README.md in this folder.
 
-python benchmarks/projection.py [--json FILE] [--quick] [--repeats N] [--folder DIR]
+python benchmarks/projection.py [--json FILE] [--quick] [--repeats N] [--folder DIR] [--gpu]
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 # One thread, before anything counts the processors.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[name] = "1"
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+if "--gpu" not in sys.argv:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 # Not this folder, whose files would stand before packages of the same name.
 sys.path[0] = str(Path(__file__).parents[1])
 
@@ -26,7 +28,8 @@ import torch
 from scipy import ndimage
 
 from benchmarks.case import BuiltCase, make_case
-from benchmarks.peers import make_renderers
+from benchmarks.peers import Renderer, make_gpu_renderers, make_renderers
+from benchmarks.stopwatch import describe_machine
 from hipoa.imaging.attenuation import Curve, attenuate, make_curve
 from hipoa.imaging.body import find_body
 from hipoa.imaging.exposure import Exposure
@@ -79,27 +82,37 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=7, help="rounds of all renderers; medians are given")
     parser.add_argument("--folder", type=Path, help="where the case is kept for the next time")
+    parser.add_argument("--gpu", action="store_true", help="rendering alone, on the first GPU")
     given = parser.parse_args()
+    if given.gpu and not torch.cuda.is_available():
+        parser.error("--gpu: torch finds no GPU")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         case = make_case(given.folder or Path(temporary), given.quick)
         geometry = XrayGeometry(1020, 850, 125, 36) if given.quick else GEOMETRY
-        milliseconds, errors = compare_renderers(case, geometry, given.repeats)
-        figures = summarise(milliseconds, errors) | run_whole(case, geometry.detector_px, given.repeats)
+        make = make_gpu_renderers if given.gpu else make_renderers
+        milliseconds, errors = compare_renderers(case, geometry, given.repeats, make)
+        if given.gpu:
+            figures = describe_machine() | {"milliseconds": milliseconds, "errors_vs_trilinear": errors}
+        else:
+            figures = summarise(milliseconds, errors) | run_whole(case, geometry.detector_px, given.repeats)
     print_table(milliseconds, errors, figures)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def compare_renderers(
-    case: BuiltCase, geometry: XrayGeometry, repeats: int
+    case: BuiltCase,
+    geometry: XrayGeometry,
+    repeats: int,
+    make: Callable[[Exposure, Curve], dict[str, Renderer]],
 ) -> tuple[dict[str, float], dict[str, float]]:
     """By renderer the median milliseconds for the right hip, and the error against the reference."""
     volume = read_volume(case.plain)
     exposure = Exposure(volume, find_body(volume), case.centres_ras_mm["R"], geometry)
     curve = make_curve(50, 70)
     reference = integrate_finely(exposure.cut(), curve)
-    renderers = make_renderers(exposure, curve)
+    renderers = make(exposure, curve)
     errors = {name: measure_error(render(), reference) for name, render in renderers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in renderers}
     for _ in range(repeats):
@@ -210,7 +223,8 @@ def print_table(milliseconds: dict[str, float], errors: dict[str, float], figure
     print()
     for name, value in figures.items():
         if not isinstance(value, dict):
-            print(f"{name}: {value:.4g}" if value is not None else f"{name}: not installed")
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            print(f"{name}: {'not installed' if value is None else shown}")
 
 
 if __name__ == "__main__":

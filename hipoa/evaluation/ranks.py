@@ -7,6 +7,7 @@ count as if in random order: the areas are the mean over all orders of the tied 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,43 @@ class RankedHips:
     n: np.ndarray
     events: np.ndarray
 
+    @cached_property
+    def below(self) -> np.ndarray:
+        """Hips in the groups below each (cohorts, groups)."""
+        return self.n.cumsum(axis=1) - self.n
+
+    @cached_property
+    def events_below(self) -> np.ndarray:
+        """Events in the groups below each (cohorts, groups)."""
+        return self.events.cumsum(axis=1) - self.events
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """Of each group's hips those with the event (cohorts, groups), 0 where a cohort has none of them."""
+        return self.events / np.maximum(self.n, 1)
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """Hips (cohorts,)."""
+        return self.n.sum(axis=1)
+
+    @cached_property
+    def total_events(self) -> np.ndarray:
+        """Hips with the event (cohorts,)."""
+        return self.events.sum(axis=1)
+
+    def find_group(self, count: np.ndarray) -> np.ndarray:
+        """The group (cohorts,) that holds the hip of this number (cohorts,), counted from 1."""
+        # One search for all cohorts: the hips of each are counted on from those before it.
+        before = self.total.cumsum() - self.total
+        first = np.arange(len(count)) * self.n.shape[1]
+        found = np.searchsorted(self._counted_on, before + count) - first
+        return np.clip(found, 0, self.n.shape[1] - 1)
+
+    @cached_property
+    def _counted_on(self) -> np.ndarray:
+        return self.n.cumsum()
+
 
 def rank_hips(score: np.ndarray, event: np.ndarray, weight: np.ndarray) -> RankedHips:
     """Sorts hips by their score.
@@ -36,10 +74,10 @@ def rank_hips(score: np.ndarray, event: np.ndarray, weight: np.ndarray) -> Ranke
     """
     order = np.argsort(score, kind="stable")
     _, start = np.unique(score[order], return_index=True)
-    weight = weight[:, order]
-    return RankedHips(
-        np.add.reduceat(weight, start, axis=1), np.add.reduceat(weight * event[order], start, axis=1)
-    )
+    weight, event = weight[:, order].astype(np.float64, copy=False), event[order]
+    if len(start) == len(order):
+        return RankedHips(weight, weight * event)
+    return RankedHips(np.add.reduceat(weight, start, axis=1), np.add.reduceat(weight * event, start, axis=1))
 
 
 def area_under_roc(hips: RankedHips) -> np.ndarray:
@@ -48,10 +86,9 @@ def area_under_roc(hips: RankedHips) -> np.ndarray:
     Returns:
         (cohorts,), NaN where no hip or every hip has the event.
     """
-    others = hips.n - hips.events
-    below = others.cumsum(axis=1) - others
-    wins = (hips.events * (below + others / 2)).sum(axis=1)
-    return divide(wins, hips.events.sum(axis=1) * others.sum(axis=1))
+    others_below = hips.below - hips.events_below + (hips.n - hips.events) / 2
+    wins = np.vecdot(hips.events, others_below)
+    return divide(wins, hips.total_events * (hips.total - hips.total_events))
 
 
 def area_under_risk_coverage(hips: RankedHips) -> np.ndarray:
@@ -66,13 +103,11 @@ def area_under_risk_coverage(hips: RankedHips) -> np.ndarray:
     Returns:
         (cohorts,) share, NaN with less than two hips.
     """
-    kept, errors = _before(hips)
-    # Within a group of n hips with e errors the k-th kept brings e / n errors: a sum of 1 / (kept + k).
-    harmonic = np.concatenate([[0.0], (1 / np.arange(1, hips.n.sum(axis=1).max(initial=0) + 1)).cumsum()])
-    inverse = harmonic[(kept + hips.n).astype(np.int64)] - harmonic[kept.astype(np.int64)]
-    slope = np.nan_to_num(divide(hips.events, hips.n))
-    total = ((errors - slope * kept) * inverse + hips.events).sum(axis=1)
-    return _trapezoid(total, _first(hips), divide(hips.events.sum(axis=1), hips.n.sum(axis=1)), hips)
+    # Within a group of n hips with e errors the k-th kept brings e / n errors: a sum of 1 / (below + k).
+    harmonic = np.concatenate([[0.0], (1 / np.arange(1, hips.total.max(initial=0) + 1)).cumsum()])
+    from_start = harmonic[np.pad(hips.n, ((0, 0), (1, 0))).cumsum(axis=1).astype(np.intp)]
+    total = np.vecdot(hips.events_below - hips.share * hips.below, np.diff(from_start, axis=1))
+    return _trapezoid(total + hips.total_events, _first(hips), divide(hips.total_events, hips.total), hips)
 
 
 def area_under_generalised_risk_coverage(hips: RankedHips) -> np.ndarray:
@@ -80,10 +115,9 @@ def area_under_generalised_risk_coverage(hips: RankedHips) -> np.ndarray:
 
     Source: Traub et al., NeurIPS 2024. See `area_under_risk_coverage`.
     """
-    _, errors = _before(hips)
-    n = hips.n.sum(axis=1)
-    total = divide((hips.n * errors + hips.events * (hips.n + 1) / 2).sum(axis=1), n)
-    return _trapezoid(total, divide(_first(hips), n), divide(hips.events.sum(axis=1), n), hips)
+    wrong = np.vecdot(hips.n, hips.events_below) + np.vecdot(hips.events, hips.n + 1) / 2
+    first, last = divide(_first(hips), hips.total), divide(hips.total_events, hips.total)
+    return _trapezoid(divide(wrong, hips.total), first, last, hips)
 
 
 def risk_at(hips: RankedHips, coverage: float) -> np.ndarray:
@@ -96,25 +130,16 @@ def risk_at(hips: RankedHips, coverage: float) -> np.ndarray:
     Returns:
         (cohorts,) share.
     """
-    n = hips.n.sum(axis=1, keepdims=True)
-    kept, _ = _before(hips)
-    wanted = np.ceil(coverage * n - 1e-9)
-    inside = np.clip(wanted - kept, 0, hips.n)
-    slope = np.nan_to_num(divide(hips.events, hips.n))
-    return divide((inside * slope).sum(axis=1), wanted[:, 0])
-
-
-def _before(hips: RankedHips) -> tuple[np.ndarray, np.ndarray]:
-    """Hips and errors in the groups below each, both (cohorts, groups)."""
-    return hips.n.cumsum(axis=1) - hips.n, hips.events.cumsum(axis=1) - hips.events
+    wanted = np.ceil(coverage * hips.total - 1e-9)
+    place = np.arange(len(wanted)), hips.find_group(wanted)
+    errors = hips.events_below[place] + (wanted - hips.below[place]) * hips.share[place]
+    return divide(errors, wanted)
 
 
 def _first(hips: RankedHips) -> np.ndarray:
     """The expected error of the surest hip (cohorts,)."""
-    surest = (hips.n > 0).argmax(axis=1)
-    rows = np.arange(len(surest))
-    return divide(hips.events[rows, surest], hips.n[rows, surest])
+    return hips.share[np.arange(len(hips.n)), (hips.n > 0).argmax(axis=1)]
 
 
 def _trapezoid(total: np.ndarray, first: np.ndarray, last: np.ndarray, hips: RankedHips) -> np.ndarray:
-    return divide(total - (first + last) / 2, hips.n.sum(axis=1) - 1)
+    return divide(total - (first + last) / 2, hips.total - 1)

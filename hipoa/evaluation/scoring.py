@@ -157,7 +157,8 @@ def rank_by_repeat(
     """
     patient, n_patients = number_cells(table.patient)
     repeats = [np.flatnonzero(table.repeat == repeat) for repeat in np.unique(table.repeat)]
-    width = max(map(len, repeats))
+    # So few at once that they stay in a core's cache.
+    width = 128 * max(map(len, repeats))
     draws = draw_patients(n_patients, width, bootstrap.bootstrap_resamples, bootstrap.bootstrap_seed)
     found: list[dict[str, np.ndarray]] = []
     for weight in [np.ones((1, n_patients)), *draws]:

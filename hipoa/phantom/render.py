@@ -14,7 +14,7 @@ from scipy import ndimage
 from hipoa.phantom.bones import Symmetric, Without
 from hipoa.phantom.hip import PELVIS_SMOOTH_MM, PLATE_MM, SOCKET_X_MM, TEMPLATE_HEAD_MM, Hip, Person
 from hipoa.phantom.implants import render_implant
-from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, blend, fill, fraction
+from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, blend, fill, fraction
 
 AIR_HU, MUSCLE_HU, ORGANS_HU = -1000.0, 58.0, 5.0
 JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
@@ -23,6 +23,7 @@ GAS_HU = -900.0
 _LOOPS, _CONTENT_HU, _GASSY_SHARE = (16, 30), (-60.0, 55.0), 0.3
 _TRABECULA_MM, _TRABECULAR_HU = 1.5, 45.0
 SCLEROSIS_RADIUS_MM = 13.0
+_SLAB = 8
 _OSTEOPHYTE_HU = 480.0
 _PELVIC_CORTEX_MM, _HEAD_CORTEX_MM, _SHAFT_CORTEX_MM = 1.3, 1.1, 5.5
 
@@ -81,33 +82,44 @@ def _outline(points: np.ndarray, right: Hip, left: Hip, inset_mm: float) -> np.n
     belly_mm = person.belly_mm * np.exp(-(((points[2] / person.scale - 95) / 55) ** 2))
     half_depth = 84 * person.scale + 1.2 * person.fat_mm + belly_mm / 2 - inset_mm
     middle = belly_mm / 2 - 12
-    shape = np.abs(points[0] / half_width) ** 2.5 + np.abs((points[1] - middle) / half_depth) ** 2.5
-    return (shape**0.4 - 1) * half_depth
+    shape = _power_2_5(points[0] / half_width) + _power_2_5((points[1] - middle) / half_depth)
+    return (shape ** np.float32(0.4) - 1) * half_depth
+
+
+def _power_2_5(x: np.ndarray) -> np.ndarray:
+    """Of the absolute value; a root takes a tenth of the time of numpy's power."""
+    return x * x * np.sqrt(np.abs(x))
 
 
 def _half_width_mm(z: np.ndarray, hip: Hip) -> np.ndarray:
     """From the middle of the body to the skin, which follows a trochanter that has moved up and out."""
     scale = hip.person.scale
-    aside, up = max(0.0, hip.head[0] - SOCKET_X_MM * scale), hip.head[2]
+    # Python's floats: numpy's would make float64 of all points.
+    aside, up = max(0.0, float(hip.head[0]) - SOCKET_X_MM * scale), float(hip.head[2])
     bulge = np.exp(-((((z - up) / scale + 10) / 75) ** 2))
     return 149 * scale + (hip.person.bulge_mm * scale + aside) * bulge + hip.person.flank_mm
 
 
 def _render_trunk(hu: np.ndarray, grid: Grid, hips: Mapping[str, Hip]) -> None:
-    person = hips["R"].person
-    whole = (slice(None), slice(None), slice(None))
-    points = grid.all_points()
-    width = grid.width_mm()
-    skin = _outline(points, hips["R"], hips["L"], 0)
-    blend(hu, whole, fraction(skin, width), person.fat_hu)
-    wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
-    blend(hu, whole, wall, person.muscle_hu)
-    blend(hu, whole, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
+    # A few slices at a time stay in a core's cache.
+    for start in range(0, grid.shape[0], _SLAB):
+        window = (slice(start, min(start + _SLAB, grid.shape[0])), slice(grid.shape[1]), slice(grid.shape[2]))
+        _render_soft_tissue(hu, grid, window, hips)
     organs: list[Solid] = [
         Ellipsoid((0, 20, 10), (42, 34, 30)),
         Ellipsoid((0, -45, 5), (26, 22, 45)),
     ]
     fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
+
+
+def _render_soft_tissue(hu: np.ndarray, grid: Grid, window: Window, hips: Mapping[str, Hip]) -> None:
+    person = hips["R"].person
+    points = grid.points(window)
+    skin = _outline(points, hips["R"], hips["L"], 0)
+    blend(hu, window, fraction(skin, grid.width_mm()), person.fat_hu)
+    wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
+    blend(hu, window, wall, person.muscle_hu)
+    blend(hu, window, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
 
 
 def _render_bowel(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
