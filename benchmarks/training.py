@@ -134,7 +134,7 @@ def build_ways(arguments, training):
     epoch = iter(range(1000))
     ways = {
         "bare": lambda: bare_epoch(training, arguments.steps),
-        "hipoa": lambda: training._run_epoch(next(epoch)),
+        "hipoa": lambda: training.run_epoch(next(epoch)),
     }
     for workers in sorted({0, arguments.workers}):
         loader = DataLoader(

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from hipoa.errors import ConfigError
 from hipoa.evaluation.columns import read_columns
 from hipoa.files import write_json
-from hipoa.grading.augmentation import build_augmentation
+from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.fit import Training
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import build_network
-from hipoa.grading.optimise import build_optimiser
 from hipoa.grading.readout import Readout
+from hipoa.grading.replay import WARM_UP
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.workflow import STAGES, Study, resolve
@@ -215,47 +216,49 @@ def count_activations(network: nn.Module, readout: Readout, settings: TrainSetti
 
 
 def measure(settings: TrainSettings, row: Experiment, readout: Readout, steps: int) -> tuple[float, float]:
-    """Seconds of a training step and of an image in a pass, on this machine, medians of some.
+    """Seconds of a training step and of an image in a pass, on this machine.
 
-    Without a GPU a step of fewer hips is measured and scaled to the batch.
+    Without a GPU steps of fewer hips are measured and scaled to the batch; on one ten times as many steps.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = settings.batch_size if device.type == "cuda" else min(settings.batch_size, _CPU_BATCH)
-    network = _build(settings, row, readout).to(device)
-    optimiser = build_optimiser(network, settings)
-    augment = build_augmentation(settings)
-    target = np.zeros((batch, len(readout.heads)), dtype=np.int64)
-    criterion = build_criterion(readout, settings, target, device)
-    images = torch.rand(batch, 1, row.input_px, row.input_px, device=device)
-    targets = torch.from_numpy(target).to(device)
-
-    def step() -> None:
-        network.train()
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            outputs = network(augment(images))
-        optimiser.zero_grad(set_to_none=True)
-        criterion(outputs.float(), targets).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
-        optimiser.step()
+    n_steps = 10 * steps if device.type == "cuda" else steps
+    random = np.random.default_rng([0])
+    target = np.zeros((batch * n_steps, len(readout.heads)), dtype=np.int64)
+    training = Training(
+        network=_build(settings, row, readout).to(device),
+        radiograph=random.integers(0, 256, (len(target), row.input_px, row.input_px), dtype=np.uint8),
+        target=target,
+        criterion=build_criterion(readout, settings, target, device),
+        settings=settings.model_copy(update={"batch_size": batch}),
+        input_px=row.input_px,
+        seed=0,
+        where="plan",
+        checkpoint=Checkpoint(Path("unused"), ""),
+    )
+    images, targets = training.images[:batch], training.targets[:batch]
+    for _ in range(WARM_UP + 1 if device.type == "cuda" else 1):
+        # The first ones make what the others reuse.
+        training.step(images, targets)
 
     def look() -> None:
         with torch.inference_mode():
-            network.eval()(images)
+            training.network.eval()(images)
 
-    scale = settings.batch_size / batch
-    return _time(step, steps, device) * scale, _time(look, steps, device) / batch
+    step_s = _time(lambda: training.run_epoch(0), 1, device) / n_steps
+    look()
+    return step_s * settings.batch_size / batch, _time(look, steps, device) / batch
 
 
 def _time(work: Any, times: int, device: torch.device) -> float:
     seconds = []
-    # The first one also makes what the others reuse.
-    for _ in range(times + 1):
+    for _ in range(times):
         started = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[1:]))
+    return float(np.median(seconds))
 
 
 def sum_disk(study: Study, costs: Mapping[str, Cost], hips: Mapping[str, int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,15 @@ from hipoa.grading.augmentation import build_augmentation
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.losses import Loss
 from hipoa.grading.networks import GradingNetwork, prepare_images
-from hipoa.grading.optimise import build_optimiser, rate_factor
+from hipoa.grading.optimise import build_optimiser, rate_factor, set_rate
+from hipoa.grading.replay import ReplayedStep
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import TrainSettings
 
 Epoch = dict[str, float]
+
+_GPU_AHEAD = 512
+"""Images changed at once on a GPU, a count: there a call takes as long for one batch as for many."""
 
 
 def _print(line: str) -> None:
@@ -69,6 +73,7 @@ class Training:
         self.device = self.network.mean.device
         self.optimiser = build_optimiser(self.network, self.settings)
         self.augment = build_augmentation(self.settings)
+        self.step = ReplayedStep(self._step, self.device)
         self.images, self.targets = self._place(self.radiograph, self.target)
         self.inner_hips = self._place(*self.inner) if self.inner else None
         self.history: list[Epoch] = []
@@ -97,7 +102,7 @@ class Training:
         )
         for epoch in range(done, epochs):
             started = time.monotonic()
-            self._run_epoch(epoch)
+            self.run_epoch(epoch)
             self.seconds += time.monotonic() - started
             self._tell(epoch)
             if time.monotonic() - saved >= 60 * self.settings.checkpoint_minutes and epoch + 1 < epochs:
@@ -114,16 +119,21 @@ class Training:
     def _count_steps(self) -> int:
         return math.ceil(len(self.target) / self.settings.batch_size)
 
-    def _run_epoch(self, epoch: int) -> None:
+    def run_epoch(self, epoch: int) -> None:
+        """One pass through the hips, counted from 0.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
         torch.manual_seed(make_seed(self.seed, epoch))
         self.network.train()
         # Drawn on the CPU, so that every device shuffles alike; moved once, so that no step waits for it.
         order = torch.randperm(len(self.target)).to(self.device)
         total = torch.zeros((), device=self.device)
         rate = 0.0
-        for number, batch in enumerate(split_batches(order, self.settings.batch_size)):
+        for number, (images, targets) in enumerate(self._draw(order)):
             rate = self._set_rate(epoch * self._count_steps() + number)
-            total += self._step(batch) * len(batch)
+            total += self.step(images, targets) * len(images)
             self.bar.update()
         entry = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(total) / len(self.target)}
         if self.inner_hips:
@@ -137,13 +147,21 @@ class Training:
     def _set_rate(self, step: int) -> float:
         settings, steps = self.settings, self._count_steps()
         factor = rate_factor(step, settings.epochs * steps, settings.warmup_epochs * steps, settings.schedule)
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.learning_rate * factor
+        set_rate(self.optimiser, settings.learning_rate * factor)
         return settings.learning_rate * factor
 
-    def _step(self, batch: Tensor) -> Tensor:
-        """One step on the hips ``batch`` (b,); the mean loss."""
-        loss = self._loss(self.augment(self.images[batch]), self.targets[batch])
+    def _draw(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of changed images and their targets."""
+        batches = split_batches(order, self.settings.batch_size)
+        ahead = max(1, _GPU_AHEAD // self.settings.batch_size) if self.device.type == "cuda" else 1
+        for start in range(0, len(batches), ahead):
+            some = batches[start : start + ahead]
+            changed = self.augment(self.images[torch.cat(some)]).split([len(batch) for batch in some])
+            yield from zip(changed, (self.targets[batch] for batch in some), strict=True)
+
+    def _step(self, images: Tensor, targets: Tensor) -> Tensor:
+        """One step on changed images; the mean loss."""
+        loss = self._loss(images, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
@@ -151,7 +169,9 @@ class Training:
         return loss.detach()
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        # Nothing is kept from step to step, so that a step can be recorded.
+        on_gpu = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu, cache_enabled=False):
             outputs = self.network(images)
         return self.criterion(outputs.float(), targets)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from timm.optim import param_groups_weight_decay  # pyright: ignore[reportPrivateImportUsage]
+from torch import Tensor
 
 from hipoa.grading.networks import GradingNetwork
 from hipoa.grading.settings import TrainSettings
@@ -15,7 +16,7 @@ from hipoa.grading.settings import TrainSettings
 _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
-    "sgd": lambda groups, **options: torch.optim.SGD(groups, momentum=0.9, **options),
+    "sgd": lambda groups, capturable, **options: torch.optim.SGD(groups, momentum=0.9, **options),
 }
 
 
@@ -26,8 +27,21 @@ def build_optimiser(network: GradingNetwork, settings: TrainSettings) -> torch.o
     groups: Any = param_groups_weight_decay(
         network.backbone, settings.weight_decay, no_weight_decay_list=tuple(spared)
     )
+    device = network.mean.device
+    on_gpu = device.type == "cuda"
+    # Where a recorded step reads it.
+    rate = torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
     # Fused: one pass over all weights instead of several over each, on a CPU too.
-    return _KINDS[settings.optimiser](groups, lr=settings.learning_rate, fused=True)
+    return _KINDS[settings.optimiser](groups, lr=rate, fused=True, capturable=on_gpu)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def rate_factor(step: int, steps: int, warmup_steps: float, schedule: str = "cosine") -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,11 +148,11 @@ def predict_hips(
     """
     dropout_on(network, where)
     device = network.mean.device
-    shared = SharedPart(find_shared(network, torch.zeros(3, 1, input_px, input_px, device=device)))
     outputs: list[Tensor] = []
     plain: list[Tensor] = []
     features: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _exact():
+        shared = SharedPart(find_shared(network, torch.zeros(3, 1, input_px, input_px, device=device)))
         for part in _split(len(radiograph), settings.predict_batch_size):
             images = prepare_images(radiograph[part], input_px, device)
             network.eval()
@@ -167,6 +168,14 @@ def predict_hips(
         _to_arrays(readout.read(torch.cat(plain))),
         torch.cat(features).numpy(),
     )
+
+
+def _exact() -> AbstractContextManager[None]:
+    """On a GPU convolutions in whole float32, by the same kernels in every run.
+
+    In TF32, torch's default there, outputs depend in their fourth digit on what else is in the batch.
+    """
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 
 
 def sample_outputs(

@@ -26,6 +26,7 @@ from hipoa.phantom.shapes import Cup, CutBall, RoundCone, Solid
 ROOM_MM = 4.8  # between head and socket where both are centred
 _ROOM_MIGRATED_MM = 2.5
 _CUP_INCLINATION_DEG, _CUP_VERSION_DEG = 45.0, 18.5
+_FALSE_INCLINATION_DEG = 25.0  # a false socket's roof is steeper
 
 _BUTTRESS_MM = np.array([98.0, -20.0, 74.0])  # in the wing of the ilium
 # The model's own joint is cut away so far; the socket's wall and the neck reach a little further.
@@ -61,7 +62,7 @@ def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip
         socket=socket,
         socket_radius_mm=socket_radius,
         pelvis=[
-            _hip_bone(person, disease, true_socket),
+            _hip_bone(person, disease, true_socket, socket),
             teardrop,
             *_sockets(person, disease, true_socket, socket),
         ],
@@ -111,13 +112,18 @@ def _teardrop(person: Person, true_socket: np.ndarray) -> RoundCone:
     return RoundCone(true_socket + top, true_socket + tip, 3, 3)
 
 
-def _hip_bone(person: Person, disease: Disease, true_socket: np.ndarray) -> Solid:
+def _hip_bone(person: Person, disease: Disease, true_socket: np.ndarray, socket: np.ndarray) -> Solid:
     reach = person.head_radius_mm + ROOM_MM + WALL_MM - _SEAM_MM
     axis = _opening(_CUP_INCLINATION_DEG)
     edge_deg = disease.centre_edge_deg if disease.height is None else _SHALLOW_EDGE_DEG
     # The model's own rim may stand further out than the one to draw.
     beyond_rim = Cup(true_socket, 0, reach + _RIM_MM, -axis, -_rim(axis, edge_deg))
-    return Without(person.bones.hip_bone, [RoundCone(true_socket, true_socket, reach, reach), beyond_rim])
+    cut: list[Solid] = [RoundCone(true_socket, true_socket, reach, reach), beyond_rim]
+    if disease.height is not None:
+        outer = person.head_radius_mm + _ROOM_MIGRATED_MM + WALL_MM
+        steep = _opening(_FALSE_INCLINATION_DEG)
+        cut.append(Cup(socket, 0, outer + _RIM_MM, -steep, -_rim(steep, disease.centre_edge_deg)))
+    return Without(person.bones.hip_bone, cut)
 
 
 def _opening(inclination_deg: float) -> np.ndarray:
@@ -135,7 +141,7 @@ def _sockets(person: Person, disease: Disease, true: np.ndarray, socket: np.ndar
         limit = _rim(axis, disease.centre_edge_deg)
         return [Cup(true, 0, radius + ROOM_MM + WALL_MM, axis, limit)]
     inner = radius + _ROOM_MIGRATED_MM
-    steep = _opening(25)
+    steep = _opening(_FALSE_INCLINATION_DEG)
     shallow = Cup(true, 0.85 * radius, 0.85 * radius + WALL_MM, axis, _rim(axis, _SHALLOW_EDGE_DEG))
     false = Cup(socket, 0, inner + WALL_MM, steep, _rim(steep, disease.centre_edge_deg))
     ilium = _BUTTRESS_MM * person.scale

@@ -46,8 +46,9 @@ _WITHIN = {
     "plate_factor": 0.06,
     "sclerosis_hu": 5.0,
     "flattening": 0.002,
-    "centre_edge_deg": 2.0,
 }
+# Where the ilium meets a false socket's roof the seam is rounded, which moves the rim by up to 2 mm.
+_EDGE_DEG, _FALSE_EDGE_DEG = 2.0, 4.5
 _OSTEOPHYTE_MM, _OSTEOPHYTE_SHARE = 0.3, 0.15
 _HEIGHT_MM, _LATERAL_MM, _HEAD_MM = 0.5, 0.1, 0.1
 
@@ -58,8 +59,10 @@ def find_faults(hip: Hip, measured: Measured) -> list[str]:
     faults = [
         _off(name, getattr(measured, name), getattr(drawn, name), within) for name, within in _WITHIN.items()
     ]
+    edge_deg = _EDGE_DEG if drawn.height is None else _FALSE_EDGE_DEG
     spur_mm = _OSTEOPHYTE_MM + _OSTEOPHYTE_SHARE * drawn.osteophyte_mm
     faults += [
+        _off("centre_edge_deg", measured.centre_edge_deg, drawn.centre_edge_deg, edge_deg),
         _off("osteophyte_mm", measured.osteophyte_mm, drawn.osteophyte_mm, spur_mm),
         _off("cysts", measured.cysts, len(drawn.cyst_mm), 0),
         _off("crowe", measured.crowe, drawn.crowe, 0),

@@ -83,7 +83,7 @@ def test_the_best_epoch_is_kept_and_survives_a_kill(study, tmp_path, monkeypatch
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}
 
     def look(self, *_):
-        whole[len(self.history) + 1] = self.network.backbone.head.weight.detach().clone()
+        whole[len(self.history) + 1] = self.network.backbone.head.weight.detach().cpu().clone()
         return losses[len(self.history) + 1]
 
     monkeypatch.setattr(fit.Training, "_look_inside", look)
@@ -93,17 +93,17 @@ def test_the_best_epoch_is_kept_and_survives_a_kill(study, tmp_path, monkeypatch
     last = run(study, tmp_path / "last", epochs=4)
     assert (load_file(last["out"])["head.weight"] == whole[4]).all()
 
-    shown = fit.Training._run_epoch
+    shown = fit.Training.run_epoch
 
     def killed(self, epoch):
         if epoch == 3:
             raise KeyboardInterrupt
         shown(self, epoch)
 
-    monkeypatch.setattr(fit.Training, "_run_epoch", killed)
+    monkeypatch.setattr(fit.Training, "run_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         run(study, tmp_path / "killed", epochs=4, inner_best=True, checkpoint_minutes=0)
-    monkeypatch.setattr(fit.Training, "_run_epoch", shown)
+    monkeypatch.setattr(fit.Training, "run_epoch", shown)
     resumed = run(study, tmp_path / "killed", epochs=4, inner_best=True, checkpoint_minutes=0)
     assert resumed["out"].read_bytes() == best["out"].read_bytes()
 

@@ -135,7 +135,7 @@ def test_too_little_memory_is_named(study, fold_one, tmp_path, monkeypatch):
 
     monkeypatch.setattr(predict, "predict_hips", full)
     with pytest.raises(
-        ResourceError, match=r"^tiny r0f1: the memory of the machine is too small. Lower predict"
+        ResourceError, match=r"^tiny r0f1: the memory of the (machine|GPU) is too small. Lower predict"
     ):
         run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
 
