@@ -6,7 +6,7 @@ Source: J. H. Hubbell and S. M. Seltzer, NIST Standard Reference Database 126, X
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,9 +74,14 @@ def make_curve(energy_kev: float, ct_energy_kev: float, bone_only: bool = False)
 
 def attenuate(hu: np.ndarray, curve: Curve) -> np.ndarray:
     """Linear attenuation in 1/mm (float32) of HU (any shape), voxel by voxel."""
-    x = np.asarray(hu, np.float32)
-    start, per_hu, bend, more = map(np.float32, curve)
-    return per_hu * np.maximum(x - start, 0) + more * np.maximum(x - bend, 0)
+    return attenuate_float(np.asarray(hu, np.float32), curve)
+
+
+def attenuate_float(hu: Any, curve: Curve) -> Any:
+    """The same of an array of numpy's or torch's that is float32 already."""
+    # Python's numbers keep float32 in both.
+    start, per_hu, bend, more = curve
+    return per_hu * (hu - start).clip(min=0) + more * (hu - bend).clip(min=0)
 
 
 def _per_mm(energy_kev: float, table: tuple[float, ...], density: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hipoa.imaging.attenuation import Curve, attenuate
+from hipoa.imaging.attenuation import Curve, attenuate_float
 from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import (
     Projection,
@@ -65,8 +65,12 @@ def project_hip(
         hu, body, matrix = lay_along_memory(volume, body, box)
         image = integrate(hu, body, Rays(matrix, centre_ras_mm, geometry), curve)
     else:
-        hu, matrix = _crop_to_body(volume, body, box)
-        image = _render(attenuate(hu, curve), Rays(matrix, centre_ras_mm, geometry), chosen)
+        import torch
+
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        hu, matrix = _crop_to_body(volume, body, box, device)
+        density_per_mm = attenuate_float(hu.float(), curve)
+        image = _render(density_per_mm, Rays(matrix, centre_ras_mm, geometry), chosen)
     return Projection(image, geometry.mm_per_px)
 
 
@@ -127,51 +131,58 @@ def lay_along_memory(
     return np.ascontiguousarray(volume.hu[box]), body.crop(box), move(volume.ras_from_ijk, box)
 
 
-def _crop_to_body(volume: Volume, body: Body, box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the box that is not air, a voxel of air about it, and its matrix."""
-    hu = np.where(body.crop(box).mark(), volume.hu[box], np.int16(-1000))
-    filled = hu > -1000
-    ends = [np.flatnonzero(filled.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    if not all(map(len, ends)):
-        return np.full((2, 2, 2), -1000, np.int16), volume.ras_from_ijk
-    part = tuple(slice(end[0], end[-1] + 1) for end in ends)
-    before = tuple(slice(s.start + p.start - 1, s.stop) for s, p in zip(box, part, strict=True))
-    return np.pad(hu[part], 1, constant_values=-1000), move(volume.ras_from_ijk, before)
-
-
-def _render(density_per_mm: np.ndarray, rays: Rays, renderer: str) -> np.ndarray:
+def _crop_to_body(volume: Volume, body: Body, box: tuple[slice, ...], device: Any) -> tuple[Any, np.ndarray]:
+    """The part of the box that is not air and a voxel of air about it, a tensor there; and its matrix."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    hu = torch.from_numpy(np.array(volume.hu[box], order="C")).to(device)
+    within = body.crop(box)
+    marked = torch.from_numpy(np.ascontiguousarray(within.cells)).to(device)
+    for axis, edge in enumerate(within.edges):
+        marked = marked.repeat_interleave(torch.from_numpy(np.diff(edge)).to(device), axis)
+    hu = torch.where(marked, hu, -1000).to(torch.int16)
+    filled = hu > -1000
+    ends = [torch.nonzero(filled.any(2 if axis < 2 else 1).any(1 if axis < 1 else 0)) for axis in range(3)]
+    if not all(map(len, ends)):
+        return hu.new_full((2, 2, 2), -1000), volume.ras_from_ijk
+    part = tuple(slice(int(end[0]), int(end[-1]) + 1) for end in ends)
+    before = tuple(slice(s.start + p.start - 1, s.stop) for s, p in zip(box, part, strict=True))
+    padded = torch.nn.functional.pad(hu[part], (1,) * 6, value=-1000)
+    return padded, move(volume.ras_from_ijk, before)
+
+
+def _render(density_per_mm: Any, rays: Rays, renderer: str) -> np.ndarray:
+    import torch
+
+    device = density_per_mm.device
     source, target = rays.ijk()
     length_mm = np.linalg.norm(np.subtract(*rays.ras_mm()), axis=-1)
-    density, source, target, length_mm = (
+    source, target, length_mm = (
         torch.from_numpy(array).to(device, torch.float32)
-        for array in (
-            density_per_mm,
-            source.reshape(1, -1, 3),
-            target.reshape(1, -1, 3),
-            length_mm[None, None],
-        )
+        for array in (source.reshape(1, -1, 3), target.reshape(1, -1, 3), length_mm[None, None])
     )
-    render, options = _make_renderer(density_per_mm, rays, renderer)
-    # In pieces: large temporaries cost page faults.
+    render, options = _make_renderer(tuple(density_per_mm.shape), rays, renderer)
+    # On a CPU in pieces: large temporaries cost page faults.
+    at_once = _RAYS if device.type == "cpu" else rays.geometry.detector_px**2
     pieces = zip(
-        source.split(_RAYS, 1), target.split(_RAYS, 1), length_mm.flatten(2).split(_RAYS, 2), strict=True
+        source.split(at_once, 1),
+        target.split(at_once, 1),
+        length_mm.flatten(2).split(at_once, 2),
+        strict=True,
     )
     with torch.inference_mode():
-        image = torch.cat([render(density, *piece, **options).flatten() for piece in pieces])
+        image = torch.cat([render(density_per_mm, *piece, **options).flatten() for piece in pieces])
     return image.reshape((rays.geometry.detector_px,) * 2).cpu().numpy()
 
 
-def _make_renderer(density_per_mm: np.ndarray, rays: Rays, renderer: str) -> tuple[Any, dict[str, Any]]:
+def _make_renderer(shape: tuple[int, ...], rays: Rays, renderer: str) -> tuple[Any, dict[str, Any]]:
     from diffdrr.renderers import Siddon, Trilinear
 
     if renderer != "trilinear":
         from hipoa.imaging.joseph import Joseph
 
         return {"siddon": Siddon, "joseph": Joseph}[renderer](), {}
-    ends = [(-0.5, n - 0.5) for n in density_per_mm.shape]
+    ends = [(-0.5, n - 0.5) for n in shape]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1)
     depth = depths_mm(to_ras(rays.ras_from_ijk, corners), rays.centre_ras_mm, rays.geometry)
     alpha = depth / rays.geometry.source_to_detector_mm
