@@ -10,7 +10,7 @@ import pytest
 from hipoa.phantom.hip import Hip
 from hipoa.phantom.measure import Measured, measure_hip, reach_mm, surface_along
 from hipoa.phantom.phantom import build_case
-from hipoa.phantom.plan import PlannedCase
+from hipoa.phantom.plan import PlannedCase, count_patients, plan_cases
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.phantom.shapes import Grid, RoundCone, directions
 from hipoa.phantom.truth import check_hip, find_faults
@@ -42,6 +42,16 @@ def test_every_drawn_quantity_is_measured_back(built: Built):
         assert measured.cysts == len(drawn.cyst_mm)
         if drawn.height is not None:
             assert measured.height == pytest.approx(drawn.height, abs=0.002)
+
+
+@pytest.mark.parametrize(("seed", "case_id", "side"), [(1, "phantom-p020", "L"), (2, "phantom-e031", "L")])
+def test_the_ilium_does_not_widen_a_false_roof(seed: int, case_id: str, side: str):
+    # A false socket close to the true one: the ilium once stood out beyond its rim.
+    settings = PhantomSettings(population="study", seed=seed)
+    counts = count_patients("study", dict.fromkeys(("labelled", "external", "pool")))
+    cases = [case for cohort in plan_cases(counts, "study").values() for case in cohort]
+    hip = build_case(settings, next(case for case in cases if case.case_id == case_id))[side]
+    assert find_faults(hip, measure_hip(hip)) == []
 
 
 @pytest.mark.parametrize(
