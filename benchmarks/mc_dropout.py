@@ -17,7 +17,7 @@ import torch
 from stopwatch import clock, describe_machine, tell
 
 from hipoa.grading.networks import build_network, dropout_on, prepare_images
-from hipoa.grading.predict import predict_hips
+from hipoa.grading.predict import exact_float32, predict_hips
 from hipoa.grading.readout import Readout
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
@@ -32,7 +32,7 @@ READOUT = Readout(TASKS["combined"], "classification")
 
 
 def one_pass(network, radiograph, size, input_px):
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_float32():
         network.eval()
         for start in range(0, len(radiograph), size):
             network(prepare_images(radiograph[start : start + size], input_px, network.mean.device)).cpu()
@@ -41,7 +41,7 @@ def one_pass(network, radiograph, size, input_px):
 def naive_passes(network, image, seed, settings, input_px):
     """All passes of one hip (passes, 7), each through the whole network."""
     size = settings.predict_batch_size
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_float32():
         dropout_on(network)
         torch.manual_seed(seed)
         images = prepare_images(image[None], input_px, network.mean.device)

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from torch import Tensor, nn
 
 from hipoa.errors import ConfigError
 from hipoa.evaluation.columns import read_columns
 from hipoa.files import write_json
-from hipoa.grading.checkpoints import Checkpoint
-from hipoa.grading.fit import Training
-from hipoa.grading.losses import build_criterion
-from hipoa.grading.networks import build_network
+from hipoa.grading.cost import build_planned, count_activations, measure_step
 from hipoa.grading.readout import Readout
-from hipoa.grading.replay import WARM_UP
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.workflow import STAGES, Study, resolve
@@ -31,8 +23,6 @@ from hipoa.workflow import STAGES, Study, resolve
 _FLOAT_BYTES = 4
 _MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
 """What an optimiser keeps of each weight, beside itself and its gradient."""
-_CPU_BATCH = 4
-"""Hips in a measured step where there is no GPU: a step of a large network takes minutes there."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +134,7 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     row = Experiment.model_validate(study.config["experiments"][name])
     readout = Readout(TASKS[row.task], row.loss)
     with torch.device("meta"):
-        network = _build(settings, row, readout)
+        network = build_planned(settings, row, readout)
     weights = sum(parameter.numel() for parameter in network.backbone.parameters())
     buffers = sum(buffer.nbytes for buffer in network.backbone.buffers())
     folds = study.config["folds"]["folds"]
@@ -154,7 +144,7 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     width = network.backbone.get_classifier().in_features
     heads = readout.outputs + (7 if row.task == "separate" and readout.kind == "probability" else 1)
     per_hip = (study.config["predict"]["passes"] * heads + width) * _FLOAT_BYTES
-    step_s, image_s = measure(settings, row, readout, steps) if steps else (None, None)
+    step_s, image_s = measure_step(settings, row, readout, steps) if steps else (None, None)
     models, moments = len(study.models(name)), _MOMENTS[settings.optimiser]
     return Cost(
         models=models,
@@ -181,84 +171,6 @@ def _count_predicted(study: Study, name: str, hips: Mapping[str, int]) -> dict[s
         models = len(study.prediction_files(name, [cohort]))
         counts[cohort] = hips[cohort] * models // (folds if cohort == "labelled" else 1)
     return counts
-
-
-def _build(settings: TrainSettings, row: Experiment, readout: Readout) -> Any:
-    return build_network(
-        row.network,
-        outputs=readout.outputs,
-        input_px=row.input_px,
-        dropout=settings.dropout,
-        dropout_where=settings.dropout_where,
-    )
-
-
-def count_activations(network: nn.Module, readout: Readout, settings: TrainSettings, input_px: int) -> int:
-    """Bytes that a step keeps for its backward pass; counted on torch's device without memory.
-
-    Args:
-        network: On the device "meta".
-        readout: Its outputs.
-        settings: The batch.
-        input_px: Side of the input.
-    """
-    kept: dict[int, Tensor] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept[id(tensor)] = tensor
-        return tensor
-
-    images = torch.zeros(settings.batch_size, 1, input_px, input_px, device="meta")
-    weights = {id(parameter) for parameter in network.parameters()}
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network.train()(images)
-    return sum(tensor.nbytes for key, tensor in kept.items() if key not in weights)
-
-
-def measure(settings: TrainSettings, row: Experiment, readout: Readout, steps: int) -> tuple[float, float]:
-    """Seconds of a training step and of an image in a pass, on this machine.
-
-    Without a GPU steps of fewer hips are measured and scaled to the batch; on one ten times as many steps.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    batch = settings.batch_size if device.type == "cuda" else min(settings.batch_size, _CPU_BATCH)
-    n_steps = 10 * steps if device.type == "cuda" else steps
-    random = np.random.default_rng([0])
-    target = np.zeros((batch * n_steps, len(readout.heads)), dtype=np.int64)
-    training = Training(
-        network=_build(settings, row, readout).to(device),
-        radiograph=random.integers(0, 256, (len(target), row.input_px, row.input_px), dtype=np.uint8),
-        target=target,
-        criterion=build_criterion(readout, settings, target, device),
-        settings=settings.model_copy(update={"batch_size": batch}),
-        input_px=row.input_px,
-        seed=0,
-        where="plan",
-        checkpoint=Checkpoint(Path("unused"), ""),
-    )
-    images, targets = training.images[:batch], training.targets[:batch]
-    for _ in range(WARM_UP + 1 if device.type == "cuda" else 1):
-        # The first ones make what the others reuse.
-        training.step(images, targets)
-
-    def look() -> None:
-        with torch.inference_mode():
-            training.network.eval()(images)
-
-    step_s = _time(lambda: training.run_epoch(0), 1, device) / n_steps
-    look()
-    return step_s * settings.batch_size / batch, _time(look, steps, device) / batch
-
-
-def _time(work: Any, times: int, device: torch.device) -> float:
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
 
 
 def sum_disk(study: Study, costs: Mapping[str, Cost], hips: Mapping[str, int]) -> int:

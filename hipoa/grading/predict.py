@@ -151,7 +151,7 @@ def predict_hips(
     outputs: list[Tensor] = []
     plain: list[Tensor] = []
     features: list[Tensor] = []
-    with torch.inference_mode(), _exact():
+    with torch.inference_mode(), exact_float32():
         shared = SharedPart(find_shared(network, torch.zeros(3, 1, input_px, input_px, device=device)))
         for part in _split(len(radiograph), settings.predict_batch_size):
             images = prepare_images(radiograph[part], input_px, device)
@@ -170,7 +170,7 @@ def predict_hips(
     )
 
 
-def _exact() -> AbstractContextManager[None]:
+def exact_float32() -> AbstractContextManager[None]:
     """On a GPU convolutions in whole float32, by the same kernels in every run.
 
     In TF32, torch's default there, outputs depend in their fourth digit on what else is in the batch.
