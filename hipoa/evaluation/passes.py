@@ -12,8 +12,18 @@ from hipoa.grading.tasks import GRADE, Head
 
 MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
 """What is known of a hip's uncertainty, named as in `HipUncertainty` and in ``{experiment}.csv``."""
+_IN_WORDS = {
+    "max_probability": "largest probability",
+    "distance": "distance from the labelled hips",
+    "set_size": "classes in the conformal set",
+}
 
 _CHUNK = 4096
+
+
+def name_measure(measure: str) -> str:
+    """A measure of uncertainty in words."""
+    return _IN_WORDS.get(measure, measure.replace("_", " "))
 
 
 @dataclass(frozen=True)

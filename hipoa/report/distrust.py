@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hipoa.evaluation.baselines import CONSTANT
+from hipoa.evaluation.passes import name_measure
 from hipoa.report.accuracy import Score, find_score
 from hipoa.report.results import Results
 from hipoa.report.rows import find_row, list_words, write_row
@@ -55,7 +56,7 @@ def _doubt_scores(results: Results, best: Score) -> Iterator[str]:
         results.table("detection.csv"), **own, measure=results.measure, event="error >= 1", metric="AUROC"
     )
     if found and found["low"] and float(found["low"]) <= 0.5:
-        measure = results.measure.replace("_", " ")
+        measure = name_measure(results.measure)
         yield f"The uncertainty ({measure}) may not find errors at all: AUROC {write_row(found)}."
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from hipoa.evaluation.passes import name_measure
 from hipoa.report.accuracy import find_score
 from hipoa.report.embed import embed_file
 from hipoa.report.names import FIGURES
@@ -122,6 +123,7 @@ def render(results: Results, figures: Path) -> str:
         "scores": results.scores,
         "experiments": results.experiments,
         "find_score": find_score,
+        "name_measure": name_measure,
         "figures": {name: embed_file(figures / f"{name}.{kind}") for name, kind in FIGURES.items()},
         "captions": {name: _read_caption(name) for name in FIGURES},
         "citation": CITATION,

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hipoa.evaluation.passes import name_measure
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.cohort import Hip
 from hipoa.report.style import GREY, new_figure, say
@@ -166,7 +167,7 @@ def _draw_ranked(
         say(axes, "no radiograph")
     meaning = classes.get(int(row["predicted"]), "no graded hip")
     axes.set_title(f"{row['rank']}. {row['hip_id']}", fontsize=9.5)
-    measure = row["measure"].replace("_", " ")
+    measure = name_measure(row["measure"])
     axes.set_xlabel(
         f"predicted class {row['predicted']}\n{meaning}\n{measure} {float(row['uncertainty']):.3g}",
         fontsize=8.5,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hipoa.evaluation.passes import name_measure
 from hipoa.report.style import EXPERIMENT_COLOURS, GREY, new_figure, say
 
 _Row = Mapping[str, str]
@@ -77,7 +78,7 @@ def draw_risk(rows: Sequence[_Row], experiments: Sequence[str], *, synthetic: bo
 def _draw_curve(axes: Axes, rows: Sequence[_Row], measure: str, place: int) -> None:
     known = [(float(row["coverage"]), float(row["risk"])) for row in rows if row["risk"]]
     order = _ORDERS.get(measure)
-    axes.plot(*zip(*known, strict=True) if known else ([], []), label=measure.replace("_", " "),
+    axes.plot(*zip(*known, strict=True) if known else ([], []), label=name_measure(measure),
               color=GREY if order else EXPERIMENT_COLOURS[place % len(EXPERIMENT_COLOURS)],
               linestyle=order or _STYLES[place % len(_STYLES)], linewidth=1.4)  # fmt: skip
 

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hipoa.evaluation.passes import name_measure
+
 _FAR = 1.5
 """From here on a hip is said to be unlike the labelled ones; 1 is as far as these are from each other."""
-
-_NAMES = {
-    "max_probability": "largest probability",
-    "distance": "distance from the labelled hips",
-    "set_size": "classes in the conformal set",
-}
 
 
 def give_reasons(
@@ -28,7 +24,7 @@ def give_reasons(
         distance: (n,) from the labelled hips, NaN where it is not known.
         moved: (n,) why it stands elsewhere than the measure alone would put it, "" if it does not.
     """
-    name = _NAMES.get(measure, measure.replace("_", " "))
+    name = name_measure(measure)
     share = _rank_share(-value if measure == "max_probability" else value)
     side = "smaller" if measure == "max_probability" else "larger"
     reasons = []

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 
 from hipoa.evaluation.columns import read_columns
 from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.passes import name_measure
 from hipoa.report.outcomes import score_map
 from hipoa.report.results import Results
 from hipoa.report.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, GROUP_COLOURS
@@ -38,7 +39,7 @@ def gather(results: Results) -> dict[str, Any]:
             "experiments": list(dict.fromkeys(found["experiment"] for found in maps)),
             "measure": "1 - largest probability"
             if results.measure == _SURENESS
-            else results.measure.replace("_", " "),
+            else name_measure(results.measure),
             "classes": results.classes,
             "scale": [to_hex(colour) for colour in CLASS_COLOURS],
             "groups": {group: GROUP_COLOURS[group] for group in GROUPS},

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hipoa.evaluation.graded import Graded, average_repeats, read_graded
-from hipoa.evaluation.passes import MEASURES
+from hipoa.evaluation.passes import MEASURES, name_measure
 from hipoa.report.accuracy import find_best
 from hipoa.report.results import Results
 from hipoa.report.sections.triage import embed_hips
@@ -53,7 +53,8 @@ def gather(results: Results) -> dict[str, Any]:
             ("Graded wrongly, the worst first", shown[first:]),
         ],
         "of": best.experiment,
-        "measure": results.measure.replace("_", " "),
+        # The largest probability is told of every hip.
+        "measure": "" if results.measure == "max_probability" else name_measure(results.measure),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hipoa.evaluation.baselines import CONSTANT
+from hipoa.evaluation.passes import name_measure
 from hipoa.report.accuracy import Score, find_best, find_score
 from hipoa.report.distrust import list_doubts
 from hipoa.report.results import Results
@@ -107,7 +108,7 @@ def _say_sure(results: Results, best: Score | None) -> list[str]:
     detection, sets = results.table("detection.csv"), results.table("conformal.csv")
     said = {**own, "measure": results.measure, "event": "error >= 1", "prediction": "per repeat"}
     # Of a regression its variance; of a classification that of the probability.
-    measure = results.measure.replace("_", " ")
+    measure = name_measure(results.measure)
     found = find_row(detection, **said, metric="AUROC")
     held, size = (
         find_row(sets, **own, level="0.9", hips="all", metric=name) for name in ("coverage", "mean size")
