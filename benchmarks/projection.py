@@ -67,6 +67,12 @@ import hipoa.imaging.drr, hipoa.imaging.joseph_cpu
 started = time.perf_counter()
 assert main(sys.argv[1:]) == 0
 """
+_COMMAND = """
+import sys, time
+started = time.perf_counter()
+from hipoa.cli import main
+assert main(sys.argv[1:]) == 0
+"""
 # A process's own peak: getrusage would count the memory of the one that started it.
 _SAY = """
 peak_kb = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -178,9 +184,11 @@ def run_whole(case: BuiltCase, detector_px: int, repeats: int) -> dict[str, obje
         mapped = ["drr", str(case.plain), "--out", folder, "--landmarks", str(case.landmarks)]
         # The first one may have to compile the kernels.
         time_command(mapped)
-        runs = [(run(_OURS, *located), run(_OURS, *mapped)) for _ in range(repeats)]
+        runs = [(run(_OURS, *located)[0], run(_OURS, *mapped)[0]) for _ in range(repeats)]
         commands = [time_command(mapped) for _ in range(repeats)]
-    seconds, peaks_mb = np.median(np.array(runs), axis=0).T.tolist()
+        # Of the whole command, imported as it goes.
+        peaks_mb = [run(_COMMAND, *arguments)[1] for arguments in (located, mapped)]
+    seconds = np.median(np.array(runs), axis=0).tolist()
     return {
         "end_to_end_ratio_vs_diffdrr": tutorial / seconds[0],
         "end_to_end_mapped_ratio_vs_diffdrr": tutorial / seconds[1],

@@ -99,7 +99,8 @@ def _aim(
     for side in scan.centres.hips:
         try:
             rows[side], exposure = aim(scan, side, settings)
-            exposures[side] = exposure.cut()
+            # What is mapped is not held: a copy would only take time.
+            exposures[side] = exposure if scan.volume.mapped else exposure.cut()
         except CtError as error:
             faults[side] = error
     return rows, exposures, faults

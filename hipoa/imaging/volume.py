@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -59,6 +59,14 @@ class Volume:
     def spacing_mm(self) -> np.ndarray:
         """Voxel size along i, j, k in mm (3,)."""
         return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the voxels lie in a file, of which only what is used is read."""
+        base: Any = self.hu
+        while base is not None and not isinstance(base, np.memmap):
+            base = getattr(base, "base", None)
+        return base is not None
 
     @property
     def corners_ras_mm(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hipoa.evaluation.passes import name_measure
 from hipoa.report.style import EXPERIMENT_COLOURS, GREY, new_figure, say
 
 _METRICS = {"ECA": "exact class (ECA)", "ONCA": "at most one class off (ONCA)"}
@@ -50,7 +51,7 @@ def _draw_panel(axes: Axes, rows: Rows) -> None:
         )
         random = strategy == _RANDOM
         colour = "black" if random else next(colours)
-        name = "random, 95 % interval" if random else strategy.replace("_", " ")
+        name = "random, 95 % interval" if random else name_measure(strategy)
         axes.plot(read, value, color=colour, marker=".", linewidth=2 if random else 1.3, label=name)
         # The others' bands would hide each other; their intervals against random stand in the table.
         if random:

@@ -10,6 +10,7 @@ import numpy as np
 from hipoa.evaluation.bootstrap import draw_patients, interval_95, two_sided_p
 from hipoa.evaluation.columns import format_number
 from hipoa.evaluation.holm import adjust_holm
+from hipoa.evaluation.passes import name_measure
 from hipoa.evaluation.settings import BootstrapSettings
 
 RANDOM = "random"
@@ -198,7 +199,7 @@ def _list_gains(gains: Sequence[Mapping[str, object]], verdict: str) -> str:
 
 
 def _name(row: Mapping[str, object]) -> str:
-    return str(row["strategy"]).replace("_", " ")
+    return name_measure(str(row["strategy"]))
 
 
 def _describe(drawn: np.ndarray, unit: str) -> Row:
