@@ -93,7 +93,8 @@ def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
     for side, hip in hips.items():
         placed = Found(np.array(hip.centre_ras_mm), hip.radius_mm, hip.confidence)
         missing[side] = _refuse(scout, placed, least_confidence)
-    hips = {side: hip for side, hip in hips.items() if not missing.pop(side)}
+    hips = {side: hip for side, hip in hips.items() if not missing[side]}
+    missing = {side: reason for side, reason in missing.items() if reason}
     return HipCentres(hips, missing | _explain(scout, hips, missing))
 
 

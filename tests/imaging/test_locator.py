@@ -2,11 +2,13 @@ import csv
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hipoa.imaging import locator
 from hipoa.imaging.body import find_body
 from hipoa.imaging.locator import locate
 from hipoa.imaging.scout import make_scout
@@ -57,6 +59,23 @@ def test_the_heads_of_built_patients(phantoms):
             assert 0.4 <= hips[side].confidence <= 1
             replaced = any("total hip replacement" in note for note in hips[side].warnings)
             assert replaced == (row["implant"] == "replacement")
+
+
+def test_a_head_that_leaves_the_ct_when_it_is_fitted_is_named(phantoms, monkeypatch):
+    volume = read_volume(next(iter(phantoms[0].values())))
+    place = locator._place_one
+
+    def misplace(volume, body, side, head):
+        hip, support = place(volume, body, side, head)
+        if side == "L":
+            r, a, _ = hip.centre_ras_mm
+            hip = replace(hip, centre_ras_mm=(r, a, float(volume.corners_ras_mm[:, 2].max())))
+        return hip, support
+
+    monkeypatch.setattr(locator, "_place_one", misplace)
+    found = locate(volume, find_body(volume), 0.4)
+    assert set(found.hips) == {"R"}
+    assert found.missing["L"].startswith("cut-off head: the CT ends ")
 
 
 def test_soft_tissue_has_no_hip():
