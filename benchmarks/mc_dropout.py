@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from stopwatch import clock, describe_machine, tell
 
+from hipoa.grading.device import exact_float32, find_device
 from hipoa.grading.networks import build_network, dropout_on, prepare_images
-from hipoa.grading.predict import exact_float32, predict_hips
+from hipoa.grading.predict import predict_hips
 from hipoa.grading.readout import Readout
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
@@ -54,7 +55,7 @@ def measure(case, arguments):
     name, _, where = case.partition(":")
     n = arguments.hips if where == "head" else arguments.hips_everywhere
     torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device()
     px = arguments.input_px
     network = build_network(name, outputs=7, input_px=px, dropout=0.1, dropout_where=where).to(device)
     torch.nn.init.normal_(network.backbone.get_classifier().weight, std=0.1)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.device import find_device
 from hipoa.grading.fit import Training
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import build_network, prepare_images
@@ -44,7 +45,7 @@ def overfit(name, *, input_px, rate, epochs, folder, show=lambda _: None):
     torch.manual_seed(0)
     network = build_network(
         name, outputs=readout.outputs, input_px=input_px, dropout=settings.dropout, dropout_where="head"
-    ).to("cuda" if torch.cuda.is_available() else "cpu")
+    ).to(find_device())
     device = network.mean.device
     training = Training(
         network=network,

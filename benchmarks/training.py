@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.device import find_device
 from hipoa.grading.fit import Training
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import build_network
@@ -72,7 +73,7 @@ def make_hips(n):
 
 def build(arguments):
     torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device()
     return build_network(
         arguments.network,
         outputs=READOUT.outputs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hipoa.evaluation.graded import Graded, number_cells
+from hipoa.evaluation.predictions import N_GRADES
 from hipoa.evaluation.temperature import split_by_fold
 
 
@@ -35,6 +36,33 @@ def grow_sets(probability: np.ndarray) -> np.ndarray:
         mass = mass + np.where(milder, below, above)
         entered[rows, np.where(milder, low, high)] = mass
     return entered
+
+
+def grow_about(value: np.ndarray, n_classes: int = N_GRADES) -> np.ndarray:
+    """How much further from a regression's value than the nearest class each class lies.
+
+    Source of the distance as score: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, JASA 2018, 113, 1094-1111.
+    The nearest class is taken off, so that no set is empty.
+
+    Args:
+        value: (n,) in classes, counted from 1.
+        n_classes: K.
+
+    Returns:
+        (n, K) in classes; the set at a threshold is the classes at or below it.
+    """
+    distance = np.abs(value[:, None] - np.arange(1, n_classes + 1))
+    return distance - distance.min(axis=1, keepdims=True)
+
+
+def order_classes(probability: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """When each class comes into the set of a hip (n, 7): by its value where it has one, or by probability.
+
+    Args:
+        probability: (n, 7), see `grow_sets`.
+        value: (n,), see `grow_about`; NaN of a classification.
+    """
+    return np.where(np.isfinite(value)[:, None], grow_about(value), grow_sets(probability))
 
 
 def find_threshold(score: np.ndarray, patient: np.ndarray, level: float) -> float:
@@ -72,7 +100,7 @@ def predict_sets(table: Graded, level: float) -> np.ndarray:
     Returns:
         (n, 7) bool.
     """
-    entered = grow_sets(table.probability)
+    entered = order_classes(table.probability, table.value)
     score = entered[np.arange(len(table)), table.grade - 1]
     threshold = np.full(len(table), np.inf)
     for fit, use in split_by_fold(table):

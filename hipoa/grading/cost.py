@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.device import find_device
 from hipoa.grading.fit import Training
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import GradingNetwork, build_network
@@ -62,7 +63,7 @@ def measure_step(
 
     Without a GPU steps of fewer hips are measured and scaled to the batch; on one ten times as many steps.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device()
     batch = settings.batch_size if device.type == "cuda" else min(settings.batch_size, _CPU_BATCH)
     n_steps = 10 * steps if device.type == "cuda" else steps
     random = np.random.default_rng([0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from hipoa.errors import NetworkError
 from hipoa.files import read_json, write_npz
+from hipoa.grading.device import exact_float32, find_device
 from hipoa.grading.memory import naming_memory
 from hipoa.grading.networks import GradingNetwork, build_network, dropout_on, prepare_images
 from hipoa.grading.radiographs import find_visible, read_fold_of, read_radiographs
@@ -116,7 +116,7 @@ def load_network(model: Path, facts: Mapping[str, Any]) -> GradingNetwork:
         normalisation=(facts["mean"], facts["std"]),
     )
     network.backbone.load_state_dict(load_file(model))
-    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+    return network.to(find_device())
 
 
 def predict_hips(
@@ -168,14 +168,6 @@ def predict_hips(
         _to_arrays(readout.read(torch.cat(plain))),
         torch.cat(features).numpy(),
     )
-
-
-def exact_float32() -> AbstractContextManager[None]:
-    """On a GPU convolutions in whole float32, by the same kernels in every run.
-
-    In TF32, torch's default there, outputs depend in their fourth digit on what else is in the batch.
-    """
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 
 
 def sample_outputs(

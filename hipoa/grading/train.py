@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from hipoa.errors import CohortError
 from hipoa.files import read_csv, replacing, write_json
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.device import find_device
 from hipoa.grading.fit import Training
 from hipoa.grading.inner import hold_back
 from hipoa.grading.losses import build_criterion
@@ -160,7 +161,7 @@ def _build(
         dropout_where=settings.dropout_where,
         pretrained=pretrained,
     )
-    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+    return network.to(find_device())
 
 
 def _make_key(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hipoa.grading.device import find_device
 from hipoa.grading.networks import build_network, prepare_images
 from hipoa.grading.settings import Experiment
 
@@ -33,7 +34,7 @@ def extract_features(radiograph: np.ndarray, row: Experiment, pretrained: Path |
         dropout_where="head",
         pretrained=pretrained,
     )
-    network = network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    network = network.to(find_device()).eval()
     with torch.inference_mode():
         parts = [
             network.extract(

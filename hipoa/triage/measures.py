@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hipoa.evaluation.columns import as_integers, as_numbers, read_columns
-from hipoa.evaluation.conformal import find_threshold, grow_sets
+from hipoa.evaluation.conformal import find_threshold, order_classes
 from hipoa.evaluation.graded import average_repeats, read_graded
 from hipoa.evaluation.passes import MEASURES, round_value
 
@@ -44,20 +44,21 @@ def measure_hips(table: Path, level: float) -> Measured:
         "probability": probability,
         "predicted": np.where(np.isnan(value), probability.argmax(axis=1) + 1, nearest),
         **{name: average(name) for name in MEASURES},
-        "set_size": measure_sets(table, probability, level),
+        "set_size": measure_sets(table, probability, value, level),
         "n_models": n_models.astype(np.int64),
     }
 
 
-def measure_sets(table: Path, probability: np.ndarray, level: float) -> np.ndarray:
-    """The size (n,) of the conformal sets of hips (n, 7), its threshold that of the labelled hips.
+def measure_sets(table: Path, probability: np.ndarray, value: np.ndarray, level: float) -> np.ndarray:
+    """The size (n,) of the conformal sets of hips, their threshold that of the labelled hips.
 
-    NaN where no labelled hip was predicted. A labelled hip has the prediction of one model, others the mean
+    NaN where no labelled hip was predicted. Of each hip its probabilities (n, 7) and value (n,), NaN of a
+    classification. A labelled hip has the prediction of one model, others the mean
     of several: the promised share holds about.
     """
     labelled = average_repeats(read_graded(table).of_cohort("labelled"))
     if not len(labelled):
         return np.full(len(probability), np.nan)
-    score = grow_sets(labelled.probability)[np.arange(len(labelled)), labelled.grade - 1]
-    threshold = find_threshold(score, labelled.patient, level)
-    return (grow_sets(probability) <= threshold).sum(axis=1).astype(np.float64)
+    entered = order_classes(labelled.probability, labelled.value)
+    threshold = find_threshold(entered[np.arange(len(labelled)), labelled.grade - 1], labelled.patient, level)
+    return (order_classes(probability, value) <= threshold).sum(axis=1).astype(np.float64)

@@ -17,6 +17,7 @@ from hipoa.evaluation.passes import (
     summarise_values,
 )
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.device import find_device
 from hipoa.grading.fit import Training
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import build_network
@@ -61,7 +62,7 @@ def train_network(
         dropout=train.dropout,
         dropout_where=train.dropout_where,
         pretrained=pretrained,
-    ).to("cuda" if torch.cuda.is_available() else "cpu")
+    ).to(find_device())
     target = grade[rows, None] - GRADE.first
     where = f"simulate {'/'.join(map(str, seed))}"
     with tempfile.TemporaryDirectory() as folder:

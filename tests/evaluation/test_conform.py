@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from hipoa.evaluation.conform import COLUMNS, run, state_promise
-from hipoa.evaluation.conformal import find_threshold, grow_sets, predict_sets
+from hipoa.evaluation.conformal import find_threshold, grow_about, grow_sets, predict_sets
 from hipoa.evaluation.graded import read_graded
 from hipoa.evaluation.settings import BootstrapSettings, ConformSettings
 from hipoa.files import read_csv
@@ -143,6 +143,33 @@ def test_coverage_and_size_of_each_cohort_level_and_class(write_uncertainty, con
         assert {row["promised"] for row in of_classes} == {""}
     assert "no more than 0.8" in found["labelled", "0.9", "all", "coverage"]["promised"]
     assert found["external", "0.9", "all", "coverage"]["promised"].startswith("nothing, unless")
+
+
+def test_the_sets_of_a_regression_are_about_its_value(write_uncertainty, conform):
+    """Passes that agree give the other classes no probability at all, and so no order."""
+    random = np.random.default_rng([8])
+    rows = rows_of(8, hips=400)
+    for row in rows:
+        value = float(np.clip(row["grade"] + random.normal(0, 0.6), 1, 7))
+        row["predicted"] = int(np.floor(value + 0.5))
+        row |= {f"p{n}": float(n == row["predicted"]) for n in range(1, 8)} | {"value": f"{value:.6f}"}
+    found = {
+        (row["level"], row["metric"]): float(row["value"])
+        for row in conform(write_uncertainty("regression", rows))
+        if row["hips"] == "all"
+    }
+    for level in ("0.8", "0.9", "0.95"):
+        assert found[level, "coverage"] == pytest.approx(float(level), abs=0.04)
+    sizes = [found[level, "mean size"] for level in ("0.8", "0.9", "0.95")]
+    assert 1 <= sizes[0] < sizes[1] < sizes[2] < 4
+
+
+def test_a_set_about_a_value_begins_with_the_nearest_class_and_has_no_gap():
+    entered = grow_about(np.array([3.2, 1.0, 6.9]))
+    assert entered[0] == pytest.approx([2.0, 1.0, 0.0, 0.6, 1.6, 2.6, 3.6])
+    assert entered.argmin(axis=1).tolist() == [2, 0, 6]
+    for threshold in (0.0, 0.7, 2.5):
+        assert all((np.diff(np.flatnonzero(row <= threshold)) == 1).all() for row in entered)
 
 
 def test_the_sets_of_a_fold_do_not_know_its_classes(write_uncertainty):
