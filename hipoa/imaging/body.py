@@ -77,7 +77,7 @@ def find_body(volume: Volume) -> Body:
         CtError: There is nothing but air.
     """
     steps = [max(1, round(_GRID_MM / s)) for s in volume.spacing_mm]
-    # Along memory, which a file's axes are often not: what follows is three times as fast.
+    # Laid along memory, as a file's axes often are not, for what follows.
     coarse = np.ascontiguousarray(volume.hu[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU)
     width = volume.spacing_mm * steps
     labelled: Any = ndimage.label(~_grow(~coarse, _TABLE_MM, width))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hipoa.grading.checkpoints import Checkpoint
+from hipoa.grading.device import find_device
 from hipoa.grading.fit import Training
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.networks import build_network
@@ -28,7 +29,7 @@ def build(tmp_path, network="test_vit.r160_in1k", loss="classification", dropout
     grader = build_network(
         network, outputs=readout.outputs, input_px=32, dropout=dropout, dropout_where="head"
     )
-    grader = grader.to("cuda" if torch.cuda.is_available() else "cpu")
+    grader = grader.to(find_device())
     random = np.random.default_rng([0])
     target = np.arange(23)[:, None] % 7
     return Training(
