@@ -1,5 +1,6 @@
 """What lies beside the checkout or on the machine, and why a test skips without it."""
 
+import locale
 import os
 import shutil
 import subprocess
@@ -16,6 +17,16 @@ def _skip_or_fail(reason, required):
     if os.environ.get(required):
         pytest.fail(f"{reason}, but {required} is set")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _same_locale():
+    """Whoever writes DICOM with GDCM puts the locale back, or the next reads its text files as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    after = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, before)
+    assert after == before
 
 
 @pytest.fixture(scope="session")

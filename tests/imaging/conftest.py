@@ -1,5 +1,6 @@
 """Small CTs with known contents."""
 
+import locale
 import uuid
 
 import nibabel as nib
@@ -113,7 +114,10 @@ def store_slice(
     if compressor:
         writer.UseCompressionOn()
         writer.SetCompressor(compressor)
+    before = locale.setlocale(locale.LC_ALL)
     writer.Execute(image)
+    # Writing, GDCM changes the locale, in which what comes after would read its text files.
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def store_stack(folder, hu, *, places=None, names=None, **options):
