@@ -23,6 +23,7 @@ Distance = Callable[[np.ndarray], np.ndarray]
 CROWE_BOUNDS = (0.10, 0.15, 0.20)
 # Halving 80 mm 24 times finds a surface to 5 nm, far below float32's own error.
 _LONGEST_MM, _HALVINGS = 80.0, 24
+_ABOUT_CYSTS_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -162,13 +163,15 @@ def _measure_plate(hip: Hip) -> tuple[float, float]:
 
 
 def _count_cysts(hip: Hip) -> int:
-    if hip.disease.kl < 2:
+    if not hip.cysts:
         return 0
-    step_mm, half_mm = 0.8, 32.0
-    number = int(2 * half_mm / step_mm)
+    step_mm = 0.8
+    boxes = np.array([cyst.bounds() for cyst in hip.cysts])
+    low, high = boxes[:, 0].min(0) - _ABOUT_CYSTS_MM, boxes[:, 1].max(0) + _ABOUT_CYSTS_MM
     frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = hip.loaded - 9 * hip.load - half_mm
-    grid = Grid((number, number, number), frame)
+    frame[:3, 3] = low
+    x, y, z = (int(number) for number in np.ceil((high - low) / step_mm))
+    grid = Grid((x, y, z), frame)
     hu = np.zeros(grid.shape, np.float32)
     render_bones(hu, grid, hip)
     hollow = (hu < (CYST_HU + 230) / 2 + 50) & (hip.bone_distance(grid) < -1)
@@ -196,14 +199,18 @@ def _extreme(hip: Hip, low: float, high: float) -> float:
     scale = hip.person.scale
     x, y = np.arange(20, 160, 2) * scale, np.arange(-90, 60, 2) * scale
     z = np.arange(low, high, 1.0) if low > 0 else np.arange(high, low, -1.0)
-    points = np.stack(np.meshgrid(x, y, z, indexing="ij")).astype(np.float32)
-    distance = hip.pelvis_distance(points)
-    last = distance.shape[2] - 1 - np.argmax(distance[..., ::-1] < 0, axis=2)
-    reached = (distance < 0).any(2) & (last < distance.shape[2] - 1)
-    column = distance[reached]
-    last = last[reached]
-    here, beyond = (np.take_along_axis(column, last[:, None] + step, 1)[:, 0] for step in (0, 1))
-    heights = z[last] + (z[1] - z[0]) * here / (here - beyond)
+
+    def on_slice(number: int) -> np.ndarray:
+        points = np.stack(np.meshgrid(x, y, z[number], indexing="ij")).astype(np.float32)
+        return hip.pelvis_distance(points)[..., 0]
+
+    # From outside inwards: no bone is nearer than the distance says, and half of it is sure.
+    last = len(z) - 2
+    while last > 0 and (nearest := float(on_slice(last).min())) >= 0:
+        last -= max(1, int(nearest / 2))
+    here, beyond = on_slice(last), on_slice(last + 1)
+    inside = here < 0
+    heights = z[last] + (z[1] - z[0]) * here[inside] / (here - beyond)[inside]
     return float(heights.max() if low > 0 else heights.min())
 
 
