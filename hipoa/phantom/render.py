@@ -198,7 +198,7 @@ def _render_pelvis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
 
 
 def _render_femur(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
-    window, distance = grid.rasterise([hip.femoral_head, *hip.femur])
+    window = grid.near([hip.femoral_head, *hip.femur])
     points, width = grid.points(window), grid.width_mm()
     distance = hip.femur_distance(points)
     blend(hu, window, fraction(distance, width), CORTICAL_HU)

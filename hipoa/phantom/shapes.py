@@ -194,10 +194,14 @@ class Grid:
 
     def rasterise(self, solids: Sequence[Solid], smooth_mm: float = 0) -> tuple[Window, np.ndarray]:
         """The voxels near a union of solids and their distance to it: window and (I, J, K) in mm."""
+        window = self.near(solids, smooth_mm)
+        return window, self.part(window).distance(solids, smooth_mm)
+
+    def near(self, solids: Sequence[Solid], smooth_mm: float = 0) -> Window:
+        """The voxels near a union of solids."""
         boxes = [solid.bounds() for solid in solids]
         low, high = np.min([box[0] for box in boxes], 0), np.max([box[1] for box in boxes], 0)
-        window = self.window(low - self._margin_mm(smooth_mm), high + self._margin_mm(smooth_mm))
-        return window, self.part(window).distance(solids, smooth_mm)
+        return self.window(low - self._margin_mm(smooth_mm), high + self._margin_mm(smooth_mm))
 
     def _margin_mm(self, smooth_mm: float) -> float:
         return smooth_mm + 3 * self.width_mm() + 2
