@@ -54,7 +54,10 @@ class Field:
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance in mm of points (3, ...), exact near the surface only."""
-        index = [(points[axis] - self.origin[axis]) / self.step_mm for axis in range(3)]
+        index = np.empty(points.shape)
+        for axis in range(3):
+            np.subtract(points[axis], self.origin[axis], out=index[axis])
+        index /= self.step_mm
         return ndimage.map_coordinates(self.values, index, order=1, mode="nearest", output=np.float32)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -231,7 +234,8 @@ def _field(surface: _Surface, vertices: np.ndarray, body: int, lowest_mm: float 
     shape = np.ceil((high - low) / _STEP_MM).astype(int) + 1
     index = np.argwhere(_near((points - low) / _STEP_MM, shape))
     nodes = low + _STEP_MM * index
-    tree: Any = KDTree(points)
+    # Large leaves: most nodes are far from the surface.
+    tree: Any = KDTree(points, leafsize=48)
     away, nearest = tree.query(nodes, distance_upper_bound=_BAND_MM)
     found = np.isfinite(away)
     at = nearest[found]
