@@ -1,17 +1,21 @@
 """One small study, run once from CT to report in a folder with a space, and copied for every question."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 REAL_CT = ROOT.parent / "shared/data/real_ct"
+FOLDER = "a folder with spaces"
 
 CONFIG = {
     "study": "small",
@@ -156,11 +160,23 @@ def _as_row(header, cells):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The small study, run to its report."""
-    workspace = copy_workflow(tmp_path_factory.mktemp("finished") / "a folder with spaces")
-    make_data(workspace.folder / "my data")
-    workspace.run = workspace.snakemake()
+def finished(tmp_path_factory, worker_id):
+    """The small study, run to its report: once for all processes that test, each of which has its own copy."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "finished"
+    told = shared / "told.json"
+    with FileLock(f"{shared}.lock"):
+        if not told.exists():
+            # What a process left that failed to build it.
+            shutil.rmtree(shared, ignore_errors=True)
+            first = copy_workflow(shared / FOLDER)
+            make_data(first.folder / "my data")
+            run = first.snakemake()
+            told.write_text(json.dumps({"stdout": run.stdout, "stderr": run.stderr}))
+    folder = tmp_path_factory.mktemp("own") / FOLDER
+    shutil.copytree(shared / FOLDER, folder, copy_function=shutil.copy2)
+    workspace = Workspace(folder)
+    workspace.run = SimpleNamespace(**json.loads(told.read_text()))
     return workspace
 
 
