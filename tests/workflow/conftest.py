@@ -161,7 +161,7 @@ def _as_row(header, cells):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
-    """The small study, run to its report: once for all processes that test, each of which has its own copy."""
+    """The small study, run to its report: once, and copied for each process that tests."""
     base = tmp_path_factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / "finished"
     told = shared / "told.json"

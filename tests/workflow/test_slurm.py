@@ -7,8 +7,7 @@ import pytest
 
 from hipoa.files import read_csv
 
-QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "15", "--jobs", "8")
-"""Tests ask more often how a job is; all else is the profile's."""
+WAIT = ("--latency-wait", "15", "--jobs", "8")
 
 HOOK = """
 import os, subprocess, sys
@@ -25,8 +24,13 @@ if "hipoa" in sys.orig_argv:
     if stage == "folds" and not Path("failed once").exists():
         Path("failed once").touch()
         sys.exit("a fault made on purpose")
+elif "--workflow-profile" in sys.orig_argv:
+    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+    RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, seconds: None)
 """
-"""Every job writes down what Slurm gave it; one fails the first time."""
+"""Every job writes down what Slurm gave it; one fails the first time. Snakemake asks every 2 s how they are,
+instead of less and less often; all else is the profile's."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,8 @@ def done(slurm, unrun_module):
     (study.folder / "config.yaml").write_text("study: small\npreset: micro\ndata: {builtin_cohort: true}\n")
     (study.folder / "sitecustomize.py").write_text(HOOK)
     (study.folder / "asked.csv").write_text("stage,memory,partition,gpu\n")
-    study.run = study.snakemake("--workflow-profile", "workflow/profiles/slurm", *QUICK)
+    profile = ("--workflow-profile", "workflow/profiles/slurm")
+    study.run = study.snakemake(*profile, *WAIT, PYTHONPATH=str(study.folder))
     return study
 
 
