@@ -166,6 +166,7 @@ def _count_cysts(hip: Hip) -> int:
     if not hip.cysts:
         return 0
     step_mm = 0.8
+    # Nothing else makes a hollow in bone: what is counted is how many are left of those that were placed.
     boxes = np.array([cyst.bounds() for cyst in hip.cysts])
     low, high = boxes[:, 0].min(0) - _ABOUT_CYSTS_MM, boxes[:, 1].max(0) + _ABOUT_CYSTS_MM
     frame = np.diag([step_mm, step_mm, step_mm, 1.0])
@@ -206,9 +207,11 @@ def _extreme(hip: Hip, low: float, high: float) -> float:
 
     # From outside inwards: no bone is nearer than the distance says, and half of it is sure.
     last = len(z) - 2
-    while last > 0 and (nearest := float(on_slice(last).min())) >= 0:
-        last -= max(1, int(nearest / 2))
-    here, beyond = on_slice(last), on_slice(last + 1)
+    here = on_slice(last)
+    while last > 0 and here.min() >= 0:
+        last = max(0, last - max(1, int(here.min() / 2)))
+        here = on_slice(last)
+    beyond = on_slice(last + 1)
     inside = here < 0
     heights = z[last] + (z[1] - z[0]) * here[inside] / (here - beyond)[inside]
     return float(heights.max() if low > 0 else heights.min())

@@ -176,6 +176,7 @@ def finished(tmp_path_factory, worker_id):
     folder = tmp_path_factory.mktemp("own") / FOLDER
     shutil.copytree(shared / FOLDER, folder, copy_function=shutil.copy2)
     workspace = Workspace(folder)
+    workspace.made = shared
     workspace.run = SimpleNamespace(**json.loads(told.read_text()))
     return workspace
 

@@ -30,7 +30,7 @@ elif "--workflow-profile" in sys.orig_argv:
     RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, seconds: None)
 """
 """Every job writes down what Slurm gave it; one fails the first time. Snakemake asks every 2 s how they are,
-instead of less and less often; all else is the profile's."""
+instead of less and less often; all else but WAIT is the profile's."""
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def test_nothing_tells_where_it_was_made(finished):
     results = finished.folder / "results/small"
     for path in results.rglob("*"):
         if path.suffix in {".csv", ".json", ".html", ".svg"}:
-            assert str(finished.folder.parent) not in path.read_text(encoding="utf-8"), path.name
+            assert str(finished.made) not in path.read_text(encoding="utf-8"), path.name
 
 
 def test_every_stage_says_what_it_does_and_leaves_a_log_and_a_benchmark(finished):
