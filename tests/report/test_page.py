@@ -9,6 +9,14 @@ import pytest
 from hipoa.report.page import SECTIONS
 
 PHONE, DESK = 390, 1280
+A4 = 680
+"""What 15 mm of margin leave of a sheet, in pixels."""
+BROKEN_NUMBERS = """[...document.querySelectorAll('td')].filter(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const lines = new Set([...range.getClientRects()].map(line => Math.round(line.top)));
+  return /^-?[.0-9]+$/.test(cell.textContent.trim()) && lines.size > 1;
+}).map(cell => cell.textContent)"""
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +183,13 @@ def test_nothing_shuts_anyone_out(opened, scheme):
     page.emulate_media(color_scheme=scheme)
     found = Axe().run(page).response["violations"]
     assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == []
+
+
+def test_on_paper_no_number_is_broken_and_no_table_is_cut(opened):
+    page, _ = opened(A4)
+    page.emulate_media(media="print")
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    assert page.evaluate("[...document.querySelectorAll('td')].filter(cell => cell.textContent).length") > 500
+    assert page.evaluate(BROKEN_NUMBERS) == []
+    wide = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > innerWidth)"
+    assert page.evaluate(f"{wide}.map(table => table.caption?.innerText)") == []
