@@ -172,7 +172,8 @@ function startMap(root) {
       ["grade", known(hip.grade, (g) => g + (data.classes[g] ? ", " + data.classes[g] : ""))],
       ["predicted", hip.predicted + (data.classes[hip.predicted] ? ", " + data.classes[hip.predicted] : "")],
       ["error", known(hip.error, (e) => (e === 0 ? "none" : e + (e === 1 ? " class" : " classes")))],
-      [data.measure, known(hip.uncertainty, (u) => Number(u).toPrecision(3))],
+      // The largest probability stands below: what it leaves to 1 would say the same again.
+      ...(data.measure.endsWith("largest probability") ? [] : [[data.measure, known(hip.uncertainty, (u) => Number(u).toPrecision(3))]]),
       ["largest probability", known(hip.probability, (p) => p.toFixed(2))],
       ["fold", String(hip.fold)],
     ];
