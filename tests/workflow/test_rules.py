@@ -4,13 +4,14 @@ import ast
 import os
 import re
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hipoa.files import read_csv
@@ -134,14 +135,27 @@ def pinned(name):
     return {canonicalize_name(package): version for package, version in pairs}
 
 
+def read_lock():
+    """The lock's packages by their canonical names, with their versions."""
+    lines = (ROOT / "envs/lock.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition(";")[0].strip().split("==") for line in lines]
+    return {canonicalize_name(package): version for package, version in pairs}
+
+
 class TestEnvironments:
+    def test_the_lock_installs_on_the_oldest_python_that_we_name(self):
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        oldest = project["requires-python"].removeprefix(">=") + ".0"
+        for package in read_lock():
+            try:
+                needed = metadata(package).get("Requires-Python") or ""
+            except PackageNotFoundError:  # of another platform
+                continue
+            assert SpecifierSet(needed).contains(oldest), f"{package} needs Python {needed}"
+
     @pytest.mark.parametrize("name", ENVIRONMENTS)
     def test_versions_are_those_of_the_lock_and_of_pyproject(self, name):
-        lock = dict(
-            line.partition(";")[0].strip().split("==")
-            for line in (ROOT / "envs/lock.txt").read_text(encoding="utf-8").splitlines()
-        )
-        locked = {canonicalize_name(package): version for package, version in lock.items()}
+        locked = read_lock()
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
         specifiers = {canonicalize_name(r.name): r.specifier for r in map(Requirement, wanted)}
