@@ -61,7 +61,9 @@ rule all:
 
 
 onstart:
-    if not own_environments:  # else this one may lack what the plan needs
+    # Networks are what costs; without own environments this one may lack what the plan needs.
+    ahead = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if ahead & {"train", "predict"} and not own_environments:
         announce(config, Path(workflow.basedir))
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hipoa.errors import CtError
-from hipoa.imaging.volume import Volume, to_ras
+from hipoa.imaging.image import to_ras
+
+if TYPE_CHECKING:
+    from hipoa.imaging.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
 from hipoa.errors import CtError
@@ -119,6 +118,9 @@ def turn_to_ras(image: Image) -> Image:
 
     One axis order from here on: the same patient gives the same numbers, however the file was stored.
     """
-    turn = nib.orientations.io_orientation(image.ras_from_ijk)
-    matrix = image.ras_from_ijk @ nib.orientations.inv_ornt_aff(turn, image.values.shape)
-    return Image(nib.orientations.apply_orientation(image.values, turn), matrix, image.warnings)
+    # Here, not above: what works on radiographs alone starts without it.
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+
+    turn = io_orientation(image.ras_from_ijk)
+    matrix = image.ras_from_ijk @ inv_ornt_aff(turn, image.values.shape)
+    return Image(apply_orientation(image.values, turn), matrix, image.warnings)

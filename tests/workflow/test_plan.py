@@ -54,6 +54,26 @@ def test_a_study_that_the_disk_cannot_hold_is_refused(unrun, monkeypatch):
         plan.run(steps=0)
 
 
+SMALL_DISK = """
+import shutil
+
+shutil.disk_usage = lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000)
+"""
+
+
+def test_a_run_is_told_what_it_costs_only_where_it_trains(unrun):
+    (unrun.folder / "sitecustomize.py").write_text(SMALL_DISK)
+    (unrun.folder / "config.yaml").write_text("study: small\npreset: micro\ndata: {builtin_cohort: true}\n")
+    done = unrun.snakemake("--until", "weights")
+    assert "jobs: " not in done.stdout
+    assert list((unrun.folder / "results/small/weights").glob("*.json"))
+    done = unrun.snakemake(check=False)
+    assert done.returncode == 2
+    assert "\njobs: " in done.stdout
+    assert "disk: the study needs" in done.stderr
+    assert not (unrun.folder / "results/small/phantom").exists()  # nothing was run
+
+
 @pytest.mark.parametrize(
     ("changes", "smaller"), [({"keep_models": "none"}, 0.5), ({"train": {"half_precision": True}}, 0.6)]
 )
