@@ -45,7 +45,7 @@ def code_hash(module: str, root: Path = _ROOT) -> str:
         if name in _WITHOUT_EFFECT:
             continue
         if name not in imported:
-            waiting += _imports(name, root)
+            waiting += _take_apart(name, root)[0]
         imported.setdefault(name, set()).add(part)
     # Only of settings does it matter what is imported: all other modules are taken apart once for all stages.
     parts = {name: frozenset(found) if _is_settings(name) else _ALL for name, found in imported.items()}
@@ -58,9 +58,15 @@ def _parse(module: str, root: Path) -> ast.Module:
 
 
 @cache
-def _imports(module: str, root: Path) -> list[tuple[str, str]]:
+def _take_apart(module: str, root: Path) -> tuple[list[tuple[str, str]], str]:
+    """What a module imports of hipoa, and its code without its texts; parsed once, which takes longest."""
+    tree = _parse(module, root)
+    return _imports(tree, module, root), ast.unparse(_WithoutTexts().visit(tree))
+
+
+def _imports(tree: ast.Module, module: str, root: Path) -> list[tuple[str, str]]:
     """The hipoa modules that a module imports, and what of each: a name, or the whole."""
-    names = [name for node in ast.walk(_parse(module, root)) for name in _imported(node, module)]
+    names = [name for node in ast.walk(tree) for name in _imported(node, module)]
     found: list[tuple[str, str]] = []
     for name in filter(lambda name: name.startswith("hipoa."), names):
         parent, _, attribute = name.rpartition(".")
@@ -75,9 +81,10 @@ def _imports(module: str, root: Path) -> list[tuple[str, str]]:
 @cache
 def _code(module: str, parts: frozenset[str], root: Path) -> str:
     """A module's code without its texts; of settings the parts alone, if it is not imported as a whole."""
+    if _WHOLE in parts:
+        return _take_apart(module, root)[1]
     tree = _parse(module, root)
-    if _WHOLE not in parts:
-        tree.body = _pick(tree.body, set(parts))
+    tree.body = _pick(tree.body, set(parts))
     return ast.unparse(_WithoutTexts().visit(tree))
 
 
