@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=400, help="of plan, a count")
     parser.add_argument("--cts", type=int, default=1000, help="of run, a count")
     parser.add_argument("--cts-per-shard", type=int, default=250, help="of run, a count")
+    parser.add_argument("--spacing-mm", type=float, default=5, help="of run, the side of a CT's voxels")
     parser.add_argument("--hips", type=int, default=20_000, help="of pool, a count")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     given = parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
             if what == "plan":
                 figures[what] = measure_plan(folder, given.cases, given.shards)
             elif what == "run":
-                figures[what] = measure_run(folder, given.cts, given.cts_per_shard)
+                figures[what] = measure_run(folder, given.cts, given.cts_per_shard, given.spacing_mm)
             else:
                 figures[what] = measure_pool(folder, given.hips)
         print(json.dumps({what: figures[what]}, indent=2), flush=True)
@@ -80,12 +81,19 @@ def measure_plan(folder: Path, cases: int, shards: int) -> dict[str, object]:
     return {"cases": cases, "shards": shards, "jobs": int(jobs[1]) if jobs else 0, **spent}
 
 
-def measure_run(folder: Path, cts: int, per_shard: int) -> dict[str, object]:
+def measure_run(folder: Path, cts: int, per_shard: int, spacing_mm: float) -> dict[str, object]:
     """The same tiny CTs by Snakemake and in one process; processor seconds and seconds, and their ratios."""
     copy_workflow(folder)
     (folder / "data/ct").mkdir(parents=True)
     make = ["phantom", "--cohort", "labelled", "--shard", "0", "--shards", "1", "--labelled", "1"]
-    make += ["--spacing-mm", "[5, 5, 5]", "--with-landmarks", "true", "--out", "one/cases.csv"]
+    make += [
+        "--spacing-mm",
+        json.dumps([spacing_mm] * 3),
+        "--with-landmarks",
+        "true",
+        "--out",
+        "one/cases.csv",
+    ]
     measure(folder, "-m", "hipoa", *make, "--grades", "one/grades.csv", "--truth", "one/truth.csv")
     with (folder / "one/cases.csv").open(encoding="utf-8", newline="") as file:
         one = next(csv.DictReader(file))
