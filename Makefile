@@ -46,9 +46,6 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[demo,dev]'
 	$(VENV)-lock/bin/python -m pip freeze --all --exclude-editable \
 	  | sed -E '/^pip==/d; /^(nvidia-|cuda-|triton)/ s/$$/ ; sys_platform == "linux" and platform_machine == "x86_64"/' > envs/lock.txt
-	# Newest versions are those of this Python; they must install on the oldest that pyproject.toml names.
-	$(VENV)-lock/bin/python -m pip install --quiet --no-deps --dry-run --python-version 3.11.0 \
-	  --target $(VENV)-lock/oldest --requirement envs/lock.txt
 	rm -r $(VENV)-lock
 
 clean:

@@ -86,14 +86,8 @@ def measure_run(folder: Path, cts: int, per_shard: int, spacing_mm: float) -> di
     copy_workflow(folder)
     (folder / "data/ct").mkdir(parents=True)
     make = ["phantom", "--cohort", "labelled", "--shard", "0", "--shards", "1", "--labelled", "1"]
-    make += [
-        "--spacing-mm",
-        json.dumps([spacing_mm] * 3),
-        "--with-landmarks",
-        "true",
-        "--out",
-        "one/cases.csv",
-    ]
+    make += ["--spacing-mm", json.dumps([spacing_mm] * 3), "--with-landmarks", "true"]
+    make += ["--out", "one/cases.csv"]
     measure(folder, "-m", "hipoa", *make, "--grades", "one/grades.csv", "--truth", "one/truth.csv")
     with (folder / "one/cases.csv").open(encoding="utf-8", newline="") as file:
         one = next(csv.DictReader(file))

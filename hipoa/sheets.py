@@ -61,12 +61,11 @@ def read_sheet(
 def _name_cells(
     lines: deque[tuple[int, list[str]]], header: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    # A cell that is missing, by its column or at the end of a short row, is the empty one put behind the row.
-    places = [(name, header.index(name) if name in header else -1) for name in columns]
+    place = {name: header.index(name) for name in columns if name in header}
     while lines:
         number, line = lines.popleft()
-        line += [""] * (len(header) + 1 - len(line))
-        yield number, {name: line[at] for name, at in places}
+        cells = {name: line[at] for name, at in place.items() if at < len(line)}
+        yield number, {name: cells.get(name, "") for name in columns}
 
 
 def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:
@@ -91,9 +90,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     # Not splitlines(): it breaks rows at form feeds and within quoted cells.
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
-        # Only a quoted cell can hold a line break.
-        plain = _plain if '"' in text else str.strip
-        numbered = [(number, [*map(plain, line)]) for number, line in enumerate(lines, start=1)]
+        numbered = [(number, [_plain(cell) for cell in line]) for number, line in enumerate(lines, start=1)]
     except csv.Error as error:
         raise TableError(
             path.name, f"line {lines.line_num}: {error}", "Look for a quote that is not closed."

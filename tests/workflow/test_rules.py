@@ -144,6 +144,7 @@ def read_lock():
 
 class TestEnvironments:
     def test_the_lock_installs_on_the_oldest_python_that_we_name(self):
+        # `make lock` takes what the Python at hand takes: a package that fails here is to be pinned lower.
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         oldest = project["requires-python"].removeprefix(">=") + ".0"
         for package in read_lock():
