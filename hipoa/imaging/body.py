@@ -30,10 +30,9 @@ class Body:
 
     def bounds(self) -> tuple[slice, slice, slice]:
         """The box of voxels that the body fills."""
-        touched = [np.flatnonzero(self.cells.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
         i, j, k = (
-            slice(int(edge[found[0]]), int(edge[found[-1] + 1]))
-            for edge, found in zip(self.edges, touched, strict=True)
+            slice(int(edge[part.start]), int(edge[part.stop]))
+            for edge, part in zip(self.edges, _extent(self.cells), strict=True)
         )
         return i, j, k
 
@@ -77,17 +76,30 @@ def find_body(volume: Volume) -> Body:
         CtError: There is nothing but air.
     """
     steps = [max(1, round(_GRID_MM / s)) for s in volume.spacing_mm]
-    # Laid along memory, as a file's axes often are not, for what follows.
-    coarse = np.ascontiguousarray(volume.hu[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU)
     width = volume.spacing_mm * steps
-    labelled: Any = ndimage.label(~_grow(~coarse, _TABLE_MM, width))
+    margin_mm = _TABLE_MM + 1.5 * width.max()
+    coarse = volume.hu[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
+    # Half of a CT is air about the patient, where nothing is to be found.
+    box = tuple(
+        slice(max(part.start - int(margin_mm / w), 0), part.stop + int(margin_mm / w))
+        for part, w in zip(_extent(coarse), width, strict=True)
+    )
+    # Laid along memory, as a file's axes often are not, for what follows.
+    labelled: Any = ndimage.label(~_grow(~np.ascontiguousarray(coarse[box]), _TABLE_MM, width))
     parts, count = labelled
     if count == 0:
         raise CtError("CT", "there is no body in it, only air", "Give a CT of the pelvis in HU.")
     largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    cells = _grow(largest, _TABLE_MM + 1.5 * width.max(), width)
+    cells = np.zeros_like(coarse, order="C")
+    cells[box] = _grow(largest, margin_mm, width)
     shape = zip(steps, cells.shape, volume.hu.shape, strict=True)
     return Body(cells, tuple(np.minimum(step * np.arange(n + 1), size) for step, n, size in shape))
+
+
+def _extent(cells: np.ndarray) -> list[slice]:
+    """Along each axis from the first to behind the last marked cell; nothing where none is marked."""
+    touched = [np.flatnonzero(cells.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return [slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0) for found in touched]
 
 
 def _grow(cells: np.ndarray, reach_mm: float, width_mm: np.ndarray) -> np.ndarray:

@@ -52,20 +52,18 @@ def find_kind(sample: np.ndarray) -> str:
     run = f"the values run from {low} to {high}, which is not Hounsfield units of air, fat and bone"
     if low == high:
         return f"every voxel has the value {low}"
-    # A drawing without noise has as many voxels of one value, and is not clipped.
-    noisy = np.count_nonzero(np.bincount(sample - np.int32(low))) > _LEAST_GREYS
     kinds = {
         f"{run}: the range is that of a mask or of a CT scaled to 0-1": low >= -1 and high <= 1,
         f"{run}: they are labels, or grey values for display": low >= 0 and high <= 255,
         f"{run}: an MR image, or a CT without its rescaling": low >= 0,
         run: high < _LEAST_BONE_HU,
-        f"{run}: signed values were stored as unsigned ones": _share(sample, 32767) > 0.01,
-        f"the values are clipped at {high} HU: bone has more": noisy
-        and high <= _WINDOW_HU
-        and _share(sample, high) > 0.002,
-        f"the values are clipped at {low} HU: air has -1000": noisy
-        and low > -500
-        and _share(sample, low) > 0.05,
+        f"{run}: signed values were stored as unsigned ones": high == 32767 and _share(sample, high) > 0.01,
+        f"the values are clipped at {high} HU: bone has more": high <= _WINDOW_HU
+        and _share(sample, high) > 0.002
+        and _is_noisy(sample),
+        f"the values are clipped at {low} HU: air has -1000": low > -500
+        and _share(sample, low) > 0.05
+        and _is_noisy(sample),
     }
     return next((text for text, is_so in kinds.items() if is_so), "")
 
@@ -88,6 +86,11 @@ def is_shifted(sample: np.ndarray) -> bool:
         and counts[_OFFSET - 150 : _OFFSET + 150].sum() > 0.1 * inside
         and counts[250:750].sum() < 0.05 * inside
     )
+
+
+def _is_noisy(sample: np.ndarray) -> bool:
+    """Whether there are many greys; of a drawing many voxels have one value, and yet it is not clipped."""
+    return np.count_nonzero(np.bincount(sample - sample.min().astype(np.int32))) > _LEAST_GREYS
 
 
 def _share(sample: np.ndarray, value: int) -> float:
