@@ -25,11 +25,7 @@ _PATCH_PX = 30
 
 def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     """All that are installed, by name; what each needs is laid ready, so that only rendering is timed."""
-    hu = np.where(exposure.body.mark(), exposure.volume.hu, np.int16(-1000))
-    whole = Scene(attenuate(hu, curve), exposure.volume.ras_from_ijk, exposure)
-    part = exposure.cut()
-    density = attenuate(np.where(part.body.mark(), part.volume.hu, np.int16(-1000)), curve)
-    crop = Scene(density, part.volume.ras_from_ijk, exposure)
+    part, whole, crop = _lay_ready(exposure, curve, "cpu")
     renderers = {
         "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
         "hipoa joseph_cpu, whole CT": lambda: _hipoa(exposure, "joseph_cpu", curve),
@@ -48,11 +44,7 @@ def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
 
 def make_gpu_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     """Those that run on a GPU, what they need lying there; hipoa's own lie in memory and bring it there."""
-    hu = np.where(exposure.body.mark(), exposure.volume.hu, np.int16(-1000))
-    whole = Scene(attenuate(hu, curve), exposure.volume.ras_from_ijk, exposure, "cuda")
-    part = exposure.cut()
-    density = attenuate(np.where(part.body.mark(), part.volume.hu, np.int16(-1000)), curve)
-    crop = Scene(density, part.volume.ras_from_ijk, exposure, "cuda")
+    part, whole, crop = _lay_ready(exposure, curve, "cuda")
     renderers = {
         "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
         "hipoa trilinear, crop, from memory": lambda: _hipoa(part, "trilinear", curve),
@@ -82,7 +74,7 @@ class Scene:
     """
 
     def __init__(
-        self, density: np.ndarray, ras_from_ijk: np.ndarray, exposure: Exposure, device: str = "cpu"
+        self, density: np.ndarray, ras_from_ijk: np.ndarray, exposure: Exposure, device: str
     ) -> None:
         self.device = device
         self.density, self.geometry = np.ascontiguousarray(density), exposure.geometry
@@ -98,6 +90,21 @@ class Scene:
     def n_points(self) -> int:
         """One sample for each voxel from front to back."""
         return self.density.shape[1]
+
+
+def _lay_ready(exposure: Exposure, curve: Curve, device: str) -> tuple[Exposure, Scene, Scene]:
+    """The crop as hipoa takes it; the whole CT and the crop as the others do, lying on the device."""
+    part = exposure.cut()
+    whole, crop = (
+        Scene(
+            attenuate(np.where(one.body.mark(), one.volume.hu, np.int16(-1000)), curve),
+            one.volume.ras_from_ijk,
+            exposure,
+            device,
+        )
+        for one in (exposure, part)
+    )
+    return part, whole, crop
 
 
 def _hipoa(exposure: Exposure, renderer: str, curve: Curve) -> np.ndarray:

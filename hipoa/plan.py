@@ -14,7 +14,8 @@ import yaml
 from hipoa.errors import ConfigError
 from hipoa.evaluation.columns import read_columns
 from hipoa.files import write_json
-from hipoa.grading.cost import build_planned, count_activations, measure_step
+from hipoa.grading.cost import count_activations, measure_step
+from hipoa.grading.fit import build_trainee
 from hipoa.grading.readout import Readout
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
@@ -134,7 +135,7 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     row = Experiment.model_validate(study.config["experiments"][name])
     readout = Readout(TASKS[row.task], row.loss)
     with torch.device("meta"):
-        network = build_planned(settings, row, readout)
+        network = build_trainee(settings, row, readout)
     weights = sum(parameter.numel() for parameter in network.backbone.parameters())
     buffers = sum(buffer.nbytes for buffer in network.backbone.buffers())
     folds = study.config["folds"]["folds"]

@@ -12,26 +12,14 @@ from torch import Tensor, nn
 
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.device import find_device
-from hipoa.grading.fit import Training
+from hipoa.grading.fit import Training, build_trainee
 from hipoa.grading.losses import build_criterion
-from hipoa.grading.networks import GradingNetwork, build_network
 from hipoa.grading.readout import Readout
 from hipoa.grading.replay import WARM_UP
 from hipoa.grading.settings import Experiment, TrainSettings
 
 _CPU_BATCH = 4
 """Hips in a measured step where there is no GPU: a step of a large network takes minutes there."""
-
-
-def build_planned(settings: TrainSettings, row: Experiment, readout: Readout) -> GradingNetwork:
-    """The network of an experiment, with random weights."""
-    return build_network(
-        row.network,
-        outputs=readout.outputs,
-        input_px=row.input_px,
-        dropout=settings.dropout,
-        dropout_where=settings.dropout_where,
-    )
 
 
 def count_activations(network: nn.Module, readout: Readout, settings: TrainSettings, input_px: int) -> int:
@@ -69,7 +57,7 @@ def measure_step(
     random = np.random.default_rng([0])
     target = np.zeros((batch * n_steps, len(readout.heads)), dtype=np.int64)
     training = Training(
-        network=build_planned(settings, row, readout).to(device),
+        network=build_trainee(settings, row, readout).to(device),
         radiograph=random.integers(0, 256, (len(target), row.input_px, row.input_px), dtype=np.uint8),
         target=target,
         criterion=build_criterion(readout, settings, target, device),

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from hipoa.errors import TrainingError
 from hipoa.grading.augmentation import build_augmentation
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.losses import Loss
-from hipoa.grading.networks import GradingNetwork, prepare_images
+from hipoa.grading.networks import GradingNetwork, build_network, prepare_images
 from hipoa.grading.optimise import build_optimiser, rate_factor, set_rate
+from hipoa.grading.readout import Readout
 from hipoa.grading.replay import ReplayedStep
 from hipoa.grading.seeds import make_seed
-from hipoa.grading.settings import TrainSettings
+from hipoa.grading.settings import Experiment, TrainSettings
 
 Epoch = dict[str, float]
 
@@ -32,6 +34,20 @@ _GPU_AHEAD = 512
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def build_trainee(
+    settings: TrainSettings, row: Experiment, readout: Readout, pretrained: Path | None = None
+) -> GradingNetwork:
+    """The network of an experiment before it has seen a hip; random weights without ``pretrained``."""
+    return build_network(
+        row.network,
+        outputs=readout.outputs,
+        input_px=row.input_px,
+        dropout=settings.dropout,
+        dropout_where=settings.dropout_where,
+        pretrained=pretrained,
+    )
 
 
 @dataclass

@@ -15,11 +15,11 @@ from hipoa.errors import CohortError
 from hipoa.files import read_csv, replacing, write_json
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.device import find_device
-from hipoa.grading.fit import Training
+from hipoa.grading.fit import Training, build_trainee
 from hipoa.grading.inner import hold_back
 from hipoa.grading.losses import build_criterion
 from hipoa.grading.memory import naming_memory
-from hipoa.grading.networks import GradingNetwork, build_network
+from hipoa.grading.networks import GradingNetwork
 from hipoa.grading.radiographs import Radiographs, read_fold_of, read_radiographs
 from hipoa.grading.readout import Readout
 from hipoa.grading.seeds import make_seed
@@ -76,7 +76,8 @@ def run(
     key = _make_key(settings, row, images, target, seed, pretrained)
     held = hold_back(images.patient_id, target, settings.inner_folds, seed)
     with naming_memory(where, "Lower batch_size or input_px."):
-        network = _build(settings, row, readout, pretrained, seed)
+        torch.manual_seed(seed)
+        network = build_trainee(settings, row, readout, pretrained).to(find_device())
         training = Training(
             network=network,
             radiograph=images.radiograph[~held],
@@ -147,21 +148,6 @@ def _read_training(
             stack.name, f"{len(missing)} hips are missing, the first is {missing[0]}", "Run hips again."
         )
     return images, np.array([target_of[hip] for hip in images.hip_id.tolist()], dtype=np.int64)
-
-
-def _build(
-    settings: TrainSettings, row: Experiment, readout: Readout, pretrained: Path | None, seed: int
-) -> GradingNetwork:
-    torch.manual_seed(seed)
-    network = build_network(
-        row.network,
-        outputs=readout.outputs,
-        input_px=row.input_px,
-        dropout=settings.dropout,
-        dropout_where=settings.dropout_where,
-        pretrained=pretrained,
-    )
-    return network.to(find_device())
 
 
 def _make_key(

@@ -172,38 +172,40 @@ def write_dicom(folder: Path, hu: np.ndarray, ras_from_ijk: np.ndarray, position
     first = ras_from_ijk @ corner
     turn = f"{1 if to_left else -1}\\0\\0\\0\\{1 if to_back else -1}\\0"
     before = locale.setlocale(locale.LC_ALL)
-    for k in range(hu.shape[2]):
-        name = hashlib.sha256(f"{folder.name} {k}".encode()).hexdigest()
-        image = sitk.GetImageFromArray(np.ascontiguousarray(slices[..., k].T))
-        image.SetSpacing(spacing[:2].tolist())
-        place = (-first[0], -first[1], first[2] + k * spacing[2])
-        tags = {
-            "0008|0008": "DERIVED\\PRIMARY\\AXIAL",
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-            "0008|0018": _uid(name),
-            "0008|0020": "19000101",
-            "0008|0030": "000000",
-            "0008|0060": "CT",
-            "0010|0010": "Synthetic",
-            "0018|0050": f"{spacing[2]:.6g}",
-            "0020|000d": _uid(folder.name),
-            "0020|000e": _uid(f"{folder.name} series"),
-            "0020|0052": _uid(f"{folder.name} frame"),
-            "0020|0032": "\\".join(f"{x:.6f}" for x in place),
-            "0020|0037": turn,
-            "0018|5100": position.code,
-            "0028|1052": "-1024",
-            "0028|1053": "1",
-        }
-        for tag, value in tags.items():
-            image.SetMetaData(tag, value)
-        writer = sitk.ImageFileWriter()
-        writer.SetImageIO("GDCMImageIO")
-        writer.KeepOriginalImageUIDOn()
-        writer.SetFileName(str(folder / name[:12]))
-        writer.Execute(image)
-    # GDCM leaves the process in the locale "C", in which text files would be read as ASCII.
-    locale.setlocale(locale.LC_ALL, before)
+    try:
+        for k in range(hu.shape[2]):
+            name = hashlib.sha256(f"{folder.name} {k}".encode()).hexdigest()
+            image = sitk.GetImageFromArray(np.ascontiguousarray(slices[..., k].T))
+            image.SetSpacing(spacing[:2].tolist())
+            place = (-first[0], -first[1], first[2] + k * spacing[2])
+            tags = {
+                "0008|0008": "DERIVED\\PRIMARY\\AXIAL",
+                "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+                "0008|0018": _uid(name),
+                "0008|0020": "19000101",
+                "0008|0030": "000000",
+                "0008|0060": "CT",
+                "0010|0010": "Synthetic",
+                "0018|0050": f"{spacing[2]:.6g}",
+                "0020|000d": _uid(folder.name),
+                "0020|000e": _uid(f"{folder.name} series"),
+                "0020|0052": _uid(f"{folder.name} frame"),
+                "0020|0032": "\\".join(f"{x:.6f}" for x in place),
+                "0020|0037": turn,
+                "0018|5100": position.code,
+                "0028|1052": "-1024",
+                "0028|1053": "1",
+            }
+            for tag, value in tags.items():
+                image.SetMetaData(tag, value)
+            writer = sitk.ImageFileWriter()
+            writer.SetImageIO("GDCMImageIO")
+            writer.KeepOriginalImageUIDOn()
+            writer.SetFileName(str(folder / name[:12]))
+            writer.Execute(image)
+    finally:
+        # GDCM leaves the process in the locale "C", in which text files would be read as ASCII.
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def _uid(text: str) -> str:

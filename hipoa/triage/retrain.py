@@ -18,9 +18,8 @@ from hipoa.evaluation.passes import (
 )
 from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.device import find_device
-from hipoa.grading.fit import Training
+from hipoa.grading.fit import Training, build_trainee
 from hipoa.grading.losses import build_criterion
-from hipoa.grading.networks import build_network
 from hipoa.grading.predict import predict_hips, seed_hips
 from hipoa.grading.readout import Readout
 from hipoa.grading.seeds import make_seed
@@ -55,14 +54,7 @@ def train_network(
     """
     readout = Readout((GRADE,), row.loss)
     torch.manual_seed(make_seed(*seed))
-    network = build_network(
-        row.network,
-        outputs=readout.outputs,
-        input_px=row.input_px,
-        dropout=train.dropout,
-        dropout_where=train.dropout_where,
-        pretrained=pretrained,
-    ).to(find_device())
+    network = build_trainee(train, row, readout, pretrained).to(find_device())
     target = grade[rows, None] - GRADE.first
     where = f"simulate {'/'.join(map(str, seed))}"
     with tempfile.TemporaryDirectory() as folder:
