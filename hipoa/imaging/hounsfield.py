@@ -90,7 +90,7 @@ def is_shifted(sample: np.ndarray) -> bool:
 
 def _is_noisy(sample: np.ndarray) -> bool:
     """Whether there are many greys; of a drawing many voxels have one value, and yet it is not clipped."""
-    return np.count_nonzero(np.bincount(sample - sample.min().astype(np.int32))) > _LEAST_GREYS
+    return bool(np.count_nonzero(np.bincount(sample - sample.min().astype(np.int32))) > _LEAST_GREYS)
 
 
 def _share(sample: np.ndarray, value: int) -> float:
