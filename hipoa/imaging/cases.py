@@ -14,7 +14,7 @@ import numpy as np
 
 from hipoa.errors import HipoaError
 from hipoa.files import read_npz, write_npz
-from hipoa.imaging.exposure import Exposure, Row
+from hipoa.imaging.exposure import Exposure, Row, cut_together
 from hipoa.imaging.geometry import Projection
 from hipoa.imaging.readers import read_ahead
 from hipoa.imaging.scan import Scan, examine
@@ -118,11 +118,11 @@ def prepare(case: Case, *, aims: Mapping[str, Aim], settings: ProjectSettings) -
         return Prepared(rows | {name: refuse(error) for name in wanted}, {})
     for name, one in wanted.items():
         try:
-            rows[name], exposure = one(scan, name, settings)
-            exposures[name] = exposure.cut()
+            rows[name], exposures[name] = one(scan, name, settings)
         except HipoaError as error:
             rows[name] = refuse(error)
-    return Prepared(rows, exposures)
+    # Sent from process to process, one copy of the voxels for all images.
+    return Prepared(rows, cut_together(exposures))
 
 
 def refuse(error: HipoaError) -> Row:

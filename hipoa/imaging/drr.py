@@ -11,7 +11,7 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.files import write_json
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.exposure import Exposure, Row, aim
+from hipoa.imaging.exposure import Exposure, Row, aim, cut_together
 from hipoa.imaging.render import choose_renderer
 from hipoa.imaging.scan import Scan, examine
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
@@ -98,12 +98,11 @@ def _aim(
     faults: dict[str, CtError] = {}
     for side in scan.centres.hips:
         try:
-            rows[side], exposure = aim(scan, side, settings)
-            # What is mapped is not held: a copy would only take time.
-            exposures[side] = exposure if scan.volume.mapped else exposure.cut()
+            rows[side], exposures[side] = aim(scan, side, settings)
         except CtError as error:
             faults[side] = error
-    return rows, exposures, faults
+    # What is mapped is not held: a copy would only take time.
+    return rows, exposures if scan.volume.mapped else cut_together(exposures), faults
 
 
 def _source(labels: Path | None, landmarks: Path | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,10 +40,7 @@ class Exposure:
 
     def cut(self) -> Exposure:
         """The same with a copy of the voxels that the rays can meet in the body, and no others."""
-        i, _, k = seen_box(self.volume, self.centre_ras_mm, self.geometry)
-        box = i, self.body.bounds()[1], k
-        part = Volume(np.array(self.volume.hu[box]), move(self.volume.ras_from_ijk, box))
-        return Exposure(part, self.body.crop(box), self.centre_ras_mm, self.geometry)
+        return cut_together({"": self})[""]
 
     def expose(self, settings: ProjectSettings) -> Projection:
         """The image.
@@ -59,6 +57,25 @@ class Exposure:
             renderer=settings.renderer,
             curve=curve,
         )
+
+
+def cut_together(exposures: Mapping[str, Exposure]) -> dict[str, Exposure]:
+    """The same images with one copy of the voxels that the rays of any of them can meet in the body.
+
+    Args:
+        exposures: Of one CT, by name.
+    """
+    if not exposures:
+        return {}
+    one = next(iter(exposures.values()))
+    boxes = [seen_box(each.volume, each.centre_ras_mm, each.geometry) for each in exposures.values()]
+    i, _, k = (
+        slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*boxes, strict=True)
+    )
+    box = i, one.body.bounds()[1], k
+    part = Volume(np.array(one.volume.hu[box]), move(one.volume.ras_from_ijk, box))
+    body = one.body.crop(box)
+    return {name: replace(each, volume=part, body=body) for name, each in exposures.items()}
 
 
 def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure]:

@@ -126,9 +126,11 @@ def test_only_what_the_rays_meet_leaves_the_reader(study):
     (case, *_) = working.select_cases(study / "cases.csv", None, "pool", 0, 0)
     narrow = ProjectSettings.model_validate({"detector_px": 32, "field_of_view_mm": 60})
     prepared = working.prepare(case, aims=dict.fromkeys("LR", project.aim), settings=narrow)
-    for exposure in prepared.exposures.values():
-        assert exposure.volume.hu.base is None
-        assert exposure.volume.hu.size < 0.2 * 80 * 50 * 60
+    left, right = (prepared.exposures[side] for side in "LR")
+    # One copy for both, which is none of the whole.
+    assert left.volume is right.volume
+    assert left.volume.hu.base is None
+    assert left.volume.hu.size < 0.4 * 80 * 50 * 60
 
 
 def test_the_image_of_the_cut_is_that_of_the_whole_ct(pelvis, heads):
