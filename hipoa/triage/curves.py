@@ -182,8 +182,9 @@ def state_answer(rows: Sequence[Mapping[str, object]], test_set: str) -> str:
     if not gains:
         return "Nothing was set against random."
     better, worse = (_list_gains(gains, f"{verdict} than random") for verdict in ("better", "worse"))
-    tried = ", ".join(dict.fromkeys(_name(row) for row in gains))
-    answer = f"Choosing paid: {better}" if better else f"No better than random: none of {tried} gained"
+    tried = list(dict.fromkeys(_name(row) for row in gains))
+    gained = f"none of {', '.join(tried)} gained" if len(tried) > 1 else f"{tried[0]} gained nothing"
+    answer = f"Choosing paid: {better}" if better else f"No better than random: {gained}"
     answer += f"; worse than random: {worse}" if worse else ""
     first = gains[0]
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,10 @@ def run(
     from hipoa.triage.frozen import extract_features
 
     features = extract_features(found.radiograph, row, pretrained)
-    weights = f"{row.network} {'as it was before training' if pretrained else 'with random weights'}"
+    weights = {
+        FROZEN: f"{row.network} {'as it was before training' if pretrained else 'with random weights'}",
+        WHOLE: f"{row.network} trained from {'pre-trained' if pretrained else 'random'} weights",
+    }
     strategies = (RANDOM, *settings.strategies)
     heads = teach_heads(found, features, settings)
     curves = [simulate(found, features, FROZEN, heads, strategies, settings, triage)]
@@ -83,7 +87,8 @@ def run(
         networks = _teach_networks(found, row, train, settings.head_passes, pretrained)
         few = settings.model_copy(update={"simulate_seeds": settings.retrain_seeds})
         curves.append(simulate(found, features, WHOLE, networks, (RANDOM, "variance"), few, triage))
-    write_csv(out, COLUMNS, [row for each in curves for row in _finish(found, each, bootstrap, weights)])
+    rows = [_finish(found, each, bootstrap, weights[each.learner]) for each in curves]
+    write_csv(out, COLUMNS, chain.from_iterable(rows))
 
 
 def _finish(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: str) -> Iterator[Row]:

@@ -162,7 +162,7 @@ def test_a_strategy_like_random_is_said_to_be_no_better():
     assert (gain["verdict"], gain["value"]) == ("no better than random", "0")
     counts = {"n_test_hips": 40, "n_test_patients": 40, "n_hips": 50, "n_seeds": 6}
     answer = state_answer([row | counts for row in rows], "the external cohort")
-    assert answer.startswith("No better than random: none of entropy gained. ")
+    assert answer.startswith("No better than random: entropy gained nothing. ")
     assert "40 hips of 40 patients" in answer
 
 
@@ -253,6 +253,8 @@ def test_whole_networks_are_trained_where_that_is_asked_for(tmp_path):
     whole = [row for row in rows if row["learner"] == "whole network, trained anew"]
     assert {row["strategy"] for row in whole} == {"random", "variance", ""}
     assert {row["n_seeds"] for row in whole} == {"1"}
+    note = "test patients and seeds resampled; test_vit.r160_in1k trained from random weights"
+    assert {row["note"] for row in whole if row["quantity"] == "curve"} == {note}
 
 
 def test_turned_off_or_too_small(tmp_path):
