@@ -10,6 +10,7 @@ import difflib
 import io
 import os
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,11 +62,11 @@ def read_sheet(
 def _name_cells(
     lines: deque[tuple[int, list[str]]], header: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    place = {name: header.index(name) for name in columns if name in header}
+    # A column that is not there lies beyond the end of every line.
+    place = {name: header.index(name) if name in header else sys.maxsize for name in columns}
     while lines:
         number, line = lines.popleft()
-        cells = {name: line[at] for name, at in place.items() if at < len(line)}
-        yield number, {name: cells.get(name, "") for name in columns}
+        yield number, {name: line[at] if at < len(line) else "" for name, at in place.items()}
 
 
 def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:

@@ -243,8 +243,8 @@ class Study:
         return 2 * sum(
             len(cases)
             for name in ([cohort] if cohort else COHORTS)
-            for key, cases in (*self._own[name].items(), *self._builtin[name].items())
-            if shard in ("", key)
+            for shards in (self._own[name], self._builtin[name])
+            for cases in ([shards.get(shard, [])] if shard else shards.values())
         )
 
     @property
