@@ -51,6 +51,7 @@ class Workspace:
     def __init__(self, folder):
         self.folder = folder
         self.python = sys.executable
+        self.plan = ""
 
     def snakemake(self, *arguments, check=True, **environment):
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -68,16 +69,15 @@ class Workspace:
 
     def planned(self, *arguments):
         """What a dry run would do: how many jobs of each rule, `all` left out."""
-        done = self.snakemake("--dry-run", *arguments)
-        lines = done.stdout.partition("Job stats:")[2].partition("total")[0].splitlines()
+        self.plan = self.snakemake("--dry-run", "--printshellcmds", *arguments).stdout
+        lines = self.plan.partition("Job stats:")[2].partition("total")[0].splitlines()
         jobs = {m[1]: int(m[2]) for line in lines if (m := re.fullmatch(r"(\w+)\s+(\d+)\s*", line))}
         jobs.pop("all", None)
         return jobs
 
     def planned_outputs(self, rule):
-        """What the commands of this rule would write, as a dry run prints them; at least one."""
-        text = self.snakemake("--dry-run", "--printshellcmds").stdout
-        found = sorted(re.findall(rf"python -m hipoa {rule} .*? --out (\S+)", text))
+        """What the commands of this rule would write, as the last dry run printed them; at least one."""
+        found = sorted(re.findall(rf"python -m hipoa {rule} .*? --out (\S+)", self.plan))
         assert found
         return found
 

@@ -21,6 +21,40 @@ EVALUATED = (
 ALL_PREDICTED = 2 * 2 * 3 - 2  # experiments x folds x cohorts; one experiment predicts the pool
 
 
+# The longest one, first: meanwhile another process builds the study that the others need.
+def test_the_built_in_cohort(unrun):
+    """Its own code, model or settings make it anew, with all below and nothing else."""
+    unrun.configure(
+        data={"builtin_cohort": True, "shards": 1},
+        phantom={
+            "labelled": 1,
+            "external": 0,
+            "pool": 1,
+            "spacing_mm": [5.0, 5.0, 5.0],
+            "with_landmarks": True,
+        },
+    )
+    unrun.snakemake(
+        *(f"results/small/hips/{cohort}.csv" for cohort in ("labelled", "pool")),
+        "results/small/weights/tf_efficientnet_lite0.safetensors",
+    )
+    made = unrun.planned()
+    below = {"phantom": 2, "project": 2, "develop": 2, "hips": 2}
+    assert not made.keys() & {*below, "weights"}
+    assert made["train"] == 4
+    unrun.configure(report={"title": "Another"}, train__epochs=2)
+    assert unrun.planned() == made
+    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 8", "N_MODES = 7")
+    assert unrun.planned() == made | below
+    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 7", "N_MODES = 8")
+    unrun.configure(phantom__noise_hu=12)
+    assert unrun.planned() == made | below
+    unrun.configure(phantom__noise_hu=9)
+    assert unrun.planned() == made
+    unrun.edit("hipoa/imaging/render.py", "def ", "_NEW = 1\n\n\ndef ")
+    assert unrun.planned() == made | {"project": 2, "develop": 2, "hips": 2}
+
+
 def test_nothing_changed(study):
     assert study.planned() == {}
 
@@ -254,36 +288,3 @@ def test_another_python_for_the_head(study, tmp_path):
     hook = "import platform, sys\nplatform.python_version = lambda: '3.99.0'\n"
     (site / "sitecustomize.py").write_text(hook + "sys.version = '3.99.0' + sys.version[6:]\n")
     assert study.planned() == {}
-
-
-def test_the_built_in_cohort(unrun):
-    """Its own code, model or settings make it anew, with all below and nothing else."""
-    unrun.configure(
-        data={"builtin_cohort": True, "shards": 1},
-        phantom={
-            "labelled": 1,
-            "external": 0,
-            "pool": 1,
-            "spacing_mm": [5.0, 5.0, 5.0],
-            "with_landmarks": True,
-        },
-    )
-    unrun.snakemake(
-        *(f"results/small/hips/{cohort}.csv" for cohort in ("labelled", "pool")),
-        "results/small/weights/tf_efficientnet_lite0.safetensors",
-    )
-    made = unrun.planned()
-    below = {"phantom": 2, "project": 2, "develop": 2, "hips": 2}
-    assert not made.keys() & {*below, "weights"}
-    assert made["train"] == 4
-    unrun.configure(report={"title": "Another"}, train__epochs=2)
-    assert unrun.planned() == made
-    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 8", "N_MODES = 7")
-    assert unrun.planned() == made | below
-    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 7", "N_MODES = 8")
-    unrun.configure(phantom__noise_hu=12)
-    assert unrun.planned() == made | below
-    unrun.configure(phantom__noise_hu=9)
-    assert unrun.planned() == made
-    unrun.edit("hipoa/imaging/render.py", "def ", "_NEW = 1\n\n\ndef ")
-    assert unrun.planned() == made | {"project": 2, "develop": 2, "hips": 2}
