@@ -1,3 +1,4 @@
+import gc
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ try:
 except HipoaError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
+# All of the tables stays: Python need not look there again and again for what could be freed.
+gc.freeze()
 
 own_environments = "conda" in map(str, workflow.deployment_settings.deployment_method)
 shell.prefix(shell_prefix(Path(workflow.basedir), None if own_environments else Path(sys.executable)))
