@@ -13,7 +13,7 @@ from diffdrr.drr import DRR
 from diffdrr.pose import RigidTransform
 
 from hipoa.imaging.attenuation import Curve, attenuate
-from hipoa.imaging.exposure import Exposure
+from hipoa.imaging.exposure import Exposure, cut_together
 from hipoa.imaging.geometry import XrayGeometry
 from hipoa.imaging.joseph import Joseph
 from hipoa.imaging.render import project_hip
@@ -94,7 +94,7 @@ class Scene:
 
 def _lay_ready(exposure: Exposure, curve: Curve, device: str) -> tuple[Exposure, Scene, Scene]:
     """The crop as hipoa takes it; the whole CT and the crop as the others do, lying on the device."""
-    part = exposure.cut()
+    part = cut_together({"": exposure})[""]
     whole, crop = (
         Scene(
             attenuate(np.where(one.body.mark(), one.volume.hu, np.int16(-1000)), curve),

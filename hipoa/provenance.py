@@ -132,7 +132,7 @@ def _source(module: str, root: Path) -> Path:
 def _drop_texts(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
     """Drops docstrings, of constants too, and takes f-strings apart; what is left need not be valid code.
 
-    By hand: ast.NodeTransformer takes twice as long, which every job of a cluster pays.
+    By hand: with ast.NodeTransformer and ast.walk all hashes take 1.4 times as long, in every cluster job.
 
     Returns:
         The imports, wherever they stand.

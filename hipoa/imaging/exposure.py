@@ -38,10 +38,6 @@ class Exposure:
     centre_ras_mm: np.ndarray
     geometry: XrayGeometry
 
-    def cut(self) -> Exposure:
-        """The same with a copy of the voxels that the rays can meet in the body, and no others."""
-        return cut_together({"": self})[""]
-
     def expose(self, settings: ProjectSettings) -> Projection:
         """The image.
 
