@@ -125,7 +125,7 @@ def write_png(path: Path, image: np.ndarray, texts: Mapping[str, str]) -> None:
     for keyword, text in texts.items():
         chunks.add_text(keyword, text)
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", pnginfo=chunks)
+        Image.fromarray(image).save(temporary, pnginfo=chunks)
 
 
 def forget(table: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

@@ -60,12 +60,13 @@ def find_spheres(scout: Scout, slope: Slope, most: int) -> tuple[np.ndarray, np.
     steep = np.sqrt(np.square(way).sum(1))
     edge = steep > EDGE_HU_PER_MM
     spacing = scout.spacing_mm.astype(np.float32)
-    at, way = on[edge] * spacing, way[edge] / steep[edge, None]
+    # An axis after the other, along memory.
+    at, way = on[edge].T * spacing[:, None], np.ascontiguousarray(way[edge].T) / steep[edge]
     shape = np.ceil((np.array(scout.hu.shape) * spacing + 2 * _BEYOND_MM) / _CELL_MM).astype(int)
     votes = []
     for radius_mm in _RADII_MM:
         # The head's surface faces outwards from its middle, that of its socket towards it.
-        count = _count(at + way * radius_mm, shape) + _count(at - way * (radius_mm + GAP_MM), shape)
+        count = _count(np.hstack((at + way * radius_mm, at - way * (radius_mm + GAP_MM))), shape)
         votes.append(
             ndimage.gaussian_filter(count, _SPREAD, truncate=2)
             * np.exp(-(((radius_mm - USUAL_RADIUS_MM) / _USUAL_SD_MM) ** 2) / 2)
@@ -81,7 +82,9 @@ def find_spheres(scout: Scout, slope: Slope, most: int) -> tuple[np.ndarray, np.
 
 
 def _count(at_mm: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """How many of the points (3, n) lie in each cell, float32 of this shape."""
     cell = ((at_mm + np.float32(_BEYOND_MM)) / np.float32(_CELL_MM)).astype(np.int32)
-    flat = (cell[:, 0] * shape[1] + cell[:, 1]) * shape[2] + cell[:, 2]
-    flat = flat[((cell >= 0) & (cell < shape)).all(1)]
+    inside = np.logical_and.reduce([(0 <= along) & (along < n) for along, n in zip(cell, shape, strict=True)])
+    i, j, k = (along[inside] for along in cell)
+    flat = (i * shape[1] + j) * shape[2] + k
     return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.float32)

@@ -3,13 +3,14 @@ import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hipoa.imaging import locator
-from hipoa.imaging.body import find_body
+from hipoa.imaging.body import Body, find_body
 from hipoa.imaging.locator import locate
 from hipoa.imaging.scout import make_scout
 from hipoa.imaging.volume import Volume, read_volume
@@ -123,6 +124,25 @@ def test_a_volume_of_the_benchmark(benchmark, number, kind):
         assert replaced == (row["grade"] == "replacement" and kind == "implant")
         if kind == "one hip" and row["expected"] == "missing":
             assert "one hip only in the field of view" in row["reason"]
+
+
+@pytest.mark.parametrize("flips", list(product((1, -1), repeat=3)))
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_cell_of_the_scout_is_the_mean_of_two_voxels_along_each_axis(flips, order):
+    # Padding counts as air, and metal as metal, however bright.
+    values = np.array([-3024, -1000, 0, 60, 400, 3071, 31000], np.int16)
+    hu = np.random.default_rng([7]).choice(values, (24, 21, 11)).copy(order)
+    volume = Volume(hu[tuple(slice(None, None, way) for way in flips)], np.diag([0.75, 1.0, 2.0, 1.0]))
+    body = Body(np.ones((1, 1, 1), bool), tuple(np.array([0, n]) for n in hu.shape))
+    # Cells of 4 x 3 x 2 voxels.
+    picks = [[0, 3], [0, 2], [0, 1]]
+    cells = [
+        [step * n + pick for n in range(size // step) for pick in of_cell]
+        for step, size, of_cell in zip((4, 3, 2), hu.shape, picks, strict=True)
+    ]
+    voxels = np.clip(volume.hu[np.ix_(*cells)].astype(float), -1000, 8191)
+    means = voxels.reshape(6, 2, 7, 2, 5, 2).mean((1, 3, 5))
+    assert make_scout(volume, body).hu == pytest.approx(means, rel=1e-6)
 
 
 @pytest.mark.parametrize("deg", [-30, 0, 25])

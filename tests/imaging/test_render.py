@@ -378,3 +378,12 @@ def test_the_detector_must_lie_behind_the_body(slab, renderer):
         project(slab, (0, 0, 0), renderer, XrayGeometry(1000, 70, 40, 40))
     parallel = XrayGeometry(850, 70, 160, 40, "orthographic")
     assert project(slab, (0, 0, 0), renderer, parallel).line_integral.min() > 3
+
+
+def test_the_body_is_the_largest_of_more_parts_than_16_bits_can_number():
+    hu = np.full((80, 66, 66), -1000, np.int16)
+    hu[12::2, ::2, ::2] = 40
+    hu[:10, :10, :10] = 40
+    marked = find_body(Volume(hu, np.diag([20.0, 20.0, 20.0, 1.0]))).mark()
+    assert marked[:10, :10, :10].all()
+    assert not marked[13:].any()
