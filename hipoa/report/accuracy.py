@@ -11,6 +11,9 @@ from hipoa.evaluation.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.readers import READERS
 
 INTERVAL = "95 % interval"
+NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, READERS)
+"""What is scored beside the experiments."""
+
 _RANGE = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")
 
 
@@ -91,7 +94,7 @@ def find_best(scores: Iterable[Score], cohort: str = "labelled", metric: str = "
         score
         for score in scores
         if (score.cohort, score.metric) == (cohort, metric)
-        and score.experiment not in (CONSTANT, MAJORITY, GEOMETRY, READERS)
+        and score.experiment not in NO_NETWORKS
         and score.value is not None
     ]
     return max(candidates, key=lambda score: score.value or 0.0, default=None)

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hipoa.errors import TableError
 from hipoa.files import read_csv
-from hipoa.report.accuracy import Score, gather_scores
+from hipoa.report.accuracy import NO_NETWORKS, Score, gather_scores
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic
 from hipoa.report.flow import Flow, count_hips
 from hipoa.report.settings import ReportSettings
@@ -62,8 +63,21 @@ class Results:
 
     @cached_property
     def scores(self) -> list[Score]:
-        """The rows of metrics.csv, gathered."""
-        return gather_scores(self.table("metrics.csv"))
+        """The rows of metrics.csv, gathered.
+
+        Raises:
+            TableError: It is of other experiments than the predictions.
+        """
+        scores = gather_scores(self.table("metrics.csv"))
+        strange = {score.experiment for score in scores} - {*self.experiments, *NO_NETWORKS}
+        if strange:
+            raise TableError(
+                "metrics.csv",
+                f"it scores {', '.join(sorted(strange))}, which this study does not predict",
+                "It was made with other settings: run metrics again, without --rerun-triggers mtime, which "
+                "sees no change of a setting.",
+            )
+        return scores
 
     @property
     def measure(self) -> str:

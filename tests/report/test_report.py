@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
+from hipoa.errors import TableError
 from hipoa.files import read_csv
 from hipoa.report import sections
 from hipoa.report.accuracy import find_best, find_score, gather_scores
@@ -348,3 +349,11 @@ def test_the_galleries_show_the_surest_and_the_worst(fabricated, page):
 def test_maps_that_were_not_made_are_not_missed(study):
     shutil.rmtree(study.root / "explanations")
     assert "No map was made" in study.report()
+
+
+def test_scores_of_other_experiments_are_refused(study):
+    table = study.root / "metrics.csv"
+    table.write_text(table.read_text().replace(f"\n{study.uncertainty[0].stem},", "\nregression,"))
+    said = r"^metrics\.csv: it scores regression, which this study does not predict\. "
+    with pytest.raises(TableError, match=said):
+        study.report()

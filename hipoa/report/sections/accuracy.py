@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hipoa.evaluation.apart import APART
-from hipoa.evaluation.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.derived import INDEX_SCORES, name_score
 from hipoa.evaluation.readers import READERS
-from hipoa.report.accuracy import Score, find_score
+from hipoa.report.accuracy import NO_NETWORKS, Score, find_score
 from hipoa.report.results import Results
 
 METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE", "macro MAE")
@@ -25,7 +24,7 @@ def gather(results: Results) -> dict[str, Any]:
         "apart": list_apart(results.scores),
         "apart_metrics": [name.partition(" ")[2] for name in _APART_METRICS],
         "readers": READERS,
-        "beside": [CONSTANT, MAJORITY, GEOMETRY, READERS],
+        "beside": list(NO_NETWORKS),
         "ceilings": find_ceilings(results.ceilings, results.config),
     }
 
