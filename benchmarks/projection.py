@@ -99,7 +99,8 @@ def main() -> None:
         make = make_gpu_renderers if given.gpu else make_renderers
         milliseconds, errors = compare_renderers(case, geometry, given.repeats, make)
         if given.gpu:
-            figures = describe_machine() | {"milliseconds": milliseconds, "errors_vs_trilinear": errors}
+            figures: dict[str, object] = {"milliseconds": milliseconds, "errors_vs_trilinear": errors}
+            figures |= describe_machine()
         else:
             figures = summarise(milliseconds, errors) | run_whole(case, geometry.detector_px, given.repeats)
     print_table(milliseconds, errors, figures)

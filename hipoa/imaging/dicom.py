@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
-from hipoa.imaging.image import LPS_TO_RAS, Image, check_extent, round_into
+from hipoa.imaging.image import LPS_TO_RAS, Image, check_extent, round_into, take_pages
 
 LEAST_SLICES = 8
 # Steps between slices may differ by this share, since positions are stored rounded.
@@ -154,7 +154,7 @@ def read_series(series: Series, where: str) -> Image:
     matrix[:3, 3] = first.position
     columns, rows = first.size
     check_extent((columns, rows, len(series.slices)), where)
-    values = np.empty((len(series.slices), rows, columns), np.int16)
+    values = take_pages((len(series.slices), rows, columns), np.int16)
     for k, image in enumerate(series.slices):
         # ITK takes rescale slope and intercept of each file.
         pixels = sitk.ReadImage(str(image.path), imageIO="GDCMImageIO")

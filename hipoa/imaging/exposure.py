@@ -12,6 +12,7 @@ from hipoa.imaging.attenuation import make_curve
 from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image, move, seen_box
 from hipoa.imaging.hips import HipCentres
+from hipoa.imaging.image import copy_in_pages
 from hipoa.imaging.quality import describe_hip
 from hipoa.imaging.render import project_hip
 from hipoa.imaging.scan import Scan
@@ -69,7 +70,7 @@ def cut_together(exposures: Mapping[str, Exposure]) -> dict[str, Exposure]:
         slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*boxes, strict=True)
     )
     box = i, one.body.bounds()[1], k
-    part = Volume(np.array(one.volume.hu[box]), move(one.volume.ras_from_ijk, box))
+    part = Volume(copy_in_pages(one.volume.hu[box]), move(one.volume.ras_from_ijk, box))
     body = one.body.crop(box)
     return {name: replace(each, volume=part, body=body) for name, each in exposures.items()}
 

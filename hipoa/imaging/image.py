@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +112,33 @@ def round_into(values: np.ndarray, dtype: type[np.integer]) -> tuple[np.ndarray,
     missing = int(values.size - np.count_nonzero(finite))
     whole = np.rint(np.where(finite, values, low) if missing else values)
     return whole.clip(low, high).astype(dtype), missing
+
+
+def take_pages(shape: tuple[int, ...], dtype: np.dtype | type[np.generic]) -> np.ndarray:
+    """An array for a whole CT, to be written once from its first value to its last; zeros until then.
+
+    In pages of the system's usual size. numpy asks for large ones, which a virtual machine's host seldom has
+    at hand: waiting for them took as long as decompressing the CT.
+
+    Raises:
+        MemoryError: There is too little.
+    """
+    count = int(np.prod(shape))
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return np.zeros(shape, dtype)
+    try:
+        pages = mmap.mmap(-1, max(1, count * np.dtype(dtype).itemsize), flags=mmap.MAP_PRIVATE)
+    except OSError:
+        raise MemoryError from None
+    return np.frombuffer(pages, dtype, count).reshape(shape)
+
+
+def copy_in_pages(values: np.ndarray) -> np.ndarray:
+    """A copy in the order of memory, in pages of :func:`take_pages`."""
+    order = np.argsort(-np.abs(values.strides), kind="stable")
+    copy = take_pages(tuple(np.array(values.shape)[order]), values.dtype).transpose(np.argsort(order))
+    copy[...] = values
+    return copy
 
 
 def turn_to_ras(image: Image) -> Image:

@@ -15,7 +15,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from hipoa.errors import CtError
-from hipoa.imaging.image import Image, check_extent, find_fault, round_into, to_ras
+from hipoa.imaging.image import Image, check_extent, find_fault, round_into, take_pages, to_ras
 
 _PIECE_BYTES = 1 << 16
 # The library's declarations call the class an instance.
@@ -53,7 +53,7 @@ def read_nifti(path: Path, dtype: type[np.integer]) -> Image:
     _check_size(path, voxels)
     if stored == dtype and not _is_scaled(voxels) and not _is_gzip(path):
         return Image(np.memmap(path, stored, "r", voxels.offset, shape, "F"), matrix, warnings)
-    values = np.empty(int(np.prod(shape)), dtype)
+    values = take_pages((int(np.prod(shape)),), dtype)
     missing = _fill(values, path, voxels)
     if missing:
         warnings += (f"{100 * missing / values.size:.2g} % of the voxels are not finite: taken as air",)

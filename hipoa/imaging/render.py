@@ -104,10 +104,10 @@ def _check_between(
     beyond = (depth.min((0, 2)) <= 0) | (depth.max((0, 2)) > geometry.source_to_detector_mm)
     # Most often these planes are air, or none, and the other voxels need not be gone through.
     ends = np.flatnonzero(np.diff(beyond)) + 1
-    for part in np.split(planes, ends)[not beyond[:1].any() :: 2]:
-        slab = (box[0], slice(part[0], part[-1] + 1), box[2])
-        filled = body.crop(slab).mark()
-        if filled.any() and (filled := filled & (volume.hu[slab] > -1000)).any():
+    for run in np.split(planes, ends)[not beyond[:1].any() :: 2]:
+        slab = (box[0], slice(run[0], run[-1] + 1), box[2])
+        part = body.crop(slab)
+        if part.cells.any() and (filled := part.mark() & (volume.hu[slab] > -1000)).any():
             points = to_ras(move(volume.ras_from_ijk, slab), np.argwhere(filled))
             depth = depths_mm(points, centre_ras_mm, geometry)
             check_detector_behind(depth.min(), depth.max(), geometry)

@@ -3,6 +3,7 @@
 import importlib
 import os
 
+import numpy as np
 import pytest
 
 from hipoa.files import read_csv, read_npz
@@ -129,13 +130,14 @@ def test_only_what_the_rays_meet_leaves_the_reader(study):
     left, right = (prepared.exposures[side] for side in "LR")
     # One copy for both, which is none of the whole.
     assert left.volume is right.volume
-    assert left.volume.hu.base is None
+    held = left.volume.hu
+    while isinstance(held.base, np.ndarray):
+        held = held.base
+    assert held.size == left.volume.hu.size
     assert left.volume.hu.size < 0.4 * 80 * 50 * 60
 
 
 def test_the_image_of_the_cut_is_that_of_the_whole_ct(pelvis, heads):
-    import numpy as np
-
     from hipoa.imaging.body import find_body
     from hipoa.imaging.exposure import cut_together
     from hipoa.imaging.hips import Hip, HipCentres

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hipoa.errors import CtError
+from hipoa.imaging.image import copy_in_pages, take_pages
 from hipoa.imaging.volume import Volume, read_volume, stem
 
 SHAPE = (5, 6, 7)
@@ -101,3 +102,27 @@ def test_a_point_is_in_the_volume_up_to_the_outer_voxels_rim(hu):
     for point, inside in (((-0.9, 0, 0), True), ((-1.1, 0, 0), False), ((8.9, 10.9, 12.9), True)):
         assert volume.contains(np.array(point)) == inside
     assert len(list(itertools.chain(volume.corners_ras_mm))) == 8
+
+
+def test_pages_hold_what_is_written():
+    pages = take_pages((3, 4, 5), np.int16)
+    assert (pages.shape, pages.dtype, pages.max()) == ((3, 4, 5), np.int16, 0)
+    pages[1:] = 7
+    assert pages.sum() == 2 * 20 * 7
+    assert take_pages((0, 4), np.uint16).shape == (0, 4)
+
+
+@pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("ways", [(1, 1, 1), (-1, 1, -1)])
+def test_a_copy_in_pages_keeps_values_and_the_order_of_memory(axes, ways):
+    values = np.arange(120, dtype=np.int16).reshape(4, 5, 6).transpose(axes)
+    values = values[tuple(slice(None, None, way) for way in ways)]
+    copy = copy_in_pages(values)
+    assert (copy == values).all()
+    assert copy.strides == np.array(values).strides
+    assert not np.shares_memory(copy, values)
+
+
+def test_pages_that_cannot_be_had():
+    with pytest.raises(MemoryError):
+        take_pages((2**46,), np.int16)
