@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import box_about
-from hipoa.imaging.image import to_ras
+from hipoa.imaging.image import run_forwards, to_ras
 from hipoa.imaging.volume import Volume
 
 
@@ -87,17 +87,19 @@ def _shrink(volume: Volume, body: Body, box: tuple[slice, ...], spacing_mm: floa
 
 def _average(hu: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Means of blocks, float32, of two planes and two rows of each: enough against noise, and fast."""
+    hu, ways = run_forwards(
+        hu[tuple(slice(n // step * step) for n, step in zip(hu.shape, steps, strict=True))]
+    )
     order = np.argsort(hu.strides)[::-1]
     blocks, count = hu.transpose(order), 1
     for axis, step in enumerate(steps[order].tolist()):
-        keep = blocks.shape[axis] // step * step
         first = (step - 1) // 4
         # The last axis is contiguous in memory: there all voxels cost no more than two.
         picks = range(step) if axis == 2 else sorted({first, step - 1 - first})
-        parts = [blocks[(slice(None),) * axis + (slice(pick, keep, step),)] for pick in picks]
+        parts = [blocks[(slice(None),) * axis + (slice(pick, None, step),)] for pick in picks]
         total = parts[0].astype(np.int32)
         for part in parts[1:]:
             total += part
         blocks, count = total, count * len(parts)
     means = (blocks / np.float32(count)).astype(np.float32)
-    return np.ascontiguousarray(means.transpose(np.argsort(order)))
+    return np.ascontiguousarray(means.transpose(np.argsort(order))[ways])

@@ -11,6 +11,7 @@ from scipy import ndimage
 from hipoa.imaging.blocks import Blocks
 from hipoa.imaging.geometry import box_about
 from hipoa.imaging.hips import Hip
+from hipoa.imaging.image import run_forwards
 from hipoa.imaging.rays import spread_rays
 from hipoa.imaging.volume import Volume
 
@@ -42,7 +43,8 @@ def metal_volume_mm3(volume: Volume, hip: Hip, implant_hu: float) -> float:
     """Volume of the voxels of at least ``implant_hu`` in a cube of 12 cm about the hip centre, mm3."""
     centre = np.array(hip.centre_ras_mm)
     box = box_about(volume, centre - _REACH_MM, centre + _REACH_MM)
-    return float(np.count_nonzero(volume.hu[box] >= implant_hu) * volume.spacing_mm.prod())
+    hu, _ = run_forwards(volume.hu[box])
+    return float(np.count_nonzero(hu >= implant_hu) * volume.spacing_mm.prod())
 
 
 def find_metal(blocks: Blocks) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from hipoa.imaging.body import Body
 from hipoa.imaging.geometry import box_about
+from hipoa.imaging.image import run_forwards
 from hipoa.imaging.volume import Volume, to_ras
 
 _SPACING_MM = 3.0
@@ -118,7 +119,8 @@ def _cut(
     shape = np.array(volume.hu.shape) // steps
     low = np.array([max(part.start // step - 1, 0) for part, step in zip(box, steps, strict=True)])
     high = np.array([min(-(-p.stop // s) + 1, n) for p, s, n in zip(box, steps, shape, strict=True)])
-    hu = _average(volume.hu, low, high, steps)
+    cut = tuple(slice(a * step, b * step) for a, b, step in zip(low, high, steps, strict=True))
+    hu = _average(volume.hu[cut], steps)
     middles = [np.arange(a, b) * step + step // 2 for a, b, step in zip(low, high, steps, strict=True)]
     cells = [np.searchsorted(edge, at, "right") - 1 for edge, at in zip(body.edges, middles, strict=True)]
     np.putmask(hu, ~body.cells[np.ix_(*cells)], _AIR_HU)
@@ -129,24 +131,23 @@ def _cut(
     return Scout(hu, matrix, ends, *lie)
 
 
-def _average(hu: np.ndarray, low: np.ndarray, high: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def _average(hu: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Means of cells, float32, of two voxels along each axis: enough against noise, and fast."""
-    order = np.argsort(-np.abs(hu.strides))
-    turned, low, high, steps = hu.transpose(order), low[order], high[order], steps[order]
+    hu, ways = run_forwards(hu)
+    order = np.argsort(hu.strides)[::-1]
+    turned, steps = hu.transpose(order), steps[order]
     picks = [sorted({(step - 1) // 4, step - 1 - (step - 1) // 4}) for step in steps.tolist()]
-    _, rows, columns = (
-        [slice(a * step + first, b * step, step) for first in firsts]
-        for a, b, step, firsts in zip(low, high, steps, picks, strict=True)
+    rows, columns = (
+        [slice(n, None, step) for n in picks[axis]] for axis, step in ((1, steps[1]), (2, steps[2]))
     )
-    means = np.empty(high - low, np.float32)
-    # Forwards along memory, where all voxels cost no more than some; a plane of cells stays in the cache.
-    way = -1 if turned.strides[2] < 0 else 1
-    for number, start in enumerate(range(low[0] * steps[0], high[0] * steps[0], steps[0])):
-        parts = [turned[start + first, row, ::way] for first, row in product(picks[0], rows)]
-        lines = reduce(np.add, (np.clip(part, _AIR_HU, _MOST_HU) for part in parts))[:, ::way]
+    means = np.empty(np.array(turned.shape) // steps, np.float32)
+    # A plane of cells stays in the cache; along memory all voxels cost no more than some.
+    for number, start in enumerate(range(0, len(turned), steps[0])):
+        parts = [turned[start + first, row] for first, row in product(picks[0], rows)]
+        lines = reduce(np.add, (np.clip(part, _AIR_HU, _MOST_HU) for part in parts))
         means[number] = reduce(np.add, (lines[:, column].astype(np.float32) for column in columns))
     means /= np.float32(np.prod([len(firsts) for firsts in picks]))
-    return np.ascontiguousarray(means.transpose(np.argsort(order)))
+    return np.ascontiguousarray(means.transpose(np.argsort(order))[ways])
 
 
 def _find_axes(volume: Volume, body: Body) -> tuple[np.ndarray, float, tuple[bool, bool]]:
