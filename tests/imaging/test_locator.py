@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hipoa.imaging import locator
+from hipoa.imaging.blocks import cut_blocks
 from hipoa.imaging.body import Body, find_body
 from hipoa.imaging.locator import locate
 from hipoa.imaging.scout import make_scout
@@ -143,6 +144,20 @@ def test_a_cell_of_the_scout_is_the_mean_of_two_voxels_along_each_axis(flips, or
     voxels = np.clip(volume.hu[np.ix_(*cells)].astype(float), -1000, 8191)
     means = voxels.reshape(6, 2, 7, 2, 5, 2).mean((1, 3, 5))
     assert make_scout(volume, body).hu == pytest.approx(means, rel=1e-6)
+
+
+@pytest.mark.parametrize("flips", list(product((1, -1), repeat=3)))
+def test_blocks_do_not_depend_on_how_the_file_was_flipped(flips):
+    ways = tuple(slice(None, None, way) for way in flips)
+    hu = np.random.default_rng([8]).integers(-1000, 3000, (41, 38, 33)).astype(np.int16)
+    flipped = np.array(hu[ways], order="F")[ways]
+    body = Body(np.ones((1, 1, 1), bool), tuple(np.array([0, n]) for n in hu.shape))
+    straight, turned = (
+        cut_blocks(Volume(values, np.diag([0.5, 0.7, 1.0, 1.0])), body, np.array([10.0, 13, 16]), 12, 2)
+        for values in (np.asfortranarray(hu), flipped)
+    )
+    assert (straight.hu == turned.hu).all()
+    assert (straight.ras_from_ijk == turned.ras_from_ijk).all()
 
 
 @pytest.mark.parametrize("deg", [-30, 0, 25])
