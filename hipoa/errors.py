@@ -24,7 +24,7 @@ class ConfigError(HipoaError, ValueError):
 
 
 class TableError(HipoaError, ValueError):
-    """Rows of cases.csv or grades.csv that cannot be used: all of them in one message."""
+    """Rows of a table, given or made, that cannot be used: all of them in one message."""
 
 
 class CtError(HipoaError, ValueError):

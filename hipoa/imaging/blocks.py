@@ -87,7 +87,7 @@ def _shrink(volume: Volume, body: Body, box: tuple[slice, ...], spacing_mm: floa
 
 def _average(hu: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Means of blocks, float32, of two planes and two rows of each: enough against noise, and fast."""
-    hu, ways = run_forwards(
+    hu, flipped = run_forwards(
         hu[tuple(slice(n // step * step) for n, step in zip(hu.shape, steps, strict=True))]
     )
     order = np.argsort(hu.strides)[::-1]
@@ -102,4 +102,4 @@ def _average(hu: np.ndarray, steps: np.ndarray) -> np.ndarray:
             total += part
         blocks, count = total, count * len(parts)
     means = (blocks / np.float32(count)).astype(np.float32)
-    return np.ascontiguousarray(means.transpose(np.argsort(order))[ways])
+    return np.ascontiguousarray(np.flip(means.transpose(np.argsort(order)), flipped))

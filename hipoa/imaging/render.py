@@ -20,6 +20,7 @@ from hipoa.imaging.geometry import (
     move,
     seen_box,
 )
+from hipoa.imaging.image import run_forwards
 from hipoa.imaging.volume import Volume, to_ras
 
 _RAYS = 3600
@@ -121,8 +122,8 @@ def lay_along_memory(
     Axes that were turned round are turned back. Only where the axes are in another order still is the box
     copied.
     """
-    axes = tuple(axis for axis in range(3) if volume.hu.strides[axis] < 0)
-    hu, matrix = np.flip(volume.hu, axes), volume.ras_from_ijk.copy()
+    hu, axes = run_forwards(volume.hu)
+    matrix = volume.ras_from_ijk.copy()
     for axis in axes:
         matrix[:3, 3] += (hu.shape[axis] - 1) * matrix[:3, axis]
         matrix[:3, axis] *= -1

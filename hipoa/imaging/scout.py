@@ -133,12 +133,13 @@ def _cut(
 
 def _average(hu: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Means of cells, float32, of two voxels along each axis: enough against noise, and fast."""
-    hu, ways = run_forwards(hu)
+    hu, flipped = run_forwards(hu)
     order = np.argsort(hu.strides)[::-1]
     turned, steps = hu.transpose(order), steps[order]
     picks = [sorted({(step - 1) // 4, step - 1 - (step - 1) // 4}) for step in steps.tolist()]
     rows, columns = (
-        [slice(n, None, step) for n in picks[axis]] for axis, step in ((1, steps[1]), (2, steps[2]))
+        [slice(first, None, step) for first in firsts]
+        for step, firsts in zip(steps[1:], picks[1:], strict=True)
     )
     means = np.empty(np.array(turned.shape) // steps, np.float32)
     # A plane of cells stays in the cache; along memory all voxels cost no more than some.
@@ -147,7 +148,7 @@ def _average(hu: np.ndarray, steps: np.ndarray) -> np.ndarray:
         lines = reduce(np.add, (np.clip(part, _AIR_HU, _MOST_HU) for part in parts))
         means[number] = reduce(np.add, (lines[:, column].astype(np.float32) for column in columns))
     means /= np.float32(np.prod([len(firsts) for firsts in picks]))
-    return np.ascontiguousarray(means.transpose(np.argsort(order))[ways])
+    return np.ascontiguousarray(np.flip(means.transpose(np.argsort(order)), flipped))
 
 
 def _find_axes(volume: Volume, body: Body) -> tuple[np.ndarray, float, tuple[bool, bool]]:

@@ -125,4 +125,4 @@ def test_a_copy_in_pages_keeps_values_and_the_order_of_memory(axes, ways):
 
 def test_pages_that_cannot_be_had():
     with pytest.raises(MemoryError):
-        take_pages((2**46,), np.int16)
+        take_pages((2**60,), np.int16)
