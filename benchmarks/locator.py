@@ -4,7 +4,7 @@
 
 Every volume is a synthetic patient of the built-in cohort, laid and scanned at random: voxels of 0.5-5 mm,
 noise, turned, prone, feet first, arms beside the body, contrast medium, a table, nails and replaced hips,
-fields of view that hold one hip, cut a head, or hold none.
+flexed femora, fields of view that hold one hip, cut a head, or hold none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 from hipoa.imaging.body import find_body
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.image import Image, turn_to_ras
-from hipoa.imaging.locator import locate
+from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume
 from hipoa.phantom.anatomy import build_hip
@@ -48,6 +48,7 @@ KINDS = (
     "one hip",
     "cut",
     "none",
+    "flexed",
 )
 """What each volume is there for, in turn; the other circumstances are drawn for all of them."""
 
@@ -55,6 +56,8 @@ _LOW_MM, _HIGH_MM = np.array([-224.0, -172.0, -112.0]), np.array([224.0, 140.0, 
 _MOST_VOXELS, _WIDEST_MM = 6e6, 5.0
 _WHOLE = {"arms", "turned", "prone", "one hip", "none"}
 _WRONG_MM = 20.0
+# What the confidence promises, and where it is looked at.
+_WITHIN_MM, _BANDS = 6.0, (0.5, 0.7, 0.85, 0.95, 1.001)
 # A head is to be found if the CT holds its centre and this share of its radius beyond; to be refused if it
 # ends before the centre; between the two either is right.
 _HELD = 0.7
@@ -94,6 +97,39 @@ class Plan:
     extras: list[tuple[list[Solid], float]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Turned:
+    """A solid turned about a point.
+
+    Attributes:
+        solid: What is turned.
+        centre: About which point (3,), mm.
+        matrix: How (3, 3).
+    """
+
+    solid: Solid
+    centre: np.ndarray
+    matrix: np.ndarray
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance in mm of points (3, ...), negative inside."""
+        middle = self.centre.reshape(3, *[1] * (points.ndim - 1))
+        back = np.tensordot(self.matrix.T, points - middle, 1) + middle
+        return self.solid.distance(back.astype(np.float32))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, mm."""
+        corners = np.array(np.meshgrid(*np.transpose(self.solid.bounds()), indexing="ij")).reshape(3, -1)
+        turned = self.matrix @ (corners - self.centre[:, None]) + self.centre[:, None]
+        return turned.min(1), turned.max(1)
+
+
+def flex(hip: Hip, rng: np.random.Generator) -> Hip:
+    """The hip with its femur flexed by 20-60 degrees and a little abducted, about the head's centre."""
+    turn = Rotation.from_euler("xy", [rng.uniform(20, 60), -rng.uniform(0, 15)], degrees=True).as_matrix()
+    return replace(hip, femur=[Turned(solid, hip.head, turn) for solid in hip.femur])
+
+
 def make_scene(number: int, seed: int = 7, most_voxels: float = _MOST_VOXELS) -> Scene:
     """The volume of this number; the same number, seed and most voxels give the same volume."""
     rng = np.random.default_rng([seed, number])
@@ -111,7 +147,8 @@ def make_scene(number: int, seed: int = 7, most_voxels: float = _MOST_VOXELS) ->
     ras_from_ijk = np.diag([*plan.spacing_mm, 1.0])
     ras_from_ijk[:3, 3] = low
     grid = Grid((int(shape[0]), int(shape[1]), int(shape[2])), np.linalg.inv(plan.pose) @ ras_from_ijk)
-    hu = render(grid, plan.hips, plan.implants, rng)
+    hips = {side: flex(hip, rng) if kind == "flexed" else hip for side, hip in plan.hips.items()}
+    hu = render(grid, hips, plan.implants, rng)
     for solids, value in plan.extras:
         window, distance = grid.rasterise(solids)
         hu[window] += fraction(distance, grid.width_mm()) * (value - hu[window])
@@ -128,6 +165,7 @@ def _draw(rng: np.random.Generator, kind: str, number: int) -> Plan:
     hips = {}
     for side in SIDES:
         grade = int(rng.integers(6, 8) if kind == "migrated" and rng.random() < 0.7 else rng.integers(1, 8))
+        grade = min(grade, 4) if kind == "flexed" else grade
         hips[side] = build_hip(person, draw_disease(rng, grade, float(rng.random())), rng)
     within, along = np.exp(rng.uniform(np.log([0.5, 0.5]), np.log([3.0, 5.0])))
     wide = 40 if kind == "turned" else 8
@@ -324,18 +362,15 @@ def summarise(rows: Sequence[dict]) -> dict[str, object]:
 
 
 def by_confidence(rows: Sequence[dict]) -> list[dict[str, float]]:
-    """The errors of the found hips by thirds of their confidence, the least sure first."""
-    found = sorted((row for row in rows if row["outcome"] == "found"), key=lambda row: row["confidence"])
-    thirds = [found[len(found) * n // 3 : len(found) * (n + 1) // 3] for n in range(3)]
-    return [
-        {
-            "confidence_to": max(row["confidence"] for row in third),
-            "median_mm": float(np.median([row["error_mm"] for row in third])),
-            "p95_mm": float(np.percentile([row["error_mm"] for row in third], 95)),
-        }
-        for third in thirds
-        if third
-    ]
+    """By bands of the confidence: how many were found, and how many of them lie within 6 mm."""
+    found = [row for row in rows if "error_mm" in row]
+    bands = []
+    for low, high in pairwise(_BANDS):
+        errors = [row["error_mm"] for row in found if low <= row["confidence"] < high]
+        if errors:
+            within = float(np.mean(np.array(errors) <= _WITHIN_MM))
+            bands.append({"from": low, "to": min(high, 1.0), "n": len(errors), "within_6_mm": within})
+    return bands
 
 
 def time_locator(shape: tuple[int, int, int] = (512, 512, 400), seed: int = 7) -> dict[str, float]:
@@ -396,9 +431,9 @@ def main() -> None:
     for name, values in figures.items():
         cells = [values.get(key, "") for key in names]
         print(" | ".join([name, *(f"{c:.1f}" if isinstance(c, float) else str(c) for c in cells)]))
-    thirds = by_confidence(rows)
-    for third in thirds:
-        print(", ".join(f"{key} {value:.2f}" for key, value in third.items()))
+    bands = by_confidence(rows)
+    for band in bands:
+        print(", ".join(f"{key} {value:.2f}" for key, value in band.items()))
     seconds = time_locator()
     print(f"512 x 512 x 400: find_body {seconds['find_body_s']:.2f} s, locate {seconds['locate_s']:.2f} s")
     if options.json:
@@ -407,7 +442,7 @@ def main() -> None:
             "seed": options.seed,
             "voxels": options.voxels,
             "figures": figures,
-            "by_confidence": thirds,
+            "by_confidence": bands,
             "seconds": seconds,
             "rows": rows,
         }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hipoa.imaging.hips import Hip, HipCentres
-from hipoa.imaging.implants import metal_volume_mm3
+from hipoa.imaging.localization.metal import metal_volume_mm3
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume
 

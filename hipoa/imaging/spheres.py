@@ -37,21 +37,6 @@ def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
     return middle + x[:3], float(np.sqrt(max(x[3] + x[:3] @ x[:3], 0.0)))
 
 
-def fit_concentric(points: np.ndarray, inner: np.ndarray, gap_mm: float) -> tuple[np.ndarray, float]:
-    """The common middle (3,) of two spheres and the radius of the inner one, from points (n, 3) on either.
-
-    Args:
-        points: In mm.
-        inner: bool (n,), which lie on the inner sphere.
-        gap_mm: Between the spheres, where too few points lie on the inner one.
-    """
-    middle = points.mean(0)
-    q = points - middle
-    x, *_ = np.linalg.lstsq(np.c_[2 * q, inner, ~inner], (q**2).sum(1), rcond=None)
-    small, large = np.sqrt(np.maximum(x[3:] + x[:3] @ x[:3], 0.0))
-    return middle + x[:3], float(small if 3 * inner.sum() > len(inner) else large - gap_mm)
-
-
 def fit_sphere_robustly(
     points: np.ndarray,
     *,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from hipoa.imaging.blocks import Blocks
 from hipoa.imaging.geometry import box_about
 from hipoa.imaging.hips import Hip
 from hipoa.imaging.image import run_forwards
+from hipoa.imaging.localization.blocks import Blocks
 from hipoa.imaging.rays import spread_rays
 from hipoa.imaging.volume import Volume
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hipoa.imaging.blocks import Blocks
 from hipoa.imaging.hips import USUAL_RADIUS_MM
+from hipoa.imaging.localization.blocks import Blocks
+from hipoa.imaging.localization.metal import find_metal_head
 from hipoa.imaging.rays import spread_rays
 from hipoa.imaging.spheres import fit_sphere
 
@@ -27,6 +28,51 @@ _TRIES, _ROUNDS, _TOLERANCE_MM, _LEAST_POINTS = 400, 4, 1.25, 40
 # How far the sphere lies from where it was looked for, mm.
 _MOVED_SD_MM, _FARTHEST_MM = 6.0, 10.0
 USUAL_SD_MM = 2.5
+# The share of the sphere that shows an edge from which, and up to which, the fit is trusted more and more.
+_SUPPORT, _METAL_WITHIN_MM = (0.15, 0.35), 20.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A head where its edges say it is.
+
+    Attributes:
+        centre_ras_mm: (3,).
+        radius_mm: Of the sphere.
+        support: Share (0-1) of the directions in which its edge is seen; 1 for a metal head.
+        replaced: Whether it is the metal head of a replaced hip.
+    """
+
+    centre_ras_mm: np.ndarray
+    radius_mm: float
+    support: float
+    replaced: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know."""
+        replaced = "a total hip replacement: the centre is that of its metal head"
+        return (replaced,) if self.replaced else ()
+
+
+def place_head(blocks: Blocks, centre_ras_mm: np.ndarray, radius_mm: float) -> Placed:
+    """The head where its edges say it is, as far as there are edges; of a replaced hip the metal head.
+
+    Args:
+        blocks: Fine blocks about the head.
+        centre_ras_mm: Where the head was found (3,).
+        radius_mm: As it was found.
+    """
+    metal = find_metal_head(blocks, centre_ras_mm, _METAL_WITHIN_MM)
+    if metal:
+        return Placed(metal.centre_ras_mm, metal.radius_mm, 1.0, True)
+    found = fit_head_edges(blocks, centre_ras_mm)
+    if found is None:
+        return Placed(centre_ras_mm, radius_mm, 0.0, False)
+    # Between the two places, nearer to the fitted one the more edges agree on it.
+    share = float(np.clip((found.support - _SUPPORT[0]) / (_SUPPORT[1] - _SUPPORT[0]), 0, 1))
+    centre = centre_ras_mm + share * (found.centre_ras_mm - centre_ras_mm)
+    return Placed(centre, radius_mm + share * (found.radius_mm - radius_mm), found.support, False)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Where the femoral heads of a CT are, and how sure that is."""

@@ -1,0 +1,171 @@
+"""Finds the femoral heads of a CT without labels or landmarks, and says how sure it is of each.
+
+Two small networks, trained on drawn volumes of real bones, find the heads; the edge of the bone then says
+where exactly each one lies. What each finding is worth was calibrated on drawn bodies that trained nothing
+(docs/locator.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from hipoa.imaging.body import Body
+from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.imaging.localization.head_fit import Placed, place_head
+from hipoa.imaging.localization.heads import Head, find_heads, look_closely, share_in_view
+from hipoa.imaging.localization.network import load_weights
+from hipoa.imaging.volume import Volume
+from hipoa.tables import SIDES
+
+# Two heads of one adult: about 175 mm apart, with dysplasia further (method notes, section 4).
+_APART_MM, _USUAL_MM = (100.0, 270.0), 175.0
+_BETTER_HALF = 0.5
+# The CT must reach this far beyond a head's middle, in radii.
+_HELD, _SURE = 0.4, 0.6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A femoral head that was found.
+
+    Attributes:
+        hip: Where it is; its confidence is the probability that the centre lies within 6 mm.
+        head: As the networks see it.
+        margin_mm: How far its centre lies from the CT's nearest end; negative outside.
+    """
+
+    hip: Hip
+    head: Head
+    margin_mm: float
+
+
+def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
+    """Finds the femoral heads of a CT.
+
+    Args:
+        volume: The CT.
+        body: The patient without the table (:func:`hipoa.imaging.body.find_body`).
+        least_confidence: Below it (0-1) a finding is no hip.
+
+    Returns:
+        The hips found, with their confidence; for a missing side the reason.
+    """
+    chosen = _choose([_place(volume, head) for head in find_heads(volume, body)])
+    reasons = {side: _refuse(found, least_confidence) for side, found in chosen.items()}
+    hips = {side: found.hip for side, found in chosen.items() if not reasons[side]}
+    missing = {side: reasons.get(side) or _doubt(0.0, least_confidence) for side in SIDES if side not in hips}
+    return HipCentres(hips, missing | _explain(volume, hips, missing))
+
+
+def find_head_near(
+    volume: Volume, body: Body, place_ras_mm: np.ndarray, within_mm: float = 15.0
+) -> Hip | None:
+    """The femoral head near a place that someone marked, or None if the CT shows none.
+
+    Args:
+        volume: The CT.
+        body: The patient without the table.
+        place_ras_mm: The mark (3,); its side and distance are the caller's to compare.
+        within_mm: A head whose centre lies further away is not meant.
+    """
+    head = look_closely(volume, body, place_ras_mm)
+    if head is None:
+        return None
+    hip = _place(volume, head).hip
+    away = np.linalg.norm(np.array(hip.centre_ras_mm) - place_ras_mm)
+    return hip if away <= within_mm else None
+
+
+def _place(volume: Volume, head: Head) -> Finding:
+    placed = place_head(head.blocks, head.centre_ras_mm, head.radius_mm)
+    r, a, s = (round(float(x), 2) for x in placed.centre_ras_mm)
+    confidence = round(rate(describe(volume, head, placed)), 3)
+    notes = placed.notes + (("the locator is not sure of this hip",) if confidence < _SURE else ())
+    hip = Hip(head.side, (r, a, s), round(placed.radius_mm, 2), "locator", confidence, notes)
+    index = volume.ijk(placed.centre_ras_mm)
+    ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index) * volume.spacing_mm
+    return Finding(hip, head, float(ends.min()))
+
+
+FEATURES = ("share", "one_side", "spread", "doubt", "moved", "in_view", "support", "fitted", "replaced")
+
+
+def describe(volume: Volume, head: Head, placed: Placed) -> np.ndarray:
+    """What speaks for a finding: the numbers named in :data:`FEATURES`, about 0-1 each."""
+    fitted = float(np.linalg.norm(placed.centre_ras_mm - head.centre_ras_mm))
+    return np.array(
+        [
+            head.share,
+            2 * head.one_side - 1,
+            min(head.spread_mm, 10.0) / 5,
+            min(head.doubt_mm, 12.0) / 5,
+            min(head.moved_mm, 20.0) / 10,
+            share_in_view(volume, placed.centre_ras_mm, placed.radius_mm),
+            min(placed.support, 0.6),
+            min(fitted, 10.0) / 5,
+            float(placed.replaced),
+        ]
+    )
+
+
+def rate(features: np.ndarray) -> float:
+    """The probability (0-1) that a finding is a head of this side and its centre lies within 6 mm.
+
+    A logistic regression, fitted to drawn bodies that trained no network.
+    """
+    weights = load_weights()["confidence"]
+    odds = float(features @ weights["weight"] + weights["bias"][0])
+    return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+
+
+def _choose(findings: Sequence[Finding]) -> dict[str, Finding]:
+    """The most probable pair of heads that can belong to one body, or the one head there is."""
+    of_side = {side: [found for found in findings if found.hip.side == side] for side in SIDES}
+    pairs = [(_worth(a) + _worth(b), a, b) for a, b in product(*of_side.values()) if _go_together(a, b)]
+    alone = [(_worth(found), found) for found in findings]
+    best_pair = max(pairs, key=lambda pair: pair[0], default=None)
+    best_one = max(alone, key=lambda one: one[0], default=None)
+    if best_pair is not None and best_one is not None and best_pair[0] > best_one[0]:
+        return dict(zip(SIDES, best_pair[1:], strict=True))
+    return {best_one[1].hip.side: best_one[1]} if best_one else {}
+
+
+def _worth(found: Finding) -> float:
+    return found.hip.confidence + 1e-6
+
+
+def _go_together(left: Finding, right: Finding) -> bool:
+    away = np.subtract(right.hip.centre_ras_mm, left.hip.centre_ras_mm)
+    return bool(away[0] > 60 and _APART_MM[0] < np.linalg.norm(away) < _APART_MM[1])
+
+
+def _refuse(found: Finding, least_confidence: float) -> str:
+    """Why a finding is no hip; empty if it is one."""
+    hip, unsure = found.hip, found.hip.confidence < least_confidence
+    cut = found.margin_mm < (1.0 if unsure else _HELD) * hip.radius_mm
+    if cut and found.head.share > _BETTER_HALF:
+        margin = found.margin_mm
+        where = f"{margin:.0f} mm beyond" if margin >= 0 else f"{-margin:.0f} mm before"
+        return f"cut-off head: the CT ends {where} its middle, the head's radius is {hip.radius_mm:.0f} mm"
+    return _doubt(hip.confidence, least_confidence) if unsure else ""
+
+
+def _explain(volume: Volume, hips: Mapping[str, Hip], missing: Mapping[str, str]) -> dict[str, str]:
+    """Of a hip without its partner: whether the CT reaches to where that one must be."""
+    if len(hips) != 1 or any(reason.startswith("cut-off") for reason in missing.values()):
+        return {}
+    side, hip = next(iter(hips.items()))
+    sign = 1 if side == "R" else -1
+    if volume.contains(np.array(hip.centre_ras_mm) - [sign * _USUAL_MM, 0, 0]):
+        return {}
+    other = "L" if side == "R" else "R"
+    return {other: "no hip found: one hip only in the field of view, the CT ends before the other one"}
+
+
+def _doubt(confidence: float, least_confidence: float) -> str:
+    found = f"confidence {confidence:.2f}, needed {least_confidence:.2f}"
+    return f"no hip found: no femoral head that is sure enough ({found})"
