@@ -122,7 +122,11 @@ class Bones:
 
 @lru_cache(maxsize=4)
 def build_bones(
-    shape: tuple[float, ...], height_mm: float, socket_x_mm: float, neck: tuple[float, float, float]
+    shape: tuple[float, ...],
+    height_mm: float,
+    socket_x_mm: float,
+    neck: tuple[float, float, float],
+    femur_turn_deg: float = 0.0,
 ) -> Bones:
     """The bones of a patient.
 
@@ -131,6 +135,7 @@ def build_bones(
         height_mm: Of the pelvis, iliac crest to ischial tuberosity.
         socket_x_mm: From the middle of the body to a socket's centre.
         neck: Unit vector from the head's centre along the neck, to which the femur is turned.
+        femur_turn_deg: Of the femur about its neck: the shaft swings forwards, head and neck stay.
     """
     model = _model()
     pelvis, femur = (_shaped(model[name], shape) for name in ("pelvis", "femur"))
@@ -140,7 +145,8 @@ def build_bones(
     stretch = np.array([socket_x_mm / head[0], scale, scale])
     femur = femur - head
     away = np.linalg.norm(femur, axis=1) / radius
-    femur = femur @ _turn(femur[(away > 1.25) & (away < 1.6)].mean(0), np.array(neck)).T
+    to_neck = _turn(femur[(away > 1.25) & (away < 1.6)].mean(0), np.array(neck))
+    femur = femur @ (turn_about(np.array(neck), femur_turn_deg) @ to_neck).T
     # The head's centre is taken for the socket's: the joint is built about it anew.
     centred = (pelvis - [0, *head[1:]]) * stretch
     return Bones(
@@ -218,6 +224,11 @@ def _head_vertices() -> np.ndarray:
         away = np.linalg.norm(vertices - centre, axis=1)
         chosen = np.abs(away - radius) < _ON_HEAD_MM
     return chosen
+
+
+def turn_about(axis: np.ndarray, angle_deg: float) -> np.ndarray:
+    """The rotation (3, 3) about a unit vector (3,)."""
+    return Rotation.from_rotvec(angle_deg * axis, degrees=True).as_matrix()
 
 
 def _turn(vector: np.ndarray, to: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hipoa.phantom.bones import N_MODES, Bones, build_bones
+from hipoa.phantom.bones import N_MODES, Bones, build_bones, turn_about
 from hipoa.phantom.disease import Disease
 from hipoa.phantom.shapes import CutBall, Grid, RoundCone, Solid, distance_to
 
@@ -30,6 +30,9 @@ _HEAD_TO_HEIGHT = 0.215
 # Thin and stout differ by more than any grade: else the grey of a radiograph would tell the grade. Ours.
 _FAT_MM, _FAT_RANGE_MM = (24.0, 10.0), (8.0, 44.0)
 _NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = (131.0, 3.0), (10.0, 6.0)
+# Knees lie on a bolster: in most CTs the femur is turned about its neck by less than the first angle, in the
+# others by up to the second, which flexes the shaft by 23-32 degrees and abducts it by 7-19. Ours.
+_FEMUR_TURN_DEG, _FAR_TURNED_SHARE = (20.0, 40.0), 0.2
 
 
 def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:
@@ -66,6 +69,7 @@ class Person:
         belly_mm: How far the belly stands out in front, above the hips.
         lumbar_mm: How far L4 and L5 lie from the template's place: to the right, upwards.
         spine_hu: Of the spongy bone of sacrum and lumbar spine.
+        femur_turn_deg: Of both femora about their necks, the shaft forwards, as flexed hips lie.
     """
 
     sex: str
@@ -84,6 +88,7 @@ class Person:
     belly_mm: float = 0.0
     lumbar_mm: tuple[float, float] = (0.0, 0.0)
     spine_hu: float = 240.0
+    femur_turn_deg: float = 0.0
 
     @property
     def neck_axis(self) -> np.ndarray:
@@ -95,12 +100,17 @@ class Person:
     def bones(self) -> Bones:
         """The bones before disease, in a hip's frame."""
         x, y, z = (float(way) for way in self.neck_axis)
-        return build_bones(self.shape, self.pelvic_height_mm, SOCKET_X_MM * self.scale, (x, y, z))
+        socket_x_mm = SOCKET_X_MM * self.scale
+        return build_bones(self.shape, self.pelvic_height_mm, socket_x_mm, (x, y, z), self.femur_turn_deg)
 
     @property
     def scale(self) -> float:
         """Size of the pelvis over the template's."""
         return self.pelvic_height_mm / TEMPLATE_HEIGHT_MM
+
+    def turn_femur(self, way: tuple[float, float, float]) -> np.ndarray:
+        """A way (3,) of the straight femur, as the femur lies."""
+        return turn_about(self.neck_axis, self.femur_turn_deg) @ way
 
 
 @dataclass(frozen=True)
@@ -188,6 +198,7 @@ def draw_person(rng: np.random.Generator) -> Person:
     fat_mm = float(np.clip(rng.normal(*_FAT_MM), *_FAT_RANGE_MM))
     # A stream of their own: what lies above the hips changes nothing about them.
     above = rng.spawn(1)[0]
+    bone = above.spawn(1)[0]
     return Person(
         sex=sex,
         age=age,
@@ -206,7 +217,13 @@ def draw_person(rng: np.random.Generator) -> Person:
         belly_mm=float(above.uniform(0, _largest_belly_mm(height, fat_mm))),
         lumbar_mm=(float(above.uniform(-9, 9)), float(above.uniform(-6, 6))),
         spine_hu=float(above.uniform(140, 340)),
+        femur_turn_deg=_draw_femur_turn_deg(bone),
     )
+
+
+def _draw_femur_turn_deg(rng: np.random.Generator) -> float:
+    usual, far = _FEMUR_TURN_DEG
+    return float(rng.uniform(usual, far) if rng.random() < _FAR_TURNED_SHARE else rng.uniform(0, usual))
 
 
 def _widest_flank_mm(pelvic_height_mm: float) -> float:

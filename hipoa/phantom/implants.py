@@ -31,7 +31,7 @@ def _shaft(hip: Hip) -> tuple[np.ndarray, np.ndarray, float]:
     """The end of the neck and a point down the shaft, mm (3,), and the femur's size over the template's."""
     scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
     base = hip.head + hip.person.neck_axis * 52 * scale
-    return base, base + np.array((-7, 2, -95)) * scale, scale
+    return base, base + hip.person.turn_femur((-7, 2, -95)) * scale, scale
 
 
 def _replace_joint(hu: np.ndarray, grid: Grid, hip: Hip) -> np.ndarray:
@@ -52,8 +52,9 @@ def _replace_joint(hu: np.ndarray, grid: Grid, hip: Hip) -> np.ndarray:
 
 def _nail(hu: np.ndarray, grid: Grid, hip: Hip) -> np.ndarray:
     base, shaft, scale = _shaft(hip)
-    tip = base + np.array((5, -6, 30)) * scale
-    screw = RoundCone(base + np.array((16, 0, -12)) * scale, hip.head + 6 * hip.person.neck_axis, 5, 5)
+    tip = base + hip.person.turn_femur((5, -6, 30)) * scale
+    outside = base + hip.person.turn_femur((16, 0, -12)) * scale
+    screw = RoundCone(outside, hip.head + 6 * hip.person.neck_axis, 5, 5)
     return _draw(hu, grid, [RoundCone(tip, shaft, 6, 5.5), screw])
 
 
