@@ -33,6 +33,8 @@ _NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = (131.0, 3.0), (10.0, 6.0)
 # Knees lie on a bolster: in most CTs the femur is turned about its neck by less than the first angle, in the
 # others by up to the second, which flexes the shaft by 23-32 degrees and abducts it by 7-19. Ours.
 _FEMUR_TURN_DEG, _FAR_TURNED_SHARE = (20.0, 40.0), 0.2
+# Old bone is less dense than the notes' 300 HU. Ours, like the texture.
+_CANCELLOUS_HU, _TRABECULAR_HU, _TRABECULA_MM = (250.0, 400.0), (25.0, 90.0), (1.0, 2.5)
 
 
 def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:
@@ -70,6 +72,10 @@ class Person:
         lumbar_mm: How far L4 and L5 lie from the template's place: to the right, upwards.
         spine_hu: Of the spongy bone of sacrum and lumbar spine.
         femur_turn_deg: Of both femora about their necks, the shaft forwards, as flexed hips lie.
+        cancellous_hu: Of the spongy bone of hip bone and femur.
+        head_shell: Of the heads' own shell: 0 as their spongy bone, 1 as cortical bone.
+        trabecular_hu: Standard deviation of the trabeculae.
+        trabecula_mm: Their grain.
     """
 
     sex: str
@@ -89,6 +95,10 @@ class Person:
     lumbar_mm: tuple[float, float] = (0.0, 0.0)
     spine_hu: float = 240.0
     femur_turn_deg: float = 0.0
+    cancellous_hu: float = 330.0
+    head_shell: float = 1.0
+    trabecular_hu: float = 45.0
+    trabecula_mm: float = 1.5
 
     @property
     def neck_axis(self) -> np.ndarray:
@@ -218,6 +228,10 @@ def draw_person(rng: np.random.Generator) -> Person:
         lumbar_mm=(float(above.uniform(-9, 9)), float(above.uniform(-6, 6))),
         spine_hu=float(above.uniform(140, 340)),
         femur_turn_deg=_draw_femur_turn_deg(bone),
+        cancellous_hu=float(bone.uniform(*_CANCELLOUS_HU)),
+        head_shell=float(bone.uniform(0, 1)),
+        trabecular_hu=float(bone.uniform(*_TRABECULAR_HU)),
+        trabecula_mm=float(bone.uniform(*_TRABECULA_MM)),
     )
 
 

@@ -158,7 +158,7 @@ def _measure_plate(hip: Hip) -> tuple[float, float]:
     hu = _line(hip, hip.loaded - 0.5 * step_mm * hip.load, hip.load, step_mm, 140)
     peak = float(hu[8:20].max())
     # Half way between cortex and spongy bone; sclerosis adds to both.
-    end = int(np.argmax(hu[8:] < peak - 360)) + 8
+    end = int(np.argmax(hu[8:] < peak - (CORTICAL_HU - hip.person.cancellous_hu) / 2)) + 8
     return end * step_mm / PLATE_MM, peak - CORTICAL_HU
 
 
@@ -175,7 +175,7 @@ def _count_cysts(hip: Hip) -> int:
     grid = Grid((x, y, z), frame)
     hu = np.zeros(grid.shape, np.float32)
     render_bones(hu, grid, hip)
-    hollow = (hu < (CYST_HU + 230) / 2 + 50) & (hip.bone_distance(grid) < -1)
+    hollow = (hu < (CYST_HU + hip.person.cancellous_hu) / 2) & (hip.bone_distance(grid) < -1)
     found = np.zeros(grid.shape, np.int32)
     ndimage.label(hollow, np.ones((3, 3, 3)), output=found)
     return int(found.max())

@@ -1,7 +1,7 @@
 """From solids to Hounsfield units: soft tissue, bones with cortex and marrow, disease, metal.
 
 Source of the HU: air -1000, fat -120..-90, muscle 40..80, cancellous 300..400, cortical 500..1900
-(method notes of the project).
+(method notes of the project). Cancellous bone, trabeculae and the heads' shell are each patient's own.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from hipoa.phantom.implants import render_implant
 from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, Window, blend, fill, fraction
 
 AIR_HU, MUSCLE_HU, ORGANS_HU = -1000.0, 58.0, 5.0
-JOINT_HU, CORTICAL_HU, CANCELLOUS_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, 330.0, -20.0, 30.0
+JOINT_HU, CORTICAL_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, -20.0, 30.0
 GAS_HU = -900.0
 # Ours. What lies above the hips differs between patients: else the part in view would tell a dislocated head.
 _LOOPS, _CONTENT_HU, _GASSY_SHARE = (16, 30), (-60.0, 55.0), 0.3
-_TRABECULA_MM, _TRABECULAR_HU = 1.5, 45.0
 SCLEROSIS_RADIUS_MM = 13.0
 _SLAB = 8
 _OSTEOPHYTE_HU = 480.0
 _PELVIC_CORTEX_MM, _HEAD_CORTEX_MM, _SHAFT_CORTEX_MM = 1.3, 1.1, 5.5
+# Along the neck, in radii of the head from its centre: where its own shell gives way to the neck's cortex.
+_SHELL_TO_NECK = (0.75, 1.05)
 
 
 def render(
@@ -52,7 +53,7 @@ def render(
     for side, hip in hips.items():
         render_bones(hu, mirrored(grid, side), hip)
     _render_spine(hu, grid, person)
-    _roughen_bone(hu, grid, rng)
+    _roughen_bone(hu, grid, person, rng)
     for side, kind in implants.items():
         render_implant(hu, mirrored(grid, side), hips[side], kind, rng)
     return hu
@@ -140,13 +141,13 @@ def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Gener
         fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], GAS_HU)
 
 
-def _roughen_bone(hu: np.ndarray, grid: Grid, rng: np.random.Generator) -> None:
+def _roughen_bone(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
     """Trabeculae, blurred to what a CT of these voxels shows of them."""
     coarse = ndimage.gaussian_filter(
-        rng.standard_normal(hu.shape, dtype=np.float32), _TRABECULA_MM / grid.width_mm(), mode="wrap"
+        rng.standard_normal(hu.shape, dtype=np.float32), person.trabecula_mm / grid.width_mm(), mode="wrap"
     )
-    part = np.clip((hu - MUSCLE_HU) / (CANCELLOUS_HU - MUSCLE_HU), 0, 1)
-    hu += part * (_TRABECULAR_HU / coarse.std()) * coarse
+    part = np.clip((hu - MUSCLE_HU) / (person.cancellous_hu - MUSCLE_HU), 0, 1)
+    hu += part * (person.trabecular_hu / coarse.std()) * coarse
 
 
 def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
@@ -194,19 +195,29 @@ def _render_pelvis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     plate = PLATE_MM * hip.disease.plate_factor - from_socket
     # The thick plate covers the socket; elsewhere bone meets the joint's sphere by chance only.
     spongy = np.maximum(bone + _PELVIC_CORTEX_MM, np.where(from_socket < 6, plate, -np.inf))
-    blend(hu, window, fraction(spongy, width), CANCELLOUS_HU)
+    blend(hu, window, fraction(spongy, width), hip.person.cancellous_hu)
 
 
 def _render_femur(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     window = grid.near([hip.femoral_head, *hip.femur])
     points, width = grid.points(window), grid.width_mm()
     distance = hip.femur_distance(points)
-    blend(hu, window, fraction(distance, width), CORTICAL_HU)
+    blend(hu, window, fraction(distance, width), _femoral_shell_hu(points, hip))
     scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
     along_shaft = np.clip((hip.head[2] - points[2] - 45 * scale) / (40 * scale), 0, 1)
     cortex = _HEAD_CORTEX_MM * hip.disease.plate_factor + along_shaft * _SHAFT_CORTEX_MM
-    spongy = CANCELLOUS_HU + along_shaft * (MARROW_HU - CANCELLOUS_HU)
+    cancellous_hu = hip.person.cancellous_hu
+    spongy = cancellous_hu + along_shaft * (MARROW_HU - cancellous_hu)
     blend(hu, window, fraction(distance + cortex, width), spongy)
+
+
+def _femoral_shell_hu(points: np.ndarray, hip: Hip) -> np.ndarray:
+    """The HU (...) of the femur's surface: the head's own shell, cortical bone beyond it."""
+    person, (inner, outer) = hip.person, _SHELL_TO_NECK
+    x, y, z = (float(way) / person.head_radius_mm for way in person.neck_axis)
+    along = x * points[0] + y * points[1] + z * points[2] - float(hip.head @ (x, y, z))
+    on_head = np.clip((outer - along) / (outer - inner), 0, 1)
+    return CORTICAL_HU - on_head * (1 - person.head_shell) * (CORTICAL_HU - person.cancellous_hu)
 
 
 def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
