@@ -65,7 +65,10 @@ class ProjectSettings(Settings):
         "(default: TotalSegmentator 2, task total; version 1 had 88, 89, 90, 91)",
     )
     locator_confidence: float = Field(
-        0.5, ge=0, le=1, description="least confidence (0-1) at which the locator's finding is a hip"
+        0.5,
+        ge=0,
+        le=1,
+        description="least probability (0-1), as the locator gives it, that a finding is a hip within 6 mm",
     )
     implant_hu: float = Field(2500, ge=1500, le=30000, description="least HU that counts as metal, HU")
     implant_volume_mm3: float = Field(

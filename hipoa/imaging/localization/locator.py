@@ -23,9 +23,13 @@ from hipoa.tables import SIDES
 
 # Two heads of one adult: about 175 mm apart, with dysplasia further (method notes, section 4).
 _APART_MM, _USUAL_MM = (100.0, 270.0), 175.0
-_BETTER_HALF = 0.5
+# Of a head that the CT cuts the network must see this share before it is named: else there is none.
+_SEEN = 0.5
 # The CT must reach this far beyond a head's middle, in radii.
 _HELD, _SURE = 0.4, 0.6
+FEATURES = ("share", "one_side", "spread", "doubt", "moved", "in_view", "support", "fitted", "replaced")
+"""What speaks for or against a finding, see :func:`describe`."""
+_NONE = "no hip found: the CT shows no femoral head of this side"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
     chosen = _choose([_place(volume, head) for head in find_heads(volume, body)])
     reasons = {side: _refuse(found, least_confidence) for side, found in chosen.items()}
     hips = {side: found.hip for side, found in chosen.items() if not reasons[side]}
-    missing = {side: reasons.get(side) or _doubt(0.0, least_confidence) for side in SIDES if side not in hips}
+    missing = {side: reasons.get(side) or _NONE for side in SIDES if side not in hips}
     return HipCentres(hips, missing | _explain(volume, hips, missing))
 
 
@@ -89,9 +93,6 @@ def _place(volume: Volume, head: Head) -> Finding:
     index = volume.ijk(placed.centre_ras_mm)
     ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index) * volume.spacing_mm
     return Finding(hip, head, float(ends.min()))
-
-
-FEATURES = ("share", "one_side", "spread", "doubt", "moved", "in_view", "support", "fitted", "replaced")
 
 
 def describe(volume: Volume, head: Head, placed: Placed) -> np.ndarray:
@@ -147,11 +148,14 @@ def _refuse(found: Finding, least_confidence: float) -> str:
     """Why a finding is no hip; empty if it is one."""
     hip, unsure = found.hip, found.hip.confidence < least_confidence
     cut = found.margin_mm < (1.0 if unsure else _HELD) * hip.radius_mm
-    if cut and found.head.share > _BETTER_HALF:
+    if cut and found.head.share > _SEEN:
         margin = found.margin_mm
         where = f"{margin:.0f} mm beyond" if margin >= 0 else f"{-margin:.0f} mm before"
         return f"cut-off head: the CT ends {where} its middle, the head's radius is {hip.radius_mm:.0f} mm"
-    return _doubt(hip.confidence, least_confidence) if unsure else ""
+    if not unsure:
+        return ""
+    found = f"confidence {hip.confidence:.2f}, needed {least_confidence:.2f}"
+    return f"no hip found: no femoral head that is sure enough ({found})"
 
 
 def _explain(volume: Volume, hips: Mapping[str, Hip], missing: Mapping[str, str]) -> dict[str, str]:
@@ -164,8 +168,3 @@ def _explain(volume: Volume, hips: Mapping[str, Hip], missing: Mapping[str, str]
         return {}
     other = "L" if side == "R" else "R"
     return {other: "no hip found: one hip only in the field of view, the CT ends before the other one"}
-
-
-def _doubt(confidence: float, least_confidence: float) -> str:
-    found = f"confidence {confidence:.2f}, needed {least_confidence:.2f}"
-    return f"no hip found: no femoral head that is sure enough ({found})"

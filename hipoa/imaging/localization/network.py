@@ -22,7 +22,7 @@ LOW_HU, HIGH_HU, UNIT_HU = -200.0, 600.0, 400.0
 SPACING_MM = {"coarse": 5.0, "fine": 2.0}
 _UNIT_MM = 20.0
 # Other weights find other centres: what is made anew follows the code, which therefore names the file.
-_SHA256 = "045c806d27d84a2ce047b8d9cd833e2abbb8cff442d83f8220f43a88c002627a"
+_SHA256 = "0f6819f04a06c3cc48d3d3720a4b5e4e3e40c0a677483556f322ccc69d2272e9"
 _SIDE = 16  # the sides of an input are multiples of it
 _ROWS = 16384  # of a product of matrices, so that it stays in a core's cache
 
