@@ -24,15 +24,14 @@ def draw(shape, stem_x=0.0, spacing=2.0):
     return Blocks(hu, matrix)
 
 
-@pytest.mark.parametrize(("stem_x", "side"), [(20.0, "R"), (-20.0, "L"), (0.0, "")])
-def test_the_ball_of_a_replaced_hip(stem_x, side):
+@pytest.mark.parametrize("stem_x", [20.0, -20.0, 0.0])
+def test_the_ball_of_a_replaced_hip(stem_x):
     blocks = draw("ball", stem_x)
     (start,) = find_metal(blocks)
     found = measure_metal_head(blocks, start)
     assert found is not None
     assert found.centre_ras_mm == pytest.approx(CENTRE, abs=1.0)
     assert found.radius_mm == pytest.approx(16, abs=1.0)
-    assert found.side == side
 
 
 def test_a_nail_is_no_head():

@@ -27,7 +27,7 @@ _RADII_MM = (17.0, 30.0)
 _TRIES, _ROUNDS, _TOLERANCE_MM, _LEAST_POINTS = 400, 4, 1.25, 40
 # How far the sphere lies from where it was looked for, mm.
 _MOVED_SD_MM, _FARTHEST_MM = 6.0, 10.0
-USUAL_SD_MM = 2.5
+_USUAL_SD_MM = 2.5
 # The share of the sphere that shows an edge from which, and up to which, the fit is trusted more and more.
 _SUPPORT, _METAL_WITHIN_MM = (0.15, 0.35), 20.0
 
@@ -90,24 +90,17 @@ class Fit:
     support: float
 
 
-def fit_head_edges(
-    blocks: Blocks,
-    centre_ras_mm: np.ndarray,
-    radius_mm: float = USUAL_RADIUS_MM,
-    radius_sd_mm: float = USUAL_SD_MM,
-) -> Fit | None:
+def fit_head_edges(blocks: Blocks, centre_ras_mm: np.ndarray) -> Fit | None:
     """The sphere most edges about a point lie on, or None if there are too few.
 
     Args:
         blocks: Fine blocks about the point.
         centre_ras_mm: Where the head was found.
-        radius_mm: Expected, that of adults or of the patient's other hip.
-        radius_sd_mm: How surely.
     """
     centre, found = centre_ras_mm, None
     for _ in range(_ROUNDS):
         points, free = find_edges(blocks, centre)
-        found = _agree(points, free, centre_ras_mm, radius_mm, radius_sd_mm)
+        found = _agree(points, free, centre_ras_mm)
         if found is None or np.linalg.norm(found.centre_ras_mm - centre) < 0.1:
             break
         centre = found.centre_ras_mm
@@ -133,9 +126,7 @@ def find_edges(blocks: Blocks, centre_ras_mm: np.ndarray) -> tuple[np.ndarray, i
     return centre_ras_mm + _RAYS[edge] * _DEPTHS_MM[at[edge]][:, None], int((~metal[:, -1]).sum())
 
 
-def _agree(
-    points: np.ndarray, free: int, start: np.ndarray, radius_mm: float, radius_sd_mm: float
-) -> Fit | None:
+def _agree(points: np.ndarray, free: int, start: np.ndarray) -> Fit | None:
     if len(points) < _LEAST_POINTS:
         return None
     centres, radii = _draw_spheres(points)
@@ -148,7 +139,7 @@ def _agree(
     square = sum(np.square(points[:, axis] - centres[:, axis, None]) for axis in range(3))
     off = np.sqrt(square) - radii[:, None]
     score = np.maximum(1 - (off / _TOLERANCE_MM) ** 2, 0).sum(1)
-    score *= np.exp(-(((radii - radius_mm) / radius_sd_mm) ** 2 + (moved / _MOVED_SD_MM) ** 2) / 2)
+    score *= np.exp(-(((radii - USUAL_RADIUS_MM) / _USUAL_SD_MM) ** 2 + (moved / _MOVED_SD_MM) ** 2) / 2)
     best = int(score.argmax())
     return _refine(points, free, centres[best], float(radii[best]))
 

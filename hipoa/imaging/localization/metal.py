@@ -31,12 +31,10 @@ class MetalHead:
     Attributes:
         centre_ras_mm: (3,).
         radius_mm: Of the ball.
-        side: "L" or "R", the way the stem goes; empty where none is seen.
     """
 
     centre_ras_mm: np.ndarray
     radius_mm: float
-    side: str
 
 
 def metal_volume_mm3(volume: Volume, hip: Hip, implant_hu: float) -> float:
@@ -88,12 +86,4 @@ def measure_metal_head(blocks: Blocks, centre_ras_mm: np.ndarray) -> MetalHead |
         centre, radius_mm = centre + step[:3], float(step[3])
     if on.mean() < _ROUND or not _RADII_MM[0] <= radius_mm <= _RADII_MM[1]:
         return None
-    return MetalHead(centre, radius_mm, _stem_side(blocks, centre, radius_mm))
-
-
-def _stem_side(blocks: Blocks, centre: np.ndarray, radius_mm: float) -> str:
-    at = blocks.ras(np.argwhere(blocks.hu > _METAL_HU)) - centre
-    below = at[(at[:, 2] < -radius_mm - 8) & (np.abs(at[:, 0]) < _REACH_MM)]
-    if len(below) < 20 or abs(float(below[:, 0].mean())) < 8:
-        return ""
-    return "R" if below[:, 0].mean() > 0 else "L"
+    return MetalHead(centre, radius_mm)
