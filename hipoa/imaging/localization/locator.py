@@ -154,8 +154,8 @@ def _refuse(found: Finding, least_confidence: float) -> str:
         return f"cut-off head: the CT ends {where} its middle, the head's radius is {hip.radius_mm:.0f} mm"
     if not unsure:
         return ""
-    found = f"confidence {hip.confidence:.2f}, needed {least_confidence:.2f}"
-    return f"no hip found: no femoral head that is sure enough ({found})"
+    odds = f"confidence {hip.confidence:.2f}, needed {least_confidence:.2f}"
+    return f"no hip found: no femoral head that is sure enough ({odds})"
 
 
 def _explain(volume: Volume, hips: Mapping[str, Hip], missing: Mapping[str, str]) -> dict[str, str]:
