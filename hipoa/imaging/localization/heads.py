@@ -28,7 +28,7 @@ _COARSE_MM, _FINE_MM, _APART_MM = 10.0, 6.0, 30.0
 _CUBE, _REACH_MM = 48, 76.0
 # A vote from afar says less: another bone has drifted a cut head's centre by 37 mm without this.
 _FROM_AFAR_MM = 15.0
-_ROUNDS, _STILL_MM, _WITHIN_MM = 3, 3.0, 26.0
+_ROUNDS, _STILL_MM, _WITHIN_MM, _LEAST_IN_VIEW = 3, 3.0, 26.0, 0.1
 _BALL = np.concatenate([r * spread_rays(80) for r in (0.35, 0.65, 0.82, 0.95)])
 _BALL_WEIGHTS = np.repeat([0.35**2, 0.65**2, 0.82**2, 0.95**2], 80)
 
@@ -85,7 +85,8 @@ def look_closely(volume: Volume, body: Body, place_ras_mm: np.ndarray) -> Head |
             blocks is None
             or np.linalg.norm(centre - place_ras_mm) > _REACH_MM - SPACING_MM["fine"] * _CUBE / 2
         ):
-            if not volume.contains(centre):
+            # The centre of a head of which less than half is left lies outside the CT.
+            if share_in_view(volume, centre, USUAL_RADIUS_MM) < _LEAST_IN_VIEW:
                 return None
             blocks = cut_blocks(volume, body, centre, _REACH_MM, SPACING_MM["fine"])
         head = _vote(volume, blocks, centre)
