@@ -26,9 +26,11 @@ import torch.nn.functional as F
 from safetensors.numpy import load, save
 from torch import nn
 
+from hipoa.imaging.localization.network import CLASSES
+
 sys.path.insert(0, str(Path(__file__).parent))
 from anatomy import draw
-from augment import CLASSES, SCALES, Sample, make_sample
+from augment import SCALES, Sample, make_sample
 from canvas import Anatomy
 
 CACHE = Path("cache/locator")

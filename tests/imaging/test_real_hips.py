@@ -1,6 +1,7 @@
 """The locator on two real hips, in every way that a hospital might have scanned and stored them."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def test_a_head_of_which_hardly_half_is_left_is_cut_off(real):
     high[2] = centre[2] + 16
     hip = find(crop(volume, low, high)).hips[side]
     assert np.linalg.norm(np.subtract(hip.centre_ras_mm, centre)) < 6
+
+
+def test_a_head_whose_centre_lies_outside_the_ct_is_cut_off(real):
+    volume, side, centre = real
+    low, high = volume.corners_ras_mm.min(0), volume.corners_ras_mm.max(0)
+    high[2] = centre[2] - 6
+    said = find(crop(volume, low, high)).missing[side]
+    assert re.match(r"cut-off head: the CT ends \d+ mm before its middle", said), said
 
 
 @pytest.mark.parametrize("part", ["above", "below"])
