@@ -47,7 +47,6 @@ class Head:
         spread_mm: Of the votes.
         doubt_mm: How far off the network takes its votes to be.
         moved_mm: From the coarse network's place to the fine one's.
-        in_view: The share (0-1) of the ball that lies in the CT.
     """
 
     side: str
@@ -59,7 +58,6 @@ class Head:
     spread_mm: float
     doubt_mm: float
     moved_mm: float
-    in_view: float
 
 
 def find_heads(volume: Volume, body: Body) -> list[Head]:
@@ -197,7 +195,6 @@ def _describe(
         spread_mm=float(spread),
         doubt_mm=float(doubt),
         moved_mm=0.0,
-        in_view=in_view,
     )
 
 

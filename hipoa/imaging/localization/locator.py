@@ -23,11 +23,11 @@ from hipoa.tables import SIDES
 
 # Two heads of one adult: about 175 mm apart, with dysplasia further (method notes, section 4).
 _APART_MM, _USUAL_MM = (100.0, 270.0), 175.0
-# Of a head that the CT cuts the network must see this share before it is named: else there is none.
+# Of an unsure head that the CT cuts the network must see this share before it is named: else there is none.
 _SEEN = 0.5
 # The CT must reach this far beyond a head's middle, in radii.
 _HELD, _SURE = 0.4, 0.6
-FEATURES = ("share", "one_side", "spread", "doubt", "moved", "in_view", "support", "fitted", "replaced")
+FEATURES = ("share", "one_side", "spread", "doubt", "moved", "in_view", "support", "fitted")
 """What speaks for or against a finding, see :func:`describe`."""
 _NONE = "no hip found: the CT shows no femoral head of this side"
 
@@ -108,7 +108,6 @@ def describe(volume: Volume, head: Head, placed: Placed) -> np.ndarray:
             share_in_view(volume, placed.centre_ras_mm, placed.radius_mm),
             min(placed.support, 0.6),
             min(fitted, 10.0) / 5,
-            float(placed.replaced),
         ]
     )
 
@@ -126,17 +125,11 @@ def rate(features: np.ndarray) -> float:
 def _choose(findings: Sequence[Finding]) -> dict[str, Finding]:
     """The most probable pair of heads that can belong to one body, or the one head there is."""
     of_side = {side: [found for found in findings if found.hip.side == side] for side in SIDES}
-    pairs = [(_worth(a) + _worth(b), a, b) for a, b in product(*of_side.values()) if _go_together(a, b)]
-    alone = [(_worth(found), found) for found in findings]
-    best_pair = max(pairs, key=lambda pair: pair[0], default=None)
-    best_one = max(alone, key=lambda one: one[0], default=None)
-    if best_pair is not None and best_one is not None and best_pair[0] > best_one[0]:
-        return dict(zip(SIDES, best_pair[1:], strict=True))
-    return {best_one[1].hip.side: best_one[1]} if best_one else {}
-
-
-def _worth(found: Finding) -> float:
-    return found.hip.confidence + 1e-6
+    pairs = [pair for pair in product(*of_side.values()) if _go_together(*pair)]
+    # Of equals the first is taken: a pair before one alone.
+    choices = [*pairs, *((found,) for found in findings)]
+    best = max(choices, key=lambda choice: sum(found.hip.confidence for found in choice), default=())
+    return {found.hip.side: found for found in best}
 
 
 def _go_together(left: Finding, right: Finding) -> bool:
@@ -148,7 +141,7 @@ def _refuse(found: Finding, least_confidence: float) -> str:
     """Why a finding is no hip; empty if it is one."""
     hip, unsure = found.hip, found.hip.confidence < least_confidence
     cut = found.margin_mm < (1.0 if unsure else _HELD) * hip.radius_mm
-    if cut and found.head.share > _SEEN:
+    if cut and (not unsure or found.head.share > _SEEN):
         margin = found.margin_mm
         where = f"{margin:.0f} mm beyond" if margin >= 0 else f"{-margin:.0f} mm before"
         return f"cut-off head: the CT ends {where} its middle, the head's radius is {hip.radius_mm:.0f} mm"
