@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from hipoa.imaging.body import Body, find_body
-from hipoa.imaging.localization.blocks import cut_blocks, cut_body
+from hipoa.imaging.hips import Hip
+from hipoa.imaging.localization import locator
+from hipoa.imaging.localization.blocks import Blocks, cut_blocks, cut_body
+from hipoa.imaging.localization.heads import Head
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.volume import Volume, read_volume
 
@@ -153,6 +156,27 @@ def test_blocks_of_uneven_voxels_have_the_wanted_size_and_keep_their_place(spaci
     inner = np.arange(2, blocks.hu.shape[2] - 2)
     at = blocks.ras(np.stack([np.full(len(inner), 5), np.full(len(inner), 5), inner], -1))
     assert blocks.hu[5, 5, inner] == pytest.approx(at[:, 2], abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("margin_mm", "confidence", "share", "said"),
+    [
+        (-3, 0.9, 0.3, "cut-off head: the CT ends 3 mm before its middle"),
+        (5, 0.9, 0.9, "cut-off head: the CT ends 5 mm beyond its middle"),
+        (12, 0.9, 0.3, ""),
+        (12, 0.4, 0.9, "cut-off head: the CT ends 12 mm beyond its middle"),
+        (12, 0.4, 0.3, "no hip found: no femoral head that is sure enough (confidence 0.40, needed 0.50)"),
+        (60, 0.4, 0.9, "no hip found: no femoral head that is sure enough (confidence 0.40, needed 0.50)"),
+        (60, 0.5, 0.3, ""),
+    ],
+)
+def test_a_head_is_refused_for_where_the_ct_ends_or_for_doubt(margin_mm, confidence, share, said):
+    hip = Hip("L", (0.0, 0.0, 0.0), 23.0, "locator", confidence)
+    blocks = Blocks(np.zeros((2, 2, 2), np.float32), np.eye(4))
+    head = Head("L", np.zeros(3), 23.0, blocks, share, 1.0, 1.0, 1.0, 0.0)
+    found = locator._refuse(locator.Finding(hip, head, margin_mm), 0.5)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
 
 
 def test_a_chest_has_no_hip():
