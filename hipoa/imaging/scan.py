@@ -10,10 +10,10 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.imaging.body import Body, find_body
 from hipoa.imaging.hips import HipCentres
-from hipoa.imaging.labels import locate_by_labels
-from hipoa.imaging.landmarks import locate_by_landmarks
+from hipoa.imaging.localization.checks import check_centres
+from hipoa.imaging.localization.landmarks import locate_by_landmarks
 from hipoa.imaging.localization.locator import locate
-from hipoa.imaging.plausibility import check_centres
+from hipoa.imaging.localization.segmentation import locate_by_labels
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume, find_volumes
 from hipoa.tables import SIDES

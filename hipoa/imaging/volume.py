@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hipoa.errors import CtError
-from hipoa.imaging.hounsfield import to_hu
+from hipoa.imaging.ct.hounsfield import to_hu
 from hipoa.imaging.image import Image, check_affine, to_ras, turn_to_ras
 from hipoa.imaging.nifti import read_nifti
 from hipoa.imaging.tilt import straighten
 
 if TYPE_CHECKING:
-    from hipoa.imaging.dicom import Series
+    from hipoa.imaging.ct.dicom import Series
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 # A network drive that fails is asked again after these pauses.
@@ -122,7 +122,7 @@ def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Vol
             )
         return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
     # SimpleITK takes 90 MB, which NIfTI does not need.
-    from hipoa.imaging.dicom import find_series
+    from hipoa.imaging.ct.dicom import find_series
 
     found = _persist(lambda: find_series(path, series), path.name)
     return [partial(_read_found, one, found, path.name) for one in found]
@@ -142,7 +142,7 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_found(one: Series, found: list[Series], where: str) -> Volume:
-    from hipoa.imaging.dicom import read_series
+    from hipoa.imaging.ct.dicom import read_series
 
     volume = _make_volume(_persist(lambda: read_series(one, where), where), where)
     like = [

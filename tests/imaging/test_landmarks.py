@@ -4,7 +4,7 @@ import pytest
 
 from hipoa.errors import CtError
 from hipoa.imaging.hips import Hip, HipCentres
-from hipoa.imaging.landmarks import locate_by_landmarks, side_of
+from hipoa.imaging.localization.landmarks import locate_by_landmarks, side_of
 
 RIGHT, LEFT = (85.0, 10.0, -300.0), (-86.0, 12.0, -301.0)
 

@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from hipoa.errors import CtError
 from hipoa.files import read_npz
-from hipoa.imaging import dicom, project
+from hipoa.imaging import project
 from hipoa.imaging import volume as reading
+from hipoa.imaging.ct import dicom
 from hipoa.imaging.image import LPS_TO_RAS
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import find_volumes, read_image, read_volume
@@ -346,7 +347,7 @@ def test_a_drawing_without_noise_is_not_clipped(tmp_path):
 
 
 def test_an_offset_is_recognised_only_where_air_and_tissue_say_so():
-    from hipoa.imaging.hounsfield import is_shifted
+    from hipoa.imaging.ct.hounsfield import is_shifted
 
     assert is_shifted(SHIFTED.ravel())
     assert not is_shifted((HU + 1000).clip(0).ravel())

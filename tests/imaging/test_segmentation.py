@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipoa.errors import CtError
-from hipoa.imaging.labels import locate_by_labels
+from hipoa.imaging.localization.segmentation import locate_by_labels
 from hipoa.imaging.spheres import fit_sphere, fit_sphere_robustly
 
 IDS = (75, 76, 77, 78)

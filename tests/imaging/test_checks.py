@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hipoa.imaging.hips import Hip, HipCentres
-from hipoa.imaging.plausibility import check_centres
+from hipoa.imaging.localization.checks import check_centres
 
 
 def notes_of(volume, side, centre):
