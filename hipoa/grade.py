@@ -18,7 +18,7 @@ from hipoa.evaluation.passes import (
     summarise_passes,
     summarise_values,
 )
-from hipoa.files import read_json, read_npz, write_json
+from hipoa.files import read_csv, read_json, read_npz, write_json
 from hipoa.grading.memory import naming_memory
 from hipoa.grading.novelty import measure_novelty
 from hipoa.grading.predict import Prediction, add_grade, load_network, predict_hips, read_readout, seed_hips
@@ -26,6 +26,8 @@ from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.exposure import aim
+from hipoa.imaging.quality import describe_ct
+from hipoa.imaging.render import choose_renderer
 from hipoa.imaging.scan import examine
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
@@ -87,7 +89,8 @@ def run(
     manifest = _read_manifest(study)
     config = manifest["configuration"]
     models = find_models(study, manifest, experiment, repeats)
-    seen, notes = _image_hips(ct, labels, landmarks, series, config)
+    seen, notes, made = _image_hips(ct, labels, landmarks, series, config)
+    notes += _compare_renderer(made["renderer"], study)
     radiographs = np.stack([image for image, _ in seen.values()])
     names = np.array([hip_id(stem(ct), side) for side in seen])
     settings = PredictSettings.model_validate(config["predict"])
@@ -103,6 +106,7 @@ def run(
     )
     record: dict[str, Any] = {"study": manifest["study"], "models": [model.where for model in models]}
     record |= {"experiment": models[0].experiment, "passes": settings.passes, "hips": {}, "warnings": notes}
+    record |= made
     for row, (side, (image, texts)) in enumerate(seen.items()):
         record["hips"][side] = _describe(heads, row, table, float(novelty[row]))
         write_png(out / f"{stem(ct)}_{side}.png", image, texts)
@@ -166,13 +170,14 @@ def _find_model(study: Path, entry: Mapping[str, Any]) -> Model:
 
 def _image_hips(
     ct: Path, labels: Path | None, landmarks: Path | None, series: int | None, config: Mapping[str, Any]
-) -> tuple[dict[str, tuple[np.ndarray, dict[str, str]]], list[str]]:
-    """Side to the radiograph that the models see and its texts, and what to know of the CT."""
+) -> tuple[dict[str, tuple[np.ndarray, dict[str, str]]], list[str], dict[str, Any]]:
+    """Side to the radiograph that the models see and its texts, what to know, what was read and by what."""
     settings = ProjectSettings.model_validate(config["project"])
     look = DevelopSettings.model_validate(config["develop"])
     scan = examine(ct, labels, landmarks, settings, series)
     notes = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
     seen: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
+    made: dict[str, Any] = {"renderer": choose_renderer(settings.renderer)}
     for side in filter(scan.centres.hips.__contains__, SIDES):
         try:
             row, exposure = aim(scan, side, settings)
@@ -180,6 +185,7 @@ def _image_hips(
         except CtError as error:
             notes.append(f"{side}: {error.found}. {error.do}")
             continue
+        made["ct"] = describe_ct(row)
         mirrored = look.mirror_left and side == "L"
         image = develop(projection, look)
         texts = describe(projection, side, mm_per_px=look.crop_mm / RADIOGRAPH_PX, mirrored=mirrored)
@@ -187,7 +193,15 @@ def _image_hips(
         notes += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
     if not seen:
         raise CtError(ct.name, "; ".join(notes), "Give a CT of the pelvis, or mark the hips by --landmarks.")
-    return seen, notes
+    return seen, notes, made
+
+
+def _compare_renderer(renderer: str, study: Path) -> list[str]:
+    rows = read_csv(study / "hips" / "labelled.csv")
+    others = sorted({row["renderer"] for row in rows} - {"", renderer})
+    if not others:
+        return []
+    return [f"the study's radiographs were made by {', '.join(others)}, this one by {renderer}"]
 
 
 def _predict(

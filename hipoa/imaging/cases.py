@@ -17,6 +17,7 @@ from hipoa.files import read_npz, write_npz
 from hipoa.imaging.exposure import Exposure, Row, cut_together
 from hipoa.imaging.geometry import Projection
 from hipoa.imaging.readers import read_ahead
+from hipoa.imaging.render import choose_renderer
 from hipoa.imaging.scan import Scan, examine
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.tables import SIDES, Case, assign_cohorts, fingerprint, read_cases, read_grades, shard_of
@@ -83,6 +84,7 @@ class Work:
         for name, exposure in prepared.exposures.items():
             try:
                 images[name] = exposure.expose(self.settings)
+                rows[name] = rows[name] | {"renderer": choose_renderer(self.settings.renderer)}
             except HipoaError as error:
                 rows[name] = refuse(error)
         # The next version may read what this one cannot. A CT that was replaced meanwhile is not kept: it may

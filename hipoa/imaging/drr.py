@@ -12,6 +12,7 @@ from hipoa.errors import CtError
 from hipoa.files import write_json
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.exposure import Exposure, Row, aim, cut_together
+from hipoa.imaging.quality import describe_ct
 from hipoa.imaging.render import choose_renderer
 from hipoa.imaging.scan import Scan, examine
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
@@ -83,8 +84,9 @@ def run(
         else:
             # An earlier run's radiograph would contradict the record.
             file.unlink(missing_ok=True)
-    renderer = choose_renderer(settings.renderer)
-    write_json(out / f"{stem(ct)}.json", {"hips": hips, "renderer": renderer, "warnings": warnings})
+    # Both hips are of one CT.
+    record = {"hips": hips, "ct": describe_ct(next(iter(rows.values()))), "warnings": warnings}
+    write_json(out / f"{stem(ct)}.json", record | {"renderer": choose_renderer(settings.renderer)})
     for warning in warnings:
         print(warning, file=sys.stderr)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,23 @@ MOST_VOXELS = 4 * 10**9
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What was read of a CT, for the record.
+
+    Attributes:
+        series: The number of the DICOM series, where there is one.
+        slices: How many.
+        step_mm: From one to the next, mm.
+        set_aside: What else the folder holds, in words.
+    """
+
+    series: int | None = None
+    slices: int | None = None
+    step_mm: float | None = None
+    set_aside: str = ""
+
+
+@dataclass(frozen=True)
 class Image:
     """What a reader found.
 
@@ -25,11 +42,13 @@ class Image:
         values: Whole numbers (i, j, k), in the file's order or a view of it.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected.
+        origin: Where it is from.
     """
 
     values: np.ndarray
     ras_from_ijk: np.ndarray
     warnings: tuple[str, ...] = ()
+    origin: Origin = Origin()
 
 
 def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -160,4 +179,4 @@ def turn_to_ras(image: Image) -> Image:
 
     turn = io_orientation(image.ras_from_ijk)
     matrix = image.ras_from_ijk @ inv_ornt_aff(turn, image.values.shape)
-    return Image(apply_orientation(image.values, turn), matrix, image.warnings)
+    return replace(image, values=apply_orientation(image.values, turn), ras_from_ijk=matrix)

@@ -21,6 +21,7 @@ COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason"),
     *QUALITY_COLUMNS,
     *PLACE_COLUMNS,
+    "renderer",
 )
 
 

@@ -11,9 +11,11 @@ from hipoa.imaging.localization.metal import metal_volume_mm3
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume
 
+_CT_COLUMNS = ("series", "slices", "step_mm", "set_aside")
 COLUMNS = (
     *("method", "confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant"),
     *("cut", "spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings"),
+    *_CT_COLUMNS,
 )
 _CUT_MM = 5.0
 # Beyond, a pelvis looks another on an AP view, or a head has left its place.
@@ -54,7 +56,13 @@ def describe_hip(
         "tilt_deg": tilt_deg,
         "turn_deg": turn_deg,
         "warnings": "; ".join(notes),
+        **vars(volume.origin),
     }
+
+
+def describe_ct(row: Mapping[str, object]) -> dict[str, object]:
+    """Of a hip's row what was read of its CT, and what was set aside."""
+    return {name: row[name] for name in _CT_COLUMNS}
 
 
 def find_cuts(volume: Volume, middle_ras_mm: tuple[float, float, float], field_of_view_mm: float) -> str:

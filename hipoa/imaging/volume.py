@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from hipoa.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.image import Image, check_affine, to_ras, turn_to_ras
+from hipoa.imaging.image import Image, Origin, check_affine, to_ras, turn_to_ras
 from hipoa.imaging.nifti import read_nifti
 from hipoa.imaging.tilt import straighten
 
@@ -37,6 +37,7 @@ class Volume:
             lies along memory, which may be that of the file: never written to.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected on reading.
+        origin: What was read.
 
     Raises:
         CtError: The parts do not make a volume.
@@ -45,6 +46,7 @@ class Volume:
     hu: np.ndarray
     ras_from_ijk: np.ndarray
     warnings: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
@@ -153,22 +155,27 @@ def _read_found(one: Series, found: list[Series], where: str) -> Volume:
     if len(like) == 1:
         return volume
     note = f"{len(like)} CT series are equally long and fine: {one.name} was taken"
-    return Volume(volume.hu, volume.ras_from_ijk, (*volume.warnings, note))
+    return replace(volume, warnings=(*volume.warnings, note))
 
 
 def _make_volume(image: Image, where: str) -> Volume:
     check_affine(image.ras_from_ijk, where)
+    # The slices as they were stored lie along the last axis.
+    step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
+    origin = replace(image.origin, slices=image.values.shape[2], step_mm=step_mm)
     image = turn_to_ras(image)
     hu, notes = to_hu(image.values, where)
     hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, where)
     if tilt_deg:
         notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
-    return Volume(hu, matrix, (*image.warnings, *notes))
+    return Volume(hu, matrix, (*image.warnings, *notes), origin)
 
 
 def _read_file(path: Path, dtype: type[np.integer]) -> Image:
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
+        if not path.exists():
+            raise CtError(path.name, "there is no such file or folder", "Check the path.")
         alone = name.endswith((".dcm", ".ima"))
         raise CtError(
             path.name,

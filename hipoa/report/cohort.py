@@ -41,6 +41,7 @@ class Hip(NamedTuple):
     warnings: str
     head_x_mm: str
     head_y_mm: str
+    renderer: str
     mm_per_px: str
     mirrored: str
     crowe: str

@@ -84,6 +84,11 @@ def _summarise(cohort: str, hips: Sequence[Hip]) -> Quality:
     )
 
 
+def find_renderers(hips: Iterable[Hip]) -> list[str]:
+    """The renderers that made the radiographs, by name."""
+    return sorted({hip.renderer for hip in hips} - {""})
+
+
 def _spread(cells: Iterable[str]) -> str:
     values = sorted(abs(float(cell)) for cell in cells if cell)
     return _pair(_median(values), values[-1:], "{:.1f}")

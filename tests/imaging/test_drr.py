@@ -35,6 +35,7 @@ def test_two_radiographs_and_a_record(tmp_path, ct, landmarks, heads):
         assert record["hips"][side]["centre_ras_mm"] == heads[side].tolist()
         assert record["hips"][side]["method"] == "landmarks"
     assert isinstance(record["warnings"], list)
+    assert record["ct"] == {"series": None, "slices": 60, "step_mm": 4.0, "set_aside": ""}
     assert any("R: metal" in warning for warning in record["warnings"])
     right = picture(tmp_path / "out/case 7.v2_R.png")
     # The metal lies below the right head; the body's middle is at image right of the right hip.
@@ -91,6 +92,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, ct, landmarks, capsys):
     for arguments, message in (
         ((ct, "--renderer", "magic"), "drr: renderer: Input should be 'auto', 'joseph_cpu'"),
         ((tmp_path / "none.nii.gz",), "none.nii.gz: the file cannot be read"),
+        ((tmp_path / "NO_SUCH_FOLDER",), "NO_SUCH_FOLDER: there is no such file or folder. Check the path."),
         ((ct, "--labels", tmp_path), "it shows no femur"),
     ):
         assert drr(arguments[0], tmp_path / "out", *arguments[1:]) == 2

@@ -484,7 +484,7 @@ FOLDERS = {
     "a doubled slice": (doubled, "1 slices lie where another one lies"),
     "uneven slices": (stack(places=places([(6, 2, 0.9)])), "the slices lie 1.60 to 3.40 mm apart"),
     "a slice aside": (stack(places=places([(6, 1, 7)])), "up to 7.0 mm beside the line of the others"),
-    "two patients": (two_patients, "the folder holds CTs of several patients"),
+    "two patients": (two_patients, "the folder holds CTs of several people: they differ in patient ID"),
     "grey slices": (
         stack(((HU + 1100) / 8).clip(0, 255).astype(np.int16)),
         "labels, or grey values for display",

@@ -50,6 +50,11 @@ def test_one_row_per_hip_and_a_bad_ct_harms_no_other(tables, heads):
     centre = [float(rows["good_R"][f"centre_{axis}_mm"]) for axis in "ras"]
     assert centre == heads["R"].tolist()
     assert rows["good_L"]["method"] == "landmarks"
+    assert [rows["good_L"][name] for name in ("series", "slices", "step_mm", "renderer")] == [
+        *("", "60", "4.0", "joseph_cpu")
+    ]
+    again, _ = run(tables, out="kept")
+    assert again["good_L"] == rows["good_L"]
 
 
 def test_no_name_of_a_file_is_told(tables, capsys):

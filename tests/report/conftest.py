@@ -38,7 +38,7 @@ HIP_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
     *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings", "head_x_mm"),
-    *("head_y_mm", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table"),
+    *("head_y_mm", "renderer", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table"),
     *("n_readings", "reader_grades"),
 )
 SIZES = {"labelled": 20, "external": 6, "pool": 8}
@@ -70,6 +70,7 @@ class Study:
             "turn_deg": 2,
             "head_x_mm": 0,
             "head_y_mm": 0,
+            "renderer": "joseph_cpu",
         }
         if cohort != "pool":
             grade = (3 * case + (side == "R")) % 7 + 1

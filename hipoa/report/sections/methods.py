@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hipoa.report.quality import find_renderers
 from hipoa.report.results import Results
 from hipoa.report.rows import list_words
 
@@ -45,7 +46,7 @@ def describe_methods(results: Results) -> list[Paragraph]:
     config = results.config
     return [
         Paragraph("Patients", _describe_patients(results)),
-        Paragraph("Radiographs", _describe_projection(config["project"], config["develop"])),
+        Paragraph("Radiographs", _describe_projection(results)),
         Paragraph("Reference grades", _describe_grades(config["hips"])),
         Paragraph("Networks", _describe_networks(config)),
         Paragraph("Training", _describe_training(config["train"])),
@@ -77,7 +78,10 @@ _LOCATOR = (
 )
 
 
-def _describe_projection(project: Mapping[str, Any], develop: Mapping[str, Any]) -> str:
+def _describe_projection(results: Results) -> str:
+    project, develop = results.config["project"], results.config["develop"]
+    used = find_renderers(results.hips) or [project["renderer"]]
+    renderers = list_words(list(dict.fromkeys(_RENDERERS[name] for name in used)))
     mirror = "Left hips were mirrored. " if develop["mirror_left"] else ""
     rays = "parallel rays" if project["beam"] == "orthographic" else (
         f"rays from a point source (source to detector {project['source_to_detector_mm']:g} mm, "
@@ -89,7 +93,7 @@ def _describe_projection(project: Mapping[str, Any], develop: Mapping[str, Any])
         f"an effective "
         f"{project['ct_energy_kev']:g} keV) by one fixed rule and integrated along {rays} in "
         f"anteroposterior direction by "
-        f"{_RENDERERS[project['renderer']]}. A square of {develop['crop_mm']:g} mm about each hip "
+        f"{renderers}. A square of {develop['crop_mm']:g} mm about each hip "
         f"was resized to 150 x 150 pixels; "
         f"line integrals of {develop['window_low']:g} to {develop['window_high']:g} were mapped to "
         f"grey, the same for all "

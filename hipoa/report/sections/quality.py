@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hipoa.report.contact import count_left_out, lay_sheets
-from hipoa.report.quality import HEADINGS, tabulate_quality
+from hipoa.report.quality import HEADINGS, find_renderers, tabulate_quality
 from hipoa.report.results import Results
 
 
@@ -16,6 +16,7 @@ def gather(results: Results) -> dict[str, Any]:
     sheets = lay_sheets(graded, results.stacks, results.settings.sheets_mb)
     return {
         "quality": [HEADINGS, *tabulate_quality(results.hips)],
+        "renderers": find_renderers(results.hips),
         "sheets": sheets,
         "left_out": count_left_out(results.hips, sheets),
     }

@@ -1,0 +1,118 @@
+"""Whether the images of a folder are of one person and one examination.
+
+What is compared is never part of a message.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from hipoa.errors import CtError
+
+_PERSONAL = {"patient": "patient ID", "sex": "sex", "birth_date": "date of birth"}
+# What anonymisers write for everyone says nothing of who it is.
+_DUMMIES = {"ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "NONE", "NULL", "N/A", "UNKNOWN", "PATIENT"}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose an image is, and of which examination; empty where its header does not tell.
+
+    Attributes:
+        patient: Patient ID.
+        sex: "F", "M" or empty.
+        birth_date: Date of birth.
+        study: Study instance UID.
+        study_date: Study date.
+        frame: Frame of reference UID: images that share it were made without moving the patient in between.
+    """
+
+    patient: str = ""
+    sex: str = ""
+    birth_date: str = ""
+    study: str = ""
+    study_date: str = ""
+    frame: str = ""
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Identity:
+        """From a DICOM header: tag such as "0010|0020" to its text."""
+        patient = " ".join(unicodedata.normalize("NFKC", tags.get("0010|0020", "")).upper().split())
+        sex = tags.get("0010|0040", "").strip().upper()
+        return cls(
+            "" if patient in _DUMMIES or not patient.strip("0X-_. ") else patient,
+            sex if sex in ("F", "M") else "",
+            *(tags.get(key, "").strip() for key in ("0010|0030", "0020|000d", "0008|0020", "0020|0052")),
+        )
+
+
+def check_one_person(images: Iterable[Identity], where: str) -> None:
+    """Refuses images of people who differ in patient ID, sex or date of birth.
+
+    Args:
+        images: All CT images of a folder.
+        where: The folder, for the message.
+
+    Raises:
+        CtError: There are several people.
+    """
+    seen = set(images)
+    given = {field: {getattr(one, field) for one in seen} - {""} for field in _PERSONAL}
+    differ = [_PERSONAL[field] for field, values in given.items() if len(values) > 1]
+    if differ:
+        raise CtError(
+            where,
+            f"the folder holds CTs of several people: they differ in {' and '.join(differ)}",
+            "Give each patient a folder of its own.",
+        )
+
+
+def check_one_exam(candidates: Sequence[Identity], where: str, series: int | None = None) -> None:
+    """Refuses series of several studies, for a grade belongs to one of them.
+
+    Two studies of one date that share a frame of reference are one examination. Within a study another frame
+    of reference may be another person, unless ID, sex and date of birth all say that it is the same one.
+
+    Args:
+        candidates: One of each series that may be read.
+        where: The folder, for the message.
+        series: The number that was named, if one was.
+
+    Raises:
+        CtError: They are of several examinations, or may be of several people.
+    """
+    pairs = list(combinations(dict.fromkeys(candidates), 2))
+    studies = any(_is_other_study(*pair) for pair in pairs)
+    if not studies and not any(_is_other_frame(*pair) for pair in pairs):
+        return
+    one = all(_is_certainly_one(*pair) for pair in pairs)
+    found = "several studies" if studies else "several frames of reference within a study"
+    named = "its CT series are" if series is None else f"the CT series {series} are"
+    raise CtError(
+        where,
+        f"{named} of {found}, {'all of one person' if one else 'of one person or of several people'}",
+        "Give each study a folder of its own."
+        if series is not None
+        else "A grade belongs to one of them: name its folder, or its series by number "
+        "(column series of the table, or --series).",
+    )
+
+
+def _is_other_study(one: Identity, other: Identity) -> bool:
+    dates = {one.study_date, other.study_date} - {""}
+    if one.study == other.study:
+        return len(dates) > 1
+    # A date that is not known cannot be the same one.
+    same_day = one.study_date == other.study_date != ""
+    return not (same_day and one.frame == other.frame != "")
+
+
+def _is_other_frame(one: Identity, other: Identity) -> bool:
+    return len({one.frame, other.frame} - {""}) > 1 and not _is_certainly_one(one, other)
+
+
+def _is_certainly_one(one: Identity, other: Identity) -> bool:
+    return all(getattr(one, field) == getattr(other, field) != "" for field in _PERSONAL)

@@ -1,0 +1,145 @@
+"""Folders that hold more than one person or one examination: refused, without a word of who it is."""
+
+import numpy as np
+import pytest
+
+from hipoa.errors import CtError
+from hipoa.imaging.ct.identity import Identity, check_one_exam
+from hipoa.imaging.volume import read_volume
+
+HU = np.random.default_rng([5]).integers(-1000, 1200, (11, 13, 10)).astype(np.int16)
+ID, STUDY, DATE, FRAME = "0010|0020", "0020|000d", "0008|0020", "0020|0052"
+SEX, BIRTH = "0010|0040", "0010|0030"
+ONE = {ID: "", STUDY: "2.25.11", DATE: "20190304", FRAME: "2.25.21", SEX: "F", BIRTH: "19500607"}
+OTHER = {STUDY: "2.25.12", DATE: "20230809", FRAME: "2.25.22"}
+SECRETS = ("2.25.", "2019", "2023", "1950", "1961", "P-77", "Doe")
+
+
+@pytest.fixture
+def two(tmp_path, write_stack):
+    """Writes two series, number 1 and a shorter number 2, each with its own tags."""
+
+    def write(one, other, *, number=2):
+        longer = np.concatenate([HU, HU + 1], 2)
+        write_stack(tmp_path / "ct/a", longer, number=1, series="1", tags=one.items())
+        write_stack(tmp_path / "ct/b", HU, number=number, series="2", tags=other.items())
+        return tmp_path / "ct"
+
+    return write
+
+
+def refused(folder, message, series=None):
+    with pytest.raises(CtError, match=message) as error:
+        read_volume(folder, series)
+    assert not any(secret in str(error.value) for secret in SECRETS)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("dummy", ["", "ANON", "0000", "12345"])
+def test_two_people_under_one_patient_id(two, dummy):
+    one = {**ONE, ID: dummy}
+    folder = two(one, {**one, **OTHER, SEX: "M", BIRTH: "19610203"})
+    refused(folder, "several people: they differ in sex and date of birth. Give each patient a folder")
+    refused(folder, "several people", series=2)
+
+
+@pytest.mark.parametrize(
+    ("tags", "word"),
+    [({ID: "P-78"}, "patient ID"), ({SEX: "M"}, "sex"), ({BIRTH: "19610203"}, "date of birth")],
+)
+def test_each_personal_field_alone_tells_two_people(two, tags, word):
+    one = {**ONE, ID: "P-77"}
+    refused(two(one, {**one, **tags}), f"several people: they differ in {word}")
+
+
+def test_a_few_slices_of_somebody_else_are_seen(tmp_path, write_stack):
+    write_stack(tmp_path / "ct", HU, tags={ID: "P-77"}.items())
+    write_stack(tmp_path / "ct/more", HU[..., :3], series="2", tags={ID: "P-78"}.items())
+    refused(tmp_path / "ct", "several people: they differ in patient ID")
+
+
+def test_two_studies_of_one_person(two):
+    one = {**ONE, ID: "P-77"}
+    folder = two(one, {**one, **OTHER})
+    refused(folder, "series are of several studies, all of one person. A grade belongs to one of them")
+    # What the message advises helps.
+    assert read_volume(folder, 2).origin.series == 2
+    assert read_volume(folder / "a").origin.slices == 20
+
+
+def test_two_studies_of_whom_is_not_known(two):
+    one = {**ONE, ID: "ANON", SEX: "", BIRTH: ""}
+    folder = two(one, {**one, **OTHER})
+    refused(folder, "of several studies, of one person or of several people")
+    assert read_volume(folder, 1).origin.slices == 20
+
+
+def test_one_number_in_two_studies_names_none(two):
+    one = {**ONE, ID: "P-77"}
+    folder = two(one, {**one, **OTHER}, number=1)
+    refused(folder, "the CT series 1 are of several studies.*Give each study a folder of its own", 1)
+
+
+def test_another_frame_of_reference_may_be_another_person(two):
+    one = {**ONE, ID: "", SEX: "", BIRTH: ""}
+    folder = two(one, {**one, FRAME: "2.25.22"})
+    refused(folder, "several frames of reference within a study, of one person or of several people")
+    assert read_volume(folder, 2).origin.slices == 10
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},  # two series of one study
+        {ID: " p-77 "},  # blanks and case
+        {SEX: "", BIRTH: ""},  # left out in one series
+        {STUDY: "2.25.12"},  # two requests, one examination: same day, same frame of reference
+        {FRAME: "2.25.22"},  # turned over in between; ID, sex and date of birth say who it is
+        {SEX: "O"},
+    ],
+)
+def test_two_series_of_one_person_are_read(two, other):
+    one = {**ONE, ID: "P-77"}
+    volume = read_volume(two(one, {**one, **other}))
+    assert volume.warnings == ()
+    assert (volume.origin.series, volume.origin.slices, volume.origin.step_mm) == (1, 20, 3.0)
+    assert volume.origin.set_aside == "series 2"
+
+
+def test_a_frame_of_reference_of_every_slice_is_none(tmp_path, write_slice):
+    for k in range(10):
+        tags = {**ONE, ID: "", SEX: "", BIRTH: "", FRAME: f"2.25.3{k}"}
+        write_slice(tmp_path / f"{k}", HU[..., k], (-50, -40, 3.0 * k), tags=tags.items())
+    assert read_volume(tmp_path).origin.set_aside == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Identity(study="a", study_date="1"), Identity(study="a", study_date="2"), False),
+        (Identity(study="a"), Identity(study="b"), False),
+        (Identity(), Identity(), True),
+        (Identity(study="a", frame="f"), Identity(study="b", frame="f"), False),  # no date is no same date
+        (Identity(study="a", frame="f"), Identity(study="a"), True),
+    ],
+)
+def test_what_makes_one_examination(one, other, same):
+    if same:
+        check_one_exam([one, other], "ct")
+    else:
+        with pytest.raises(CtError, match="A grade belongs to one of them"):
+            check_one_exam([one, other], "ct")
+
+
+def test_what_lies_beside_is_on_record(tmp_path, write_slice, write_stack):
+    write_stack(tmp_path, HU, number=4)
+    write_stack(tmp_path / "short", HU[..., :4], series="2", number=5)
+    write_stack(tmp_path / "like", HU[..., :8], series="3", number=20231124)
+    write_slice(tmp_path / "scout", np.ones((30, 20)), (0, 0, 0), series="4", kind="LOCALIZER")
+    (tmp_path / "notes.txt").write_text("text")
+    origin = read_volume(tmp_path).origin
+    assert origin.series == 4
+    assert origin.set_aside == (
+        "a series without a usable number, 1 files that are no DICOM images, 1 localisers, "
+        "4 CT images in shorter series"
+    )
