@@ -4,7 +4,8 @@ import pytest
 
 from hipoa.errors import CtError
 from hipoa.imaging.hips import Hip, HipCentres
-from hipoa.imaging.localization.landmarks import locate_by_landmarks, side_of
+from hipoa.imaging.localization.landmark_names import Meaning, read_name
+from hipoa.imaging.localization.landmarks import locate_by_landmarks
 
 RIGHT, LEFT = (85.0, 10.0, -300.0), (-86.0, 12.0, -301.0)
 
@@ -63,8 +64,15 @@ def test_one_hip_alone(tmp_path):
     ("name", "text", "message"),
     [
         ("a.csv", "side,x,y,z\nR,85,10,-300\n", "neither RAS nor LPS"),
-        ("a.csv", "side,r,a,s\nR,85,10,-300\nR,80,10,-300\n", "two landmarks are of the side R"),
-        ("a.csv", "side,r,a,s\npubis,0,10,-300\n", "no landmark is named after a side"),
+        (
+            "a.csv",
+            "side,r,a,s\nR,85,10,-300\nR,80,10,-300\n",
+            "two landmarks are femoral heads of the side R",
+        ),
+        ("a.csv", "side,r,a,s\npubis,0,10,-300\n", "of 1 landmarks none is named as a femoral head"),
+        ("a.csv", "side,r,a,s\nR,Doe,10,-300\n", "a coordinate or radius is no number"),
+        ("a.csv", "side,r,a,s,radius\nR,85,10,-300,inf\n", "not finite"),
+        ("a.mrk.json", "[]", "laid out as no table or markups"),
         ("a.csv", "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n", "hip lies -171 mm to the right"),
         ("a.csv", "side,r,a,s\nR,nan,10,-300\n", "not finite"),
         ("a.mrk.json", "no json", "cannot be read"),
@@ -77,18 +85,110 @@ def test_what_cannot_be_used(tmp_path, name, text, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "side"),
+    "names",
     [
-        ("L", "L"),
-        ("hip_R", "R"),
-        ("FemoralHeadLeft", "L"),
-        ("right-left", ""),
-        ("Lumbar", ""),
-        ("head 2 rt", "R"),
+        ("L", "R"),
+        ("left", "Right"),
+        ("hip_L", "hip_R"),
+        ("FemoralHeadLeft", "FemoralHeadRight"),
+        ("leftfemoralhead", "right femur head"),
+        ("head 2 lt", "head 2 rt"),
+        ("LHJC", "rhjc"),
+        ("FHC-L", "R_FH"),
+        ("left hip joint center", "hip centre (right)"),
+        ("caput femoris links", "Head of the femur R"),
+        ("Femurkopf li", "Femurkopf re"),
+        ("Hüftkopf links", "rechter Hueftkopf"),
+        ("Hu\u0308ftgelenkszentrum links", "HÜFTGELENK RECHTS"),
+        ("linke Hüfte", "rechte Hüfte"),
+        ("左大腿骨頭", "右大腿骨頭中心"),
+        ("左側股関節中心", "骨頭 右"),
+        ("\uff2c", "\uff26\uff28\uff3f\uff32"),
     ],
 )
-def test_the_side_in_a_name(name, side):
-    assert side_of(name) == side
+def test_names_of_femoral_heads(names):
+    assert [read_name(name) for name in names] == [Meaning("head", "L"), Meaning("head", "R")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "ASIS-L",
+            "AIIS_R",
+            "greater trochanter L",
+            "LT",
+            "Trochanter major rechts",
+            "左大転子",
+            "右上前腸骨棘",
+        ),
+        *("L5", "L-5", "L 4", "R1", "S1 left", "Lumbar", "left knee", "Femurschaft links", "femur_left"),
+        *("femoral neck R", "head-neck junction R", "hip bone L", "Hüftbein links", "pubis", "left centre"),
+        *("acetabular rim L", "左大腿骨頸部", "Lili", "F-1", "right-left", "L R hip", "hip", "Doe L hip", ""),
+    ],
+)
+def test_names_of_other_landmarks(name):
+    meaning = read_name(name)
+    assert not (meaning.kind == "head" and meaning.side)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "meaning"),
+    [
+        ("", "L", Meaning("head", "L")),
+        ("", "lt", Meaning("head", "L")),
+        ("femoral head", "R", Meaning("head", "R")),
+        ("socket", "R", Meaning("socket", "R")),
+        ("ASIS", "L", Meaning("", "L")),
+        ("", "L5", Meaning("", "")),
+        ("femoral head right", "L", Meaning("head", "")),
+    ],
+)
+def test_a_name_beside_a_column_for_the_side(name, side, meaning):
+    found = read_name(name, side)
+    assert found.kind == meaning.kind
+    assert found.side == meaning.side or not meaning.kind
+
+
+def mark_up(path, points):
+    controls = [{"label": name, "position": place} for name, place in points.items()]
+    path.write_text(json.dumps({"markups": [{"coordinateSystem": "RAS", "controlPoints": controls}]}))
+    return path
+
+
+def test_landmarks_that_are_no_heads_are_refused_and_not_named(tmp_path):
+    path = mark_up(tmp_path / "a.mrk.json", {"ASIS-L": LEFT, "ASIS-R": RIGHT, "Doe R": RIGHT})
+    with pytest.raises(CtError, match="of 3 landmarks none is named as a femoral head of a side") as error:
+        locate_by_landmarks(path)
+    assert "femoral_head_L" in str(error.value)
+    assert "Doe" not in str(error.value)
+    assert "ASIS" not in str(error.value)
+
+
+def test_a_vertebra_is_no_left_hip(tmp_path):
+    found = locate_by_landmarks(mark_up(tmp_path / "a.mrk.json", {"L5": LEFT, "Right femoral head": RIGHT}))
+    assert set(found.hips) == {"R"}
+    assert "no landmark of this side" in found.missing["L"]
+
+
+def test_a_column_for_the_side_does_not_hide_the_name(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("side,name,r,a,s\nL,ASIS,-86,12,-301\nR,femoral head,85,10,-300\n")
+    assert set(locate_by_landmarks(path).hips) == {"R"}
+
+
+def test_text_of_another_encoding_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("name,r,a,s\n左大腿骨頭,-86,12,-301\n", encoding="shift_jis")
+    with pytest.raises(CtError, match="no text in UTF-8"):
+        locate_by_landmarks(tmp_path / "a.csv")
+
+
+def test_words_of_the_file_are_in_no_message(tmp_path):
+    for text in ("# space: Doe\nside,x,y,z\nR,1,2,3\n", "side,r,a,s\nR,Doe,10,-300\n"):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(CtError) as error:
+            locate_by_landmarks(tmp_path / "a.csv")
+        assert "Doe" not in str(error.value)
 
 
 def test_every_side_is_found_or_missing():
@@ -109,7 +209,7 @@ def test_a_native_socket_is_no_second_head(tmp_path, name):
 def test_two_sockets_of_a_side(tmp_path):
     path = tmp_path / "marks.csv"
     path.write_text("name,r,a,s\nL,-90,5,40\nsocket L,-80,6,2\nL socket,-80,6,2\n")
-    with pytest.raises(CtError, match="two landmarks are of the side L"):
+    with pytest.raises(CtError, match="two landmarks are sockets of the side L"):
         locate_by_landmarks(path)
 
 

@@ -11,31 +11,40 @@ from pathlib import Path
 
 from hipoa.errors import CtError
 from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
+from hipoa.imaging.localization.landmark_names import KNOWN, Meaning, read_name
 from hipoa.tables import SIDES
 
-Point = tuple[str, tuple[float, float, float], float | None]
-"""Name, position in RAS mm, radius in mm if it is given."""
+Point = tuple[Meaning, tuple[float, float, float], float | None]
+"""What its name means, position in RAS mm, radius in mm if it is given."""
 
 _COLUMNS = {"RAS": ("r", "a", "s"), "LPS": ("l", "p", "s"), "": ("x", "y", "z")}
 _SPACE_COLUMNS = ("space", "coordinate_system", "coordinatesystem")
-_WORDS = {"l": "L", "left": "L", "lt": "L", "r": "R", "right": "R", "rt": "R"}
-_SOCKET_WORDS = ("socket", "acetabul")
-_DO = "Mark each femoral head with its side in the name (L or R) and say whether it is RAS or LPS."
+_DO = f"Name each femoral head with its side ({KNOWN}) and say whether the coordinates are RAS or LPS."
 
 
 def locate_by_landmarks(path: Path) -> HipCentres:
-    """Reads the marked hip centres, and the native sockets: points with "socket" or "acetabulum" in the name.
+    """Reads the marked hip centres, and the native sockets; what is named otherwise is passed over.
 
     Raises:
-        CtError: The file cannot be read, does not say which coordinates it holds, or marks no hip.
+        CtError: The file cannot be read, does not say which coordinates it holds, or names no femoral head.
     """
     try:
         points = _read(path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except UnicodeDecodeError:
+        raise CtError(path.name, "the landmarks are no text in UTF-8", "Save them in UTF-8.") from None
+    except (OSError, json.JSONDecodeError):
         raise CtError(path.name, "the landmarks cannot be read", _DO) from None
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except _UnusableError as error:
         raise CtError(path.name, f"the landmarks cannot be used ({error})", _DO) from None
-    sockets = _name_sides(path, [point for point in points if _is_socket(point[0])])
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        # Python's own words may quote the file.
+        raise CtError(
+            path.name, "the landmarks cannot be used (they are laid out as no table or markups)", _DO
+        ) from None
+    heads, sockets = (_by_side(path, kind, points) for kind in ("head", "socket"))
+    if not heads:
+        # Their names are not told: one may be a person's.
+        raise CtError(path.name, f"of {len(points)} landmarks none is named as a femoral head of a side", _DO)
     hips = {
         side: Hip(
             side,
@@ -45,36 +54,29 @@ def locate_by_landmarks(path: Path) -> HipCentres:
             1.0,
             socket_ras_mm=sockets[side][1] if side in sockets else None,
         )
-        for side, (_, position, radius_mm) in _name_sides(
-            path, [point for point in points if not _is_socket(point[0])]
-        ).items()
+        for side, (_, position, radius_mm) in heads.items()
     }
-    if not hips:
-        raise CtError(path.name, "no landmark is named after a side", _DO)
     missing = {side: "no hip found: no landmark of this side" for side in SIDES if side not in hips}
     return HipCentres(hips, missing)
 
 
-def _is_socket(name: str) -> bool:
-    return any(word in name.lower() for word in _SOCKET_WORDS)
-
-
-def _name_sides(path: Path, points: Iterable[Point]) -> dict[str, Point]:
+def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]:
     sides: dict[str, Point] = {}
     for point in points:
-        side = side_of(point[0])
+        side = point[0].side
+        if point[0].kind != kind or not side:
+            continue
         if side in sides:
-            raise CtError(path.name, f"two landmarks are of the side {side}", _DO)
-        if side:
-            sides[side] = point
+            what = "femoral heads" if kind == "head" else "sockets"
+            raise CtError(
+                path.name, f"two landmarks are {what} of the side {side}", f"Keep one of them. {_DO}"
+            )
+        sides[side] = point
     return sides
 
 
-def side_of(name: str) -> str:
-    """The side a landmark's name speaks of: "L", "R" or, where it speaks of none or both, ""."""
-    words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
-    sides = {_WORDS[word] for word in words if word in _WORDS}
-    return sides.pop() if len(sides) == 1 else ""
+class _UnusableError(ValueError):
+    """What is wrong with a file, in words that quote nothing of it."""
 
 
 def _read(path: Path) -> list[Point]:
@@ -90,7 +92,7 @@ def _from_markups(content: Mapping) -> list[Point]:
     for markup in content["markups"]:
         space = _space(str(markup.get("coordinateSystem", "")))
         points += [
-            (str(point.get("label", "")), _ras(point["position"], space), None)
+            (read_name(str(point.get("label", ""))), _ras(point["position"], space), None)
             for point in markup["controlPoints"]
             if point.get("positionStatus", "defined") == "defined"
         ]
@@ -105,7 +107,7 @@ def _from_fcsv(text: str) -> list[Point]:
     ]
     rows = csv.reader(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
     cells = [dict(zip(columns, row, strict=False)) for row in rows]
-    return [(row["label"], _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
+    return [(read_name(row["label"]), _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
 
 
 def _from_csv(text: str) -> list[Point]:
@@ -124,30 +126,38 @@ def _from_csv(text: str) -> list[Point]:
 
 
 def _csv_point(row: Mapping[str, str], stated: str) -> Point:
-    name = next((row[key] for key in ("side", "name", "label") if row.get(key)), "")
+    name = next((row[key] for key in ("name", "label") if row.get(key)), "")
     space = next((row[key] for key in _SPACE_COLUMNS if row.get(key)), stated)
     for default, columns in _COLUMNS.items():
         keys = next((k for k in (columns, tuple(f"centre_{c}" for c in columns)) if set(k) <= set(row)), None)
         if keys:
             radius = row.get("radius", "")
             return (
-                name,
+                read_name(name, row.get("side", "")),
                 _ras([row[k] for k in keys], default or _space(space)),
-                float(radius) if radius else None,
+                _number(radius) if radius else None,
             )
-    raise ValueError("neither the columns r,a,s nor l,p,s nor x,y,z are there")
+    raise _UnusableError("neither the columns r,a,s nor l,p,s nor x,y,z are there")
 
 
 def _space(text: str) -> str:
     # Slicer wrote numbers before it wrote words.
     space = {"0": "RAS", "1": "LPS"}.get(text.strip(), text.strip().upper())
     if space not in {"RAS", "LPS"}:
-        raise ValueError(f'the coordinate system is "{text}", neither RAS nor LPS')
+        raise _UnusableError("the coordinate system is neither RAS nor LPS")
     return space
 
 
 def _ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, float, float]:
-    x, y, z = (float(value) for value in position)
-    if not all(math.isfinite(value) for value in (x, y, z)):
-        raise ValueError("a coordinate is not finite")
+    x, y, z = (_number(value) for value in position)
     return (x, y, z) if space == "RAS" else (-x, -y, z)
+
+
+def _number(value: str | float) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise _UnusableError("a coordinate or radius is no number") from None
+    if not math.isfinite(number):
+        raise _UnusableError("a coordinate or radius is not finite")
+    return number

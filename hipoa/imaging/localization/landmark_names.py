@@ -1,0 +1,86 @@
+"""What the name of a landmark says: a femoral head, a native socket or neither, and the side of the patient.
+
+A name counts only if every word of it is known: whoever marks hips marks spines and trochanters beside them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# English, German, Japanese. What begins with another word stands before it; umlauts have lost their dots.
+_WORDS = {
+    # L5 is a vertebra, R2 a ray.
+    "unknown": r"[lr]\d+",
+    "number": r"\d+",
+    "socket": "sockets?|acetabulum|acetabular|acetabuli|(?:huft)?pfannen?|寛骨臼|臼蓋",
+    "head": "fhc|fh|heads?|caput|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭",
+    "hip": "hjc|hips?|hufte|huft(?:gelenks?)?|股関節",
+    "femur": "femoral|femoris|femur|ossis",
+    "other": "joint|center|centre|zentrum|mittelpunkt|mitte|native|true|landmark|marker|mark|point|of|the|"
+    "des|中心|側|の",
+    "L": "links|linke[rsn]?|left|lt|li|l|左",
+    "R": "rechts|rechte[rsn]?|right|rt|re|r|右",
+}
+_WORD = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _WORDS.items()))
+# Alone, "LT" may be a lesser trochanter and "re" anything.
+_SIDE_ALONE = re.compile("links|left|l|左|rechts|right|r|右")
+KNOWN = "such as femoral_head_L, right hip centre, LHJC, Femurkopf links or 左大腿骨頭, or L and R alone"
+"""Names that count, for messages."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a name says.
+
+    Attributes:
+        kind: "head", "socket" or, where it is neither, "".
+        side: "L" or "R" of the patient; "" where it names none, or both.
+    """
+
+    kind: str
+    side: str
+
+
+def read_name(name: str, of_side: str = "") -> Meaning:
+    """What a landmark's name means; a side alone means a head.
+
+    Case, separators and the form of the letters do not matter: ``FemoralHead-L`` is ``femoral head l``.
+
+    Args:
+        name: As it was typed.
+        of_side: What stands beside it in a column for the side.
+    """
+    kinds = {*_find_words(name), *_find_words(of_side)}
+    sides = kinds & {"L", "R"}
+    side = sides.pop() if len(sides) == 1 else ""
+    if "unknown" in kinds:
+        return Meaning("", side)
+    if "socket" in kinds:
+        return Meaning("socket", side)
+    # A femur has more than a head.
+    named = "head" in kinds or ("hip" in kinds and "femur" not in kinds)
+    alone = _SIDE_ALONE.fullmatch(_plain(name)) if name else "number" not in kinds
+    return Meaning("head" if named or (side and alone) else "", side)
+
+
+def _plain(text: str) -> str:
+    """Lower case without accents, words apart."""
+    letters = unicodedata.normalize("NFKD", text)
+    letters = "".join(c for c in letters if unicodedata.category(c) not in {"Mn", "Cf"})
+    letters = re.sub("([a-z])([A-Z])", r"\1 \2", letters).casefold().replace("hueft", "huft")
+    return re.sub(r"[\W_]+", " ", letters).strip()
+
+
+def _find_words(text: str) -> list[str]:
+    kinds = []
+    for token in _plain(text).split():
+        end = 0
+        while end < len(token):
+            found = _WORD.match(token, end)
+            if found is None:
+                return ["unknown"]
+            kinds.append(found.lastgroup or "")
+            end = found.end()
+    return kinds
