@@ -28,8 +28,8 @@ from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.exposure import aim
 from hipoa.imaging.quality import describe_ct
 from hipoa.imaging.render import choose_renderer
-from hipoa.imaging.scan import examine
-from hipoa.imaging.settings import DevelopSettings, ProjectSettings
+from hipoa.imaging.scan import Scan, examine, list_missing, require_hip
+from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.provenance import sha256
 from hipoa.tables import SIDES, hip_id
@@ -57,6 +57,7 @@ class Model:
 
 
 def run(
+    marks: MarkSettings,
     ct: Path,
     *,
     study: Path,
@@ -73,6 +74,7 @@ def run(
     models saw, NAME_L.png and NAME_R.png. The patient must not be one of the study.
 
     Args:
+        marks: What becomes of landmarks and labels that the CT does not confirm.
         ct: A NIfTI, MetaImage or NRRD file, or a folder of DICOM slices.
         study: The folder of results of a finished study, with manifest.json.
         out: The folder to write to.
@@ -89,7 +91,10 @@ def run(
     manifest = _read_manifest(study)
     config = manifest["configuration"]
     models = find_models(study, manifest, experiment, repeats)
-    seen, notes, made = _image_hips(ct, labels, landmarks, series, config)
+    project = ProjectSettings.model_validate(config["project"] | marks.model_dump())
+    scan = examine(ct, labels, landmarks, project, series)
+    require_hip(scan, ct.name)
+    seen, notes, made = _image_hips(scan, ct.name, project, DevelopSettings.model_validate(config["develop"]))
     notes += _compare_renderer(made["renderer"], study)
     radiographs = np.stack([image for image, _ in seen.values()])
     names = np.array([hip_id(stem(ct), side) for side in seen])
@@ -169,13 +174,10 @@ def _find_model(study: Path, entry: Mapping[str, Any]) -> Model:
 
 
 def _image_hips(
-    ct: Path, labels: Path | None, landmarks: Path | None, series: int | None, config: Mapping[str, Any]
+    scan: Scan, where: str, settings: ProjectSettings, look: DevelopSettings
 ) -> tuple[dict[str, tuple[np.ndarray, dict[str, str]]], list[str], dict[str, Any]]:
     """Side to the radiograph that the models see and its texts, what to know, what was read and by what."""
-    settings = ProjectSettings.model_validate(config["project"])
-    look = DevelopSettings.model_validate(config["develop"])
-    scan = examine(ct, labels, landmarks, settings, series)
-    notes = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
+    notes = list_missing(scan)
     seen: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
     made: dict[str, Any] = {"renderer": choose_renderer(settings.renderer)}
     for side in filter(scan.centres.hips.__contains__, SIDES):
@@ -192,7 +194,7 @@ def _image_hips(
         seen[side] = np.ascontiguousarray(image[:, ::-1] if mirrored else image), texts
         notes += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
     if not seen:
-        raise CtError(ct.name, "; ".join(notes), "Give a CT of the pelvis, or mark the hips by --landmarks.")
+        raise CtError(where, "; ".join(notes), "Give a CT of the pelvis, or mark the hips by --landmarks.")
     return seen, notes, made
 
 

@@ -14,7 +14,7 @@ from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.exposure import Exposure, Row, aim, cut_together
 from hipoa.imaging.quality import describe_ct
 from hipoa.imaging.render import choose_renderer
-from hipoa.imaging.scan import Scan, examine
+from hipoa.imaging.scan import Scan, examine, list_missing, require_hip
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.tables import SIDES
@@ -46,15 +46,11 @@ def run(
         CtError: The CT cannot be read, or shows no hip.
     """
     scan = examine(ct, labels, landmarks, settings, series)
-    if not scan.centres.hips:
-        reasons = sorted(set(scan.centres.missing.values()))
-        raise CtError(
-            ct.name, "; ".join(reasons), "Give a CT of the pelvis, or mark the hips by --landmarks."
-        )
+    require_hip(scan, ct.name)
     # Bone alone starts from nothing.
     look = DevelopSettings.model_validate({"window_low": 0} if settings.bone_only else {})
     hips: dict[str, Any] = dict.fromkeys(SIDES)
-    warnings = [f"{side}: {reason}" for side, reason in scan.centres.missing.items()]
+    warnings = list_missing(scan)
     rows, exposures, faults = _aim(scan, settings)
     # The CT is not needed any more, and would be most of what is held.
     del scan
@@ -117,6 +113,7 @@ def _describe(row: Row, mm_per_px: float) -> dict[str, object]:
         "radius_mm": row["radius_mm"],
         "method": row["method"],
         "confidence": row["confidence"],
+        "mark_to_head_mm": row["mark_to_head_mm"],
         "implant": row["implant"] == "yes",
         "mm_per_px": mm_per_px,
     }

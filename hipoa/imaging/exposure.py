@@ -82,7 +82,7 @@ def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure
         CtError: The hip was not found, or lies outside the CT.
     """
     if side in scan.centres.missing:
-        raise CtError(side, scan.centres.missing[side], "Mark it by landmarks or labels, or exclude it.")
+        raise CtError(side, scan.centres.missing[side], scan.centres.advise(side))
     hip = scan.centres.hips[side]
     centre = np.array(hip.middle_ras_mm(settings.centre))
     if not scan.volume.contains(centre):

@@ -26,6 +26,8 @@ class Hip:
         warnings: What the user should know, one sentence each, without the full stop.
         socket_ras_mm: The centre of the native acetabulum in RAS mm, where it was marked; a head that has
             migrated lies elsewhere.
+        mark_to_head_mm: From a landmark, or the head of a label map, to the head that the CT shows there, mm;
+            None where nothing was marked, or the CT shows none.
     """
 
     side: str
@@ -35,6 +37,7 @@ class Hip:
     confidence: float
     warnings: tuple[str, ...] = ()
     socket_ras_mm: tuple[float, float, float] | None = None
+    mark_to_head_mm: float | None = None
 
     def middle_ras_mm(self, centre: str) -> tuple[float, float, float]:
         """What an image is centred on: the head, or with "native_socket" the socket where it is known."""
@@ -48,6 +51,7 @@ class HipCentres:
     Attributes:
         hips: By side, those found.
         missing: By side, why the others were not.
+        advice: By side, what to do about a missing one, where it is not to mark it.
 
     Raises:
         CtError: The left hip does not lie to the left of the right one.
@@ -55,6 +59,7 @@ class HipCentres:
 
     hips: Mapping[str, Hip]
     missing: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if set(self.hips) | set(self.missing) != set(SIDES) or set(self.hips) & set(self.missing):
@@ -67,3 +72,7 @@ class HipCentres:
                     f"the right hip lies {right - left:.0f} mm to the right of the left one",
                     "Check the sides (the patient's) and whether the coordinates are RAS or LPS.",
                 )
+
+    def advise(self, side: str) -> str:
+        """What to do about a missing side."""
+        return self.advice.get(side, "Mark it by landmarks or labels, or exclude it.")

@@ -14,7 +14,8 @@ from hipoa.imaging.volume import Volume
 _CT_COLUMNS = ("series", "slices", "step_mm", "set_aside")
 COLUMNS = (
     *("method", "confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant"),
-    *("cut", "spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings"),
+    *("cut", "spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "mark_to_head_mm"),
+    "warnings",
     *_CT_COLUMNS,
 )
 _CUT_MM = 5.0
@@ -55,6 +56,7 @@ def describe_hip(
         **_by_axis("spacing", volume.spacing_mm),
         "tilt_deg": tilt_deg,
         "turn_deg": turn_deg,
+        "mark_to_head_mm": hip.mark_to_head_mm,
         "warnings": "; ".join(notes),
         **vars(volume.origin),
     }

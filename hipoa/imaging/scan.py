@@ -10,7 +10,7 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.imaging.body import Body, find_body
 from hipoa.imaging.hips import HipCentres
-from hipoa.imaging.localization.checks import check_centres
+from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.localization.segmentation import locate_by_labels
@@ -67,6 +67,29 @@ def examine(
     return best
 
 
+def require_hip(scan: Scan, where: str) -> None:
+    """Stops where a CT has no hip that can be used.
+
+    Raises:
+        CtError: Naming the reasons.
+    """
+    if scan.centres.hips:
+        return
+    reasons = sorted(set(scan.centres.missing.values()))
+    advice = sorted(set(scan.centres.advice.values()))
+    do = " ".join(advice) or "Give a CT of the pelvis, or mark the hips by --landmarks."
+    raise CtError(where, "; ".join(reasons), do)
+
+
+def list_missing(scan: Scan) -> list[str]:
+    """Why sides are missing, one line each, with what to do about a mark that the CT does not confirm."""
+    advice = scan.centres.advice
+    return [
+        f"{side}: {reason}" + (f". {advice[side]}" if side in advice else "")
+        for side, reason in scan.centres.missing.items()
+    ]
+
+
 def _count_shown(scan: Scan) -> int:
     return sum(scan.volume.contains(np.array(hip.centre_ras_mm)) for hip in scan.centres.hips.values())
 
@@ -78,9 +101,9 @@ def _warn(scan: Scan, note: str) -> Scan:
 def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
     body = find_body(volume)
     if landmarks is not None:
-        centres = check_centres(volume, locate_by_landmarks(landmarks))
+        centres = confirm_marks(volume, body, locate_by_landmarks(landmarks), settings)
     elif labels is not None:
-        centres = check_centres(volume, locate_by_labels(labels, settings.label_ids))
+        centres = confirm_marks(volume, body, locate_by_labels(labels, settings.label_ids), settings)
     else:
         centres = locate(volume, body, settings.locator_confidence)
     return Scan(volume, body, centres)

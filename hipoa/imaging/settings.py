@@ -9,7 +9,18 @@ from hipoa.settings import Settings
 LabelId = Annotated[int, Field(ge=1, le=65535)]
 
 
-class ProjectSettings(Settings):
+class MarkSettings(Settings):
+    """What becomes of marked hips that the CT itself does not confirm."""
+
+    unconfirmed_marks: Literal["refuse", "warn"] = Field(
+        "refuse",
+        description="what becomes of a hip whose landmark or label lies where the CT shows no femoral head "
+        "of that side: refuse, or warn (where you have looked yourself, and the head is one that the "
+        "locator does not know: a child's, destroyed, of a tumour)",
+    )
+
+
+class ProjectSettings(MarkSettings):
     """How a CT becomes one line integral image per hip.
 
     Source: the source work says only "DRR"; the geometry is that of an AP pelvis radiograph, 40 inches

@@ -174,7 +174,7 @@ def test_a_head_is_refused_for_where_the_ct_ends_or_for_doubt(margin_mm, confide
     hip = Hip("L", (0.0, 0.0, 0.0), 23.0, "locator", confidence)
     blocks = Blocks(np.zeros((2, 2, 2), np.float32), np.eye(4))
     head = Head("L", np.zeros(3), 23.0, blocks, share, 1.0, 1.0, 1.0, 0.0)
-    found = locator._refuse(locator.Finding(hip, head, margin_mm), 0.5)
+    found = locator.refuse(locator.Finding(hip, head, margin_mm), 0.5)
     assert found.startswith(said)
     assert bool(found) == bool(said)
 

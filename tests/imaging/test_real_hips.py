@@ -85,16 +85,18 @@ def test_without_the_head_there_is_no_hip(real, part):
 @pytest.mark.parametrize("off_mm", [0, 4, 12])
 def test_a_mark_on_the_head_is_confirmed(real, off_mm):
     volume, side, centre = real
-    hip = find_head_near(volume, find_body(volume), centre + off_mm * np.array([0.6, 0, -0.8]))
-    assert hip is not None
-    assert hip.side == side
-    assert np.linalg.norm(np.subtract(hip.centre_ras_mm, centre)) < STILL_MM
+    found = find_head_near(volume, find_body(volume), centre + off_mm * np.array([0.6, 0, -0.8]))
+    assert found is not None
+    assert found.hip.side == side
+    assert found.head.one_side > 0.99
+    assert np.linalg.norm(np.subtract(found.hip.centre_ras_mm, centre)) < STILL_MM
 
 
 @pytest.mark.parametrize("way", [(0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0)])
-def test_a_mark_elsewhere_is_not(real, way):
+def test_a_mark_elsewhere_does_not_move_the_head(real, way):
     volume, _, centre = real
-    assert find_head_near(volume, find_body(volume), centre + 30 * np.array(way)) is None
+    found = find_head_near(volume, find_body(volume), centre + 30 * np.array(way))
+    assert found is None or np.linalg.norm(np.subtract(found.hip.centre_ras_mm, centre)) < STILL_MM
 
 
 def test_a_mark_outside_the_ct_is_not(real):

@@ -58,7 +58,37 @@ def test_the_heads_of_a_segmentation(tmp_path, write_nifti, kind):
 def test_other_values_of_a_label_map(tmp_path, write_nifti):
     path = write_map(tmp_path / "map.nii.gz", draw(), write_nifti, (1, 2, 3, 4))
     assert set(locate_by_labels(path, (1, 2, 3, 4)).hips) == {"L", "R"}
-    with pytest.raises(CtError, match="it shows no femur"):
+    with pytest.raises(
+        CtError, match=r"it shows no femur: .*75 and 76, it holds 1, 2, 3, 4\. Set label_ids to its"
+    ):
+        locate_by_labels(path, IDS)
+
+
+def test_the_other_version_s_values_are_named(tmp_path, write_nifti):
+    old = (88, 89, 90, 91)
+    path = write_map(tmp_path / "map.nii.gz", draw(), write_nifti, old)
+    with pytest.raises(CtError, match=r"set label_ids to \[88, 89, 90, 91\]"):
+        locate_by_labels(path, IDS)
+    assert set(locate_by_labels(path, old).hips) == {"L", "R"}
+
+
+def test_values_of_something_else_are_to_be_checked(tmp_path, write_nifti):
+    masks = draw() | {"femur_left": np.zeros((96, 60, 60), bool)}
+    masks["femur_left"][40, 10, 10] = True
+    found = locate_by_labels(write_map(tmp_path / "map.nii.gz", masks, write_nifti), IDS)
+    assert set(found.hips) == {"R"}
+    assert "femur_left of the labels has no spherical head" in found.missing["L"]
+    assert "Check label_ids" in found.advise("L")
+
+
+def test_a_folder_without_a_femur(tmp_path):
+    with pytest.raises(CtError, match=r"shows no femur: .* Name the masks femur_left\.nii\.gz"):
+        locate_by_labels(tmp_path, IDS)
+
+
+def test_an_empty_label_map(tmp_path, write_nifti):
+    path = write_nifti(tmp_path / "map.nii.gz", np.zeros((9, 9, 9), np.uint16), AFFINE)
+    with pytest.raises(CtError, match="it holds none but 0"):
         locate_by_labels(path, IDS)
 
 

@@ -59,29 +59,22 @@ def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
         The hips found, with their confidence; for a missing side the reason.
     """
     chosen = _choose([_place(volume, head) for head in find_heads(volume, body)])
-    reasons = {side: _refuse(found, least_confidence) for side, found in chosen.items()}
+    reasons = {side: refuse(found, least_confidence) for side, found in chosen.items()}
     hips = {side: found.hip for side, found in chosen.items() if not reasons[side]}
     missing = {side: reasons.get(side) or _NONE for side in SIDES if side not in hips}
     return HipCentres(hips, missing | _explain(volume, hips, missing))
 
 
-def find_head_near(
-    volume: Volume, body: Body, place_ras_mm: np.ndarray, within_mm: float = 15.0
-) -> Hip | None:
-    """The femoral head near a place that someone marked, or None if the CT shows none.
+def find_head_near(volume: Volume, body: Body, place_ras_mm: np.ndarray) -> Finding | None:
+    """What is taken for a femoral head near a place that someone marked, or None if nothing is.
 
     Args:
         volume: The CT.
         body: The patient without the table.
-        place_ras_mm: The mark (3,); its side and distance are the caller's to compare.
-        within_mm: A head whose centre lies further away is not meant.
+        place_ras_mm: The mark (3,); side, distance and confidence are the caller's to compare.
     """
     head = look_closely(volume, body, place_ras_mm)
-    if head is None:
-        return None
-    hip = _place(volume, head).hip
-    away = np.linalg.norm(np.array(hip.centre_ras_mm) - place_ras_mm)
-    return hip if away <= within_mm else None
+    return None if head is None else _place(volume, head)
 
 
 def _place(volume: Volume, head: Head) -> Finding:
@@ -137,7 +130,7 @@ def _go_together(left: Finding, right: Finding) -> bool:
     return bool(away[0] > 60 and _APART_MM[0] < np.linalg.norm(away) < _APART_MM[1])
 
 
-def _refuse(found: Finding, least_confidence: float) -> str:
+def refuse(found: Finding, least_confidence: float) -> str:
     """Why a finding is no hip; empty if it is one."""
     hip, unsure = found.hip, found.hip.confidence < least_confidence
     cut = found.margin_mm < (1.0 if unsure else _HELD) * hip.radius_mm

@@ -14,11 +14,20 @@ from hipoa.imaging.volume import read_image, to_ras
 from hipoa.tables import SIDES
 
 NAMES = ("femur_left", "femur_right", "hip_left", "hip_right")
+# TotalSegmentator's values of these in its version 1; those of version 2 are the setting's default.
+_VERSION_1 = (88, 89, 90, 91)
+_SHOWN_VALUES = 12
+CHECK_LABELS = (
+    f"Check label_ids (TotalSegmentator 2: 75, 76, 77, 78; 1: {', '.join(map(str, _VERSION_1))}) and that "
+    "the labels are of this CT."
+)
+"""What to do about labels that show no head where one must be."""
 HEAD_RADIUS_MM = (15.0, 34.0)
 # Joint space, cartilage and the rounding of two masks: the head's surface lies this near the hip bone.
 _NEAR_SOCKET_MM = 8.0
 _PROXIMAL_MM = 60.0
 
+_FEMORA = {"femur_left", "femur_right"}
 Mask = tuple[np.ndarray, np.ndarray]
 
 
@@ -33,14 +42,9 @@ def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCen
         CtError: There is no femur in it, it cannot be read, or it exchanges the sides.
     """
     masks = _read_folder(path) if path.is_dir() else _read_map(path, label_ids)
-    if not any(name.startswith("femur") for name in masks):
-        raise CtError(
-            path.name,
-            "it shows no femur",
-            f"Give masks named femur_left and femur_right, or a label map with the values {label_ids}.",
-        )
     hips: dict[str, Hip] = {}
     missing: dict[str, str] = {}
+    advice: dict[str, str] = {}
     for side, word in zip(SIDES, ("left", "right"), strict=True):
         femur = masks.get(f"femur_{word}")
         sphere = None if femur is None else fit_head(femur, masks.get(f"hip_{word}"))
@@ -48,9 +52,10 @@ def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCen
             missing[side] = f"no hip found: the labels show no femur_{word}"
         elif sphere is None:
             missing[side] = f"no hip found: femur_{word} of the labels has no spherical head"
+            advice[side] = f"{CHECK_LABELS} Or mark it by landmarks, or exclude it."
         else:
             hips[side] = _hip(side, sphere)
-    return HipCentres(hips, missing)
+    return HipCentres(hips, missing, advice)
 
 
 def fit_head(femur: Mask, pelvis: Mask | None) -> Sphere | None:
@@ -107,6 +112,12 @@ def _read_folder(folder: Path) -> dict[str, Mask]:
             if name not in masks and (folder / (name + suffix)).is_file():
                 array, matrix = read_image(folder / (name + suffix))
                 _keep(masks, name, array > 0, matrix)
+    if not masks.keys() & _FEMORA:
+        raise CtError(
+            folder.name,
+            "the folder shows no femur: it has no file femur_left or femur_right that is not empty",
+            "Name the masks femur_left.nii.gz, femur_right.nii.gz, hip_left.nii.gz and hip_right.nii.gz.",
+        )
     return masks
 
 
@@ -115,7 +126,25 @@ def _read_map(path: Path, label_ids: tuple[int, int, int, int]) -> dict[str, Mas
     masks: dict[str, Mask] = {}
     for name, label in zip(NAMES, label_ids, strict=True):
         _keep(masks, name, array == label, matrix)
+    if not masks.keys() & _FEMORA:
+        raise _no_femur(path, [int(value) for value in np.unique(array) if value], label_ids)
     return masks
+
+
+def _no_femur(path: Path, values: list[int], label_ids: tuple[int, int, int, int]) -> CtError:
+    """What a label map holds instead of femora, and which label_ids to set."""
+    more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
+    held = ", ".join(map(str, values[:_SHOWN_VALUES])) + more if values else "none but 0"
+    found = (
+        f"it shows no femur: label_ids names the values {label_ids[0]} and {label_ids[1]}, it holds {held}"
+    )
+    if not values:
+        return CtError(path.name, found, "Give another label map, or none: the locator looks for the heads.")
+    if set(_VERSION_1[:2]) & set(values):
+        do = f"If it is TotalSegmentator's version 1, set label_ids to {list(_VERSION_1)}"
+    else:
+        do = f"Set label_ids to its values of {', '.join(NAMES)}"
+    return CtError(path.name, found, f"{do}; or give no labels: the locator looks for the heads.")
 
 
 def _keep(masks: dict[str, Mask], name: str, mask: np.ndarray, matrix: np.ndarray) -> None:
