@@ -217,3 +217,13 @@ def test_a_socket_alone_is_no_hip(tmp_path):
     path = tmp_path / "marks.csv"
     path.write_text("name,r,a,s\nR,90,5,40\nsocket L,-80,6,2\n")
     assert set(locate_by_landmarks(path).hips) == {"R"}
+
+
+def test_exchanged_sockets_are_refused(tmp_path):
+    path = tmp_path / "marks.csv"
+    heads = "name,r,a,s\nL,-86,12,-301\nR,85,10,-300\n"
+    path.write_text(heads + "socket L,-80,6,-380\nsocket R,80,6,-301\n")
+    assert locate_by_landmarks(path).hips["L"].socket_ras_mm == (-80, 6, -380)
+    path.write_text(heads + "socket R,-80,6,-301\nsocket L,80,6,-301\n")
+    with pytest.raises(CtError, match="the socket of the side L lies more than 120 mm from its head"):
+        locate_by_landmarks(path)

@@ -19,6 +19,8 @@ Point = tuple[Meaning, tuple[float, float, float], float | None]
 
 _COLUMNS = {"RAS": ("r", "a", "s"), "LPS": ("l", "p", "s"), "": ("x", "y", "z")}
 _SPACE_COLUMNS = ("space", "coordinate_system", "coordinatesystem")
+# A head that has left its socket is found within this; the other side's socket lies about 175 mm away.
+_SOCKET_MM = 120.0
 _DO = f"Name each femoral head with its side ({KNOWN}) and say whether the coordinates are RAS or LPS."
 
 
@@ -56,8 +58,19 @@ def locate_by_landmarks(path: Path) -> HipCentres:
         )
         for side, (_, position, radius_mm) in heads.items()
     }
+    _check_sockets(path, hips)
     missing = {side: "no hip found: no landmark of this side" for side in SIDES if side not in hips}
     return HipCentres(hips, missing)
+
+
+def _check_sockets(path: Path, hips: Mapping[str, Hip]) -> None:
+    for side, hip in hips.items():
+        if hip.socket_ras_mm and math.dist(hip.centre_ras_mm, hip.socket_ras_mm) > _SOCKET_MM:
+            raise CtError(
+                path.name,
+                f"the socket of the side {side} lies more than {_SOCKET_MM:.0f} mm from its head",
+                "Check its side and its coordinates.",
+            )
 
 
 def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]:
