@@ -26,6 +26,9 @@ try:
 except HipoaError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
+# Once: every job of a cluster parses this file again.
+if workflow.is_main_process and study.warnings:
+    print(*study.warnings, sep="\n", file=sys.stderr)
 # All of the tables stays: Python need not look there again and again for what could be freed.
 gc.freeze()
 

@@ -89,7 +89,8 @@ class DataSettings(Settings):
         description="parts that a cohort's CTs are worked in; keep it once CTs were projected",
     )
     watch_files: bool = Field(
-        True, description="notice a replaced CT by size and time; off for slow file systems"
+        True,
+        description="notice a replaced CT by size, time and parts of its content; off for slow file systems",
     )
     read_timeout_s: float = Field(
         900,

@@ -11,15 +11,18 @@ import io
 import os
 import re
 import sys
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hipoa.errors import TableError
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MEND = "Mend these and start again."
+
 _YES = {"1", "yes", "y", "true", "x"}
 _NO = {"", "0", "no", "n", "false"}
 _ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4}
@@ -139,30 +142,46 @@ class Cells:
 def refuse(path: Path, faults: Sequence[str]) -> None:
     """Raises a TableError that lists all faults, if there are any."""
     if faults:
-        raise TableError(path.name, "; ".join(faults), "Mend these and start again.")
-
-
-def parse_filled(text: str) -> str:
-    """Any text; each of these functions raises a ValueError that goes on after the column's name."""
-    if not text:
-        raise ValueError("is empty")
-    return text
-
-
-def parse_safe_name(text: str) -> str:
-    """A name that files and folders can bear."""
-    # The text itself, as a path below, may be a person's name: the row's number is enough.
-    if not _SAFE_NAME.fullmatch(parse_filled(text)):
-        raise ValueError('is no safe file name (at most 64 letters, digits, ".", "_", "-")')
-    return text
+        raise TableError(path.name, "; ".join(faults), MEND)
 
 
 def parse_existing(folder: Path, text: str) -> Path:
-    """The path of a file or folder that is there, relative ones from ``folder``."""
-    path = folder / parse_filled(text)
-    if not os.path.exists(path):  # noqa: PTH110, for this one takes no offence at names that are too long
+    """The path of a file or folder that is there, relative ones from ``folder``.
+
+    Accents may be written otherwise than on the disk, as a Mac does (NFD, NFC): such a file is found. Each of
+    these functions raises a ValueError that goes on after the column's name.
+    """
+    if not text:
+        raise ValueError("is empty")
+    path = folder / text
+    # os.path takes no offence at names that are too long.
+    if not os.path.exists(path) and not text.isascii():  # noqa: PTH110
+        path = _find_spelling(folder, text)
+    if not os.path.exists(path):  # noqa: PTH110
         raise ValueError("does not exist (a path is relative to the table's folder)")
     return path
+
+
+def _find_spelling(folder: Path, text: str) -> Path:
+    """The path with every part as the disk has it, as far as its parts are there."""
+    for part in Path(text).parts:
+        known = part.isascii() or os.path.exists(folder / part)  # noqa: PTH110
+        folder /= part if known else _spellings(folder).get(unicodedata.normalize("NFC", part), part)
+    return folder
+
+
+def _spellings(folder: Path) -> dict[str, str]:
+    """The names in a folder by their composed form; listed once for all rows of a table."""
+    try:
+        return _list_spellings(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=8)
+def _list_spellings(folder: Path, _changed_ns: int) -> dict[str, str]:
+    names = sorted(path.name for path in folder.iterdir() if not path.name.isascii())
+    return {unicodedata.normalize("NFC", name): name for name in names}
 
 
 def parse_optional_path(folder: Path, text: str) -> Path | None:

@@ -11,26 +11,18 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hipoa.core.fingerprints import fingerprint, readings_fingerprint
+from hipoa.core.table_reader import Tables, read_tables
 from hipoa.errors import ConfigError
 from hipoa.phantom.plan import count_patients, planned
 from hipoa.provenance import code_hash
-from hipoa.tables import (
-    COHORTS,
-    Case,
-    Reading,
-    assign_cohorts,
-    fingerprint,
-    read_cases,
-    read_grades,
-    readings_fingerprint,
-    shard_of,
-)
+from hipoa.tables import COHORTS, Case, Reading, assign_cohorts, shard_of
 
 HOME = Path(__file__).resolve().parent.parent
 """The folder of the Snakefile, of `workflow/` and of the package."""
@@ -163,6 +155,7 @@ class Study:
         config: As `resolve` gives it.
         cases: The rows of cases.csv, if there is one.
         readings: The rows of grades.csv, if there is one.
+        warnings: What the user should look at in them, a line each.
 
     Raises:
         ConfigError: There is no data, or nothing to train on.
@@ -170,17 +163,17 @@ class Study:
     """
 
     config: Mapping[str, Any]
-    cases: tuple[Case, ...] = field(init=False)
-    readings: tuple[Reading, ...] = field(init=False)
+    cases: Sequence[Case] = field(init=False)
+    readings: Sequence[Reading] = field(init=False)
+    warnings: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        cases, grades = (Path(self.config["data"][name]) for name in ("cases", "grades"))
-        own = self.config["data"]["cases"] != ""
-        if not own and not self.config["data"]["builtin_cohort"]:
+        cases, grades = self.config["data"]["cases"], self.config["data"]["grades"]
+        if not cases and not self.config["data"]["builtin_cohort"]:
             raise ConfigError("data", "no table of cases and no built-in cohort", "Set data.cases.")
-        object.__setattr__(self, "cases", tuple(read_cases(cases)) if own else ())
-        graded = own and self.config["data"]["grades"] != ""
-        object.__setattr__(self, "readings", tuple(read_grades(grades)) if graded else ())
+        tables = read_tables(Path(cases), Path(grades) if grades else None) if cases else Tables()
+        for name in ("cases", "readings", "warnings"):
+            object.__setattr__(self, name, getattr(tables, name))
         if not self.shards["labelled"]:
             raise ConfigError(
                 "data.grades", "no case is graded: there is nothing to learn from", "Name a table of grades."
@@ -205,10 +198,7 @@ class Study:
     @cached_property
     def cohorts(self) -> dict[str, list[Case]]:
         """The user's own cases by cohort."""
-        if not self.cases:
-            return {}
-        where = Path(self.config["data"]["grades"] or self.config["data"]["cases"]).name
-        return assign_cohorts(self.cases, self.readings, where)
+        return assign_cohorts(self.cases, self.readings) if self.cases else {}
 
     @cached_property
     def shards(self) -> dict[str, list[str]]:
@@ -334,7 +324,9 @@ class Study:
         """A hash that changes when a case of this shard, or a file of it, is another."""
         if self.is_builtin(shard):
             return ""
-        return fingerprint(self._own[cohort][shard], look=self.config["data"]["watch_files"])
+        data = self.config["data"]
+        folder = Path(data["cases"]).parent
+        return fingerprint(self._own[cohort][shard], folder, look=data["watch_files"])
 
     def grades_fingerprint(self, cohort: str) -> str:
         """A hash that changes when a reading of a case of this cohort is another."""

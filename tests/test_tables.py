@@ -9,19 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hipoa.core.fingerprints import fingerprint, readings_fingerprint
+from hipoa.core.table_reader import read_cases, read_grades, read_tables
 from hipoa.errors import TableError
-from hipoa.tables import (
-    Case,
-    Reading,
-    assign_cohorts,
-    fingerprint,
-    read_cases,
-    read_grades,
-    readings_fingerprint,
-    shard_of,
-    write_cases,
-    write_grades,
-)
+from hipoa.tables import Case, Reading, assign_cohorts, shard_of, write_cases, write_grades
 
 
 @pytest.fixture
@@ -172,7 +163,9 @@ CASE_FAULTS = {
     "c6,P10,ct/a.nii.gz,,left hip": 'exclude "left hip" is none of L, R, both',
     "ok,P11,ct/a.nii.gz,,": "",
     "OK,P12,ct/a.nii.gz,,": "case_id OK is that of row 13",
-    "c7,p6,ct/a.nii.gz,,": "patient_id differs from that of row 8 in capitals alone",
+    "#N/A,P13,ct/a.nii.gz,,": "case_id is a spreadsheet's error",
+    "c8,1.23E+10,ct/a.nii.gz,,": "patient_id is a spreadsheet's error or rounded number",
+    "c9,nan,ct/a.nii.gz,,": 'patient_id stands for "missing"',
 }
 
 
@@ -223,6 +216,10 @@ GRADE_FAULTS = {
     "i,l,1,,": "",
     "i,L,2,0,": "i L is there twice by one reader on one date",
     "i,L,2,0,other": "",
+    "#REF!,L,2,0,": "case_id is a spreadsheet's error",
+    "j,L,2,0,#VALUE!": "reader is a spreadsheet's error",
+    "j,L,2,0,NaN": 'reader stands for "missing"',
+    "j,L,2,0,NA": "",
 }
 
 
@@ -248,15 +245,129 @@ def test_cohorts():
     assert names == {"labelled": ["a"], "external": ["b"], "pool": ["c", "d"]}
 
 
-def test_a_patient_in_two_cohorts_and_a_reading_without_a_case():
-    cases = [Case("a", "P1", Path("a")), Case("b", "P1", Path("b"), external=True)]
-    readings = [Reading("a", "L", 1, 0), Reading("z", "L", 1, 0)]
-    with pytest.raises(
-        TableError,
-        match=r'^grades.csv: case_id "z" is not in the table of cases; '
-        r"the patient of case a \(labelled\) is also the patient of case b \(external\)\. ",
-    ):
-        assign_cohorts(cases, readings)
+def read_both(folder, cases, grades):
+    (folder / "cases.csv").write_bytes(cases.encode())
+    (folder / "grades.csv").write_bytes(grades.encode())
+    return read_tables(folder / "cases.csv", folder / "grades.csv")
+
+
+def test_what_is_wrong_with_both_tables_is_in_one_message(folder):
+    cases = PLAIN + "c,P1,ct/c.nii.gz,yes\nd,,ct/none,\n"
+    grades = "case_id,side,crowe,kl\na,L,1,1\nz,L,1,1\nd,R,1,1\nb,B,1,1\n"
+    with pytest.raises(TableError) as caught:
+        read_both(folder, cases, grades)
+    assert str(caught.value) == (
+        "cases.csv: row 5: patient_id is empty; row 5: ct does not exist (a path is relative to the table's "
+        'folder); grades.csv: row 3: case_id "z" is not in the table of cases; row 5: side "B" is neither L '
+        "nor R (the patient's side); the patient of case a (labelled) is also the patient of case c "
+        "(external). Mend these and start again."
+    )
+
+
+def test_a_table_that_is_none_hides_no_fault_of_the_other(folder):
+    with pytest.raises(TableError, match=r'^cases.csv: column "ct" is missing; grades.csv: row 2: side "B"'):
+        read_both(folder, "case_id,patient_id\na,P1\n", "case_id,side,crowe,kl\nz,B,1,1\n")
+    (folder / "cases.csv").unlink()
+    with pytest.raises(TableError, match=r"^cases.csv: the file cannot be read .*\. Name an existing file\."):
+        read_tables(folder / "cases.csv")
+
+
+def test_a_known_case_in_other_capitals_is_unknown(folder):
+    with pytest.raises(TableError, match='row 2: case_id "A" is not in the table of cases'):
+        read_both(folder, PLAIN, "case_id,side,crowe,kl\nA,L,1,1\n")
+
+
+SPELLINGS = [
+    ("ガ13", "カ\u309913"),
+    ("P-14", "\uff30\uff0d\uff11\uff14"),
+    ("0012", "0012\u200b"),
+    ("0012", "\ufeff0012"),
+    ("A B", "A  B"),
+    ("A B", "A\u3000B\u00a0"),
+    ("Müller", "Mu\u0308ller"),
+    ("葛1", "葛\U000e01001"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_a_person_is_one_however_the_name_is_spelt(folder, one, other):
+    table = f"case_id,patient_id,ct,external\na,{one},ct/a.nii.gz,\nb,{other},ct/b.nii.gz,"
+    grades = "case_id,side,crowe,kl\na,L,1,1\n"
+    tables = read_both(folder, table, grades)
+    assert [case.patient_id for case in tables.cases] == [one, one]
+    assert tables.warnings == []
+    with pytest.raises(TableError, match=r"^grades.csv: the patient of case a \(labelled\) is also .* b \("):
+        read_both(folder, table + "yes", grades)
+
+
+def test_cases_and_readers_are_one_however_they_are_spelt(folder):
+    grades = "case_id,side,crowe,kl,reader\n\uff41,L,1,1,\uff25\uff56\uff45\na,L,1,2,Eve\n"
+    with pytest.raises(TableError, match="row 3: a L is there twice by one reader on one date"):
+        read_both(folder, PLAIN, grades)
+
+
+ALIKE = [("007", "7"), ("P1", "p1"), ("12", "12.0")]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_names_that_look_like_one_ruined_name(folder, one, other):
+    """They stay two people, and the run says so; labelled and external at once they are refused."""
+    table = f"case_id,patient_id,ct,external\na,{one},ct/a.nii.gz,\nx,,,\nb,{other},ct/b.nii.gz,"
+    table = table.replace("x,,,\n", "\n")
+    grades = "case_id,side,crowe,kl\na,L,1,1\n"
+    tables = read_both(folder, table, grades)
+    assert [case.patient_id for case in tables.cases] == [one, other]
+    assert tables.warnings == [
+        "cases.csv: warning: rows 2 and 4: patient ids that differ in leading zeros, capitals or a trailing "
+        ".0 alone count as different people. Write one person's ids alike."
+    ]
+    with pytest.raises(TableError, match=r"case b \(external\), or the patient ids .* differ in more\.$"):
+        read_both(folder, table + "yes", grades)
+
+
+def test_one_line_warns_of_many_names(folder):
+    rows = [
+        f"{name}{n},{zero}{n},ct/a.nii.gz" for zero, name in (("", "a"), ("0", "b")) for n in range(1, 31)
+    ]
+    (warning,) = read_both(
+        folder, "case_id,patient_id,ct\n" + "\n".join(rows), "case_id,side,crowe,kl\n"
+    ).warnings
+    assert "rows 2 and 32, rows 3 and 33, " in warning
+    assert "and 20 more" in warning
+    assert "\n" not in warning
+
+
+@pytest.mark.parametrize("names", [("P1", "P10"), ("7", "70"), ("1", "1.00"), ("A7", "A07")])
+def test_names_that_differ_in_more_warn_of_nothing(folder, names):
+    table = "case_id,patient_id,ct\n" + "".join(f"a{n},{name},ct/a.nii.gz\n" for n, name in enumerate(names))
+    assert read_both(folder, table, "case_id,side,crowe,kl\n").warnings == []
+
+
+NAMES = [("é.nii.gz", "e\u0301.nii.gz"), ("ガ/é.nii.gz", "カ\u3099/e\u0301.nii.gz")]
+
+
+@pytest.mark.parametrize("forms", [*NAMES, *(pair[::-1] for pair in NAMES)])
+def test_a_path_typed_on_a_mac_is_found(folder, forms):
+    stored, typed = forms
+    (folder / stored).parent.mkdir(exist_ok=True)
+    (folder / stored).touch()
+    (case,) = cases_of(folder, f"case_id,patient_id,ct\na,P1,{typed}\n")
+    assert case.ct == folder / stored
+    (case,) = cases_of(folder, f"case_id,patient_id,ct\na,P1,{folder / typed}\n")
+    assert case.ct == folder / stored
+
+
+def test_of_two_files_the_one_as_typed_is_meant(folder):
+    for name in ("é.nii", "e\u0301.nii"):
+        (folder / name).touch()
+        (case,) = cases_of(folder, f"case_id,patient_id,ct\na,P1,{name}\n")
+        assert case.ct.name == name
+
+
+def test_full_width_is_another_file(folder):
+    (folder / "a1.nii").touch()
+    with pytest.raises(TableError, match="row 2: ct does not exist"):
+        cases_of(folder, "case_id,patient_id,ct\na,P1,\uff41\uff11.nii\n")
 
 
 @given(st.text(max_size=20), st.integers(1, 50))
@@ -283,6 +394,54 @@ def test_the_fingerprint_notices_a_newer_file_of_equal_size(folder):
     assert fingerprint(cases) != state
 
 
+@pytest.mark.parametrize("place", [0, 38_000, 99_999])
+def test_the_fingerprint_notices_other_content_of_equal_size_and_time(folder, place):
+    ct = folder / "ct/a.nii.gz"
+    content = bytearray(100_000)
+    states = []
+    for byte in (0, 1):
+        content[place] = byte
+        ct.write_bytes(content)
+        os.utime(ct, ns=(1, 1))
+        states.append(fingerprint([Case("a", "P1", ct)]))
+    assert states[0] != states[1]
+
+
+def test_the_fingerprint_notices_another_file_of_equal_name_size_and_time(folder):
+    cases = []
+    for name in ("p00", "p01"):
+        (folder / name).mkdir()
+        (folder / name / "ct.nii").write_bytes(b"same")
+        os.utime(folder / name / "ct.nii", ns=(1, 1))
+        cases.append(Case("a", "P1", folder / name / "ct.nii"))
+    for look in (True, False):
+        assert fingerprint(cases[:1], folder, look=look) != fingerprint(cases[1:], folder, look=look)
+
+
+def test_the_fingerprint_does_not_look_where_it_must_not(folder):
+    assert fingerprint([Case("a", "P1", folder / "gone")], look=False)
+    with pytest.raises(FileNotFoundError):
+        fingerprint([Case("a", "P1", folder / "gone")])
+
+
+def test_the_fingerprint_notices_a_renamed_and_a_changed_slice(folder):
+    series = folder / "series"
+    series.mkdir()
+    for name in ("1", "2", "3"):
+        (series / name).write_bytes(name.encode())
+        os.utime(series / name, ns=(5, 5))
+    (series / "broken").symlink_to(folder / "nowhere")
+    os.mkfifo(series / "pipe")
+    case = [Case("a", "P1", series)]
+    states = [fingerprint(case)]
+    (series / "2").rename(series / "4")
+    states.append(fingerprint(case))
+    (series / "1").write_bytes(b"x")
+    os.utime(series / "1", ns=(5, 5))
+    states.append(fingerprint(case))
+    assert len(set(states)) == 3
+
+
 def test_the_fingerprint_notices_slices_of_a_folder(folder):
     series = folder / "ct" / "series" / "deeper"
     series.mkdir(parents=True)
@@ -304,9 +463,9 @@ def test_the_fingerprint_notices_slices_of_a_folder(folder):
 
 def test_the_fingerprint_of_a_moved_study_is_the_same(folder, tmp_path_factory):
     moved = tmp_path_factory.mktemp("moved") / "study"
-    one = fingerprint(cases_of(folder, PLAIN))
+    one = fingerprint(cases_of(folder, PLAIN), folder)
     shutil.copytree(folder, moved)
-    assert fingerprint(cases_of(moved, PLAIN)) == one
+    assert fingerprint(cases_of(moved, PLAIN), moved) == one
 
 
 def test_the_fingerprint_does_not_depend_on_the_order_but_on_every_cell(folder):
@@ -369,7 +528,10 @@ grade_pairs = st.tuples(st.sampled_from([None, 1, 2, 3, 4]), st.sampled_from([No
 )
 
 
-@given(st.lists(st.tuples(names, st.sampled_from("LR"), grade_pairs, cell, cell), max_size=5))
+readers = st.from_regex(r"[A-Z][a-z]{2,9}( [A-Z][a-z]{2,9})?", fullmatch=True) | st.just("")
+
+
+@given(st.lists(st.tuples(names, st.sampled_from("LR"), grade_pairs, readers, cell), max_size=5))
 @settings(deadline=None, max_examples=60)
 def test_grades_are_read_as_they_were_written(tmp_path_factory, rows):
     readings = {

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.table_reader import read_grades
 from hipoa.errors import CohortError, TableError
 from hipoa.files import read_csv, read_npz, write_csv, write_npz
 from hipoa.grading.settings import HipsSettings
-from hipoa.tables import Reading, hip_id, read_grades
+from hipoa.tables import Reading, hip_id
 
 Row = dict[str, str]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.identifiers import normalise
 from hipoa.files import read_csv, write_csv
 
 COLUMNS = ("patient_id", "fold", "grades")
@@ -22,9 +23,9 @@ Grades = Mapping[str, Sequence[int]]
 
 def read_kept(path: Path) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
     """Patient to fold, and to the grades of her hips, as they were kept; nothing if there is no file."""
-    rows = read_csv(path) if path.is_file() else []
-    fold_of = {row["patient_id"]: int(row["fold"]) for row in rows}
-    return fold_of, {row["patient_id"]: tuple(map(int, row["grades"].split())) for row in rows}
+    rows = {normalise(row["patient_id"]): row for row in (read_csv(path) if path.is_file() else [])}
+    fold_of = {patient: int(row["fold"]) for patient, row in rows.items()}
+    return fold_of, {patient: tuple(map(int, row["grades"].split())) for patient, row in rows.items()}
 
 
 def write_kept(path: Path, fold_of: Mapping[str, int], grades_of: Grades) -> None:

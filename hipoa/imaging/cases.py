@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.fingerprints import fingerprint
+from hipoa.core.table_reader import read_cases, read_tables
 from hipoa.errors import HipoaError
 from hipoa.files import read_npz, write_npz
 from hipoa.imaging.exposure import Exposure, Row, cut_together
@@ -20,7 +22,7 @@ from hipoa.imaging.readers import read_ahead
 from hipoa.imaging.render import choose_renderer
 from hipoa.imaging.scan import Scan, examine
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.tables import SIDES, Case, assign_cohorts, fingerprint, read_cases, read_grades, shard_of
+from hipoa.tables import SIDES, Case, assign_cohorts, shard_of
 
 Aim = Callable[[Scan, str, ProjectSettings], tuple[Row, Exposure]]
 Worked = tuple[Case, dict[str, Row], dict[str, Projection]]
@@ -134,11 +136,10 @@ def refuse(error: HipoaError) -> Row:
 
 def select_cases(cases: Path, grades: Path | None, cohort: str, shard: int, shards: int) -> list[Case]:
     """The cases of a shard of a cohort; of the whole table if ``shards`` is 0."""
-    table = read_cases(cases)
     if shards == 0:
-        return table
-    readings = read_grades(grades) if grades else []
-    of_cohort = assign_cohorts(table, readings, (grades or cases).name)[cohort]
+        return read_cases(cases)
+    tables = read_tables(cases, grades)
+    of_cohort = assign_cohorts(tables.cases, tables.readings)[cohort]
     return [case for case in of_cohort if shard_of(case.case_id, shards) == shard]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import hipoa
+from hipoa.core.identifiers import normalise
 from hipoa.errors import ReadingError
 from hipoa.reading.agreement import measure_agreement
 from hipoa.reading.images import ImageStore, Shown
@@ -55,12 +55,12 @@ class Desk:
         Raises:
             ReadingError: It is no name.
         """
-        plain = " ".join(unicodedata.normalize("NFC", name).split())
+        plain = normalise(name)
         if not _NAME.fullmatch(plain):
             raise ReadingError(
                 "reader", "this is no name", "Use at most 40 letters, digits, spaces, dots, hyphens."
             )
-        known = {reader.casefold(): reader for reader in self.log.ledger.readers}
+        known = {normalise(reader).casefold(): reader for reader in self.log.ledger.readers}
         return known.get(plain.casefold(), plain)
 
     def put_next(self, reader: str, first: str = "", ahead: int = 1) -> dict[str, Any]:

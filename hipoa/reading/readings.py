@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from hipoa.core.identifiers import normalise
+from hipoa.core.table_reader import read_grades
 from hipoa.errors import ConfigError, ReadingError
 from hipoa.files import write_csv
 from hipoa.reading.agreement import COLUMNS, measure_agreement
@@ -15,7 +17,7 @@ from hipoa.reading.read import find_log
 from hipoa.reading.record import Record
 from hipoa.reading.settings import DeriveSettings
 from hipoa.reading.worklist import read_worklist
-from hipoa.tables import Reading, read_grades, write_grades
+from hipoa.tables import Reading, write_grades
 
 CONSENSUS = "consensus"
 _KEY = ("case_id", "side", "reader", "date")
@@ -125,7 +127,8 @@ def _choose(
 
 
 def _to_reading(record: Record, reader: str) -> Reading:
-    return Reading(record.case_id, record.side, record.crowe, record.kl, reader, record.time[:10])
+    name = normalise(reader)
+    return Reading(record.case_id, record.side, record.crowe, record.kl, name, record.time[:10])
 
 
 def _say(ledger: Ledger, derived: list[Reading], own: list[Reading], rule: str, out: Path) -> None:

@@ -17,6 +17,7 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from hipoa.cli import main
+from hipoa.core.table_reader import read_cases, read_grades
 from hipoa.errors import ConfigError
 from hipoa.imaging.volume import read_volume
 from hipoa.phantom.disease import CLASSES
@@ -25,7 +26,7 @@ from hipoa.phantom.phantom import TRUTH_COLUMNS, build_case, position_case, run,
 from hipoa.phantom.plan import plan_cases
 from hipoa.phantom.scanner import ORDERS, Position, write_ct, write_dicom
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.tables import assign_cohorts, read_cases, read_grades
+from hipoa.tables import assign_cohorts
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,80 @@
+"""Names of cases, patients and readers: one spelling of each, and none that a spreadsheet has ruined.
+
+Standard library only: the Snakefile imports this module from a bare Snakemake.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# Excel and LibreOffice, also in other languages: #N/A, #NV, #REF!, #WERT!, #DIV/0!, #NAME?, ####, Err:502.
+_ERROR = re.compile(r"#+|#\S*[!?]|#N/?[A-Z]{1,4}|#I/T|Err:\d+")
+# A long number as a spreadsheet shows it: always with a sign. 1E5 and 12E3 may be pseudonyms and pass.
+_ROUNDED = re.compile(r"[+-]?\d{1,3}([.,]\d+[eE][+-]|[eE]\+)\d+")
+# Exactly as programs write them: Nan and Null are people's names.
+_MISSING = frozenset(
+    ["nan", "NaN", "NAN", "NaT", "NA", "<NA>", "N/A", "n/a", "n.a.", "None", "none", "NONE", "NULL", "null"]
+)
+# Shown as nothing, though not of the category Cf: fillers, joiner, the variants of Chinese characters.
+_SHOWN_AS_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def normalise(name: str) -> str:
+    """The one spelling of a name: composed, of usual width (NFKC), no invisible characters, single blanks."""
+    if not name.isascii() or not name.isprintable():
+        seen = _SHOWN_AS_NOTHING.sub("", "".join(char for char in name if not _is_invisible(char)))
+        name = unicodedata.normalize("NFKC", seen)
+    return " ".join(name.split())
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) in {"Cf", "Cc"} and not char.isspace()
+
+
+def reduce_likeness(name: str) -> str:
+    """A name without what spreadsheets and people change: zeros ahead, a ".0" behind, capitals."""
+    bare = name.removesuffix(".0").lstrip("0")
+    folded = bare.casefold()
+    # Not a second copy of every name: there may be 100 000.
+    return bare if folded == bare else folded
+
+
+def parse_name(text: str) -> str:
+    """A name in its one spelling; as the functions of `hipoa.sheets` it raises a ValueError.
+
+    Raises:
+        ValueError: The name is empty, an error of a spreadsheet, a rounded number or a word for "missing".
+    """
+    name = normalise(text)
+    if not name:
+        raise ValueError("is empty")
+    # The cell is not repeated: what is left of a number may still be a patient's.
+    if _ERROR.fullmatch(name) or _ROUNDED.fullmatch(name):
+        raise ValueError(
+            "is a spreadsheet's error or rounded number (as #N/A, 1.23E+10): format the column as text and "
+            "paste the names again"
+        )
+    if name in _MISSING or not any(map(str.isalnum, name)):
+        raise ValueError('stands for "missing" (as nan, NULL, -): write the name (a reader may have none)')
+    if "\ufffd" in name:
+        raise ValueError("holds a character that cannot be read: save the table as UTF-8")
+    return name
+
+
+def parse_safe_name(text: str) -> str:
+    """A name that files and folders can bear."""
+    name = parse_name(text)
+    # The text itself, as a path below, may be a person's name: the row's number is enough.
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError('is no safe file name (at most 64 letters, digits, ".", "_", "-")')
+    return name
+
+
+def parse_reader(text: str) -> str:
+    """A reader's name, or "" if the cell is empty; NA may be a person's initials."""
+    name = normalise(text)
+    return name if name in {"", "NA"} else parse_name(name)
