@@ -15,11 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from hipoa.core.fingerprints import fingerprint, readings_fingerprint
 from hipoa.core.table_reader import Tables, read_tables
 from hipoa.errors import ConfigError
+from hipoa.grading.data.labels import LabelRule
+from hipoa.grading.data.split_check import count_labelled, name_kept
 from hipoa.phantom.plan import count_patients, planned
 from hipoa.provenance import code_hash
 from hipoa.tables import COHORTS, Case, Reading, assign_cohorts, shard_of
@@ -160,6 +163,7 @@ class Study:
     Raises:
         ConfigError: There is no data, or nothing to train on.
         TableError: The tables cannot be used.
+        CohortError: Patients with a grade do not suffice for the folds.
     """
 
     config: Mapping[str, Any]
@@ -181,6 +185,31 @@ class Study:
         if not self.config["experiments"]:
             raise ConfigError("experiments", "there is none", "Name at least one experiment.")
         self._check_weights()
+        self._check_split()
+
+    def _check_split(self) -> None:
+        """Refuses what the stages folds and train would refuse once every CT was read."""
+        folds, seed = (self.config["folds"][name] for name in ("folds", "folds_seed"))
+        builtin = [case for cases in self._builtin["labelled"].values() for case in cases]
+        phantom = self.config["phantom"]
+        patients = count_patients(phantom["population"], phantom)["labelled"] if builtin else 0
+        labelled = count_labelled(
+            self.cohorts.get("labelled", []),
+            self.readings,
+            self._label_rule,
+            Path(self.config["data"]["grades"]).name or "folds",
+            builtin=(patients, 2 * len(builtin)),
+        )
+        kept = any(Path(self.history, "folds").glob(name_kept(folds, seed, "*")))
+        labelled.check_folds(folds, kept=kept)
+        tasks = (row["task"] for row in self.config["experiments"].values())
+        labelled.check_inner_folds(self.config["train"]["inner_folds"], folds, tasks)
+
+    @property
+    def _label_rule(self) -> LabelRule:
+        hips = self.config["hips"]
+        pairs = [tuple(pair) for pair in hips["class_table"]]
+        return cast("LabelRule", SimpleNamespace(**{**hips, "class_table": pairs}))
 
     def _check_weights(self) -> None:
         sources: dict[str, str] = {}

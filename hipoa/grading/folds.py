@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from hipoa.errors import CohortError
 from hipoa.files import read_csv, write_csv
+from hipoa.grading.data.split_check import find_shortage, name_kept
 from hipoa.grading.settings import FoldsSettings
 from hipoa.grading.sticky import add_patients, is_same_cohort, read_kept, write_kept
 
@@ -38,7 +39,7 @@ def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path, history:
     grades = [int(row["grade"]) for row in usable]
     patients = [row["patient_id"] for row in usable]
     seed = [settings.folds_seed, repeat]
-    kept = history / f"{settings.folds}folds-seed{settings.folds_seed}-r{repeat}.csv" if history else None
+    kept = history / name_kept(settings.folds, settings.folds_seed, repeat) if history else None
     former = _read_former(kept, patients, grades, settings.folds) if kept else {}
     fold_of = _split(former, patients, grades, settings.folds, seed)
     others = {row["patient_id"] for row in rows} - set(patients)
@@ -96,11 +97,9 @@ def split_patients(
     Raises:
         CohortError: Fewer patients than folds, or no split without an empty fold.
     """
-    if len(set(patients)) < folds:
-        raise _too_few(f"{len(set(patients))} patients with a graded, usable hip for {folds} folds", setting)
-    most = max(Counter(grades).values())
-    if most < folds:
-        raise _too_few(f"no class has more than {most} hips for {folds} folds", setting)
+    shortage = find_shortage(len(set(patients)), max(Counter(grades).values(), default=0), folds)
+    if shortage:
+        raise _too_few(shortage, setting)
     state = int(np.random.default_rng(seed).integers(2**31))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
     with warnings.catch_warnings():

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hipoa.core.table_reader import read_grades
-from hipoa.errors import CohortError, TableError
+from hipoa.errors import CohortError
 from hipoa.files import read_csv, read_npz, write_csv, write_npz
+from hipoa.grading.data.labels import grade_hip
 from hipoa.grading.settings import HipsSettings
 from hipoa.tables import Reading, hip_id
 
@@ -108,41 +108,6 @@ def grade_hips(
     ]
 
 
-def grade_hip(hip: str, readings: Sequence[Reading], settings: HipsSettings) -> dict[str, object]:
-    """The grade of one hip from its readings.
-
-    Each index is settled on its own, from the readings that have it. Where every reading lies on the
-    class table, this is the median (first, latest) of their classes, because the table is ordinal.
-
-    Returns:
-        crowe, kl, grade (class 1-7 or None), off_table ("yes" or ""), n_readings, reader_grades (one class
-        per named reader, in order of name, without the names).
-    """
-    if settings.label_rule == "latest":
-        readings = _by_date(hip, readings)
-    crowe = _settle([r.crowe for r in readings if r.crowe is not None], settings)
-    kl = _settle([r.kl for r in readings if r.kl is not None], settings)
-    off = crowe is not None and kl is not None and _class_of(crowe, kl, settings) is None
-    return {
-        "crowe": crowe,
-        "kl": kl,
-        "grade": None if crowe is None or kl is None else combine(crowe, kl, settings),
-        "off_table": "yes" if off else "",
-        "n_readings": len(readings),
-        "reader_grades": " ".join(map(str, _grades_by_reader(readings, settings))),
-    }
-
-
-def combine(crowe: int, kl: int, settings: HipsSettings) -> int | None:
-    """The combined class 1-7 of a pair, None for a pair off the table that is to be left out."""
-    found = _class_of(crowe, kl, settings)
-    if found is not None or settings.off_table == "leave_out":
-        return found
-    pairs = settings.class_table
-    # min() keeps the first of equals: the milder class.
-    return 1 + min(range(len(pairs)), key=lambda i: abs(pairs[i][0] - crowe) + abs(pairs[i][1] - kl))
-
-
 def join_images(
     wanted: Sequence[str], shards: Iterable[tuple[Sequence[str], np.ndarray]], cohort: str
 ) -> dict[str, np.ndarray]:
@@ -173,46 +138,6 @@ def join_images(
             "Run develop again for this cohort.",
         )
     return {"hip_id": np.array(wanted, dtype=np.str_), "radiograph": joined}
-
-
-def _class_of(crowe: int, kl: int, settings: HipsSettings) -> int | None:
-    pair = (crowe, 1 if kl == 0 and settings.kl0_as_kl1 else kl)
-    return settings.class_table.index(pair) + 1 if pair in settings.class_table else None
-
-
-def _grades_by_reader(readings: Sequence[Reading], settings: HipsSettings) -> list[int]:
-    # Of a reader who read the hip again, the first reading: the second one may remember it.
-    grades: dict[str, int] = {}
-    for reading in readings:
-        if reading.reader and reading.crowe is not None and reading.kl is not None:
-            grade = combine(reading.crowe, reading.kl, settings)
-            if grade is not None:
-                grades.setdefault(reading.reader, grade)
-    return [grades[reader] for reader in sorted(grades)]
-
-
-def _settle(values: Sequence[int], settings: HipsSettings) -> int | None:
-    rules: dict[str, Callable[[Sequence[int]], int]] = {
-        "median": statistics.median_low,
-        "first": lambda values: values[0],
-        "latest": lambda values: values[-1],
-    }
-    return rules[settings.label_rule](values) if values else None
-
-
-def _by_date(hip: str, readings: Sequence[Reading]) -> Sequence[Reading]:
-    if len(readings) > 1 and not all(_is_date(reading.date) for reading in readings):
-        raise TableError(
-            hip,
-            "it has several readings and not every one has a date as YYYY-MM-DD",
-            "Fill the column date, or set label_rule to median or first.",
-        )
-    return sorted(readings, key=lambda reading: reading.date)
-
-
-def _is_date(text: str) -> bool:
-    year, *rest = text.split("-")
-    return len(year) == 4 and [len(part) for part in rest] == [2, 2] and text.replace("-", "").isdigit()
 
 
 def _read_shard(table: Path, out: Path) -> list[Row]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hipoa.errors import CohortError, TableError
 from hipoa.files import read_csv, read_npz
 from hipoa.grading import hips
-from hipoa.grading.hips import SHARD_COLUMNS, check_refused, combine, grade_hip, grade_hips
+from hipoa.grading.data.labels import combine, grade_hip
+from hipoa.grading.hips import SHARD_COLUMNS, check_refused, grade_hips
 from hipoa.grading.settings import STAIRCASE, HipsSettings
 from hipoa.tables import Reading
 

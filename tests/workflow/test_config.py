@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hipoa import workflow
 from hipoa.config import Config, preset, schema
-from hipoa.errors import ConfigError
+from hipoa.errors import CohortError, ConfigError, TableError
 from hipoa.files import read_json
 from hipoa.workflow import Study, pattern, resolve, shell_prefix, to_flags
 
@@ -127,6 +127,65 @@ def test_a_study_that_cannot_be(changes, message):
         Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}, **changes}))
 
 
+class TestOwnTables:
+    """What a study of own tables can be is told from the tables, before any CT is read."""
+
+    def study(self, folder, grades, cases="", **changes):
+        (folder / "ct.nii").touch()
+        rows = [f"c{n},p{n},ct.nii,\n" for n in range(4)]
+        (folder / "cases.csv").write_text("case_id,patient_id,ct,external\n" + "".join(rows) + cases)
+        (folder / "grades.csv").write_text("case_id,side,crowe,kl\n" + grades)
+        data = {"cases": str(folder / "cases.csv"), "grades": str(folder / "grades.csv")}
+        return Study(resolve({"preset": "demo", "data": data, "folds": {"folds": 4}, **changes}))
+
+    def test_one_that_can_be(self, tmp_path):
+        study = self.study(tmp_path, "".join(f"c{n},L,1,2\n" for n in range(4)))
+        assert study.warnings == []
+        assert study.shards["labelled"]
+
+    def test_grades_of_one_index(self, tmp_path):
+        grades = "".join(f"c{n},L,,2\n" for n in range(4))
+        with pytest.raises(CohortError, match=r"^grades.csv: 0 patients .* Fill the column crowe too"):
+            self.study(tmp_path, grades)
+        with pytest.raises(CohortError, match=r"^grades.csv: 0 patients .* Fill the column crowe too"):
+            self.study(tmp_path, grades, experiments={"vit": {"task": "separate"}})
+        assert self.study(tmp_path, grades.replace(",L,,", ",L,1,"))
+
+    def test_settings_count(self, tmp_path):
+        grades = "".join(f"c{n},L,2,2\n" for n in range(4))
+        with pytest.raises(CohortError, match=r"set hips\.off_table: nearest"):
+            self.study(tmp_path, grades)
+        assert self.study(tmp_path, grades, hips={"off_table": "nearest"})
+        table = [[1, 1], [2, 1], [2, 2], [2, 3], [2, 4], [3, 4], [4, 4]]
+        assert self.study(tmp_path, grades, hips={"class_table": table})
+
+    def test_an_inner_split(self, tmp_path):
+        grades = "".join(f"c{n},L,1,2\n" for n in range(4))
+        with pytest.raises(CohortError, match=r"^train.inner_folds: 3 patients .* or set it to 3"):
+            self.study(tmp_path, grades, train={"inner_folds": 4})
+        assert self.study(tmp_path, grades, train={"inner_folds": 3})
+
+    def test_a_kept_split_goes_on(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        grades = "".join(f"c{n},L,1,{n + 1}\n" for n in range(4))
+        with pytest.raises(CohortError, match="no class has more than 1 hips"):
+            self.study(tmp_path, grades)
+        (tmp_path / "history/demo/folds").mkdir(parents=True)
+        (tmp_path / "history/demo/folds/4folds-seed0-r0.csv").touch()
+        assert self.study(tmp_path, grades)
+
+    def test_names_that_look_alike_are_warned_of(self, tmp_path):
+        grades = "".join(f"c{n},L,1,2\n" for n in range(4))
+        (warning,) = self.study(tmp_path, grades, cases="c4,P3,ct.nii,\n").warnings
+        assert warning.startswith("cases.csv: warning: rows 5 and 6: patient ids")
+
+    def test_all_faults_of_both_tables(self, tmp_path):
+        with pytest.raises(
+            TableError, match=r'^cases.csv: row 6: .*; grades.csv: row 2: .*; row 3: side "B"'
+        ):
+            self.study(tmp_path, "z,L,1,1\nc1,B,1,1\n", cases="c4,,ct.nii,\n")
+
+
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z]+_?[a-z]+", fullmatch=True), st.text() | st.integers() | st.booleans()
@@ -175,6 +234,10 @@ class TestSnakefile:
 
     def test_tables_are_checked_before_any_job(self, unrun):
         assert "cases.csv: the file cannot be read" in self.refused(unrun)
+
+    def test_too_few_patients_stop_before_any_job(self, unrun):
+        unrun.configure(data={"builtin_cohort": True}, phantom={"labelled": 1})
+        assert self.refused(unrun).startswith("folds: 1 patients with a graded, usable hip for 2 folds. ")
 
     def test_a_bare_snakemake_is_enough(self, unrun):
         """Nothing is imported but the standard library and what Snakemake itself needs."""

@@ -26,7 +26,7 @@ def test_the_built_in_cohort(unrun):
     unrun.configure(
         data={"builtin_cohort": True, "shards": 1},
         phantom={
-            "labelled": 1,
+            "labelled": 2,
             "external": 0,
             "pool": 1,
             "spacing_mm": [5.0, 5.0, 5.0],

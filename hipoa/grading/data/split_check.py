@@ -1,0 +1,173 @@
+"""Whether hips suffice for a split into folds: asked by the split itself, and of the tables before any job.
+
+Standard library only: the Snakefile imports this module from a bare Snakemake.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hipoa.errors import CohortError
+from hipoa.grading.data.labels import LabelRule, grade_hip
+from hipoa.tables import Case, Reading, hip_id
+
+_WAYS = {
+    "are left out": "take them out of the column exclude of the table of cases",
+    "have no Crowe grade": "fill the column crowe too (1: subluxation of less than 50 %)",
+    "have no KL grade": "fill the column kl too",
+    "have a pair that is no class": "list it in hips.class_table, or set hips.off_table: nearest",
+}
+"""What keeps a graded hip from having a combined class, and what to do about it."""
+
+
+def find_shortage(patients: int, most: int, folds: int) -> str:
+    """Why hips cannot be split into folds, or "".
+
+    Args:
+        patients: Those with a graded hip, a count.
+        most: Hips of the most frequent class, a count.
+        folds: How many.
+    """
+    if patients < folds:
+        return f"{patients} patients with a graded, usable hip for {folds} folds"
+    return f"no class has more than {most} hips for {folds} folds" if most < folds else ""
+
+
+def name_kept(folds: int, seed: int, repeat: int | str) -> str:
+    """The file in which a split is kept, in the folder of kept folds."""
+    return f"{folds}folds-seed{seed}-r{repeat}.csv"
+
+
+@dataclass
+class TaughtHips:
+    """The hips that one task is taught with."""
+
+    patients: set[str] = field(default_factory=set)
+    classes: Counter[object] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class LabelledHips:
+    """What the tables say of the labelled hips: reading the CTs can take hips away, and add none.
+
+    Attributes:
+        where: The name of the table of grades.
+        of_task: Task to the hips that it is taught with.
+        lacking: What keeps a graded hip from having a combined class, to the number of such hips.
+        builtin: Labelled patients of the built-in cohort and their hips, whose classes are drawn later; any
+            may be of the most frequent class.
+    """
+
+    where: str
+    of_task: Mapping[str, TaughtHips]
+    lacking: Counter[str]
+    builtin: tuple[int, int]
+
+    def check_folds(self, folds: int, *, kept: bool) -> None:
+        """Refuses folds that cannot be made.
+
+        Args:
+            folds: How many.
+            kept: There is a former split to go on with: then no class needs so many hips.
+
+        Raises:
+            CohortError: There are too few patients, or too few hips of every class.
+        """
+        patients, most = self._count("combined")
+        shortage = find_shortage(patients, max(most, folds) if kept else most, folds)
+        if shortage:
+            causes = ", ".join(f"{count} {cause}" for cause, count in self.lacking.items())
+            found = f"{shortage} (of the graded hips {causes})" if causes else shortage
+            raise CohortError(self.where, found, self._advise(patients, min(patients, most)))
+
+    def check_inner_folds(self, inner: int, folds: int, tasks: Iterable[str]) -> None:
+        """Refuses an inner split that the training of one fold at least cannot make.
+
+        Args:
+            inner: Parts of the inner split; 0 for none.
+            folds: Of the cross-validation.
+            tasks: Those of the experiments.
+
+        Raises:
+            CohortError: There are too few patients, or too few hips of every class.
+        """
+        for task in sorted(set(tasks)) if inner else ():
+            patients, most = self._count(task)
+            # However patients are split, one fold leaves no larger share of them than this.
+            left = patients * (folds - 1) // folds
+            shortage = find_shortage(left, most, inner)
+            if shortage:
+                least = min(left, most)
+                raise CohortError(
+                    "train.inner_folds",
+                    f"{shortage}, with one of {folds} folds left out",
+                    f"Grade hips of more patients, or set it to {least if least >= 2 else 0}.",
+                )
+
+    def _count(self, task: str) -> tuple[int, int]:
+        """Patients, and hips of the most frequent class."""
+        own = self.of_task[task]
+        return len(own.patients) + self.builtin[0], max(own.classes.values(), default=0) + self.builtin[1]
+
+    def _advise(self, patients: int, largest: int) -> str:
+        ways = [_WAYS[cause] for cause in self.lacking]
+        ways += ["grade hips of more patients"] if patients or not ways else []
+        ways += ["raise phantom.labelled"] if self.builtin[0] else []
+        ways += [f"set folds.folds to {largest}"] if largest >= 2 else []
+        text = ", or ".join(ways)
+        return f"{text[0].upper()}{text[1:]}."
+
+
+def count_labelled(
+    cases: Sequence[Case],
+    readings: Iterable[Reading],
+    rule: LabelRule,
+    where: str,
+    builtin: tuple[int, int] = (0, 0),
+) -> LabelledHips:
+    """Counts the patients and classes that the stages hips, folds and train will find, if no CT is refused.
+
+    Args:
+        cases: The labelled cohort.
+        readings: Of any cases, in the order of their table.
+        rule: The class table and the label rule.
+        where: The name of the table of grades.
+        builtin: As in `LabelledHips`.
+
+    Raises:
+        TableError: The label rule cannot be followed.
+    """
+    case_of = {case.case_id: case for case in cases}
+    of_task = {"combined": TaughtHips(), "separate": TaughtHips()}
+    lacking: Counter[str] = Counter()
+    for (case_id, side), mine in _group(readings, case_of.keys()):
+        grade, case = grade_hip(hip_id(case_id, side), mine, rule), case_of[case_id]
+        taught = {"combined": grade["grade"], "separate": (grade["crowe"], grade["kl"])}
+        cause = "are left out" if side in case.exclude else _find_lack(grade)
+        lacking.update([cause] if cause else [])
+        for task, kind in taught.items():
+            if side not in case.exclude and kind is not None:
+                of_task[task].patients.add(case.patient_id)
+                of_task[task].classes[kind] += 1
+    return LabelledHips(where, of_task, lacking, builtin)
+
+
+def _group(
+    readings: Iterable[Reading], wanted: Iterable[str]
+) -> Iterator[tuple[tuple[str, str], list[Reading]]]:
+    of_hip: dict[tuple[str, str], list[Reading]] = defaultdict(list)
+    names = set(wanted)
+    for reading in readings:
+        if reading.case_id in names:
+            of_hip[reading.case_id, reading.side].append(reading)
+    yield from of_hip.items()
+
+
+def _find_lack(grade: Mapping[str, object]) -> str:
+    if grade["grade"] is not None:
+        return ""
+    if grade["crowe"] is None:
+        return "have no Crowe grade"
+    return "have no KL grade" if grade["kl"] is None else "have a pair that is no class"
