@@ -1,5 +1,6 @@
 import gc
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -12,7 +13,7 @@ from hipoa.errors import HipoaError
 from hipoa.needs import ask_memory, ask_minutes
 from hipoa.report.names import DRAWN, DRAWN_FROM, FIGURES, SOURCES
 from hipoa.summary import describe, describe_failures
-from hipoa.workflow import Study, announce, pattern, resolve, shell_prefix, stage_code
+from hipoa.workflow import Study, announce, find_unseen, pattern, resolve, shell_prefix, stage_code
 
 
 configfile: "config.yaml"

@@ -486,6 +486,31 @@ def _templates_hash() -> str:
     return hashlib.sha256(b"".join(named)).hexdigest()[:16]
 
 
+_SEEN = {
+    "MTIME": "files that were made anew",
+    "PARAMS": "changed settings, grades, CTs and code",
+    "INPUT": "cases that came or left",
+    "SOFTWARE_ENV": "changed environments",
+    "CODE": "changed rules",
+}
+
+
+def find_unseen(triggers: Iterable[str]) -> str:
+    """What a run will not notice, as a warning; "" if nothing.
+
+    Args:
+        triggers: Of Snakemake's ``--rerun-triggers``, by the names of its enumeration.
+    """
+    given = set(triggers)
+    unseen = [what for trigger, what in _SEEN.items() if trigger not in given]
+    if not unseen:
+        return ""
+    return (
+        f"warning: with these --rerun-triggers a run does not see {', '.join(unseen)}: results may be old. "
+        "Leave the option out, also of profiles."
+    )
+
+
 def announce(given: Mapping[str, Any], home: Path) -> None:
     """Prints what the configured study will cost, and ends the workflow where it cannot be.
 

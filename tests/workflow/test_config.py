@@ -16,7 +16,7 @@ from hipoa import workflow
 from hipoa.config import Config, preset, schema
 from hipoa.errors import CohortError, ConfigError, TableError
 from hipoa.files import read_json
-from hipoa.workflow import Study, pattern, resolve, shell_prefix, to_flags
+from hipoa.workflow import Study, find_unseen, pattern, resolve, shell_prefix, to_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -184,6 +184,16 @@ class TestOwnTables:
             TableError, match=r'^cases.csv: row 6: .*; grades.csv: row 2: .*; row 3: side "B"'
         ):
             self.study(tmp_path, "z,L,1,1\nc1,B,1,1\n", cases="c4,,ct.nii,\n")
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [("PARAMS", "changed settings, grades, CTs and code"), ("INPUT", "cases that came or left")],
+)
+def test_triggers_that_leave_changes_unseen(missing, named):
+    triggers = {"MTIME", "PARAMS", "INPUT", "SOFTWARE_ENV", "CODE"}
+    assert find_unseen(triggers) == ""
+    assert f"does not see {named}: " in find_unseen(triggers - {missing})
 
 
 @given(

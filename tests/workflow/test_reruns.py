@@ -58,6 +58,15 @@ def test_nothing_changed(study):
     assert study.planned() == {}
 
 
+def test_changes_that_go_unseen_are_said(study):
+    """Also where nothing is to be done; once, and not as a matter of course."""
+    study.configure(train__epochs=2)
+    done = study.snakemake("--rerun-triggers", "mtime")
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert done.stderr.count("a run does not see changed settings, grades, CTs and code") == 1
+    assert "--rerun-triggers" not in study.snakemake("--dry-run").stderr
+
+
 def test_names_that_look_alike_are_said_once_at_the_start(study):
     """By the run, and by none of its jobs."""
     table = study.folder / "my data/cases.csv"

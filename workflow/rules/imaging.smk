@@ -1,11 +1,6 @@
 rule project:
     input:
-        # CTs are no inputs: 100 000 of them would cost 10 s at every start. `cases` notices their change.
-        lambda wildcards: (
-            [f"{R}/phantom/{wildcards.cohort}/{wildcards.shard}.cases.csv"]
-            if study.is_builtin(wildcards.shard)
-            else []
-        ),
+        builtin_cases,  # the user's CTs are none: `cases` notices their change
     output:
         table=f"{R}/projections/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/projections/{{cohort}}/{{shard}}.npz",
@@ -64,11 +59,7 @@ rule develop:
 
 rule view:
     input:
-        lambda wildcards: (
-            [f"{R}/phantom/{wildcards.cohort}/{wildcards.shard}.cases.csv"]
-            if study.is_builtin(wildcards.shard)
-            else []
-        ),
+        builtin_cases,
     output:
         table=f"{R}/views/{{cohort}}/{{shard}}.csv",
     log:
