@@ -239,12 +239,19 @@ def test_a_comment_cannot_make_a_second_line_in_the_log(page, ann):
     assert page.lines()[0]["comment"] == 'x {"id":"forged-line","kind":"reading"}'
 
 
-NAMES = ["", " ", "=cmd", "-x", "<b>", "../Ann", "a/b", "x" * 41, "A\n,B", "Ann\u202e", 7, None, ["Ann"]]
+NAMES = ["", " ", "=cmd", "-x", "<b>", "../Ann", "a/b", "x" * 41, "A\n,B", 7, None, ["Ann"]]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_name_is_refused(page, name):
     assert page.reader().post("/api/reader", {"name": name}).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["Ann\u202e", "\uff21nn", " ann\u200b "])
+def test_what_cannot_be_seen_makes_no_second_reader(page, ann, name):
+    ann.read()
+    answer = page.reader().post("/api/reader", {"name": name})
+    assert (answer.status_code, answer.json["reader"]) == (200, "Ann")
 
 
 @pytest.mark.parametrize("seconds", [-5, 1e308, float("inf"), "long", None, True, [1]])
