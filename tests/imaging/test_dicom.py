@@ -13,8 +13,10 @@ NAME = "Doe^Jane"
 
 @pytest.fixture(scope="module")
 def stored():
-    """HU (columns, rows, slices) of a small volume."""
-    return np.random.default_rng([5]).integers(-1000, 1200, (11, 13, 10)).astype(np.int16)
+    """HU (columns, rows, slices) of a small volume: air, fat, muscle and bone in any order."""
+    rng, shape = np.random.default_rng([5]), (11, 13, 10)
+    tissues = rng.choice([-1000, -100, 50, 700], shape, p=[0.3, 0.2, 0.4, 0.1])
+    return (tissues + rng.integers(-20, 21, shape)).astype(np.int16)
 
 
 def refused(folder, message):

@@ -346,16 +346,6 @@ def test_a_drawing_without_noise_is_not_clipped(tmp_path):
     np.testing.assert_array_equal(read_volume(save(tmp_path / "ct.nii", drawn)).hu, drawn)
 
 
-def test_an_offset_is_recognised_only_where_air_and_tissue_say_so():
-    from hipoa.imaging.ct.hounsfield import is_shifted
-
-    assert is_shifted(SHIFTED.ravel())
-    assert not is_shifted((HU + 1000).clip(0).ravel())
-    assert not is_shifted((HU + 1048).ravel())
-    # As many values in between as MR has.
-    assert not is_shifted(np.concatenate([SHIFTED.ravel(), np.arange(300, 700)]))
-
-
 @pytest.mark.parametrize("deg", [-20, 12])
 def test_a_tilted_nifti_is_straightened(tmp_path, deg):
     volume = read_volume(sheared(deg)(tmp_path))

@@ -15,6 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
 from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
+from hipoa.imaging.ct.multi_energy import CT_KEV, name_kind
 from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, round_into, take_pages
 
 LEAST_SLICES = 8
@@ -25,6 +26,14 @@ _ASIDE_MM = 0.5
 _SAME_TURN = 1e-3
 _CT_IMAGE = b"1.2.840.10008.5.1.4.1.1.2\0"
 _DAMAGED = "damaged CT slices"
+_COMPUTED = "multi-energy images"
+_BITS = "CT images whose HighBit is not BitsStored - 1"
+# What to do where there is nothing else in a folder.
+_INSTEAD = {
+    _COMPUTED: "Give the plain CT series of the examination, or one of {:g} to {:g} keV.".format(*CT_KEV),
+    _BITS: "Export the series again.",
+    "": "Name the folder of the axial series, or convert it to NIfTI.",
+}
 _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 # What a scanner would not number, somebody may have made of a date.
 _MOST_NUMBER = 9999
@@ -43,6 +52,7 @@ class Slice:
         size: Columns and rows.
         position: Of the first pixel's middle, LPS mm (3,).
         across: Columns: the directions of rows and columns, times the pixel's size, mm (3, 2).
+        kind: What was computed from several energies; empty for plain CT.
     """
 
     path: Path
@@ -53,6 +63,7 @@ class Slice:
     size: tuple[int, int]
     position: np.ndarray
     across: np.ndarray
+    kind: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -105,7 +116,8 @@ class Series:
 def find_series(folder: Path, number: int | None = None) -> list[Series]:
     """The CT series of a folder, the likeliest first.
 
-    That is the longest; of equals the one with more, so thinner slices; of equals the lowest number.
+    That is the longest of plain CT, or else of what was computed from several energies; of equals the one
+    with more, so thinner slices; of equals the lowest number.
     Localisers, other modalities, captures of screens, files that are no DICOM, and subfolders are no
     obstacle.
 
@@ -121,7 +133,7 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
     stacks = [stack for images in slices.values() for stack in _stack(images)]
     damage = f"{others[_DAMAGED]} {_DAMAGED} left out" if others[_DAMAGED] else ""
     found = [
-        replace(stack, note="; ".join(filter(None, [stack.note, damage])))
+        replace(stack, note="; ".join(filter(None, [_warn(stack), stack.note, damage])))
         for stack in stacks
         if len(stack.slices) >= LEAST_SLICES
     ]
@@ -134,7 +146,12 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
     named = [stack for stack in found if number in (None, stack.slices[0].number)]
     if not named:
         names = ", ".join(sorted({stack.name for stack in found}))
-        raise CtError(folder.name, f"it has no CT series {number} (it has {names})", "Name one of these.")
+        left = "".join(f", and {count} {name}" for name, count in others.items() if _COMPUTED in name)
+        raise CtError(
+            folder.name,
+            f"it has no CT series {number} to use (it has {names}{left})",
+            "Name one of these series.",
+        )
     check_one_exam([one for stack in named for one in stack.identities], folder.name, number)
     return [replace(one, set_aside=_name_others(one, found, others)) for one in sorted(named, key=_rank)]
 
@@ -229,7 +246,7 @@ def _look(path: Path) -> Slice | str:
     """The header of a CT's slice; of everything else what it is."""
     with path.open("rb") as file:
         # What the drive does not give now is a fault, and not some other kind of file.
-        start = file.read(1024)
+        start = file.read(1 << 14)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
@@ -241,8 +258,9 @@ def _look(path: Path) -> Slice | str:
     place, turn = (_numbers(tags.get(key, "")) for key in ("0020|0032", "0020|0037"))
     columns, rows, *frames = reader.GetSize()
     other = _name_other(tags, reader.GetNumberOfComponents(), frames, len(place) == 3 and len(turn) == 6)
-    if other:
-        return other
+    kind = name_kind(tags, start)
+    if other or not kind.is_hu:
+        return other or f"{_COMPUTED} ({kind.name})"
     across = np.array(turn).reshape(2, 3).T * reader.GetSpacing()[:2]
     number = _numbers(tags.get("0020|0011", ""))
     return Slice(
@@ -254,11 +272,13 @@ def _look(path: Path) -> Slice | str:
         size=(columns, rows),
         position=np.array(place),
         across=across,
+        kind=kind.name,
     )
 
 
 def _name_other(tags: dict[str, str], components: int, frames: list[int], placed: bool) -> str:
     kind = tags.get("0008|0008", "").upper().split("\\")
+    stored, highest = (_numbers(tags.get(key, "")) for key in ("0028|0101", "0028|0102"))
     others = {
         "images of other modalities": tags.get("0008|0060") != "CT",
         "localisers": "LOCALIZER" in kind,
@@ -266,6 +286,8 @@ def _name_other(tags: dict[str, str], components: int, frames: list[int], placed
         "images of several frames": max(frames, default=1) > 1,
         "projections of several slices": not {"MIP", "MINIP"}.isdisjoint(kind),
         "CT images without position and orientation": not placed,
+        # GDCM takes the lowest bits, whatever the header says of the highest.
+        _BITS: bool(stored and highest) and highest != [stored[0] - 1],
     }
     return next((name for name, is_so in others.items() if is_so), "")
 
@@ -308,9 +330,19 @@ def _is_like(one: Slice, other: Slice) -> bool:
     return one.size == other.size and float(np.abs(one.across - other.across).max()) < _SAME_TURN
 
 
-def _rank(series: Series) -> tuple[int, int, float]:
+def _warn(series: Series) -> str:
+    kind = series.slices[0].kind
+    return f"{_COMPUTED} ({kind}): taken as plain CT" if kind else ""
+
+
+def _rank(series: Series) -> tuple[bool, int, int, float]:
     number = series.slices[0].number
-    return -round(series.extent_mm), -len(series.slices), np.inf if number is None else number
+    return (
+        bool(series.slices[0].kind),
+        -round(series.extent_mm),
+        -len(series.slices),
+        np.inf if number is None else number,
+    )
 
 
 def _count_others(others: Counter[str]) -> list[str]:
@@ -322,11 +354,10 @@ def _refuse_folder(folder: Path, others: Counter[str]) -> None:
     converted = any(
         path.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for path in folder.iterdir()
     )
+    do = next(do for kind, do in _INSTEAD.items() if not kind or any(kind in name for name in others))
     raise CtError(
         folder.name,
         f"the folder holds no DICOM series of CT with {LEAST_SLICES} slices or more"
         + (f" ({named})" if named else ""),
-        "Name the image file in it."
-        if converted
-        else "Name the folder of the axial series, or convert it to NIfTI.",
+        "Name the image file in it." if converted else do,
     )

@@ -1,25 +1,44 @@
-"""Whether stored numbers are Hounsfield units, and what they are if not."""
+"""Whether stored numbers are Hounsfield units, and what they are if not.
+
+Air at -1000 HU, and soft tissue between fat, about -110, and muscle, about 50, are where they are in every
+patient. A scale is taken, or corrected, only where these say so: the range of the values says nothing.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.background import clear_background, surrounds
+from hipoa.imaging.ct.histogram import PADDING_HU, Histogram
 
 _SAMPLE = 500_000
-# Nothing in a patient is darker than air, -1000 HU, and its noise; scanners pad with less.
-_PADDING_HU = -1300
-_OFFSET = 1024
+# Intercepts of DICOM that converters leave out or subtract twice, and the 1000 of those who round it;
+# 8192 is that of scanners with an extended range.
+_OFFSETS = (1024, 1000, 8192, -1024, -1000, -8192)
+_AIR_WITHIN_HU = 8
+# Foam and clothes are denser than air.
+_AIR_HU = (-1080, -860)
+# From 70 to 140 kV, and some noise.
+_FAT_HU = (-150, -65)
 _LEAST_BONE_HU = 200
 _WINDOW_HU = 600
-_LEAST_GREYS = 50
+# Fewer values tell nothing of tissues.
+_LEAST_VALUES = 2000
+_DO = (
+    "Give the whole CT in HU, with the rescale slope and intercept of its DICOM series applied once, "
+    "not scaled for display, clipped or shifted."
+)
 
 
 def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """The HU of a CT.
 
-    An offset of 1024 (DICOM's usual intercept, left out by some converters) is taken back where air lies at
-    24, soft tissue near 1024 and next to nothing between them, which no other image has.
+    Corrected is what is certain: an intercept that was left out or subtracted twice, where both air and soft
+    tissue say which; one value all about the body, such as the 0 of a masked or turned CT.
 
     Args:
         stored: int16 (i, j, k).
@@ -33,22 +52,58 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         CtError: They are no HU.
     """
     sample = _sample(stored)
-    if sample.size == 0:
-        raise CtError(where, f"no voxel is above {_PADDING_HU} HU: it is empty", "Give the CT itself, in HU.")
-    if is_shifted(sample):
-        values = np.maximum(stored, 0) - np.int16(_OFFSET)
-        return values, (f"the values were {_OFFSET} too high: taken as HU plus {_OFFSET}",)
-    found = find_kind(sample)
+    counted = Histogram(sample)
+    constant = counted.find_constant()
+    tissues = counted if constant is None else counted.without(constant)
+    found = find_kind(counted) or find_misfit(tissues)
+    offset = find_offset(tissues) if found else 0
+    if offset:
+        way, sign = ("high", "plus") if offset > 0 else ("low", "minus")
+        note = f"the values were {abs(offset)} too {way}: taken as HU {sign} {abs(offset)}"
+        return _subtract(stored, offset), (note,)
     if found:
-        raise CtError(
-            where, found, "Give the CT itself in HU, not rescaled for display, clipped or shifted by 1024."
-        )
-    return stored, ()
+        raise CtError(where, found, _DO)
+    if constant is None:
+        return stored, ()
+    share = f"{counted.share(constant, constant):.0%} of the voxels"
+    if not surrounds(sample == constant):
+        raise CtError(where, f"{share} have the value {constant}, and not about the body", _DO)
+    note = f"{share}, about the body, had the value {constant}: taken as air"
+    return clear_background(stored, constant), (note,)
 
 
-def find_kind(sample: np.ndarray) -> str:
-    """What values (n,) are if they are not HU of air, fat and bone; HU are an empty text."""
-    low, high = int(sample.min()), int(sample.max())
+def find_offset(counted: Histogram) -> int:
+    """The offset by which values are certainly HU plus it; 0 if there is none."""
+    return next((offset for offset in _OFFSETS if is_shifted(counted, offset)), 0)
+
+
+def is_shifted(counted: Histogram, offset: int) -> bool:
+    """Whether values are certainly HU plus an offset.
+
+    Air and soft tissue both lie where it moves them, and little lies between them, as in no other image.
+    Air tells 1000 from 1024, unless its noise is cut at 0.
+    """
+    if counted.low == 0 == offset - 1000:
+        return False
+    moved = counted.moved(-offset)
+    share = moved.share
+    air_at = moved.find_peak(-1100, -900, 5)
+    air = share(-1080, -900)
+    return bool(
+        abs(air_at + 1000) <= _AIR_WITHIN_HU
+        and air > 0.05
+        # Padding, which only what is too low is taken for, has one value, and air has noise.
+        and (offset > 0 or share(air_at - 2, air_at + 2) < 0.5 * air)
+        and share(-774, -274) < share(-150, 150) / 3
+        and not find_misfit(moved)
+    )
+
+
+def find_kind(counted: Histogram) -> str:
+    """What values are by their range if they are no HU of air, fat and bone; HU are an empty text."""
+    low, high = counted.low, counted.high
+    if low > high:
+        return f"no voxel is above {PADDING_HU} HU: it is empty, or shifted"
     run = f"the values run from {low} to {high}, which is not Hounsfield units of air, fat and bone"
     if low == high:
         return f"every voxel has the value {low}"
@@ -57,48 +112,89 @@ def find_kind(sample: np.ndarray) -> str:
         f"{run}: they are labels, or grey values for display": low >= 0 and high <= 255,
         f"{run}: an MR image, or a CT without its rescaling": low >= 0,
         run: high < _LEAST_BONE_HU,
-        f"{run}: signed values were stored as unsigned ones": high == 32767 and _share(sample, high) > 0.01,
+        f"{run}: signed values were stored as unsigned ones": high == 32767
+        and counted.share(high, high) > 0.01,
         f"the values are clipped at {high} HU: bone has more": high <= _WINDOW_HU
-        and _share(sample, high) > 0.002
-        and _is_noisy(sample),
+        and counted.share(high, high) > 0.002
+        and counted.has_greys,
         f"the values are clipped at {low} HU: air has -1000": low > -500
-        and _share(sample, low) > 0.05
-        and _is_noisy(sample),
+        and counted.share(low, low) > 0.05
+        and counted.has_greys,
     }
     return next((text for text, is_so in kinds.items() if is_so), "")
 
 
-def is_shifted(sample: np.ndarray) -> bool:
-    """Whether values (n,) are certainly HU plus 1024.
-
-    An offset of 1000 is left to the refusal: air lies at 0 then, and its noise is cut.
-    """
-    if sample.min() < 0 or sample.max() < _OFFSET + _LEAST_BONE_HU:
-        return False
-    counts = np.bincount(sample.clip(0, 4095), minlength=4096)
-    # Zeros are padding.
-    inside = counts[1:].sum()
-    smooth = np.convolve(counts[1:101], np.ones(5), "valid")
-    air_at = 3 + int(np.argmax(smooth))
-    return bool(
-        abs(air_at - (_OFFSET - 1000)) <= 8
-        and counts[1:70].sum() > 0.05 * inside
-        and counts[_OFFSET - 150 : _OFFSET + 150].sum() > 0.1 * inside
-        and counts[250:750].sum() < 0.05 * inside
-    )
+def find_misfit(counted: Histogram) -> str:
+    """What lies elsewhere than in HU of a patient; HU are an empty text, as are drawings without noise."""
+    if counted.size < _LEAST_VALUES or not counted.is_noisy:
+        return ""
+    found = next(chain(_compare_shares(counted), _compare_peaks(counted)), "")
+    return found and f"the values are no Hounsfield units: {found}"
 
 
-def _is_noisy(sample: np.ndarray) -> bool:
-    """Whether there are many greys; of a drawing many voxels have one value, and yet it is not clipped."""
-    return bool(np.count_nonzero(np.bincount(sample - sample.min().astype(np.int32))) > _LEAST_GREYS)
+def _compare_shares(counted: Histogram) -> Iterator[str]:
+    share = counted.share
+    body, soft, dense = share(-500, 32767), share(-200, 150), share(800, 1300)
+    if share(PADDING_HU, -50) < 0.01:
+        yield f"{share(PADDING_HU, -50):.1%} are below -50, where air and fat lie"
+    if soft < 0.3 * body or soft < share(-500, -200):
+        yield f"{soft / max(body, 1e-9):.0%} of the body are from -200 to 150, where fat and muscle lie"
+    if dense > 0.1 * body and dense > share(250, 750):
+        yield f"{dense / body:.0%} of the body are from 800 to 1300, where only dense bone lies"
+    if share(1300, 32767) > 0.15 * body:
+        yield f"{share(1300, 32767) / body:.0%} of the body are above 1300, as only metal is"
+    if share(_LEAST_BONE_HU, 32767) < 0.0005 * body:
+        yield f"hardly one is above {_LEAST_BONE_HU}, where bone lies"
 
 
-def _share(sample: np.ndarray, value: int) -> float:
-    return float(np.count_nonzero(sample == value) / sample.size)
+def _compare_peaks(counted: Histogram) -> Iterator[str]:
+    for tissue, at, (low, high) in (
+        ("air", _find_air(counted), _AIR_HU),
+        ("fat", _find_fat(counted), _FAT_HU),
+    ):
+        if at is not None and not low <= at <= high:
+            yield f"{tissue} lies at {at}"
+    if counted.count(-32768, PADDING_HU) > 0.05 * counted.size and not counted.is_padded:
+        yield f"much that is no padding lies below {PADDING_HU}"
+    body, bone = counted.share(-500, 32767), counted.share(300, 650)
+    # Without air about the body there may be gas in the bowel, but little.
+    if counted.share(-1080, -860) < 0.01 and counted.share(-650, -300) > max(0.01 * body, 3 * bone):
+        yield "more lies below fat than above muscle, where bone lies"
+
+
+def _find_air(counted: Histogram) -> int | None:
+    """Where the narrow peak below fat is, of which a CT that lies within the body has none."""
+    low, high = PADDING_HU + 10, -170
+    peak = counted.find_peak(low, high, 21)
+    about = counted.count(peak - 30, peak + 30)
+    # What rises to the end is the tail of fat.
+    rises = about < counted.count(high, high + 60)
+    narrow = about > 0.05 * counted.size and about > 0.5 * counted.count(low, high)
+    return peak if narrow and not rises else None
+
+
+def _find_fat(counted: Histogram) -> int | None:
+    """Where fat has a peak of its own beside that of muscle, as it has unless there is much noise."""
+    smooth = counted.smooth(-330, 30, 21)
+    highest = np.lib.stride_tricks.sliding_window_view(smooth, 31).max(1)
+    inner = smooth[15:-15]
+    peaks = np.flatnonzero((inner == highest) & (inner > 0))
+    peaks = peaks[peaks < 285]
+    if not len(peaks):
+        return None
+    peak = int(peaks[np.argmax(inner[peaks])])
+    valleys = smooth[: peak + 15].min(), smooth[peak + 15 : peak + 75].min()
+    at = peak - 315
+    alone = max(valleys) < 0.65 * inner[peak] and counted.share(at - 20, at + 20) > 0.03
+    return at if alone else None
+
+
+def _subtract(stored: np.ndarray, offset: int) -> np.ndarray:
+    # What lies far below air is padding; nothing may run over.
+    low, high = max(-32768, offset - 2024), min(32767, 32767 + offset)
+    return stored.clip(low, high) - np.int16(offset)
 
 
 def _sample(stored: np.ndarray) -> np.ndarray:
     step = max(1, int(np.ceil((stored.size / _SAMPLE) ** (1 / 3))))
-    # In the order of memory: a mapped file is read once from end to end.
-    sample = stored[::step, ::step, ::step].ravel("K")
-    return sample[sample > _PADDING_HU]
+    return stored[::step, ::step, ::step]

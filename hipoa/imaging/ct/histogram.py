@@ -1,0 +1,111 @@
+"""How often each value occurs in a CT, and the peaks that are no accident."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+# Nothing in a patient is darker than air, -1000 HU, and its noise; scanners pad with less.
+PADDING_HU = -1300
+_LOWEST, _HIGHEST = -32768, 32767
+# A drawing has fewer values.
+_LEAST_GREYS = 50
+# Noise gives no single value of tissue such a share, and so many times that of its neighbours.
+_CONSTANT_SHARE, _CONSTANT_TIMES = 0.01, 5
+_NEIGHBOURS = np.r_[-5:0, 1:6]
+# Fat and muscle: a drawing without noise has one value of them, a tool puts none about the body.
+_DRAWN = ((-150, -60), (1, 150))
+# Above the air of any scanner: below, one value is padding, or where the scanner's range ends.
+_LEAST_CONSTANT = -900
+
+
+class Histogram:
+    """How often each value occurs.
+
+    Attributes:
+        size: How many values lie above the padding; shares are shares of it.
+        low: The least of them, above ``high`` if there is none.
+        high: The greatest.
+    """
+
+    def __init__(self, sample: np.ndarray) -> None:
+        # In the order of memory: a mapped file is read once from end to end.
+        values = sample.ravel("K").astype(np.int32) - _LOWEST
+        self._counts = np.bincount(values, minlength=_HIGHEST - _LOWEST + 1)
+        self._sum()
+
+    def _sum(self) -> None:
+        self._sums = np.concatenate([[0], np.cumsum(self._counts)])
+        self.size = self.count(PADDING_HU + 1, _HIGHEST)
+        above = np.flatnonzero(self._counts[PADDING_HU + 1 - _LOWEST :]) + PADDING_HU + 1
+        self.low, self.high = (int(above[0]), int(above[-1])) if len(above) else (1, 0)
+
+    def without(self, value: int) -> Histogram:
+        """That of all other values."""
+        other = copy.copy(self)
+        other._counts = self._counts.copy()
+        other._counts[value - _LOWEST] = 0
+        other._sum()
+        return other
+
+    def moved(self, by: int) -> Histogram:
+        """That of the values plus ``by``; what leaves the range is lost."""
+        other = copy.copy(self)
+        other._counts = np.zeros_like(self._counts)
+        size = len(self._counts) - abs(by)
+        to, start = max(by, 0), max(-by, 0)
+        other._counts[to : to + size] = self._counts[start : start + size]
+        other._sum()
+        return other
+
+    def count(self, low: int, high: int) -> int:
+        """How many values lie from ``low`` to ``high``."""
+        first, last = (min(max(value, _LOWEST), _HIGHEST) - _LOWEST for value in (low, high))
+        return int(self._sums[last + 1] - self._sums[first])
+
+    def share(self, low: int, high: int) -> float:
+        """The share of the values from ``low`` to ``high``."""
+        return self.count(low, high) / max(1, self.size)
+
+    @property
+    def has_greys(self) -> bool:
+        """Whether there are many values above the padding."""
+        return bool(np.count_nonzero(self._counts[PADDING_HU + 1 - _LOWEST :]) > _LEAST_GREYS)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether no single value is that of half the body, as in a drawing."""
+        body = self._counts[_LEAST_CONSTANT - _LOWEST :]
+        return bool(self.has_greys and body.max() < 0.5 * body.sum())
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether what lies below air is padding: nearly one value, but for voxels averaged with air."""
+        below = self._counts[: PADDING_HU + 1 - _LOWEST]
+        return bool(np.convolve(below, np.ones(5), "same").max() >= 0.6 * below.sum())
+
+    def find_peak(self, low: int, high: int, width: int) -> int:
+        """The middle of the ``width`` values that are the most frequent from ``low`` to ``high``."""
+        return low + int(np.argmax(self.smooth(low, high, width)))
+
+    def smooth(self, low: int, high: int, width: int) -> np.ndarray:
+        """How many of ``width`` values about each from ``low`` to ``high`` there are, for small ``width``."""
+        half = width // 2
+        part = self._counts[low - half - _LOWEST : high + half + 1 - _LOWEST]
+        return np.convolve(part, np.ones(2 * half + 1), "valid")
+
+    def find_constant(self) -> int | None:
+        """The one value among noise that many voxels have and that was never measured; None if there is none.
+
+        The ends of the range do not count: there values are clipped.
+        """
+        counts = self._counts
+        values = np.flatnonzero(counts > _CONSTANT_SHARE * counts.sum())
+        values = values[(values > _LEAST_CONSTANT - _LOWEST) & (values < _HIGHEST - _LOWEST - 5)]
+        beside = counts[values[:, None] + _NEIGHBOURS].mean(1)
+        values = values[counts[values] > _CONSTANT_TIMES * beside] + _LOWEST
+        if len(values) != 1 or any(low <= values[0] <= high for low, high in _DRAWN):
+            return None
+        value = int(values[0])
+        return value if self.low < value < self.high and self.without(value).is_noisy else None
