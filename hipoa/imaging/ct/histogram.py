@@ -31,7 +31,8 @@ class Histogram:
 
     def __init__(self, sample: np.ndarray) -> None:
         # In the order of memory: a mapped file is read once from end to end.
-        values = sample.ravel("K").astype(np.int32) - _LOWEST
+        values = sample.ravel("K").astype(np.intp)
+        values -= _LOWEST
         self._counts = np.bincount(values, minlength=_HIGHEST - _LOWEST + 1)
         self._sum()
 
