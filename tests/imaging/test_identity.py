@@ -7,7 +7,9 @@ from hipoa.errors import CtError
 from hipoa.imaging.ct.identity import Identity, check_one_exam
 from hipoa.imaging.volume import read_volume
 
-HU = np.random.default_rng([5]).integers(-1000, 1200, (11, 13, 10)).astype(np.int16)
+HU = np.full((11, 13, 10), -1000, np.int16)
+HU[2:-2, 2:-2] = 40
+HU[4:7, 4:7] = 900
 ID, STUDY, DATE, FRAME = "0010|0020", "0020|000d", "0008|0020", "0020|0052"
 SEX, BIRTH = "0010|0040", "0010|0030"
 ONE = {ID: "", STUDY: "2.25.11", DATE: "20190304", FRAME: "2.25.21", SEX: "F", BIRTH: "19500607"}
@@ -20,7 +22,7 @@ def two(tmp_path, write_stack):
     """Writes two series, number 1 and a shorter number 2, each with its own tags."""
 
     def write(one, other, *, number=2):
-        longer = np.concatenate([HU, HU + 1], 2)
+        longer = np.concatenate([HU, HU], 2)
         write_stack(tmp_path / "ct/a", longer, number=1, series="1", tags=one.items())
         write_stack(tmp_path / "ct/b", HU, number=number, series="2", tags=other.items())
         return tmp_path / "ct"
