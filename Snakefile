@@ -10,6 +10,7 @@ min_version("9.11")
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from hipoa.errors import HipoaError
+from hipoa.leftovers import remove_leftovers
 from hipoa.needs import ask_memory, ask_minutes
 from hipoa.report.names import DRAWN, DRAWN_FROM, FIGURES, SOURCES
 from hipoa.summary import describe, describe_failures
@@ -75,7 +76,7 @@ onstart:
 
 
 onsuccess:
-    print(*describe(Path(R)), f"The report lies in {R}/report.html.", sep="\n")
+    print(*remove_leftovers(study), *describe(Path(R)), f"The report lies in {R}/report.html.", sep="\n")
 
 
 onerror:

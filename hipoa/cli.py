@@ -29,6 +29,7 @@ COMMANDS = {
     "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
     "read": ("hipoa.reading.read", "the page on which a surgeon reads the listed hips"),
     "readings": ("hipoa.reading.readings", "what was read, as a table of grades"),
+    "forget": ("hipoa.forget", "remove every trace of a case from a study"),
     "plan": ("hipoa.plan", "jobs, time, disk and memory of the configured study"),
     "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
     "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
@@ -146,7 +147,7 @@ def _add_parameter(
     parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, text: str
 ) -> None:
     kind, many = _take_apart(parameter.name, hint)
-    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY or parameter.name == "ct":
+    if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
         parser.add_argument(parameter.name, type=kind, help=text)
         return
     required = parameter.default is inspect.Parameter.empty

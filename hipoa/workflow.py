@@ -257,6 +257,12 @@ class Study:
             cohort: {f"{_BUILTIN}{shard}": ids for shard, ids in made[cohort].items()} for cohort in COHORTS
         }
 
+    def case_ids(self, cohort: str = "") -> set[str]:
+        """The names of a cohort's cases, own and built-in, or of all."""
+        names = [cohort] if cohort else COHORTS
+        own = {case.case_id for name in names for case in self.cohorts.get(name, [])}
+        return own.union(*(ids for name in names for ids in self._builtin[name].values()))
+
     def count_hips(self, cohort: str = "", shard: str = "") -> int:
         """Two of every CT, of a shard, of a cohort, or of all."""
         return 2 * sum(

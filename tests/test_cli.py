@@ -238,7 +238,9 @@ def test_the_version(capsys):
 def test_an_unknown_command(capsys):
     assert main(["guess"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith('hipoa: "guess" is no command. Use one of: grade, read, readings, plan, drr, ')
+    assert told.startswith(
+        'hipoa: "guess" is no command. Use one of: grade, read, readings, forget, plan, drr, '
+    )
     assert told.count("\n") == 1
 
 

@@ -51,9 +51,11 @@ class Work:
             of modules, which are pickled.
         settings: The projection.
         made_by: Whatever else decides about the images: settings, a hash of the code.
-        cache: A folder in which finished cases are kept.
+        cache: A folder in which finished cases are kept, by study and case: who leaves a study's table can
+            be taken out.
         readers: Processes that read, a count; 0 reads within this one, unguarded.
         timeout_s: How long reading a CT may take.
+        study: Whose cases they are. What another study keeps of the same CT is read, never changed.
     """
 
     aims: Mapping[str, Aim]
@@ -62,18 +64,20 @@ class Work:
     cache: Path
     readers: int
     timeout_s: float
+    study: str = ""
 
     def through(self, cases: Sequence[Case]) -> Iterator[Worked]:
         """Each case in its turn; what was kept is not read again, and a refusal is not kept."""
         # Taken before anything is read: what is read later may be another file of the same name.
         places = {case.case_id: self._place(case) for case in cases}
-        kept = {name: path for name, path in places.items() if path.is_file()}
+        kept = {name: path for name, place in places.items() if (path := self._find(place))}
         todo = [case for case in cases if case.case_id not in kept]
         read = partial(prepare, aims=self.aims, settings=self.settings)
         give_up = partial(_give_up, names=tuple(self.aims))
         options = {"readers": self.readers, "timeout_s": self.timeout_s}
         with closing(read_ahead(read, todo, give_up, **options)) as prepared:
             for case in cases:
+                _drop_other_cts(places[case.case_id])
                 if case.case_id in kept:
                     yield case, *_restore(kept[case.case_id])
                 else:
@@ -103,10 +107,15 @@ class Work:
 
     def _place(self, case: Case) -> Path:
         # Who the patient is does not change the image.
-        files = fingerprint([replace(case, patient_id="", sex="", age="", scanner="")])
-        parts = [files, case.exclude, self.settings.model_dump(), *self.made_by]
+        files = fingerprint([replace(case, patient_id="", sex="", age="", scanner="", exclude="")])
+        parts = [case.exclude, self.settings.model_dump(), *self.made_by]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        return self.cache / key[:2] / f"{key}.npz"
+        return self.cache / self.study / case.case_id / f"{files}-{key}.npz"
+
+    def _find(self, place: Path) -> Path | None:
+        if place.is_file():
+            return place
+        return next(self.cache.glob(f"*/{place.parent.name}/{place.name}"), None)
 
 
 def prepare(case: Case, *, aims: Mapping[str, Aim], settings: ProjectSettings) -> Prepared:
@@ -155,6 +164,14 @@ def _give_up(case: Case, why: str, names: Sequence[str]) -> Prepared:
     do = "Copy or export the CT again, convert it to NIfTI, or raise data.read_timeout_s."
     reason: Row = {"status": "refused", "reason": f"{why}. {do}"}
     return Prepared({name: _exclude() if _is_excluded(name, case) else reason for name in names}, {})
+
+
+def _drop_other_cts(place: Path) -> None:
+    # Of other settings it may serve again; of files that the case no longer names it may show someone else.
+    files = place.name.partition("-")[0]
+    for path in place.parent.glob("[0-9a-f]" * len(files) + "-*.npz"):
+        if not path.name.startswith(files):
+            path.unlink(missing_ok=True)
 
 
 def _keep(path: Path, rows: Mapping[str, Row], images: Mapping[str, Projection]) -> None:

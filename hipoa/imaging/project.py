@@ -38,6 +38,7 @@ def run(
     shards: int = 1,
     readers: int = 1,
     read_timeout_s: float = 900,
+    study: str = "",
 ) -> None:
     """Projects the hips of one shard of a cohort.
 
@@ -56,6 +57,7 @@ def run(
         readers: Processes that read CTs ahead of the renderer, one CT in each; 0 reads in this process,
             which a CT that crashes a reader takes with it.
         read_timeout_s: How long reading a CT and finding its hips may take before the CT is refused, s.
+        study: The study under whose name finished cases are kept.
     """
     rows: list[Row] = []
     images: dict[str, Projection] = {}
@@ -66,6 +68,7 @@ def run(
         cache,
         readers,
         read_timeout_s,
+        study,
     )
     started = time.monotonic()
     for case, of_side, projections in work.through(select_cases(cases, grades, cohort, shard, shards)):

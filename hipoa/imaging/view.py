@@ -51,6 +51,7 @@ def run(
     shards: int = 1,
     readers: int = 1,
     read_timeout_s: float = 900,
+    study: str = "",
 ) -> None:
     """Renders the reading views of one shard of a cohort, 16-bit PNGs seen from the front and never mirrored.
 
@@ -67,10 +68,11 @@ def run(
         shards: Number of shards; 0 takes every case of the table.
         readers: Processes that read CTs ahead of the renderer, as of project.
         read_timeout_s: How long reading a CT may take before it is refused, s.
+        study: The study under whose name finished cases are kept.
     """
     aims = {**dict.fromkeys(SIDES, partial(aim_finely, views=views)), PELVIS: partial(aim_wide, views=views)}
     made_by = [views.model_dump(), code_hash("hipoa.imaging.view")]
-    work = Work(aims, settings, made_by, cache, readers, read_timeout_s)
+    work = Work(aims, settings, made_by, cache, readers, read_timeout_s, study)
     rows: list[Row] = []
     window: Row = {"window_low": 0, "window_high": views.white}
     for case, found, images in work.through(select_cases(cases, grades, cohort, shard, shards)):

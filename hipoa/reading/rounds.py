@@ -8,7 +8,7 @@ or, where there is none, the hips that were graded in the first round.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,16 +72,35 @@ def read_rounds(history: Path) -> list[Round]:
     return [read_json(path) for path in sorted(history.glob("[0-9]*.json"))]
 
 
+def hash_grades(graded: Mapping[str, int]) -> str:
+    """What tells a round from others: the graded hips and their grades."""
+    return hashlib.sha256(repr(sorted(graded.items())).encode()).hexdigest()[:16]
+
+
+def drop_hips(one: Round, hips: Collection[str]) -> Round:
+    """A round as it would have been kept without these hips."""
+
+    def drop(table: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        rows = [row for row, hip in enumerate(table["hip"]) if hip not in hips]
+        return {name: [values[row] for row in rows] for name, values in table.items()}
+
+    graded = {hip: grade for hip, grade in one["graded"].items() if hip not in hips}
+    left: Round = {"graded": graded, "key": hash_grades(graded)}
+    left["list"] = [hip for hip in one["list"] if hip not in hips]
+    for cohort in ("external", "labelled"):
+        left[cohort] = {experiment: drop(table) for experiment, table in one[cohort].items()}
+    return one | left
+
+
 def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup: str) -> Round:
     """What is kept of a run: who was graded, what was predicted of the graded hips, the list."""
     labelled = read_columns(hips, ("hip_id", "grade"), filled="grade")
     graded = dict(zip(labelled["hip_id"].tolist(), map(int, labelled["grade"]), strict=True))
     listed = read_columns(triage, ("hip_id", "rank"), filled="rank")
     order = np.argsort(listed["rank"].astype(np.float64), kind="stable") if len(listed["rank"]) else []
-    key = hashlib.sha256(repr(sorted(graded.items())).encode()).hexdigest()[:16]
     tables = [read_graded(path) for path in uncertainty]
     return {
-        "key": key,
+        "key": hash_grades(graded),
         "setup": setup,
         "graded": graded,
         "list": [str(listed["hip_id"][row]) for row in order],

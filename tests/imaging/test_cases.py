@@ -37,9 +37,9 @@ def study(tmp_path, pelvis, landmarks, write_nifti):
     return tmp_path
 
 
-def run(folder, out, *, readers, cache="cache", timeout_s=60.0):
+def run(folder, out, *, readers, cache="cache", timeout_s=60.0, study="", settings=SETTINGS):
     project.run(
-        SETTINGS,
+        settings,
         cases=folder / "cases.csv",
         cohort="pool",
         out=folder / f"{out}.csv",
@@ -48,6 +48,7 @@ def run(folder, out, *, readers, cache="cache", timeout_s=60.0):
         shards=0,
         readers=readers,
         read_timeout_s=timeout_s,
+        study=study,
     )
     return {row["hip_id"]: row for row in read_csv(folder / f"{out}.csv")}
 
@@ -121,6 +122,39 @@ def test_a_ct_that_changes_while_it_is_read_is_not_kept(study, monkeypatch, chan
     )
     run(study, "again", readers=0)
     assert "c3" in opened
+
+
+def list_kept(folder):
+    return sorted(path.relative_to(folder).parts[:-1] for path in folder.rglob("*.npz"))
+
+
+def test_what_is_kept_says_of_which_study_and_case_it_is(study, monkeypatch):
+    """Of another study on the same CTs it is read, not changed."""
+    run(study, "out", readers=0, study="first")
+    assert list_kept(study / "cache") == [("first", f"c{n}") for n in range(7)]
+    opened = []
+    read = working.prepare
+    monkeypatch.setattr(
+        working, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
+    )
+    run(study, "again", readers=0, study="second")
+    assert opened == []
+    assert (study / "again.csv").read_bytes() == (study / "out.csv").read_bytes()
+    assert len(list_kept(study / "cache")) == 7
+
+
+def test_another_setting_keeps_beside_and_another_ct_instead(study, write_nifti, pelvis):
+    """A setting may be set back; the CT that a case no longer names may be someone else's."""
+    run(study, "out", readers=0, study="s")
+    larger = SETTINGS.model_copy(update={"detector_px": 40})
+    run(study, "larger", readers=0, study="s", settings=larger)
+    assert len(list_kept(study / "cache")) == 14
+    write_nifti(study / "other.nii", pelvis.hu, pelvis.ras_from_ijk)
+    table = study / "cases.csv"
+    table.write_text(table.read_text().replace("c3,p3,ct.nii", "c3,p3,other.nii"))
+    run(study, "other", readers=0, study="s")
+    kept = list_kept(study / "cache")
+    assert (kept.count(("s", "c3")), len(kept)) == (1, 13)
 
 
 def test_only_what_the_rays_meet_leaves_the_reader(study):

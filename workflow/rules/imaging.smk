@@ -20,13 +20,14 @@ rule project:
     params:
         options=study.flags("project"),
         code=stage_code("project"),
+        study=study.config["study"],
         source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
         cases=lambda wildcards: study.cases_fingerprint(wildcards.cohort, wildcards.shard),
     message:
         "Projecting CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa project {params.options} {params.source} --cohort {wildcards.cohort}"
-        " --cache cache/project --readers {threads} --read-timeout-s {resources.read_timeout_s}"
+        " --cache cache/project --study {params.study} --readers {threads} --read-timeout-s {resources.read_timeout_s}"
         " --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
 
 
@@ -77,6 +78,7 @@ rule view:
         options=study.flags("project"),
         views=study.flags("view"),
         code=stage_code("view"),
+        study=study.config["study"],
         source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
         cases=lambda wildcards: study.cases_fingerprint(wildcards.cohort, wildcards.shard),
         png=lambda wildcards, output: Path(output.table).parent / "png",
@@ -84,5 +86,5 @@ rule view:
         "Making reading views of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
         "python -m hipoa view {params.options} {params.views} {params.source} --cohort {wildcards.cohort}"
-        " --cache cache/view --readers {threads} --read-timeout-s {resources.read_timeout_s}"
+        " --cache cache/view --study {params.study} --readers {threads} --read-timeout-s {resources.read_timeout_s}"
         " --png {params.png} --out {output.table} 2> {log} || say_why {log}"
