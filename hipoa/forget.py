@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.identifiers import normalise, parse_safe_name
 from hipoa.errors import ConfigError
 from hipoa.files import read_csv, read_npz, write_csv, write_npz
 from hipoa.leftovers import CACHES, IMAGE, KILLED, SYNTHETIC, TEMPORARY, count_kinds, remove_empty, walk
 from hipoa.reading.log import Log
 from hipoa.reading.read import find_log
 from hipoa.reading.removal import Removal, count_readings, find_folds, find_rounds, remove_readings
-from hipoa.sheets import parse_safe_name
 from hipoa.tables import SIDES, hip_id
 
 _ANSWERS = {"y": "remove", "yes": "remove", "n": "keep", "no": "keep"}
@@ -46,7 +46,8 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
         ReadingError: The reading page is open.
     """
     # Not resolve(): results/NAME may be a link to a larger disk, cache and history lie beside the link.
-    trace = _Trace(_check(case_id), Path(os.path.normpath(study.absolute())), patient)
+    case_id = _check(case_id)
+    trace = _Trace(case_id, Path(os.path.normpath(study.absolute())), normalise(patient))
     trace.check_idle()
     with trace.locking_readings():
         removals = [*trace.find_in_history(), *trace.find_in_cache(), *trace.find_in_results()]
@@ -233,7 +234,7 @@ class _Trace:
         """What no command can take back, or not this one."""
         name = self.results.name
         yield "What remains:"
-        if self.was_labelled:
+        if self.was_labelled and (self.results / "models").exists():
             yield (
                 f"- Models in results/{name}/models that were trained on its hips. The next run trains those "
                 "of the configured experiments anew; delete the others."

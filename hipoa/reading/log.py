@@ -1,7 +1,7 @@
 """The append-only log of readings: what was acknowledged stays, whatever happens next.
 
 One line of JSON per reading. A line is written and flushed to the disk before the reader is told so;
-nothing is ever changed or removed, an undoing is a line of its own.
+nothing is ever changed, an undoing is a line of its own. Only `hipoa forget` removes lines, those of a case.
 """
 
 from __future__ import annotations

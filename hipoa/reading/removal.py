@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from hipoa.core.identifiers import normalise
 from hipoa.files import read_csv, read_json, replacing, write_csv, write_json
 from hipoa.grading.sticky import COLUMNS as FOLD_COLUMNS
 from hipoa.reading.rounds import drop_hips
@@ -50,6 +51,6 @@ def find_folds(history: Path, patient_id: str) -> Iterator[Removal]:
     """The kept folds that know a patient."""
     for path in sorted((history / "folds").glob("*.csv")):
         rows = read_csv(path)
-        left = [row for row in rows if row["patient_id"] != patient_id]
+        left = [row for row in rows if normalise(row["patient_id"]) != patient_id]
         if len(left) < len(rows):
             yield path, "kept folds", lambda path=path, left=left: write_csv(path, FOLD_COLUMNS, left)
