@@ -201,7 +201,7 @@ def test_other_studies_keep_it_and_that_is_said(home, capsys):
         ("nobody", "nobody: nothing of it lies in the study s. Write the case_id as in cases.csv"),
         ("../s", "CASE_ID: it is no safe file name"),
         ("P10/..", "CASE_ID: it is no safe file name"),
-        ("*", "CASE_ID: it is no safe file name"),
+        ("P*", "CASE_ID: it is no safe file name"),
         ("", "CASE_ID: it is empty"),
     ],
 )
