@@ -63,6 +63,7 @@ rule all:
     input:
         f"{R}/report.html",
         study.views,
+        lasting_files(),
     localrule: True
     message:
         f"The report lies in {R}/report.html."

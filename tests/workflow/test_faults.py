@@ -107,3 +107,20 @@ def test_the_last_words_of_a_failed_job_and_its_log(study):
     end = failed.stderr[failed.stderr.index("triage failed: results/small/logs/triage.log") :]
     assert "    a fault made on purpose" in end
     assert "pool: " in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "file"),
+    [
+        ("project", "projections/pool/*"),
+        ("hips", "hips/pool.csv"),
+        ("train", "models/vit/r0f0.json"),
+        ("predict", "predictions/vit/r0f0/external.npz"),
+        ("metrics", "metrics.csv"),
+    ],
+)
+def test_what_a_failed_job_did_not_make_is_made_again(study, rule, file):
+    """Snakemake deletes a failed job's outputs, and would leave what was made of the old ones for good."""
+    for path in (study.folder / "results/small").glob(file):
+        path.unlink()
+    assert study.planned().keys() >= {rule, "report"}

@@ -52,6 +52,23 @@ MODEL_RECORDS = [path for experiment in EXPERIMENTS for path in model_files(expe
 WEIGHT_RECORDS = [f"{R}/weights/{network}.json" for network in study.pretrained()]
 
 
+def lasting_files():
+    """Every output that stays. A failed job's are deleted, and Snakemake makes none again whose results are there:
+    the old report would stand beside new tables. What is a target is made again, and all that follows from it.
+    """
+    shards = [f"{cohort}/{shard}" for cohort in COHORTS for shard in study.shards[cohort]]
+    builtin = [shard for shard in shards if study.is_builtin(shard.rpartition("/")[2])]
+    return [
+        *(f"{R}/phantom/{shard}.cases.csv" for shard in builtin),
+        *(f"{R}/{folder}/{shard}.csv" for folder in ("projections", "radiographs") for shard in shards),
+        *(HIPS + STACKS + UNCERTAINTY + MODEL_RECORDS + WEIGHT_RECORDS + study.explanations),
+        *(f"{R}/folds/r{repeat}.csv" for repeat in range(study.config["repeats"])),
+        *(path for name in EXPERIMENTS for path in study.prediction_files(name, COHORTS)),
+        *(f"{R}/{name}" for name in (*SOURCES, "augmentation.npz")),
+        *(f"{R}/figures/{name}" for name in DRAWN),
+    ]
+
+
 def shown(path, caption, category):
     """An output that Snakemake's own report (`snakemake --report`) shows."""
     return report(path, caption=f"../../hipoa/report/captions/{caption}.rst", category=category)
