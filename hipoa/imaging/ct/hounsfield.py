@@ -19,7 +19,8 @@ _SAMPLE = 250_000
 # Intercepts of DICOM that converters leave out or subtract twice, and the 1000 of those who round it;
 # 8192 is that of scanners with an extended range.
 _OFFSETS = (1024, 1000, 8192, -1024, -1000, -8192)
-_AIR_WITHIN_HU = 8
+# Farther off, an offset of 1000 could be taken for one of 1024.
+_AIR_WITHIN_HU = 5
 # Foam and clothes are denser than air, and a part of the chest may have no air but that of lungs.
 _AIR_HU = (-1080, -700)
 # From 70 to 140 kV, and some noise.
@@ -185,8 +186,9 @@ def _find_fat(counted: Histogram) -> int | None:
     valleys = smooth[: peak + 15].min(), smooth[peak + 15 : peak + 75].min()
     at = peak - 315
     alone = max(valleys) < 0.65 * inner[peak]
-    # Where there is more in its usual place, something else has the peak.
-    most = counted.share(at - 20, at + 20) > max(0.03, counted.share(*_FAT_HU))
+    # Where there is more in its usual place, or above muscle of half the HU, something else has the peak.
+    usual = counted.share(*_FAT_HU) + (counted.share(60, 150) if at > _FAT_HU[1] else 0)
+    most = counted.share(at - 20, at + 20) > max(0.03, usual)
     return at if alone and most else None
 
 
