@@ -48,6 +48,7 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
     # Not resolve(): results/NAME may be a link to a larger disk, cache and history lie beside the link.
     case_id = _check(case_id)
     trace = _Trace(case_id, Path(os.path.normpath(study.absolute())), normalise(patient))
+    trace.check_folder()
     trace.check_idle()
     with trace.locking_readings():
         removals = [*trace.find_in_history(), *trace.find_in_cache(), *trace.find_in_results()]
@@ -146,6 +147,13 @@ class _Trace:
         """The case or one of its hips as a word of a text, not within another's name."""
         name = re.escape(self.case)
         return re.compile(rf"(?<![\w.-]){name}(_(L|R|pelvis))?(?![\w-]|\.\w)", re.ASCII)
+
+    def check_folder(self) -> None:
+        """Raises a ConfigError unless the folder is one of results: elsewhere the user's own files lie."""
+        if self.results.parent.name != "results":
+            raise ConfigError(
+                "--study", "it is no folder of a study's results", "Name results/NAME, as the run wrote it."
+            )
 
     def check_idle(self) -> None:
         """Raises a ConfigError while a run works in the folder."""

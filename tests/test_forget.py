@@ -228,3 +228,13 @@ def test_another_word_about_readings(home, capsys):
     assert run(home, "P10", "--readings", "burn") == 2
     assert '--readings: "burn" is neither remove nor keep. Write one of the two.' in capsys.readouterr().err
     assert (home / "results/s/report.html").exists()
+
+
+@pytest.mark.parametrize("folder", [".", "results", "my data"])
+def test_another_folder_is_refused_for_the_users_own_files_lie_there(home, folder, monkeypatch, capsys):
+    touch(home / "my data/ct/phantom-p001.nii.gz")
+    monkeypatch.chdir(home)
+    before = sorted(home.rglob("*"))
+    assert main(["forget", "phantom-p001", "--study", folder]) == 2
+    assert "it is no folder of a study's results. Name results/NAME" in capsys.readouterr().err
+    assert sorted(home.rglob("*")) == before
