@@ -24,6 +24,8 @@ from hipoa.reading.removal import Removal, count_readings, find_folds, find_roun
 from hipoa.tables import SIDES, hip_id
 
 _ANSWERS = {"y": "remove", "yes": "remove", "n": "keep", "no": "keep"}
+# A word of a text may be something else's, and a part of a killed job's file may be anyone's.
+_NO_PROOF = {KILLED, "figures", "logs", "report"}
 _REMADE = ("projections", "radiographs", "views")
 """Folders of shards: a shard is made again from what is kept of its other cases."""
 
@@ -54,7 +56,7 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
         removals = [*trace.find_in_history(), *trace.find_in_cache(), *trace.find_in_results()]
         found = {path: (kind, remove) for path, kind, remove in removals}
         read = count_readings(trace.log, case_id)
-        if not read and all(kind == KILLED for kind, _ in found.values()):
+        if not read and {kind for kind, _ in found.values()} <= _NO_PROOF:
             raise ConfigError(
                 case_id,
                 f"nothing of it lies in the study {trace.results.name}",
@@ -207,7 +209,10 @@ class _Trace:
             yield from self._find_in_stack(path, parts)
 
     def _is_named_in(self, path: Path) -> bool:
-        return bool(self.word.search(path.read_text(encoding="utf-8", errors="replace")))
+        # In the pixels of a PNG any two letters are found.
+        return path.suffix != ".png" and bool(
+            self.word.search(path.read_text(encoding="utf-8", errors="replace"))
+        )
 
     def _find_in_table(self, path: Path, parts: tuple[str, ...]) -> Iterator[Removal]:
         with path.open(encoding="utf-8", newline="") as file:

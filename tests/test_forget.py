@@ -199,6 +199,7 @@ def test_other_studies_keep_it_and_that_is_said(home, capsys):
     ("case", "words"),
     [
         ("nobody", "nobody: nothing of it lies in the study s. Write the case_id as in cases.csv"),
+        ("P100", "P100: nothing of it lies in the study s"),  # but for a word of a log
         ("../s", "CASE_ID: it is no safe file name"),
         ("P10/..", "CASE_ID: it is no safe file name"),
         ("P*", "CASE_ID: it is no safe file name"),

@@ -201,7 +201,9 @@ def _persist(read: Callable[[], T], where: str) -> T:
         except Exception as error:
             # Whatever a reader trips over costs this CT alone. Its own words may hold a name: never told.
             if pause_s is None:
-                raise CtError(where, _describe(error), "Copy or export the CT again.") from None
+                gone = isinstance(error, FileNotFoundError)
+                do = "Check the path." if gone else "Copy or export the CT again."
+                raise CtError(where, _describe(error), do) from None
         time.sleep(pause_s)
     raise AssertionError
 

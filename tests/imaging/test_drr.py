@@ -93,6 +93,8 @@ def test_what_cannot_be_done_is_one_line(tmp_path, ct, landmarks, capsys):
         ((ct, "--renderer", "magic"), "drr: renderer: Input should be 'auto', 'joseph_cpu'"),
         ((tmp_path / "none.nii.gz",), "none.nii.gz: the file cannot be read"),
         ((tmp_path / "NO_SUCH_FOLDER",), "NO_SUCH_FOLDER: there is no such file or folder. Check the path."),
+        ((ct, "--landmarks", tmp_path / "NIX.csv"), "NIX.csv: there is no such file. Check the path."),
+        ((ct, "--labels", tmp_path / "NIX.nii"), "(No such file or directory). Check the path."),
         ((ct, "--labels", tmp_path), "the folder shows no femur"),
     ):
         assert drr(arguments[0], tmp_path / "out", *arguments[1:]) == 2

@@ -12,6 +12,7 @@ HU[2:-2, 2:-2] = 40
 HU[4:7, 4:7] = 900
 ID, STUDY, DATE, FRAME = "0010|0020", "0020|000d", "0008|0020", "0020|0052"
 SEX, BIRTH = "0010|0040", "0010|0030"
+NAME = "0010|0010"
 ONE = {ID: "", STUDY: "2.25.11", DATE: "20190304", FRAME: "2.25.21", SEX: "F", BIRTH: "19500607"}
 OTHER = {STUDY: "2.25.12", DATE: "20230809", FRAME: "2.25.22"}
 SECRETS = ("2.25.", "2019", "2023", "1950", "1961", "P-77", "Doe")
@@ -60,6 +61,29 @@ def test_a_few_slices_of_somebody_else_are_seen(tmp_path, write_stack):
     refused(tmp_path / "ct", "several people: they differ in patient ID")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "LOCALIZER"},
+        {"modality": "PT"},
+        {"tags": {"0008|103e": "MonoE 40keV[HU]"}},
+        {"tags": {"0008|0016": "1.2.840.10008.5.1.4.1.1.7"}},
+    ],
+)
+def test_what_is_not_read_tells_two_people_too(tmp_path, write_stack, options):
+    """The person who was sent for may be the one whose images cannot be used."""
+    write_stack(tmp_path / "ct", HU, tags={ID: "P-77"}.items())
+    other = {ID: "P-78", **options.pop("tags", {})}
+    write_stack(tmp_path / "ct/more", HU, series="2", tags=other.items(), **options)
+    refused(tmp_path / "ct", "several people: they differ in patient ID")
+
+
+@pytest.mark.parametrize("dummy", ["", "UNBEKANNT"])
+def test_without_an_id_a_name_tells_two_people(two, dummy):
+    one = {**ONE, ID: dummy, SEX: "", BIRTH: "", NAME: "Doe^Jane"}
+    refused(two(one, {**one, NAME: "Roe^Ann"}), "several people: they differ in name")
+
+
 def test_two_studies_of_one_person(two):
     one = {**ONE, ID: "P-77"}
     folder = two(one, {**one, **OTHER})
@@ -98,6 +122,11 @@ def test_another_frame_of_reference_may_be_another_person(two):
         {STUDY: "2.25.12"},  # two requests, one examination: same day, same frame of reference
         {FRAME: "2.25.22"},  # turned over in between; ID, sex and date of birth say who it is
         {SEX: "O"},
+        {NAME: "Roe^Ann"},  # married since: the ID says more
+        {ID: "00P-77"},
+        {BIRTH: "1950.06.07"},
+        {BIRTH: "19500101"},  # hidden but for the year
+        {BIRTH: "00000000"},
     ],
 )
 def test_two_series_of_one_person_are_read(two, other):
@@ -108,9 +137,15 @@ def test_two_series_of_one_person_are_read(two, other):
     assert volume.origin.set_aside == "series 2"
 
 
-def test_a_frame_of_reference_of_every_slice_is_none(tmp_path, write_slice):
+def test_a_name_with_more_words_is_the_same(two):
+    one = {**ONE, ID: "", NAME: "Doe^Jane"}
+    assert read_volume(two(one, {**one, NAME: "DOE^JANE^MARY"})).warnings == ()
+
+
+@pytest.mark.parametrize("field", [FRAME, STUDY])
+def test_what_every_slice_has_of_its_own_is_none(tmp_path, write_slice, field):
     for k in range(10):
-        tags = {**ONE, ID: "", SEX: "", BIRTH: "", FRAME: f"2.25.3{k}"}
+        tags = {**ONE, ID: "", SEX: "", BIRTH: "", field: f"2.25.3{k}"}
         write_slice(tmp_path / f"{k}", HU[..., k], (-50, -40, 3.0 * k), tags=tags.items())
     assert read_volume(tmp_path).origin.set_aside == ""
 
@@ -131,6 +166,13 @@ def test_what_makes_one_examination(one, other, same):
     else:
         with pytest.raises(CtError, match="A grade belongs to one of them"):
             check_one_exam([one, other], "ct")
+
+
+def test_series_without_numbers_cannot_be_named_and_none_says_so(two):
+    folder = two({ID: "P-77"}, {ID: "P-77"}, number=20231124)
+    for path in (folder / "a").iterdir():
+        path.unlink()
+    refused(folder, "no CT series 3 to use.*Give each series a folder of its own", series=3)
 
 
 def test_what_lies_beside_is_on_record(tmp_path, write_slice, write_stack):

@@ -76,6 +76,8 @@ def test_one_hip_alone(tmp_path):
         ("a.csv", "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n", "hip lies -171 mm to the right"),
         ("a.csv", "side,r,a,s\nR,nan,10,-300\n", "not finite"),
         ("a.mrk.json", "no json", "cannot be read"),
+        ("a.json", "[" * 100_000, "cannot be read"),
+        ("a.csv", f"side,r,a,s\nR,{'1' * 400_000},10,-300\n", "cannot be read"),
     ],
 )
 def test_what_cannot_be_used(tmp_path, name, text, message):

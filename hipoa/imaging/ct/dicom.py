@@ -106,10 +106,11 @@ class Series:
 
     @property
     def identities(self) -> set[Identity]:
-        """Of its slices; a frame of reference of every slice's own, as some converters write, is none."""
+        """Of its slices; a study or frame of reference of every slice's own, as some tools write, is none."""
         found = {image.identity for image in self.slices}
-        if len({one.frame for one in found}) == len(self.slices):
-            found = {replace(one, frame="") for one in found}
+        for field in ("study", "frame"):
+            if len({getattr(one, field) for one in found}) == len(self.slices):
+                found = {replace(one, **{field: ""}) for one in found}
         return found
 
 
@@ -129,7 +130,7 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
         CtError: There is no such series, there are several people, or several studies of which none is named.
         OSError: A file cannot be read now.
     """
-    slices, others = _gather(folder)
+    slices, others, people = _gather(folder)
     stacks = [stack for images in slices.values() for stack in _stack(images)]
     damage = f"{others[_DAMAGED]} {_DAMAGED} left out" if others[_DAMAGED] else ""
     found = [
@@ -142,7 +143,7 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
     )
     if not found:
         _refuse_folder(folder, others)
-    check_one_person((image.identity for images in slices.values() for image in images), folder.name)
+    check_one_person(people, folder.name)
     named = [stack for stack in found if number in (None, stack.slices[0].number)]
     if not named:
         names = ", ".join(sorted({stack.name for stack in found}))
@@ -150,23 +151,27 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
         raise CtError(
             folder.name,
             f"it has no CT series {number} to use (it has {names}{left})",
-            "Name one of these series.",
+            "Name one of these series."
+            if any(stack.number is not None for stack in found)
+            else "Give each series a folder of its own.",
         )
     check_one_exam([one for stack in named for one in stack.identities], folder.name, number)
     return [replace(one, set_aside=_name_others(one, found, others)) for one in sorted(named, key=_rank)]
 
 
-def _gather(folder: Path) -> tuple[dict[str, list[Slice]], Counter[str]]:
-    """The slices of CTs by series, and how many files are something else."""
+def _gather(folder: Path) -> tuple[dict[str, list[Slice]], Counter[str], set[Identity]]:
+    """The slices of CTs by series, how many files are something else, and whose all images are."""
     slices: dict[str, list[Slice]] = {}
     others: Counter[str] = Counter()
+    people: set[Identity] = set()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        image = _look(path)
+        image, identity = _look(path)
+        people.add(identity)
         if isinstance(image, Slice):
             slices.setdefault(image.series, []).append(image)
         else:
             others[image] += 1
-    return slices, others
+    return slices, others, people
 
 
 def _name_others(taken: Series, found: Iterable[Series], others: Counter[str]) -> str:
@@ -242,8 +247,8 @@ def _find_uneven(steps: np.ndarray) -> str:
     return f"the slices lie {steps.min():.2f} to {steps.max():.2f} mm apart"
 
 
-def _look(path: Path) -> Slice | str:
-    """The header of a CT's slice; of everything else what it is."""
+def _look(path: Path) -> tuple[Slice | str, Identity]:
+    """The header of a CT's slice, of everything else what it is; and whose it is, as far as it tells."""
     with path.open("rb") as file:
         # What the drive does not give now is a fault, and not some other kind of file.
         start = file.read(1 << 14)
@@ -253,27 +258,29 @@ def _look(path: Path) -> Slice | str:
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        return _DAMAGED if _CT_IMAGE in start else "files that are no DICOM images"
+        return _DAMAGED if _CT_IMAGE in start else "files that are no DICOM images", Identity()
     tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
     place, turn = (_numbers(tags.get(key, "")) for key in ("0020|0032", "0020|0037"))
     columns, rows, *frames = reader.GetSize()
     other = _name_other(tags, reader.GetNumberOfComponents(), frames, len(place) == 3 and len(turn) == 6)
     kind = name_kind(tags, start)
+    identity = Identity.of(tags)
     if other or not kind.is_hu:
-        return other or f"{_COMPUTED} ({kind.name})"
+        return other or f"{_COMPUTED} ({kind.name})", identity
     across = np.array(turn).reshape(2, 3).T * reader.GetSpacing()[:2]
     number = _numbers(tags.get("0020|0011", ""))
-    return Slice(
+    image = Slice(
         path,
         uid=tags.get("0008|0018", ""),
         series=tags.get("0020|000e", ""),
-        identity=Identity.of(tags),
+        identity=identity,
         number=int(number[0]) if number else None,
         size=(columns, rows),
         position=np.array(place),
         across=across,
         kind=kind.name,
     )
+    return image, identity
 
 
 def _name_other(tags: dict[str, str], components: int, frames: list[int], placed: bool) -> str:

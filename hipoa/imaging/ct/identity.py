@@ -5,8 +5,9 @@ What is compared is never part of a message.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,7 +15,9 @@ from hipoa.errors import CtError
 
 _PERSONAL = {"patient": "patient ID", "sex": "sex", "birth_date": "date of birth"}
 # What anonymisers write for everyone says nothing of who it is.
-_DUMMIES = {"ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "NONE", "NULL", "N/A", "UNKNOWN", "PATIENT"}
+_DUMMIES = {"ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "ANONYM", "UNBEKANNT"} | {
+    *("NONE", "NULL", "N/A", "UNKNOWN", "PATIENT", "TEST")
+}
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,13 @@ class Identity:
     """Whose an image is, and of which examination; empty where its header does not tell.
 
     Attributes:
-        patient: Patient ID.
+        patient: Patient ID, without zeros ahead.
         sex: "F", "M" or empty.
-        birth_date: Date of birth.
+        birth_date: Date of birth, digits.
         study: Study instance UID.
         study_date: Study date.
         frame: Frame of reference UID: images that share it were made without moving the patient in between.
+        name: The words of the patient's name; none where there is a patient ID, which says more.
     """
 
     patient: str = ""
@@ -36,24 +40,31 @@ class Identity:
     study: str = ""
     study_date: str = ""
     frame: str = ""
+    name: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> Identity:
         """From a DICOM header: tag such as "0010|0020" to its text."""
-        patient = " ".join(unicodedata.normalize("NFKC", tags.get("0010|0020", "")).upper().split())
+        words = _find_words(tags.get("0010|0020", ""))
+        patient = " ".join(words).lstrip("0")
+        known = patient.strip("0X-_. ") and patient not in _DUMMIES
         sex = tags.get("0010|0040", "").strip().upper()
         return cls(
-            "" if patient in _DUMMIES or not patient.strip("0X-_. ") else patient,
+            patient if known else "",
             sex if sex in ("F", "M") else "",
-            *(tags.get(key, "").strip() for key in ("0010|0030", "0020|000d", "0008|0020", "0020|0052")),
+            re.sub(r"\D", "", tags.get("0010|0030", "")).lstrip("0"),
+            *(tags.get(key, "").strip() for key in ("0020|000d", "0008|0020", "0020|0052")),
+            name=frozenset()
+            if known
+            else frozenset(_find_words(tags.get("0010|0010", ""))) - _DUMMIES - {""},
         )
 
 
 def check_one_person(images: Iterable[Identity], where: str) -> None:
-    """Refuses images of people who differ in patient ID, sex or date of birth.
+    """Refuses images of people who differ in patient ID, sex or date of birth, without an ID in their name.
 
     Args:
-        images: All CT images of a folder.
+        images: All images of a folder.
         where: The folder, for the message.
 
     Raises:
@@ -61,13 +72,27 @@ def check_one_person(images: Iterable[Identity], where: str) -> None:
     """
     seen = set(images)
     given = {field: {getattr(one, field) for one in seen} - {""} for field in _PERSONAL}
-    differ = [_PERSONAL[field] for field, values in given.items() if len(values) > 1]
+    differ = [_PERSONAL[field] for field, values in given.items() if not _may_be_one(field, values)]
+    names = [one.name for one in seen if one.name]
+    if any(not (one <= other or other <= one) for one, other in combinations(names, 2)):
+        differ.append("name")
     if differ:
         raise CtError(
             where,
             f"the folder holds CTs of several people: they differ in {' and '.join(differ)}",
             "Give each patient a folder of its own.",
         )
+
+
+def _find_words(text: str) -> list[str]:
+    return re.split(r"[\s^=,]+", unicodedata.normalize("NFKC", text).upper().strip(" \0^=,"))
+
+
+def _may_be_one(field: str, values: Set[str]) -> bool:
+    # Who hides a date of birth leaves its year, or the first of January.
+    year_alone = field == "birth_date" and len({value[:4] for value in values}) == 1
+    exact = {value for value in values if not (year_alone and value[4:] in ("", "0101"))}
+    return len(exact) <= 1
 
 
 def check_one_exam(candidates: Sequence[Identity], where: str, series: int | None = None) -> None:

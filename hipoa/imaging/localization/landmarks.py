@@ -34,7 +34,9 @@ def locate_by_landmarks(path: Path) -> HipCentres:
         points = _read(path)
     except UnicodeDecodeError:
         raise CtError(path.name, "the landmarks are no text in UTF-8", "Save them in UTF-8.") from None
-    except (OSError, json.JSONDecodeError):
+    except FileNotFoundError:
+        raise CtError(path.name, "there is no such file", "Check the path.") from None
+    except (OSError, json.JSONDecodeError, RecursionError, csv.Error):
         raise CtError(path.name, "the landmarks cannot be read", _DO) from None
     except _UnusableError as error:
         raise CtError(path.name, f"the landmarks cannot be used ({error})", _DO) from None
