@@ -233,6 +233,59 @@ def test_the_same_of_a_mapped_file_leaves_the_file_alone(tmp_path, write_nifti):
     assert path.read_bytes() == before
 
 
+def blur(value, spread):
+    """Such a value with the noise of a compressed image, (i, j, k)."""
+    return np.rint(np.random.default_rng([6]).normal(value, spread, SHAPE))
+
+
+MIXED = np.random.default_rng([7]).integers(-1, 1, SHAPE)
+LIKELY = np.where(np.arange(HU.size).reshape(SHAPE) % 7 == 0, 1, 0)
+COMPRESSED = {
+    "0 with some noise": (blur(0, 1.5), "-?[01]"),
+    "0 with hardly any noise": (blur(0, 0.5), "-?[0-4]"),
+    "0 and -1": (MIXED, "-?[0-4]"),
+    "0 and now and then 1": (LIKELY, "-?[0-4]"),
+    "3 HU to both sides": (np.random.default_rng([9]).integers(-3, 4, SHAPE), "-?[01]"),
+    "-500 with some noise": (blur(-500, 1.5), "-(499|50[01])"),
+    "one value of muscle": (np.full(SHAPE, 50), "(4[6-9]|5[0-4])"),
+    "one value of fat": (np.full(SHAPE, -100), "-(9[6-9]|10[0-4])"),
+    "fat with some noise": (blur(-100, 1.5), "-(99|10[01])"),
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+@pytest.mark.parametrize("hu", [HU, draw(60), draw(lung=True)], ids=["noise", "much noise", "lungs"])
+def test_a_narrow_band_about_the_body_is_refused_until_it_is_air(kind, hu):
+    background, at = COMPRESSED[kind]
+    values = np.where(outside(HU), background, hu).astype(np.int16)
+    message = rf"\d\d% of the voxels, about the body, lie at about {at} HU, where air has -1000"
+    with pytest.raises(CtError, match=message) as error:
+        to_hu(values, "ct")
+    assert "set all about the body to -1000" in error.value.do
+    assert to_hu(np.where(outside(HU), -1000, values).astype(np.int16), "ct")[1] == ()
+
+
+def test_an_offset_leaves_a_band_about_the_body_where_it_is_seen():
+    values = np.where(cylinder(HU, 3000) == 3000, blur(0, 1.5), HU)
+    with pytest.raises(CtError, match=r"about the body, lie at about -?[01] HU"):
+        to_hu((values + 1024).astype(np.int16), "ct")
+
+
+def test_a_narrow_band_within_the_body_changes_nothing():
+    """A bladder of water and a phantom in the field of view."""
+    noise = blur(0, 1.5).astype(np.int16)
+    values = HU.copy()
+    values[26:46, 20:40, 4:36] = noise[26:46, 20:40, 4:36]
+    assert to_hu(values, "ct")[0] is values
+
+
+@pytest.mark.parametrize("noise_hu", [0, 0.5, 1, 2, 3, 5])
+@pytest.mark.parametrize("air", [True, False])
+def test_fat_of_little_noise_about_the_body_passes(noise_hu, air):
+    values = draw(noise_hu, air=air)
+    assert to_hu(values, "ct")[0] is values
+
+
 def test_drawings_without_noise_pass():
     """Of tissues that have one value nothing can be said, not even that it lies about the body."""
     drawn = np.where(HU > 300, 600, np.where(HU > -900, 0, -400)).astype(np.int16)

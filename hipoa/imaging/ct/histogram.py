@@ -14,6 +14,9 @@ _LEAST_GREYS = 50
 # Noise gives no single value of tissue such a share, and so many times that of its neighbours.
 _CONSTANT_SHARE, _CONSTANT_TIMES = 0.01, 5
 _NEIGHBOURS = np.r_[-5:0, 1:6]
+# A background that was compressed, or mixed of two values, is as narrow; tissue has more noise than that.
+_BAND_WIDTH = 9
+_BAND_SHARE, _LEAST_BAND_SHARE, _BAND_TIMES = 0.05, 0.01, 5
 # Fat and muscle: a drawing without noise has one value of them, a tool puts none about the body.
 _DRAWN = ((-150, -60), (1, 150))
 # Above the air of any scanner: below, one value is padding, or where the scanner's range ends.
@@ -42,11 +45,11 @@ class Histogram:
         above = np.flatnonzero(self._counts[PADDING_HU + 1 - _LOWEST :]) + PADDING_HU + 1
         self.low, self.high = (int(above[0]), int(above[-1])) if len(above) else (1, 0)
 
-    def without(self, value: int) -> Histogram:
-        """That of all other values."""
+    def without(self, low: int, high: int) -> Histogram:
+        """That of all values but those from ``low`` to ``high``."""
         other = copy.copy(self)
         other._counts = self._counts.copy()
-        other._counts[value - _LOWEST] = 0
+        other._counts[low - _LOWEST : high + 1 - _LOWEST] = 0
         other._sum()
         return other
 
@@ -109,4 +112,23 @@ class Histogram:
         if len(values) != 1 or any(low <= values[0] <= high for low, high in _DRAWN):
             return None
         value = int(values[0])
-        return value if self.low < value < self.high and self.without(value).is_noisy else None
+        return value if self.low < value < self.high and self.without(value, value).is_noisy else None
+
+    def find_band(self) -> tuple[int, int] | None:
+        """The ends of the one narrow band above air that holds many voxels; None if there is none.
+
+        Where there are several, the image is a drawing or has hardly any noise, and none says anything.
+        """
+        lowest, highest = _LEAST_CONSTANT + _BAND_WIDTH, self.high - _BAND_WIDTH
+        if lowest >= highest:
+            return None
+        held = self.smooth(lowest - _BAND_WIDTH, highest + _BAND_WIDTH, _BAND_WIDTH)
+        inner = held[_BAND_WIDTH:-_BAND_WIDTH]
+        beside = np.maximum(held[: -2 * _BAND_WIDTH], held[2 * _BAND_WIDTH :])
+        share = inner / self._counts.sum()
+        at = np.flatnonzero((share > _LEAST_BAND_SHARE) & (inner > _BAND_TIMES * beside))
+        if not len(at) or np.ptp(at) >= _BAND_WIDTH or share[at].max() < _BAND_SHARE:
+            return None
+        # Several middles hold about as many.
+        middle = lowest + int(np.median(at[share[at] > 0.99 * share[at].max()]))
+        return middle - _BAND_WIDTH // 2, middle + _BAND_WIDTH // 2

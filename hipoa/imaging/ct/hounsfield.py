@@ -33,6 +33,9 @@ _DO = (
     "Give the whole CT in HU, with the rescale slope and intercept of its DICOM series applied once, "
     "not scaled for display, clipped or shifted."
 )
+_CLEAR = (
+    "Give the CT as it was before it was masked, turned or compressed, or set all about the body to -1000."
+)
 
 
 def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -50,12 +53,18 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         up to -1000 counts as air, and so no voxel of a mapped file is read here but the sample.
 
     Raises:
-        CtError: They are no HU.
+        CtError: They are no HU, or what lies about the body is no air.
     """
     sample = _sample(stored)
+    hu, notes = _correct(stored, sample, where)
+    _check_background(_sample(hu) if notes else sample, where)
+    return hu, notes
+
+
+def _correct(stored: np.ndarray, sample: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
     counted = Histogram(sample)
     constant = counted.find_constant()
-    tissues = counted if constant is None else counted.without(constant)
+    tissues = counted if constant is None else counted.without(constant, constant)
     found = find_kind(counted) or find_misfit(tissues)
     offset = find_offset(tissues) if found else 0
     if offset:
@@ -63,6 +72,8 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         note = f"the values were {abs(offset)} too {way}: taken as HU {sign} {abs(offset)}"
         return _subtract(stored, offset), (note,)
     if found:
+        if fits_without_band(counted):
+            _check_background(sample, where)
         raise CtError(where, found, _DO)
     if constant is None:
         return stored, ()
@@ -71,6 +82,24 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         raise CtError(where, f"{share} have the value {constant}, and not about the body", _DO)
     note = f"{share}, about the body, had the value {constant}: taken as air"
     return clear_background(stored, constant), (note,)
+
+
+def _check_background(sample: np.ndarray, where: str) -> None:
+    """Refuse what lies about the body in a narrow band above air, and would be taken for tissue."""
+    band = Histogram(sample).find_band()
+    if band is None:
+        return
+    within = (sample >= band[0]) & (sample <= band[1])
+    if surrounds(within):
+        share, middle = within.mean(), sum(band) // 2
+        found = f"{share:.0%} of the voxels, about the body, lie at about {middle} HU, where air has -1000"
+        raise CtError(where, found, _CLEAR)
+
+
+def fits_without_band(counted: Histogram) -> bool:
+    """Whether values are HU but for those of one narrow band."""
+    band = counted.find_band()
+    return bool(band and not find_kind(counted) and not find_misfit(counted.without(*band)))
 
 
 def find_offset(counted: Histogram) -> int:
