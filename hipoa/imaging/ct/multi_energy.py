@@ -5,13 +5,15 @@ A description may hold a name, and is never told: only the kind that is recognis
 Source: DICOM PS3.3, C.11.1.1.2 (Rescale Type) and C.8.15.2.1.1.5 (Image Type of multi-energy CT,
 Supplement 188); PS3.17, annex JJJJ. The descriptions are those of Philips ("MonoE 40keV[HU]", "Iodine no
 Water[mg/ml]", "Z Effective", "VNC[HU*]", "Calcium Suppression 25 Index[HU*]"), GE ("GSI MD",
-"IODINE(WATER)", "VUE") and Siemens ("Monoenergetic Plus", "Rho/Z").
+"IODINE(WATER)", "GSI 40", "VUE") and Siemens ("Monoenergetic Plus", "Rho/Z", "DE_MONO 40"), also in German
+and Japanese.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import unicodedata
 from dataclasses import dataclass
 
 # Photons of so many keV show contrast medium as 100 kV (682 HU) and 140 kV (329 HU) do, interpolated between
@@ -34,19 +36,34 @@ _TYPES = {
     "EFF_ATOMIC_NUM": "effective atomic number",
     "ELECTRON_DENSITY": "electron density",
     "GSI MD": "the concentration of a material",
+    "IODINE": "the concentration of a material",
+    "RHO": "electron density",
 }
 _MODIFIED_TYPES = {"MAT_REMOVED", "MAT_MODIFIED"}
+_MATERIAL = "(iodine|water|calcium|hap|fat|gadolinium|uric acid)"
+_NOT_OFF = r"\w*\b(?!\W{0,3}(off|aus|no)\b)"
 _SAID = {
-    r"iodine.?(no.?water|density|map|concentration|overlay|\(water)|water.?\((iodine|calcium)|uric.?acid": (
-        "the concentration of a material"
+    rf"iodine.?(no.?water|density|map|concentration|overlay)|\b{_MATERIAL} ?\({_MATERIAL}\)|uric.?acid"
+    r"|[ij]od.?(karte|konzentration)|ヨード.?(密度|マップ)": "the concentration of a material",
+    r"\bz[ _-]?eff|effective.?(atomic|z\b)|\brho ?/ ?z\b|実効原子番号": "effective atomic number",
+    r"electron.?density|%.?edw|elektronendichte|電子密度": "electron density",
+    rf"\bca(lcium)?.?supp{_NOT_OFF}|\bvnca\b|non.?calcium|(bone|calcium).?remov{_NOT_OFF}": (
+        "CT without its calcium"
     ),
-    r"\bz[ _-]?eff|effective.?(atomic|z\b)|\brho ?/ ?z\b": "effective atomic number",
-    r"electron.?density|%.?edw": "electron density",
-    r"\bca(lcium)?.?supp|\bvnca\b|non.?calcium|(bone|calcium).?remov": "CT without its calcium",
 }
-_CONTRAST_REMOVED = r"\bvnc\b|\bvue\b|virtual.?(non.?contrast|(un|non).?enhanced)|iodine.?remov"
-_MONOENERGETIC = r"\bmono ?e\b|\bmono.?(energetic|chromatic|\+|plus)|\bmonoe|\bvmi\b|\d ?kev\b"
-_KEV = re.compile(r"(\d{2,3}(?:\.\d+)?) ?kev\b")
+_CONTRAST_REMOVED = (
+    r"\bvnc\b|\bvue\b|virtual.?(non.?contrast|(un|non).?enhanced)|virtuell.?nativ|仮想(単純|非造影)"
+    rf"|iodine.?remov{_NOT_OFF}"
+)
+# Other numbers than those of keV: of a thickness, a voltage, a current, a dose, a share.
+_ENERGY = r"((?:[4-9]\d|1\d\d|200)(?:\.\d+)?)(?![\d.,]| ?(?:mm|cm|kv|ma|ml|ms|%))"
+_MONO = rf"(?:\bmono|\bgsi|単色(?:x線)?)[ :=]*{_ENERGY}"
+_MONOENERGETIC = (
+    rf"{_MONO}|\bmono ?e\b|\bmono.?(energet|chromat|\+|plus)|\bmonoe|\bvmi\b|単色|\bmono\b.*\d ?kev\b"
+)
+_KEV = re.compile(rf"(\d{{2,3}}(?:\.\d+)?) ?kev\b|\bkev[ :=]*{_ENERGY}|{_MONO}")
+# Voltages of tubes, in kV, that are written as energies by mistake.
+_TUBE_KV = {80, 100, 120, 135, 140}
 # Monoenergetic Energy Equivalent (0018,937C), of one double, with or without its type.
 _KEV_ELEMENT = re.compile(rb"\x18\x00\x7c\x93(?:FD\x08\x00|\x08\x00\x00\x00)(.{8})", re.DOTALL)
 
@@ -72,8 +89,8 @@ def name_kind(tags: dict[str, str], header: bytes = b"") -> Kind:
         header: Its first bytes, in a sequence of which the energy may stand.
     """
     units = re.sub("[^A-Z]", "", tags.get("0028|1054", "").upper())
-    types = [value.strip() for value in tags.get("0008|0008", "").upper().split("\\")]
-    said = re.sub(r"[_\s]+", " ", f"{tags.get('0008|103e', '')} {tags.get('0020|4000', '')}").lower()
+    types = [value.strip().removeprefix("DE_") for value in tags.get("0008|0008", "").upper().split("\\")]
+    said = _read_text(tags.get("0008|103e", ""), tags.get("0020|4000", ""), *types)
     name = (
         _NO_HU.get(units)
         or next((_TYPES[value] for value in types if value in _TYPES), "")
@@ -85,19 +102,34 @@ def name_kind(tags: dict[str, str], header: bytes = b"") -> Kind:
         return Kind("virtual non-contrast")
     if units == "HUMOD" or not _MODIFIED_TYPES.isdisjoint(types):
         return Kind("modified HU", is_hu=False)
-    if re.search(_MONOENERGETIC, said) or any(
-        re.match("VMI|(GSI )?MONO(?!CHROME)", value) for value in types
+    kev = _find_kev(said)
+    if (
+        re.search(_MONOENERGETIC, said)
+        or any(re.match("VMI|(GSI )?MONO(?!CHROME)", value) for value in types)
+        or (kev and kev not in _TUBE_KV)
     ):
-        return _name_energy(said, header)
+        return _name_energy(kev, header)
     return Kind()
 
 
-def _name_energy(said: str, header: bytes) -> Kind:
-    element, text = _KEV_ELEMENT.search(header), _KEV.search(said)
+def _read_text(*texts: str) -> str:
+    """Texts in one spelling: full width, capitals and underscores tell nothing, and Japanese is decoded."""
+    text = "; ".join(texts)
+    # ISO 2022 IR 87, which the reader leaves as it is; other characters that are no ASCII name no kind.
+    if "\x1b" in text:
+        text = text.encode("utf-8", "surrogateescape").decode("iso2022_jp", "replace")
+    return re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", text).lower())
+
+
+def _find_kev(said: str) -> float | None:
+    found = _KEV.search(said)
+    return float(next(filter(None, found.groups()))) if found else None
+
+
+def _name_energy(kev: float | None, header: bytes) -> Kind:
+    element = _KEV_ELEMENT.search(header)
     if element:
         kev = float(struct.unpack("<d", element[1])[0])
-    elif text:
-        kev = float(text[1])
-    else:
+    if kev is None:
         return Kind("monoenergetic, of unknown energy", is_hu=False)
     return Kind(f"monoenergetic, {kev:g} keV", is_hu=CT_KEV[0] <= kev <= CT_KEV[1])
