@@ -265,6 +265,15 @@ def test_a_narrow_band_about_the_body_is_refused_until_it_is_air(kind, hu):
     assert to_hu(np.where(outside(HU), -1000, values).astype(np.int16), "ct")[1] == ()
 
 
+@pytest.mark.parametrize("value", [50, -100])
+def test_a_little_of_one_value_of_tissue_about_the_body_is_refused(value):
+    """Of which the body holds so much that no wider band shows."""
+    values = collar(np.where(outside(HU), -1000, draw(25, fat=0.8 if value < 0 else 0.12)), value)
+    values = values.astype(np.int16)[5:-5, 4:-4]
+    with pytest.raises(CtError, match=f"about the body, lie at about {value} HU"):
+        to_hu(values, "ct")
+
+
 def test_an_offset_leaves_a_band_about_the_body_where_it_is_seen():
     values = np.where(cylinder(HU, 3000) == 3000, blur(0, 1.5), HU)
     with pytest.raises(CtError, match=r"about the body, lie at about -?[01] HU"):

@@ -15,7 +15,8 @@ _LEAST_GREYS = 50
 _CONSTANT_SHARE, _CONSTANT_TIMES = 0.01, 5
 _NEIGHBOURS = np.r_[-5:0, 1:6]
 # A background that was compressed, or mixed of two values, is as narrow; tissue has more noise than that.
-_BAND_WIDTH = 9
+# One value among those of as much tissue does not show in a wide band.
+_BAND_WIDTHS = (9, 1)
 _BAND_SHARE, _LEAST_BAND_SHARE, _BAND_TIMES = 0.05, 0.01, 5
 # Fat and muscle: a drawing without noise has one value of them, a tool puts none about the body.
 _DRAWN = ((-150, -60), (1, 150))
@@ -119,16 +120,19 @@ class Histogram:
 
         Where there are several, the image is a drawing or has hardly any noise, and none says anything.
         """
-        lowest, highest = _LEAST_CONSTANT + _BAND_WIDTH, self.high - _BAND_WIDTH
+        return next(filter(None, map(self._find_band, _BAND_WIDTHS)), None)
+
+    def _find_band(self, width: int) -> tuple[int, int] | None:
+        lowest, highest = _LEAST_CONSTANT + width, self.high - width
         if lowest >= highest:
             return None
-        held = self.smooth(lowest - _BAND_WIDTH, highest + _BAND_WIDTH, _BAND_WIDTH)
-        inner = held[_BAND_WIDTH:-_BAND_WIDTH]
-        beside = np.maximum(held[: -2 * _BAND_WIDTH], held[2 * _BAND_WIDTH :])
+        held = self.smooth(lowest - width, highest + width, width)
+        inner = held[width:-width]
+        beside = np.maximum(held[: -2 * width], held[2 * width :])
         share = inner / self._counts.sum()
         at = np.flatnonzero((share > _LEAST_BAND_SHARE) & (inner > _BAND_TIMES * beside))
-        if not len(at) or np.ptp(at) >= _BAND_WIDTH or share[at].max() < _BAND_SHARE:
+        if not len(at) or np.ptp(at) >= max(_BAND_WIDTHS) or share[at].max() < _BAND_SHARE:
             return None
         # Several middles hold about as many.
         middle = lowest + int(np.median(at[share[at] > 0.99 * share[at].max()]))
-        return middle - _BAND_WIDTH // 2, middle + _BAND_WIDTH // 2
+        return middle - width // 2, middle + width // 2
