@@ -295,6 +295,11 @@ def test_fat_of_little_noise_about_the_body_passes(noise_hu, air):
     assert to_hu(values, "ct")[0] is values
 
 
+def test_fat_of_less_noise_than_muscle_about_the_body_passes():
+    values = np.where(abs(WITHIN + 105) < 40, blur(-110, 2), draw(30, air=False)).astype(np.int16)
+    assert to_hu(values, "ct")[0] is values
+
+
 def test_drawings_without_noise_pass():
     """Of tissues that have one value nothing can be said, not even that it lies about the body."""
     drawn = np.where(HU > 300, 600, np.where(HU > -900, 0, -400)).astype(np.int16)

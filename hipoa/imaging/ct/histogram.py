@@ -135,4 +135,6 @@ class Histogram:
             return None
         # Several middles hold about as many.
         middle = lowest + int(np.median(at[share[at] > 0.99 * share[at].max()]))
-        return middle - width // 2, middle + width // 2
+        # Without other fat below, it is the fat of a CT that was cut within the body.
+        is_fat = _DRAWN[0][0] <= middle <= _DRAWN[0][1] and self.share(-200, middle - 14) < 0.01
+        return None if is_fat else (middle - width // 2, middle + width // 2)
