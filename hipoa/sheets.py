@@ -19,12 +19,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hipoa.core.identifiers import normalise
 from hipoa.errors import TableError
 
 MEND = "Mend these and start again."
 
-_YES = {"1", "yes", "y", "true", "x"}
-_NO = {"", "0", "no", "n", "false"}
+_YES = {"1", "YES", "Y", "TRUE", "X"}
+_NO = {"", "0", "NO", "N", "FALSE"}
 _ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4}
 _SIDE_WORDS = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
 _EXCLUDE_WORDS = {"": "", "L": "L", "R": "R", "LR": "LR", "RL": "LR", "BOTH": "LR"}
@@ -77,11 +78,18 @@ def _check_header(header: Sequence[str], columns: Sequence[str], required: Seque
     twice = sorted({name for name in header if name and header.count(name) > 1})
     faults += [f'column "{name}" is there twice' for name in twice]
     for name in header:
-        # A misspelt "external" would otherwise put that cohort into the training.
-        close = difflib.get_close_matches(name, columns, n=1, cutoff=0.8)
-        if name not in columns and close and close[0] not in header:
-            faults.append(f'column "{name}" looks like "{close[0]}" misspelt')
+        meant = "" if name in columns else _find_meant(name, columns)
+        if meant and meant not in header:
+            faults.append(f'column "{name}" looks like "{meant}" misspelt')
     return faults
+
+
+def _find_meant(name: str, columns: Sequence[str]) -> str:
+    """The column that an unknown one may be; "" if none."""
+    # Skipped, these would put an external cohort into the training, or hips that are to be left out.
+    words = {"external": r"ext\W*|extern.*", "exclude": r"excl.*"}
+    sure = [column for column, pattern in words.items() if column in columns and re.fullmatch(pattern, name)]
+    return next(iter([*sure, *difflib.get_close_matches(name, columns, n=1, cutoff=0.8)]), "")
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -189,43 +197,59 @@ def parse_optional_path(folder: Path, text: str) -> Path | None:
     return parse_existing(folder, text) if text else None
 
 
+def quote(text: str) -> str:
+    """A cell at fault and a blank, for a message; "" if it may be a person's name, where columns slipped."""
+    shown = len(text) <= 2 or re.fullmatch(r"[+-]?[0-9]+([.,][0-9]+)?", text)
+    return f'"{text}" ' if shown else ""
+
+
+def _read_word(text: str) -> str:
+    """A word or number of usual width in capitals, without the ".0" that programs put behind numbers."""
+    return re.sub(r"(?<=[0-9])\.0$", "", normalise(text).upper())
+
+
 def parse_yes(text: str) -> bool:
     """Yes or no, in the usual spellings; an empty cell is no."""
-    if text.lower() not in _YES | _NO:
-        raise ValueError(f'"{text}" is neither yes nor no')
-    return text.lower() in _YES
+    word = _read_word(text)
+    if word not in _YES | _NO:
+        raise ValueError(f"{quote(text)}is neither yes nor no")
+    return word in _YES
 
 
 def parse_exclusion(text: str) -> str:
     """The sides to leave out: "", "L", "R" or "LR"."""
-    if text.upper() not in _EXCLUDE_WORDS:
-        raise ValueError(f'"{text}" is none of L, R, both')
-    return _EXCLUDE_WORDS[text.upper()]
+    word = _read_word(text)
+    if word not in _EXCLUDE_WORDS:
+        raise ValueError(f"{quote(text)}is none of L, R, both")
+    return _EXCLUDE_WORDS[word]
 
 
 def parse_number(text: str) -> int | None:
     """A whole number of at most four digits; None if the cell is empty."""
-    if not text:
+    word = _read_word(text)
+    if not word:
         return None
-    if not re.fullmatch(r"[0-9]{1,4}(\.0)?", text):
-        raise ValueError(f'"{text}" is no number from 0 to 9999')
-    return int(text.removesuffix(".0"))
+    if not re.fullmatch(r"[0-9]{1,4}", word):
+        raise ValueError(f"{quote(text)}is no number from 0 to 9999")
+    return int(word)
 
 
 def parse_side(text: str) -> str:
     """The patient's side: "L" or "R"."""
-    if text.upper() not in _SIDE_WORDS:
-        raise ValueError(f'"{text}" is neither L nor R (the patient\'s side)')
-    return _SIDE_WORDS[text.upper()]
+    word = _read_word(text)
+    if word not in _SIDE_WORDS:
+        raise ValueError(f"{quote(text)}is neither L nor R (the patient's side)")
+    return _SIDE_WORDS[word]
 
 
 def parse_grade(text: str, least: int) -> int | None:
     """A grade from ``least`` to 4, Arabic or Roman; None if the cell is empty."""
-    if not text:
+    word = _read_word(text)
+    if not word:
         return None
-    value = _ROMAN.get(text.upper())
-    if value is None and re.fullmatch(r"[0-9](\.0)?", text):
-        value = int(text[0])
+    value = _ROMAN.get(word)
+    if value is None and re.fullmatch(r"[0-9]", word):
+        value = int(word)
     if value is None or not least <= value <= 4:
-        raise ValueError(f'"{text}" is not one of {least}-4')
+        raise ValueError(f"{quote(text)}is not one of {least}-4")
     return value

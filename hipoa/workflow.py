@@ -179,13 +179,19 @@ class Study:
         for name in ("cases", "readings", "warnings"):
             object.__setattr__(self, name, getattr(tables, name))
         if not self.shards["labelled"]:
-            raise ConfigError(
-                "data.grades", "no case is graded: there is nothing to learn from", "Name a table of grades."
-            )
+            raise self._say_nothing_is_graded()
         if not self.config["experiments"]:
             raise ConfigError("experiments", "there is none", "Name at least one experiment.")
         self._check_weights()
         self._check_split()
+
+    def _say_nothing_is_graded(self) -> ConfigError:
+        why, do = "no case is graded", "Name a table of grades."
+        if self.readings:
+            why, do = "every graded case is external", "Mark fewer patients as external, or grade others."
+        elif self.config["data"]["grades"]:
+            why, do = "the table of grades has no row", "Fill it in."
+        return ConfigError("data.grades", f"{why}: there is nothing to learn from", do)
 
     def _check_split(self) -> None:
         """Refuses what the stages folds and train would refuse once every CT was read."""

@@ -18,8 +18,11 @@ ERRORS = [
     "#WERT!",
     "####",
     "Err:502",
+    "#REF",
+    "#VALUE",
+    "#DIV/0",
 ]
-NUMBERS = ["1.23E+10", "1,23E+10", "1E+10", "1.23e+10", "5.00E-12", "-1.2E+3"]
+NUMBERS = ["1.23E+10", "1,23E+10", "1E+10", "1.23e+10", "5.00E-12", "-1.2E+3", "1.23E10", "1.23e10"]
 MISSING = ["nan", "NaN", "None", "NULL", "N/A", "NA", "<NA>", "-", "?", "..."]
 
 
@@ -49,6 +52,8 @@ def test_a_word_for_missing_is_refused(text):
         "12.0",
         "E+10",
         "#12",
+        "#A1",
+        "1.23.10",
         "Nan",
         "Null",
         "Nana",
@@ -88,3 +93,17 @@ def test_there_is_one_spelling(text):
 @given(st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True))
 def test_a_plain_name_stays(name):
     assert normalise(name) == name
+
+
+@pytest.mark.parametrize("dash", "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\u30a0\u207b")
+def test_every_dash_is_the_keyboards(dash):
+    assert parse_safe_name(f"P{dash}14") == "P-14"
+
+
+@pytest.mark.parametrize("mark", "\u2018\u2019\u201b\u02bc\u2032\uff07")
+def test_every_apostrophe_is_the_keyboards(mark):
+    assert parse_name(f"O{mark}Neil") == "O'Neil"
+
+
+def test_a_long_vowel_is_no_dash():
+    assert normalise("\u30ab\u30fc") == "\u30ab\u30fc"

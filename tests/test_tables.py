@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,9 +83,11 @@ def test_the_number_of_a_series(folder, text, number):
     assert case.series == number
 
 
-@pytest.mark.parametrize("text", ["-1", "AX 3", "1.5", "20231124"])
-def test_a_series_that_is_no_number(folder, text):
-    with pytest.raises(TableError, match=f'row 2: series "{text}" is no number from 0 to 9999'):
+@pytest.mark.parametrize(
+    ("text", "shown"), [("-1", '"-1" '), ("AX 3", ""), ("1.5", '"1.5" '), ("20231124", '"20231124" ')]
+)
+def test_a_series_that_is_no_number(folder, text, shown):
+    with pytest.raises(TableError, match=f"row 2: series {shown}is no number from 0 to 9999"):
         cases_of(folder, f"case_id,patient_id,ct,series\na,P1,ct/a.nii.gz,{text}\n")
 
 
@@ -126,6 +129,71 @@ def test_a_column_beside_the_right_one_is_not_misspelt(folder):
     assert cases_of(folder, text)[0].patient_id == "P1"
 
 
+@pytest.mark.parametrize("name", ["ext", "Ext.", "extern", "externe", "external_cohort"])
+def test_a_column_that_would_move_a_cohort_is_misspelt(folder, name):
+    with pytest.raises(TableError, match=rf'column "{name.lower()}" looks like "external" misspelt\.'):
+        cases_of(folder, f"case_id,patient_id,ct,{name}\na,P1,ct/a.nii.gz,yes\n")
+    assert cases_of(folder, f"case_id,patient_id,ct,external,{name}\na,P1,ct/a.nii.gz,yes,x\n")[0].external
+
+
+@pytest.mark.parametrize("name", ["excl", "exclusion", "excluded_side"])
+def test_a_column_that_would_leave_no_hip_out_is_misspelt(folder, name):
+    with pytest.raises(TableError, match=f'column "{name}" looks like "exclude" misspelt'):
+        cases_of(folder, f"case_id,patient_id,ct,{name}\na,P1,ct/a.nii.gz,L\n")
+
+
+@pytest.mark.parametrize("name", ["extent", "extra", "series_description", "age_at_scan"])
+def test_a_column_of_the_users_own_is_skipped(folder, name):
+    assert len(cases_of(folder, f"case_id,patient_id,ct,{name}\na,P1,ct/a.nii.gz,x\n")) == 1
+
+
+def test_columns_of_cases_are_not_misspelt_in_the_grades(folder):
+    assert len(grades_of(folder, "case_id,side,crowe,kl,excl\na,L,1,1,x\n")) == 1
+
+
+@pytest.mark.parametrize("column", ["external", "exclude", "series"])
+def test_a_name_in_a_wrong_column_is_not_repeated(folder, column):
+    with pytest.raises(TableError, match=f"row 2: {column} is n") as caught:
+        cases_of(folder, f"case_id,patient_id,ct,{column}\na,P1,ct/a.nii.gz,Jane\n")
+    assert "Jane" not in str(caught.value)
+
+
+@pytest.mark.parametrize("row", ["a,Jane,1,1", "a,L,Jane,1", "a,L,1,Jane", "Jane,L,1,1"])
+def test_a_name_in_a_wrong_column_of_the_grades_is_not_repeated(folder, row):
+    with pytest.raises(TableError, match=r"row 2: (side|crowe|kl|case_id) is n") as caught:
+        read_both(folder, PLAIN, f"case_id,side,crowe,kl\n{row}\n")
+    assert "Jane" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "external"), [("1.0", True), ("0.0", False), ("\uff11", True), ("\uff59\uff45\uff53", True)]
+)
+def test_yes_and_no_as_programs_write_them(folder, cell, external):
+    (case,) = cases_of(folder, f"case_id,patient_id,ct,external\na,P1,ct/a.nii.gz,{cell}\n")
+    assert case.external is external
+
+
+def test_sides_and_grades_of_full_width_are_read(folder):
+    assert grades_of(folder, "case_id,side,crowe,kl\na,\uff2c,\u2162,\uff12\n") == [Reading("a", "L", 3, 2)]
+    with pytest.raises(TableError, match="row 2: neither crowe nor kl is filled"):
+        grades_of(folder, "case_id,side,crowe,kl\na,L,\u200b,\n")
+
+
+@pytest.mark.parametrize("path", ["ct/a.nii.gz", "ct/../ct/./a.nii.gz"])
+def test_one_ct_is_of_one_patient(folder, path):
+    text = f"case_id,patient_id,ct,series\na,P1,ct/a.nii.gz,1\nb,P2,ct/b.nii.gz,\nc,P1,{path},2\n"
+    assert len(cases_of(folder, text)) == 3
+    with pytest.raises(TableError, match=r"^cases.csv: row 4: ct is that of row 2, another patient's\. Mend"):
+        cases_of(folder, text.replace("c,P1", "c,P3"))
+
+
+def test_a_row_without_a_patient_or_a_ct_owns_none(folder):
+    text = "case_id,patient_id,ct\na,,ct/a.nii.gz\nb,P2,ct/a.nii.gz\nc,P3,none\nd,P4,none\n"
+    with pytest.raises(TableError) as caught:
+        cases_of(folder, text)
+    assert "another patient" not in str(caught.value)
+
+
 def test_a_table_without_rows(folder):
     assert cases_of(folder, "case_id,patient_id,ct\n") == []
 
@@ -159,8 +227,8 @@ CASE_FAULTS = {
     "c2,P6,,,": "ct is empty",
     "c3,P7,ct/none.nii.gz,,": "ct does not exist",
     f"c4,P8,{'z' * 5000},,": "ct does not exist",
-    "c5,P9,ct/a.nii.gz,maybe,": 'external "maybe" is neither yes nor no',
-    "c6,P10,ct/a.nii.gz,,left hip": 'exclude "left hip" is none of L, R, both',
+    "c5,P9,ct/a.nii.gz,maybe,": "external is neither yes nor no",
+    "c6,P10,ct/a.nii.gz,,left hip": "exclude is none of L, R, both",
     "ok,P11,ct/a.nii.gz,,": "",
     "OK,P12,ct/a.nii.gz,,": "case_id OK is that of row 13",
     "#N/A,P13,ct/a.nii.gz,,": "case_id is a spreadsheet's error",
@@ -170,8 +238,11 @@ CASE_FAULTS = {
 
 
 def test_all_bad_rows_of_the_cases_are_in_one_line(folder):
+    rows = [row.replace("/a.nii.gz", f"/{number}.nii.gz") for number, row in enumerate(CASE_FAULTS)]
+    for number in range(len(rows)):
+        (folder / f"ct/{number}.nii.gz").touch()
     with pytest.raises(TableError) as caught:
-        cases_of(folder, "case_id,patient_id,ct,external,exclude\n" + "\n".join(CASE_FAULTS))
+        cases_of(folder, "case_id,patient_id,ct,external,exclude\n" + "\n".join(rows))
     message = str(caught.value)
     assert "\n" not in message
     faults = message.removeprefix("cases.csv: ").removesuffix(". Mend these and start again.").split("; ")
@@ -211,7 +282,7 @@ GRADE_FAULTS = {
     "d,L,1,5,": 'kl "5" is not one of 0-4',
     "e,L,2.5,1,": 'crowe "2.5" is not one of 1-4',
     "f,L,-1,1,": 'crowe "-1" is not one of 1-4',
-    "g,L,IIII,1,": 'crowe "IIII" is not one of 1-4',
+    "g,L,IIII,1,": "crowe is not one of 1-4",
     "h,L,,,": "neither crowe nor kl is filled",
     "i,l,1,,": "",
     "i,L,2,0,": "i L is there twice by one reader on one date",
@@ -286,6 +357,9 @@ SPELLINGS = [
     ("A B", "A\u3000B\u00a0"),
     ("Müller", "Mu\u0308ller"),
     ("葛1", "葛\U000e01001"),
+    ("P-14", "P\u201314"),
+    ("P-14", "P\u221214"),
+    ("O'Neil", "O\u2019Neil"),
 ]
 
 
@@ -326,9 +400,9 @@ def test_names_that_look_like_one_ruined_name(folder, one, other):
 
 
 def test_one_line_warns_of_many_names(folder):
-    rows = [
-        f"{name}{n},{zero}{n},ct/a.nii.gz" for zero, name in (("", "a"), ("0", "b")) for n in range(1, 31)
-    ]
+    rows = [f"{name}{n},{zero}{n},{name}{n}" for zero, name in (("", "a"), ("0", "b")) for n in range(1, 31)]
+    for row in rows:
+        (folder / row.rpartition(",")[2]).touch()
     (warning,) = read_both(
         folder, "case_id,patient_id,ct\n" + "\n".join(rows), "case_id,side,crowe,kl\n"
     ).warnings
@@ -339,7 +413,9 @@ def test_one_line_warns_of_many_names(folder):
 
 @pytest.mark.parametrize("names", [("P1", "P10"), ("7", "70"), ("1", "1.00"), ("A7", "A07")])
 def test_names_that_differ_in_more_warn_of_nothing(folder, names):
-    table = "case_id,patient_id,ct\n" + "".join(f"a{n},{name},ct/a.nii.gz\n" for n, name in enumerate(names))
+    table = "case_id,patient_id,ct\n" + "".join(
+        f"a{n},{name},ct/{'ab'[n]}.nii.gz\n" for n, name in enumerate(names)
+    )
     assert read_both(folder, table, "case_id,side,crowe,kl\n").warnings == []
 
 
@@ -394,7 +470,7 @@ def test_the_fingerprint_notices_a_newer_file_of_equal_size(folder):
     assert fingerprint(cases) != state
 
 
-@pytest.mark.parametrize("place", [0, 38_000, 99_999])
+@pytest.mark.parametrize("place", [0, 50_000, 99_999])
 def test_the_fingerprint_notices_other_content_of_equal_size_and_time(folder, place):
     ct = folder / "ct/a.nii.gz"
     content = bytearray(100_000)
@@ -405,6 +481,86 @@ def test_the_fingerprint_notices_other_content_of_equal_size_and_time(folder, pl
         os.utime(ct, ns=(1, 1))
         states.append(fingerprint([Case("a", "P1", ct)]))
     assert states[0] != states[1]
+
+
+def state_of(ct):
+    return fingerprint([Case("a", "P1", ct)])
+
+
+def write_at_one_time(path, content):
+    path.write_bytes(content)
+    os.utime(path, ns=(5, 5))
+
+
+@pytest.mark.parametrize("place", [0, 20_000, 50_001, 65_535])
+def test_the_fingerprint_takes_in_all_of_a_small_file(folder, place):
+    content = bytearray(65_536)
+    write_at_one_time(folder / "a.nii", content)
+    state = state_of(folder / "a.nii")
+    content[place] = 1
+    write_at_one_time(folder / "a.nii", content)
+    assert state_of(folder / "a.nii") != state
+
+
+def make_body(slices=40, rows=256, columns=256):
+    """HU of a body that takes a sixth of every slice, in constant air: its left half is denser."""
+    hu = np.full((slices, rows, columns), -1000, np.int16)
+    third, half = slice(rows // 3, 2 * rows // 3), columns // 2
+    hu[2:-2, third, columns // 4 : half] = 40
+    hu[2:-2, third, half : 3 * columns // 4] = 60
+    return hu
+
+
+def test_the_fingerprint_notices_a_mirrored_body_in_constant_air(folder):
+    states = []
+    for hu in (make_body(), make_body()[:, :, ::-1], make_body()[:, :, ::-1] + np.int16(1)):
+        write_at_one_time(folder / "a.nii", bytes(352) + hu.tobytes())
+        states.append(state_of(folder / "a.nii"))
+    assert len(set(states)) == 3
+
+
+@pytest.mark.parametrize("count", [1, 10, 40])
+def test_the_fingerprint_notices_a_mirrored_series(folder, count):
+    (folder / "series").mkdir()
+    states = []
+    for hu in (make_body(count + 4), make_body(count + 4)[:, :, ::-1]):
+        for number in range(count):
+            write_at_one_time(folder / f"series/{number:03}.dcm", bytes(1000) + hu[number + 2].tobytes())
+        states.append(state_of(folder / "series"))
+    assert states[0] != states[1]
+
+
+DATA_FILES = [
+    ("p.mhd", "NDims = 3\nElementDataFile = {}\n", "p.raw"),
+    ("p.MHD", "NDims = 3\r\nElementDataFile={}\r\n", "other name.raw"),
+    ("p.mha", "ElementDataFile = {}\n", "deeper/p.raw"),
+    ("p.mhd", "ElementDataFile = LIST\nnone.raw\n{}\n", "p2.raw"),
+    ("p.mhd", "ElementDataFile = p%03d.raw 1 2 1\n", "p002.raw"),
+    ("p.nhdr", "NRRD0004\ntype: short\ndata file: {}\n", "p.raw"),
+    ("p.nhdr", "NRRD0004\nDatafile: LIST 2\n{}\n", "p.raw.gz"),
+]
+
+
+@pytest.mark.parametrize(("header", "text", "name"), DATA_FILES)
+def test_the_fingerprint_notices_the_voxels_that_a_header_names(folder, header, text, name):
+    (folder / "deeper").mkdir()
+    (folder / header).write_text(text.format(name))
+    states = [state_of(folder / header)]
+    for content, time_ns in ((b"one", 5), (b"two", 5), (b"two", 6)):
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, ns=(time_ns, time_ns))
+        states.append(state_of(folder / header))
+    assert len(set(states)) == 4
+    (folder / "beside.raw").write_bytes(b"not named")
+    assert state_of(folder / header) == states[-1]
+
+
+@pytest.mark.parametrize(
+    "text", ["ElementDataFile = LOCAL\n\0\1", "NRRD0004\n\n\0data file: a\0b", "", "data file:"]
+)
+def test_a_header_may_name_no_file(folder, text):
+    (folder / "p.mha").write_bytes(text.encode())
+    assert state_of(folder / "p.mha") == state_of(folder / "p.mha")
 
 
 def test_the_fingerprint_notices_another_file_of_equal_name_size_and_time(folder):
@@ -517,8 +673,11 @@ names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 def test_cases_are_read_as_they_were_written(tmp_path_factory, cases):
     folder = tmp_path_factory.getbasetemp() / "round"
     folder.mkdir(exist_ok=True)
-    (folder / "a.nii.gz").touch()
-    placed = [replace(c, ct=folder / c.ct, labels=c.labels and folder / c.labels) for c in cases]
+    placed = [
+        replace(c, ct=folder / f"{c.case_id}.nii", labels=c.labels and folder / c.labels) for c in cases
+    ]
+    for path in (folder / "a.nii.gz", *(case.ct for case in placed)):
+        path.touch()
     write_cases(folder / "cases.csv", placed)
     assert read_cases(folder / "cases.csv") == placed
 

@@ -9,10 +9,13 @@ import re
 import unicodedata
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Excel and LibreOffice, also in other languages: #N/A, #NV, #REF!, #WERT!, #DIV/0!, #NAME?, ####, Err:502.
-_ERROR = re.compile(r"#+|#\S*[!?]|#N/?[A-Z]{1,4}|#I/T|Err:\d+")
-# A long number as a spreadsheet shows it: always with a sign. 1E5 and 12E3 may be pseudonyms and pass.
-_ROUNDED = re.compile(r"[+-]?\d{1,3}([.,]\d+[eE][+-]|[eE]\+)\d+")
+# Excel and LibreOffice, also in other languages: #N/A, #NV, #REF!, #WERT!, #DIV/0!, #NAME?, ####, Err:502;
+# of the usual ones some programs drop the mark at the end.
+_ERROR = re.compile(
+    r"#+|#\S*[!?]|#(REF|VALUE|NAME|NUM|NULL|DIV/0|BEZUG|WERT|ZAHL|VALEUR|NOM|VALOR)|#N/?[A-Z]{1,4}|#I/T|Err:\d+"
+)
+# A long number as programs show it: with a point or a sign. 1E5 and 12E3 may be pseudonyms and pass.
+_ROUNDED = re.compile(r"[+-]?\d{1,3}([.,]\d+[eE][+-]?|[eE]\+)\d+")
 # Exactly as programs write them: Nan and Null are people's names.
 _MISSING = frozenset(
     ["nan", "NaN", "NAN", "NaT", "NA", "<NA>", "N/A", "n/a", "n.a.", "None", "none", "NONE", "NULL", "null"]
@@ -21,14 +24,25 @@ _MISSING = frozenset(
 _SHOWN_AS_NOTHING = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_APOSTROPHES = frozenset("\u2018\u2019\u201b\u02bc\u2032")
 
 
 def normalise(name: str) -> str:
-    """The one spelling of a name: composed, of usual width (NFKC), no invisible characters, single blanks."""
+    """The one spelling of a name: of usual width (NFKC), plain dashes and apostrophes, single blanks.
+
+    Invisible characters are left out.
+    """
     if not name.isascii() or not name.isprintable():
         seen = _SHOWN_AS_NOTHING.sub("", "".join(char for char in name if not _is_invisible(char)))
-        name = unicodedata.normalize("NFKC", seen)
+        name = "".join(map(_plain, unicodedata.normalize("NFKC", seen)))
     return " ".join(name.split())
+
+
+def _plain(char: str) -> str:
+    # Editors turn the keyboard's own into typographic ones.
+    if unicodedata.category(char) == "Pd" or char == "\u2212":
+        return "-"
+    return "'" if char in _APOSTROPHES else char
 
 
 def _is_invisible(char: str) -> bool:

@@ -5,12 +5,13 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hipoa.core.identifiers import parse_name, parse_reader, parse_safe_name, reduce_likeness
+from hipoa.core.identifiers import normalise, parse_name, parse_reader, parse_safe_name, reduce_likeness
 from hipoa.errors import TableError
 from hipoa.sheets import (
     MEND,
@@ -22,6 +23,7 @@ from hipoa.sheets import (
     parse_optional_path,
     parse_side,
     parse_yes,
+    quote,
     read_sheet,
 )
 from hipoa.tables import ALIKE, CASE_COLUMNS, GRADE_COLUMNS, Case, Reading, find_conflicts
@@ -128,6 +130,7 @@ def _read_cases(path: Path) -> _Sheet:
     rows_of: dict[str, int] = {}
     patients: dict[str, Case] = {}
     alike: dict[str, str] = {}
+    owners: dict[str, tuple[int, str]] = {}
     for number, cell in sheet.read(CASE_COLUMNS, ("case_id", "patient_id", "ct")):
         before = len(sheet.faults)
         case = _parse_case(cell, folder)
@@ -139,6 +142,7 @@ def _read_cases(path: Path) -> _Sheet:
         like = patients.setdefault(reduce_likeness(case.patient_id), case)
         if like.patient_id != case.patient_id:
             alike.setdefault(case.patient_id, f"rows {rows_of[like.case_id.lower()]} and {number}")
+        sheet.faults += _check_owner(owners, case, number)
         if sheet.names is not None:
             sheet.names.add(case.case_id)
         if len(sheet.faults) == before:
@@ -146,6 +150,17 @@ def _read_cases(path: Path) -> _Sheet:
     if alike:
         sheet.warnings.append(_warn_of_likeness(path, list(alike.values())))
     return sheet
+
+
+def _check_owner(owners: dict[str, tuple[int, str]], case: Case, number: int) -> list[str]:
+    """A fault if a row of another patient names the same CT; one patient's may, for two series."""
+    if not case.patient_id or case.ct == Path():
+        return []
+    path = str(case.ct)
+    normal = os.path.normpath(path)
+    # The string that the path keeps anyway, where it can be: there may be 100 000.
+    row, patient = owners.setdefault(path if normal == path else normal, (number, case.patient_id))
+    return [] if patient == case.patient_id else [f"row {number}: ct is that of row {row}, another patient's"]
 
 
 def _parse_case(cell: Cells, folder: Path) -> Case:
@@ -171,7 +186,7 @@ def _read_grades(path: Path, known: Collection[str] | None) -> _Sheet:
         before = len(sheet.faults)
         reading = _parse_reading(cell)
         if reading.case_id and known is not None and reading.case_id not in known:
-            sheet.faults.append(f'row {number}: case_id "{reading.case_id}" is not in the table of cases')
+            sheet.faults.append(f"row {number}: case_id {quote(reading.case_id)}is not in the table of cases")
         key = (reading.case_id, reading.side, reading.reader, reading.date)
         if all(key[:2]) and None not in key and key in seen:
             sheet.faults.append(
@@ -192,7 +207,7 @@ def _parse_reading(cell: Cells) -> Reading:
         reader=cell.read("reader", parse_reader, None),
         date=cell.row["date"],
     )
-    if not cell.row["crowe"] and not cell.row["kl"]:
+    if not normalise(cell.row["crowe"] + cell.row["kl"]):
         cell.faults.append(f"{cell.where}: neither crowe nor kl is filled")
     return reading
 

@@ -131,8 +131,9 @@ class TestOwnTables:
     """What a study of own tables can be is told from the tables, before any CT is read."""
 
     def study(self, folder, grades, cases="", **changes):
-        (folder / "ct.nii").touch()
-        rows = [f"c{n},p{n},ct.nii,\n" for n in range(4)]
+        for name in ("ct.nii", *(f"c{n}.nii" for n in range(4))):
+            (folder / name).touch()
+        rows = [f"c{n},p{n},c{n}.nii,\n" for n in range(4)]
         (folder / "cases.csv").write_text("case_id,patient_id,ct,external\n" + "".join(rows) + cases)
         (folder / "grades.csv").write_text("case_id,side,crowe,kl\n" + grades)
         data = {"cases": str(folder / "cases.csv"), "grades": str(folder / "grades.csv")}
@@ -142,6 +143,23 @@ class TestOwnTables:
         study = self.study(tmp_path, "".join(f"c{n},L,1,2\n" for n in range(4)))
         assert study.warnings == []
         assert study.shards["labelled"]
+
+    @pytest.mark.parametrize(
+        ("grades", "message"),
+        [
+            ("", r"the table of grades has no row: there is nothing to learn from\. Fill it in\."),
+            ("e,L,1,2\n", r"every graded case is external: .*\. Mark fewer patients as external, or grade"),
+        ],
+    )
+    def test_a_table_of_grades_that_teaches_nothing(self, tmp_path, grades, message):
+        with pytest.raises(ConfigError, match=rf"^data\.grades: {message}"):
+            self.study(tmp_path, grades, "e,p9,ct.nii,yes\n")
+
+    def test_no_table_of_grades(self, tmp_path):
+        self.study(tmp_path, "".join(f"c{n},L,1,2\n" for n in range(4)))
+        data = {"cases": str(tmp_path / "cases.csv")}
+        with pytest.raises(ConfigError, match=r"no case is graded: .*\. Name a table of grades\."):
+            Study(resolve({"preset": "demo", "data": data}))
 
     def test_grades_of_one_index(self, tmp_path):
         grades = "".join(f"c{n},L,,2\n" for n in range(4))
