@@ -83,7 +83,8 @@ GONE = {
 def home(tmp_path):
     """A folder with the study s of two graded cases in one shard."""
     (tmp_path / "ct.nii").touch()
-    (tmp_path / "cases.csv").write_text("case_id,patient_id,ct\nP1,A,ct.nii\nP1_L,B,ct.nii\n")
+    (tmp_path / "ct2.nii").touch()
+    (tmp_path / "cases.csv").write_text("case_id,patient_id,ct\nP1,A,ct.nii\nP1_L,B,ct2.nii\n")
     (tmp_path / "grades.csv").write_text("case_id,side,crowe,kl\nP1,L,1,2\nP1_L,R,1,2\n")
     return tmp_path
 

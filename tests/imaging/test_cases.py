@@ -32,7 +32,7 @@ def read(case, *, aims, settings):
 @pytest.fixture
 def study(tmp_path, pelvis, landmarks, write_nifti):
     write_nifti(tmp_path / "ct.nii", pelvis.hu, pelvis.ras_from_ijk)
-    rows = [f"c{n},p{n},ct.nii,{landmarks},{'R' if n == 2 else ''}" for n in range(7)]
+    rows = [f"c{n},p,ct.nii,{landmarks},{'R' if n == 2 else ''}" for n in range(7)]
     (tmp_path / "cases.csv").write_text("\n".join(["case_id,patient_id,ct,landmarks,exclude", *rows]) + "\n")
     return tmp_path
 
@@ -151,7 +151,7 @@ def test_another_setting_keeps_beside_and_another_ct_instead(study, write_nifti,
     assert len(list_kept(study / "cache")) == 14
     write_nifti(study / "other.nii", pelvis.hu, pelvis.ras_from_ijk)
     table = study / "cases.csv"
-    table.write_text(table.read_text().replace("c3,p3,ct.nii", "c3,p3,other.nii"))
+    table.write_text(table.read_text().replace("c3,p,ct.nii", "c3,p,other.nii"))
     run(study, "other", readers=0, study="s")
     kept = list_kept(study / "cache")
     assert (kept.count(("s", "c3")), len(kept)) == (1, 13)

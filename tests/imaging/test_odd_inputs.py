@@ -671,7 +671,7 @@ def cohort(tmp_path, pelvis, landmarks):
     rows = ["case_id,patient_id,ct,landmarks"]
     for name in (f"c{n:02d}" for n in range(20)):
         ct = BAD[name][0](folder).name if name in BAD else "good.nii"
-        rows.append(f"{name},p{name},{PERSON}/{ct},{landmarks}")
+        rows.append(f"{name},p,{PERSON}/{ct},{landmarks}")
     (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return tmp_path
 
@@ -737,7 +737,7 @@ def test_the_series_that_shows_the_hips_is_taken(tmp_path, pelvis, landmarks, wr
     far = [(-158.0, -100.0, 100 + 4.0 * k) for k in range(chest.shape[2])]
     write_stack(tmp_path / "ct/chest", chest, places=far, series="2", number=3, spacing=(4, 4))
     text = "case_id,patient_id,ct,landmarks,series\n" + "".join(
-        f"{name},p{name},ct,{landmarks},{series}\n" for name, series in (("a", ""), ("b", "2"), ("c", "3"))
+        f"{name},p,ct,{landmarks},{series}\n" for name, series in (("a", ""), ("b", "2"), ("c", "3"))
     )
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     rows = run(tmp_path)

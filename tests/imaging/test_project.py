@@ -19,7 +19,7 @@ def tables(tmp_path, pelvis, landmarks, write_nifti):
         "case_id,patient_id,ct,landmarks,exclude",
         f"good,p1,ct/NAME^SECRET.nii.gz,{landmarks},",
         f"bad,p2,ct/broken.nii.gz,{landmarks},",
-        f"half,p3,ct/NAME^SECRET.nii.gz,{landmarks},L",
+        f"half,p1,ct/NAME^SECRET.nii.gz,{landmarks},L",
     ]
     (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "grades.csv").write_text("case_id,side,crowe,kl\ngood,L,1,2\n")
@@ -106,7 +106,7 @@ def test_a_finished_case_is_not_opened_again(tables, monkeypatch):
 
 def test_another_patient_id_opens_no_ct(tables, monkeypatch):
     run(tables)
-    (tables / "cases.csv").write_text((tables / "cases.csv").read_text().replace("good,p1", "good,p9"))
+    (tables / "cases.csv").write_text((tables / "cases.csv").read_text().replace(",p1,", ",p9,"))
     monkeypatch.setattr(scan, "find_body", lambda volume: pytest.fail("a CT was opened"))
     rows, _ = run(tables, out="1")
     assert rows["good_L"]["patient_id"] == "p9"

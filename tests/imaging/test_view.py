@@ -22,9 +22,9 @@ def study(tmp_path, pelvis, landmarks, write_nifti):
     rows = [
         "case_id,patient_id,ct,landmarks,exclude",
         f"a,p1,DOE^JANE.nii.gz,{landmarks},",
-        f"b,p2,DOE^JANE.nii.gz,{landmarks},L",
-        f"c,p3,bad.nii.gz,{landmarks},",
-        f"d,p4,DOE^JANE.nii.gz,{one},",
+        f"b,p1,DOE^JANE.nii.gz,{landmarks},L",
+        f"c,p1,bad.nii.gz,{landmarks},",
+        f"d,p1,DOE^JANE.nii.gz,{one},",
     ]
     (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
     return tmp_path
