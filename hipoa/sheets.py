@@ -199,7 +199,8 @@ def parse_optional_path(folder: Path, text: str) -> Path | None:
 
 def quote(text: str) -> str:
     """A cell at fault and a blank, for a message; "" if it may be a person's name, where columns slipped."""
-    shown = len(text) <= 2 or re.fullmatch(r"[+-]?[0-9]+([.,][0-9]+)?", text)
+    # Longer numbers may be a patient's.
+    shown = len(text) <= 2 or re.fullmatch(r"[+-]?[0-9]{1,3}([.,][0-9]{1,2})?", text)
     return f'"{text}" ' if shown else ""
 
 

@@ -130,7 +130,7 @@ def _read_cases(path: Path) -> _Sheet:
     rows_of: dict[str, int] = {}
     patients: dict[str, Case] = {}
     alike: dict[str, str] = {}
-    owners: dict[str, tuple[int, str]] = {}
+    owners: dict[str, Case] = {}
     for number, cell in sheet.read(CASE_COLUMNS, ("case_id", "patient_id", "ct")):
         before = len(sheet.faults)
         case = _parse_case(cell, folder)
@@ -142,7 +142,10 @@ def _read_cases(path: Path) -> _Sheet:
         like = patients.setdefault(reduce_likeness(case.patient_id), case)
         if like.patient_id != case.patient_id:
             alike.setdefault(case.patient_id, f"rows {rows_of[like.case_id.lower()]} and {number}")
-        sheet.faults += _check_owner(owners, case, number)
+        owner = _find_owner(owners, case)
+        if owner.patient_id != case.patient_id:
+            row = rows_of[owner.case_id.lower()]
+            sheet.faults.append(f"row {number}: ct is that of row {row}, another patient's")
         if sheet.names is not None:
             sheet.names.add(case.case_id)
         if len(sheet.faults) == before:
@@ -152,15 +155,14 @@ def _read_cases(path: Path) -> _Sheet:
     return sheet
 
 
-def _check_owner(owners: dict[str, tuple[int, str]], case: Case, number: int) -> list[str]:
-    """A fault if a row of another patient names the same CT; one patient's may, for two series."""
+def _find_owner(owners: dict[str, Case], case: Case) -> Case:
+    """The first case that names this CT; one patient may have it twice, for two series."""
     if not case.patient_id or case.ct == Path():
-        return []
+        return case
     path = str(case.ct)
     normal = os.path.normpath(path)
     # The string that the path keeps anyway, where it can be: there may be 100 000.
-    row, patient = owners.setdefault(path if normal == path else normal, (number, case.patient_id))
-    return [] if patient == case.patient_id else [f"row {number}: ct is that of row {row}, another patient's"]
+    return owners.setdefault(path if normal == path else normal, case)
 
 
 def _parse_case(cell: Cells, folder: Path) -> Case:
