@@ -160,10 +160,11 @@ def _read_found(one: Series, found: list[Series], where: str) -> Volume:
 
 def _make_volume(image: Image, where: str) -> Volume:
     check_affine(image.ras_from_ijk, where)
-    # The slices as they were stored lie along the last axis.
-    step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
-    origin = replace(image.origin, slices=image.values.shape[2], step_mm=step_mm)
     image = turn_to_ras(image)
+    origin = image.origin
+    if origin.slices is None:  # a file may hold its axes in any order: slices are axial
+        step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
+        origin = replace(origin, slices=image.values.shape[2], step_mm=step_mm)
     hu, notes = to_hu(image.values, where)
     hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, where)
     if tilt_deg:

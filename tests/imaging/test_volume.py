@@ -44,6 +44,7 @@ def test_any_order_of_the_axes_is_the_same_volume(tmp_path, write_nifti, order, 
     stored = nib.orientations.apply_orientation(hu, turn)
     affine = matrix @ nib.orientations.inv_ornt_aff(turn, SHAPE)
     volume = read_volume(write_nifti(tmp_path / "turned.nii", stored, affine))
+    assert (volume.origin.slices, volume.origin.step_mm) == (7, 2.5)
     assert np.array_equal(volume.hu, hu)
     assert volume.ras_from_ijk == pytest.approx(matrix, abs=1e-3)
 

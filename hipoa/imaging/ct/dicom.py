@@ -209,7 +209,8 @@ def read_series(series: Series, where: str) -> Image:
         pixels = sitk.ReadImage(str(image.path), imageIO="GDCMImageIO")
         values[k], _ = round_into(sitk.GetArrayViewFromImage(pixels)[0], np.int16)
     copies = f"{series.copies} copies of slices left out" if series.copies else ""
-    origin = Origin(series.number, set_aside=series.set_aside)
+    step_mm = round(float(np.linalg.norm(matrix[:3, 2])), 3)
+    origin = Origin(series.number, len(series.slices), step_mm, series.set_aside)
     return Image(values.T, LPS_TO_RAS @ matrix, tuple(filter(None, [copies, series.note])), origin)
 
 
