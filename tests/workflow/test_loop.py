@@ -17,7 +17,7 @@ READ = 20
 
 @pytest.fixture(scope="module")
 def looped(finished, tmp_path_factory):
-    """The small study with ten unread patients more, whose CTs are those of the labelled ones."""
+    """The small study with ten unread patients more, whose CTs are copies of the labelled ones'."""
     folder = tmp_path_factory.mktemp("loop") / "study"
     shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
     workspace = Workspace(folder)
@@ -27,7 +27,9 @@ def looped(finished, tmp_path_factory):
     with table.open("a", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         for number, row in enumerate(labelled):
-            writer.writerow({**row, "case_id": f"unread-{number}", "patient_id": f"unread-{number}"})
+            name = f"unread-{number}"
+            shutil.copy2(table.parent / row["ct"], table.parent / f"ct/{name}.nii.gz")
+            writer.writerow({**row, "case_id": name, "patient_id": name, "ct": f"ct/{name}.nii.gz"})
     workspace.truth = {f"unread-{number}": row["case_id"] for number, row in enumerate(labelled)}
     workspace.configure(reading=True, experiments__vit=None)
     workspace.snakemake()

@@ -72,7 +72,8 @@ def test_names_that_look_alike_are_said_once_at_the_start(study):
     table = study.folder / "my data/cases.csv"
     first = table.read_text(encoding="utf-8").splitlines()[1].split(",")
     with table.open("a") as file:
-        file.write(",".join(["again", first[1].upper(), *first[2:]]) + "\n")
+        file.write(",".join(["again", first[1].upper(), "again.nii.gz", *first[3:]]) + "\n")
+    shutil.copy2(table.parent / first[2], table.parent / "again.nii.gz")
     target = f"results/small/projections/pool/{shard_of('again', 2)}.csv"
     done = study.snakemake("--forcerun", "project", "--until", "project", target)
     assert done.stderr.count("cases.csv: warning: rows 2 and ") == 1
