@@ -56,13 +56,18 @@ def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         CtError: They are no HU, or what lies about the body is no air.
     """
     sample = _sample(stored)
-    hu, notes = _correct(stored, sample, where)
-    _check_background(_sample(hu) if notes else sample, where)
+    counted = Histogram(sample)
+    hu, notes = _correct(stored, sample, counted, where)
+    if notes:
+        sample = _sample(hu)
+        counted = Histogram(sample)
+    _check_background(sample, counted, where)
     return hu, notes
 
 
-def _correct(stored: np.ndarray, sample: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    counted = Histogram(sample)
+def _correct(
+    stored: np.ndarray, sample: np.ndarray, counted: Histogram, where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
     constant = counted.find_constant()
     tissues = counted if constant is None else counted.without(constant, constant)
     found = find_kind(counted) or find_misfit(tissues)
@@ -73,7 +78,7 @@ def _correct(stored: np.ndarray, sample: np.ndarray, where: str) -> tuple[np.nda
         return _subtract(stored, offset), (note,)
     if found:
         if fits_without_band(counted):
-            _check_background(sample, where)
+            _check_background(sample, counted, where)
         raise CtError(where, found, _DO)
     if constant is None:
         return stored, ()
@@ -84,9 +89,9 @@ def _correct(stored: np.ndarray, sample: np.ndarray, where: str) -> tuple[np.nda
     return clear_background(stored, constant), (note,)
 
 
-def _check_background(sample: np.ndarray, where: str) -> None:
+def _check_background(sample: np.ndarray, counted: Histogram, where: str) -> None:
     """Refuse what lies about the body in a narrow band above air, and would be taken for tissue."""
-    band = Histogram(sample).find_band()
+    band = counted.find_band()
     if band is None:
         return
     within = (sample >= band[0]) & (sample <= band[1])
