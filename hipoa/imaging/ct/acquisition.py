@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from pydicom import Dataset
-from pydicom.sequence import Sequence
+from typing import TYPE_CHECKING
 
 from hipoa.imaging.ct.scanner_names import recognise_kernel, recognise_maker, recognise_model
+
+if TYPE_CHECKING:
+    # NIfTI needs no pydicom.
+    from pydicom import Dataset
 
 KEYWORDS = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "KVP", "SliceThickness"),
@@ -90,7 +92,7 @@ def _list_places(header: Dataset, frame: int) -> Iterator[Dataset]:
         groups = header.get(name)
         if groups is not None and index < len(groups):
             for element in groups[index]:
-                if isinstance(element.value, Sequence) and element.value:
+                if element.VR == "SQ" and element.value:
                     yield element.value[0]
 
 
