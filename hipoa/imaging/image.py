@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.acquisition import Acquisition
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Voxels of CTs; beyond, the unit is not mm.
@@ -26,12 +27,14 @@ class Origin:
         slices: How many.
         step_mm: From one to the next, mm.
         set_aside: What else the folder holds, in words.
+        acquired: How, and of whom, as far as the file tells.
     """
 
     series: int | None = None
     slices: int | None = None
     step_mm: float | None = None
     set_aside: str = ""
+    acquired: Acquisition = field(default_factory=Acquisition)
 
 
 @dataclass(frozen=True)

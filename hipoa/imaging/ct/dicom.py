@@ -5,15 +5,18 @@ No identifier of a patient, study or series, and no date, is ever part of a mess
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.acquisition import GROUPS, KEYWORDS, Acquisition
 from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
 from hipoa.imaging.ct.multi_energy import CT_KEV, name_kind
 from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, round_into, take_pages
@@ -210,8 +213,18 @@ def read_series(series: Series, where: str) -> Image:
         values[k], _ = round_into(sitk.GetArrayViewFromImage(pixels)[0], np.int16)
     copies = f"{series.copies} copies of slices left out" if series.copies else ""
     step_mm = round(float(np.linalg.norm(matrix[:3, 2])), 3)
-    origin = Origin(series.number, len(series.slices), step_mm, series.set_aside)
+    acquired = _read_acquisition(first.path)
+    origin = Origin(series.number, len(series.slices), step_mm, series.set_aside, acquired)
     return Image(values.T, LPS_TO_RAS @ matrix, tuple(filter(None, [copies, series.note])), origin)
+
+
+def _read_acquisition(path: Path) -> Acquisition:
+    # Its own warnings would show what it found.
+    with warnings.catch_warnings(action="ignore"):
+        header = pydicom.dcmread(
+            path, stop_before_pixels=True, force=True, specific_tags=[*KEYWORDS, *GROUPS]
+        )
+        return Acquisition.of(header)
 
 
 def find_step(series: Series, where: str) -> np.ndarray:
