@@ -47,7 +47,8 @@ def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dic
         table = read_columns(path, ("hip_id", *GROUPED_BY))
         names = table["hip_id"].tolist()
         table["sex"] = np.array([read_sex(text) or text for text in table["sex"].tolist()], dtype=str)
-        table["age"] = name_bands(read_years(table["age"]), age_bounds_years)
+        years = [parse_years(text) for text in table["age"].tolist()]
+        table["age"] = name_bands(np.array(years, dtype=float), age_bounds_years)
         table["implant"] = np.where(table["implant"] == "", "no", table["implant"])
         table["kv"] = np.array([f"{kv} kV" if kv else "" for kv in table["kv"].tolist()], dtype=str)
         table["step_mm"] = _name_steps(as_numbers(table["step_mm"]))
@@ -57,10 +58,10 @@ def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dic
     return found
 
 
-def read_years(column: np.ndarray) -> np.ndarray:
-    """Ages (n,) in years, NaN where a text, such as one of a table of cases, gives none."""
-    found = (re.match(r"\s*([0-9]{1,3}(?:\.[0-9]+)?)\s*(\+|[Yy].*)?$", text) for text in column.tolist())
-    return np.array([float(match[1]) if match else np.nan for match in found])
+def parse_years(text: str) -> float | None:
+    """An age in years; None where a text, such as one of a table of cases, gives none."""
+    found = re.match(r"\s*([0-9]{1,3}(?:\.[0-9]+)?)\s*(\+|[Yy].*)?$", text)
+    return float(found[1]) if found else None
 
 
 def _name_steps(step_mm: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hipoa.core.sexes import read_sex
-from hipoa.evaluation.subgroups import GROUPED_BY, LEAST_PATIENTS, merge_few, read_subgroups, read_years
+from hipoa.evaluation.subgroups import GROUPED_BY, LEAST_PATIENTS, merge_few, parse_years, read_subgroups
 
 FEW = "others, each of fewer than 5 patients"
 
@@ -23,8 +23,7 @@ FEW = "others, each of fewer than 5 patients"
     ],
 )
 def test_an_age_may_be_free_text(text, years):
-    (found,) = read_years(np.array([text]))
-    assert (None if np.isnan(found) else found) == years
+    assert parse_years(text) == years
 
 
 @pytest.mark.parametrize(
