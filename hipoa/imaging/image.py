@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.acquisition import Acquisition
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Voxels of CTs; beyond, the unit is not mm.
@@ -22,16 +23,37 @@ class Origin:
     """What was read of a CT, for the record.
 
     Attributes:
-        series: The number of the DICOM series, where there is one.
+        series: The name of the DICOM stack, where it is one: 3, 3b, a.
         slices: How many.
         step_mm: From one to the next, mm.
         set_aside: What else the folder holds, in words.
+        acquired: How, and of whom, as far as the file tells.
     """
 
-    series: int | None = None
+    series: str | None = None
     slices: int | None = None
     step_mm: float | None = None
     set_aside: str = ""
+    acquired: Acquisition = field(default_factory=Acquisition)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Where slices of a CT are missing, at one of its ends.
+
+    Attributes:
+        near_ras_mm: The middle of its last slice before the gap, RAS mm (3,).
+        far_ras_mm: The middle of the slice beyond the gap, RAS mm (3,).
+        lost_mm: How much is missing, mm.
+    """
+
+    near_ras_mm: np.ndarray
+    far_ras_mm: np.ndarray
+    lost_mm: float
+
+    def turn(self) -> Gap:
+        """The same gap, seen from its other side."""
+        return Gap(self.far_ras_mm, self.near_ras_mm, self.lost_mm)
 
 
 @dataclass(frozen=True)
@@ -43,12 +65,14 @@ class Image:
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected.
         origin: Where it is from.
+        gaps: Where slices beside it are missing.
     """
 
     values: np.ndarray
     ras_from_ijk: np.ndarray
     warnings: tuple[str, ...] = ()
     origin: Origin = Origin()
+    gaps: tuple[Gap, ...] = ()
 
 
 def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
