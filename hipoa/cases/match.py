@@ -26,12 +26,14 @@ class Known:
         patients: The patient's IDs: the hospital's, and the pseudonym if wanted.
         accession: Number of the examination, or empty.
         date: Of the study, YYYYMMDD, or empty.
+        in_table: It is in the table of cases. A study that was set aside is not, but may be what was graded.
     """
 
     case_id: str
     patients: tuple[str, ...] = ()
     accession: str = ""
     date: str = ""
+    in_table: bool = True
 
 
 @dataclass
@@ -63,6 +65,8 @@ def match(readings: Sequence[SheetReading], known: Sequence[Known]) -> Matched:
     for reading in readings:
         try:
             case = _choose(book.find(reading), reading)
+            if not case.in_table:
+                raise ValueError("its CT was set aside and is not in the table of cases")
         except ValueError as error:
             matched.unmatched.append((reading.row, str(error)))
             continue
@@ -70,7 +74,7 @@ def match(readings: Sequence[SheetReading], known: Sequence[Known]) -> Matched:
     _settle(rows, matched)
     matched.unmatched = sorted(set(matched.unmatched))
     graded = {reading.case_id for reading in matched.readings}
-    matched.ungraded = [case.case_id for case in known if case.case_id not in graded]
+    matched.ungraded = [case.case_id for case in known if case.in_table and case.case_id not in graded]
     return matched
 
 

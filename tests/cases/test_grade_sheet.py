@@ -57,6 +57,9 @@ VALUES = [[101, 1, 3, 2, 4], [102, "Ⅰ", "KL0", None, "２"]]
         ["Pat.-Nr.", "Crowe rechts", "Kellgren-Lawrence rechts", "Crowe links", "Kellgren & Lawrence links"],
         ["MRN", "RCrowe", "RKL", "CroweL", "KLL"],
         ["Hospital number", "Right_Crowe_type", "right_kl_(0-4)", "Left_Crowe_type", "left_kl_(0-4)"],
+        ["등록번호", "우측 Crowe", "우측 KL", "좌측 Crowe", "좌측 KL"],
+        ["No patient", "Crowe droite", "KL droite", "Crowe gauche", "KL gauche"],
+        ["NHC", "Crowe der", "KL der", "Crowe izq", "KL izq"],
         ["病案号", "右髋Crowe分型", "右髋KL分级", "左髋Crowe分型", "左髋KL分级"],
     ],
 )
@@ -96,10 +99,14 @@ def test_sides_below_indices(tmp_path):
     assert hips(read_grade_sheet(write_book(tmp_path / "g.xlsx", rows, ["B1:C1", "D1:E1"]))) == ONE[:2]
 
 
-def test_readers_in_headings(tmp_path):
-    heading = ["ID", "R KL (reader A)", "R KL (reader B)", "L KL (reader A)", "L KL (reader B)"]
+@pytest.mark.parametrize(
+    "form", ["{} KL (reader {})", "KL_{}_reader{}", "{} KL Dr. {}", "{} KL 読影者{}", "{} KL {}医師"]
+)
+def test_readers_in_headings(tmp_path, form):
+    heading = [form.format("R", "1"), form.format("R", "2"), form.format("L", "1"), form.format("L", "2")]
+    heading = ["ID", *heading]
     sheet = read_grade_sheet(write_book(tmp_path / "g.xlsx", [heading, [101, 1, 2, 3, 4]]))
-    expected = [("R", 1, "A"), ("R", 2, "B"), ("L", 3, "A"), ("L", 4, "B")]
+    expected = [("R", 1, "1"), ("R", 2, "2"), ("L", 3, "1"), ("L", 4, "2")]
     assert [(r.side, r.kl, r.reader) for r in sheet.readings] == expected
 
 
@@ -151,6 +158,13 @@ def test_the_projects_own_table(tmp_path):
     )
 
 
+@pytest.mark.parametrize("side", ["患側", "Affected side", "Hip", "Seite", "L/R", "左右"])
+def test_a_column_of_sides(tmp_path, side):
+    rows = [["MRN", side, "Crowe", "KL", "KL knee"], [101, "R", 1, 3, 4], [101, "左", 2, 4, 4]]
+    sheet = read_grade_sheet(write_plain(tmp_path / "g.csv", rows))
+    assert (hips(sheet), sheet.ignored) == (ONE[:2], ["KL knee"])
+
+
 def test_columns_that_are_not_used_are_listed(tmp_path):
     heading = ["No.", "Name", "ID", "R KL", "R KL remark", "L KL", "side", "KL date", "Op. date"]
     sheet = read_grade_sheet(
@@ -175,6 +189,7 @@ def test_columns_that_are_not_used_are_listed(tmp_path):
         (["ID", "R KL", "R KL", "L KL"], r"2 headings say the same \(R KL\)"),
         (["ID", "R KL", "L KL", "KL"], 'heading "KL" says no side'),
         (["ID", "Crowe", "KL"], "no heading says the side"),
+        (["ID", "Op side", "Crowe", "KL"], "no heading says the side"),
         (["ID", "R Crowe/KL", "L Crowe/KL"], "names Crowe and KL at once"),
         (["ID", "左右 KL"], "names both sides|says no side"),
         (["ID", "KL der Hüfte"], "the headings of grades may all mean R, or no side"),
@@ -364,6 +379,7 @@ def test_two_spellings_in_the_sheet_are_not_one_patient():
     )
 
 
+ASIDE = Known("b", ("7",), "A2", "20240101", in_table=False)
 TWO = [Known("a", ("7",), "A1", "20230101"), Known("b", ("7",), "A2", "20240101")]
 
 
@@ -395,6 +411,9 @@ TWO = [Known("a", ("7",), "A1", "20230101"), Known("b", ("7",), "A2", "20240101"
         (asked("8", accession="A2"), [*TWO, Known("c", ("8",))], "accession number is of another patient"),
         (asked(accession="A3"), TWO, "no CT has its accession number"),
         (asked(case="c"), TWO, "no case has its case_id"),
+        (asked("7", exam="20240101"), [TWO[0], ASIDE], "its CT was set aside and is not in the table"),
+        (asked("7", exam="20230101"), [TWO[0], ASIDE], "a"),
+        (asked("7"), [TWO[0], ASIDE], "2 CTs, and no date or accession number tells which"),
     ],
 )
 def test_which_ct(reading, known, case):
@@ -404,7 +423,7 @@ def test_which_ct(reading, known, case):
     else:
         ((row, reason),) = matched.unmatched
         assert (row, case in reason) == (2, True), reason
-        assert len(matched.ungraded) == len(known)
+        assert len(matched.ungraded) == sum(case.in_table for case in known)
 
 
 def test_rows_that_contradict_each_other_are_not_written():
