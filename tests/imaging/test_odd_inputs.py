@@ -464,7 +464,7 @@ FOLDERS = {
         stack(tags={"0008|0008": "DERIVED\\SECONDARY\\AXIAL\\MIP"}.items()),
         r"\(14 projections of several slices\)",
     ),
-    "slices without position": (unplaced, r"\(14 CT images without position and orientation\)"),
+    "slices without position": (unplaced, r"\(14 CT images without position, orientation or pixel size\)"),
     "a gap": (change_slice(5, lambda content: b""), "1 of 14 slices are missing"),
     "a cut slice": (
         change_slice(6, lambda content: content[:-150]),

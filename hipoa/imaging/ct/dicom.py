@@ -14,8 +14,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.headers import BITS, COMPUTED, DAMAGED, Slice, read_header
 from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
-from hipoa.imaging.ct.multi_energy import CT_KEV, name_kind
+from hipoa.imaging.ct.multi_energy import CT_KEV
 from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, round_into, take_pages
 
 LEAST_SLICES = 8
@@ -24,52 +25,14 @@ _UNEVEN = 0.05
 _SAME_PLACE_MM = 0.01
 _ASIDE_MM = 0.5
 _SAME_TURN = 1e-3
-_CT_IMAGE = b"1.2.840.10008.5.1.4.1.1.2\0"
-_DAMAGED = "damaged CT slices"
-_COMPUTED = "multi-energy images"
-_BITS = "CT images whose HighBit is not BitsStored - 1"
 # What to do where there is nothing else in a folder.
 _INSTEAD = {
-    _COMPUTED: "Give the plain CT series of the examination, or one of {:g} to {:g} keV.".format(*CT_KEV),
-    _BITS: "Export the series again.",
+    COMPUTED: "Give the plain CT series of the examination, or one of {:g} to {:g} keV.".format(*CT_KEV),
+    BITS: "Export the series again.",
     "": "Name the folder of the axial series, or convert it to NIfTI.",
 }
-_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 # What a scanner would not number, somebody may have made of a date.
 _MOST_NUMBER = 9999
-
-
-@dataclass(frozen=True)
-class Slice:
-    """What the header of one image says of its place.
-
-    Attributes:
-        path: Of the file.
-        uid: Of the image; a copy has the same.
-        series: Of its series.
-        identity: Whose it is, and of which examination.
-        number: The series' number, where there is one.
-        size: Columns and rows.
-        position: Of the first pixel's middle, LPS mm (3,).
-        across: Columns: the directions of rows and columns, times the pixel's size, mm (3, 2).
-        kind: What was computed from several energies; empty for plain CT.
-    """
-
-    path: Path
-    uid: str
-    series: str
-    identity: Identity
-    number: int | None
-    size: tuple[int, int]
-    position: np.ndarray
-    across: np.ndarray
-    kind: str = ""
-
-    @property
-    def normal(self) -> np.ndarray:
-        """Unit vector (3,) at right angles to the image."""
-        normal = np.cross(self.across[:, 0], self.across[:, 1])
-        return normal / np.linalg.norm(normal)
 
 
 @dataclass(frozen=True)
@@ -132,7 +95,7 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
     """
     slices, others, people = _gather(folder)
     stacks = [stack for images in slices.values() for stack in _stack(images)]
-    damage = f"{others[_DAMAGED]} {_DAMAGED} left out" if others[_DAMAGED] else ""
+    damage = f"{others[DAMAGED]} {DAMAGED} left out" if others[DAMAGED] else ""
     found = [
         replace(stack, note="; ".join(filter(None, [_warn(stack), stack.note, damage])))
         for stack in stacks
@@ -147,7 +110,7 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
     named = [stack for stack in found if number in (None, stack.slices[0].number)]
     if not named:
         names = ", ".join(sorted({stack.name for stack in found}))
-        left = "".join(f", and {count} {name}" for name, count in others.items() if _COMPUTED in name)
+        left = "".join(f", and {count} {name}" for name, count in others.items() if COMPUTED in name)
         raise CtError(
             folder.name,
             f"it has no CT series {number} to use (it has {names}{left})",
@@ -165,12 +128,12 @@ def _gather(folder: Path) -> tuple[dict[str, list[Slice]], Counter[str], set[Ide
     others: Counter[str] = Counter()
     people: set[Identity] = set()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        image, identity = _look(path)
-        people.add(identity)
-        if isinstance(image, Slice):
+        header = read_header(path)
+        people.add(header.identity)
+        for image in header.frames:
             slices.setdefault(image.series, []).append(image)
-        else:
-            others[image] += 1
+        if header.other:
+            others[header.other] += 1
     return slices, others, people
 
 
@@ -206,7 +169,7 @@ def read_series(series: Series, where: str) -> Image:
     values = take_pages((len(series.slices), rows, columns), np.int16)
     for k, image in enumerate(series.slices):
         # ITK takes rescale slope and intercept of each file.
-        pixels = sitk.ReadImage(str(image.path), imageIO="GDCMImageIO")
+        pixels = sitk.ReadImage(str(image.file), imageIO="GDCMImageIO")
         values[k], _ = round_into(sitk.GetArrayViewFromImage(pixels)[0], np.int16)
     copies = f"{series.copies} copies of slices left out" if series.copies else ""
     step_mm = round(float(np.linalg.norm(matrix[:3, 2])), 3)
@@ -248,65 +211,6 @@ def _find_uneven(steps: np.ndarray) -> str:
     return f"the slices lie {steps.min():.2f} to {steps.max():.2f} mm apart"
 
 
-def _look(path: Path) -> tuple[Slice | str, Identity]:
-    """The header of a CT's slice, of everything else what it is; and whose it is, as far as it tells."""
-    with path.open("rb") as file:
-        # What the drive does not give now is a fault, and not some other kind of file.
-        start = file.read(1 << 14)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return _DAMAGED if _CT_IMAGE in start else "files that are no DICOM images", Identity()
-    tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
-    place, turn = (_numbers(tags.get(key, "")) for key in ("0020|0032", "0020|0037"))
-    columns, rows, *frames = reader.GetSize()
-    other = _name_other(tags, reader.GetNumberOfComponents(), frames, len(place) == 3 and len(turn) == 6)
-    kind = name_kind(tags, start)
-    identity = Identity.of(tags)
-    if other or not kind.is_hu:
-        return other or f"{_COMPUTED} ({kind.name})", identity
-    across = np.array(turn).reshape(2, 3).T * reader.GetSpacing()[:2]
-    number = _numbers(tags.get("0020|0011", ""))
-    image = Slice(
-        path,
-        uid=tags.get("0008|0018", ""),
-        series=tags.get("0020|000e", ""),
-        identity=identity,
-        number=int(number[0]) if number else None,
-        size=(columns, rows),
-        position=np.array(place),
-        across=across,
-        kind=kind.name,
-    )
-    return image, identity
-
-
-def _name_other(tags: dict[str, str], components: int, frames: list[int], placed: bool) -> str:
-    kind = tags.get("0008|0008", "").upper().split("\\")
-    stored, highest = (_numbers(tags.get(key, "")) for key in ("0028|0101", "0028|0102"))
-    others = {
-        "images of other modalities": tags.get("0008|0060") != "CT",
-        "localisers": "LOCALIZER" in kind,
-        "captures of screens": tags.get("0008|0016", "").startswith(_CAPTURES) or components != 1,
-        "images of several frames": max(frames, default=1) > 1,
-        "projections of several slices": not {"MIP", "MINIP"}.isdisjoint(kind),
-        "CT images without position and orientation": not placed,
-        # GDCM takes the lowest bits, whatever the header says of the highest.
-        _BITS: bool(stored and highest) and highest != [stored[0] - 1],
-    }
-    return next((name for name, is_so in others.items() if is_so), "")
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split("\\")] if text else []
-    except ValueError:
-        return []
-
-
 def _stack(images: Iterable[Slice]) -> list[Series]:
     """Parts a series into stacks of one size and direction, without copies."""
     stacks: list[list[Slice]] = []
@@ -340,7 +244,7 @@ def _is_like(one: Slice, other: Slice) -> bool:
 
 def _warn(series: Series) -> str:
     kind = series.slices[0].kind
-    return f"{_COMPUTED} ({kind}): taken as plain CT" if kind else ""
+    return f"{COMPUTED} ({kind}): taken as plain CT" if kind else ""
 
 
 def _rank(series: Series) -> tuple[bool, int, int, float]:

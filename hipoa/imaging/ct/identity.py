@@ -44,19 +44,19 @@ class Identity:
 
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> Identity:
-        """From a DICOM header: tag such as "0010|0020" to its text."""
-        words = _find_words(tags.get("0010|0020", ""))
+        """From a DICOM header: keyword such as "PatientID" to its text."""
+        words = _find_words(tags.get("PatientID", ""))
         patient = " ".join(words).lstrip("0")
         known = patient.strip("0X-_. ") and patient not in _DUMMIES
-        sex = tags.get("0010|0040", "").strip().upper()
+        sex = tags.get("PatientSex", "").strip().upper()
         return cls(
             patient if known else "",
             sex if sex in ("F", "M") else "",
-            re.sub(r"\D", "", tags.get("0010|0030", "")).lstrip("0"),
-            *(tags.get(key, "").strip() for key in ("0020|000d", "0008|0020", "0020|0052")),
+            re.sub(r"\D", "", tags.get("PatientBirthDate", "")).lstrip("0"),
+            *(tags.get(key, "").strip() for key in ("StudyInstanceUID", "StudyDate", "FrameOfReferenceUID")),
             name=frozenset()
             if known
-            else frozenset(_find_words(tags.get("0010|0010", ""))) - _DUMMIES - {""},
+            else frozenset(_find_words(tags.get("PatientName", ""))) - _DUMMIES - {""},
         )
 
 
