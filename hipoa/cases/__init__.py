@@ -1,0 +1,1 @@
+"""From what a hospital exports to the tables of a study."""
