@@ -132,7 +132,7 @@ def stored():
     )
 
 
-def refused(folder, message, series=None):
+def refused(folder, message, series=""):
     with pytest.raises(CtError, match=message) as error:
         read_volume(folder, series)
     assert not any(secret in str(error.value) for secret in (*SECRET.split(), "12345", "2.25"))
@@ -150,13 +150,13 @@ def test_a_plain_series_is_taken_before_longer_ones_of_several_energies(tmp_path
     volume = read_volume(tmp_path)
     assert sorted(volume.hu.ravel()) == sorted(stored.ravel())
     assert volume.warnings == ()
-    named = read_volume(tmp_path, 4)
+    named = read_volume(tmp_path, "4")
     assert sorted(named.hu.ravel()) == sorted((longer + 5).ravel())
     assert named.warnings == ("multi-energy images (virtual non-contrast): taken as plain CT",)
     refused(
         tmp_path,
-        r"no CT series 3 to use \(it has series 2, series 4, and 20 multi-energy images \(mono.*, 40 keV\)\)",
-        3,
+        r"no CT series 3 to use \(it has 2: 10 slices, step 3 mm; 4: 20 .*; 20 multi-energy .*, 40 keV\)\)",
+        "3",
     )
 
 
