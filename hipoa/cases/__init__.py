@@ -1,1 +1,1 @@
-"""From what a hospital exports to the tables of a study."""
+"""From a folder of CTs and a spreadsheet of grades to the first tables of a study."""
