@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hipoa.files import write_csv, write_npz
-from hipoa.imaging.cases import Work, select_cases
+from hipoa.imaging.batch import Work, select_cases
 from hipoa.imaging.exposure import PLACE_COLUMNS, Row, aim
 from hipoa.imaging.geometry import Projection
 from hipoa.imaging.quality import COLUMNS as QUALITY_COLUMNS

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from hipoa.core.identifiers import parse_series
 from hipoa.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.image import Image, Origin, check_affine, to_ras, turn_to_ras
+from hipoa.imaging.image import Gap, Image, Origin, check_affine, to_ras, turn_to_ras
 from hipoa.imaging.nifti import read_nifti
 from hipoa.imaging.tilt import straighten
 
 if TYPE_CHECKING:
-    from hipoa.imaging.ct.dicom import Series
+    from hipoa.imaging.ct.dicom import Found
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 # A network drive that fails is asked again after these pauses.
@@ -38,6 +39,7 @@ class Volume:
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected on reading.
         origin: What was read.
+        gaps: Where slices beside it are missing.
 
     Raises:
         CtError: The parts do not make a volume.
@@ -47,6 +49,7 @@ class Volume:
     ras_from_ijk: np.ndarray
     warnings: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
+    gaps: tuple[Gap, ...] = ()
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
@@ -92,12 +95,12 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix)]
 
 
-def read_volume(path: Path, series: int | None = None) -> Volume:
+def read_volume(path: Path, series: str = "") -> Volume:
     """Reads a CT: a file of one of :data:`SUFFIXES`, or a folder with DICOM slices.
 
     Args:
         path: The file or folder.
-        series: Of a folder with several CT series, the number of the one to read; else the longest.
+        series: Of a folder with several CT series, the name of the one to read; else the first by the rule.
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
@@ -105,18 +108,18 @@ def read_volume(path: Path, series: int | None = None) -> Volume:
     return find_volumes(path, series)[0]()
 
 
-def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Volume]]:
+def find_volumes(path: Path, series: str = "") -> list[Callable[[], Volume]]:
     """The CTs of a file or folder, the likeliest first, each as the function that reads it.
 
     Args:
-        path: A file holds one, a folder one for each DICOM series of CT.
-        series: Only the series of this number.
+        path: A file holds one, a folder one for each stack of DICOM slices.
+        series: Only those of the series of this number, or the one of this name.
 
     Raises:
         CtError: There is none.
     """
     if not path.is_dir():
-        if series is not None:
+        if series:
             raise CtError(
                 path.name,
                 f"series {series} was named, but the CT is one file",
@@ -124,10 +127,15 @@ def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Vol
             )
         return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
     # SimpleITK takes 90 MB, which NIfTI does not need.
-    from hipoa.imaging.ct.dicom import find_series
+    from hipoa.imaging.ct.dicom import find_stacks
 
-    found = _persist(lambda: find_series(path, series), path.name)
-    return [partial(_read_found, one, found, path.name) for one in found]
+    try:
+        name = parse_series(series)
+    except ValueError as error:
+        raise CtError(path.name, f"what was given as series {error}", "Mend it.") from None
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    found = _persist(lambda: find_stacks(files, path.name, name), path.name)
+    return [partial(_read_found, one, path.name) for one in found]
 
 
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -143,19 +151,10 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return image.values, image.ras_from_ijk
 
 
-def _read_found(one: Series, found: list[Series], where: str) -> Volume:
-    from hipoa.imaging.ct.dicom import read_series
+def _read_found(found: Found, where: str) -> Volume:
+    from hipoa.imaging.ct.dicom import read_stack
 
-    volume = _make_volume(_persist(lambda: read_series(one, where), where), where)
-    like = [
-        other
-        for other in found
-        if (round(other.extent_mm), len(other.slices)) == (round(one.extent_mm), len(one.slices))
-    ]
-    if len(like) == 1:
-        return volume
-    note = f"{len(like)} CT series are equally long and fine: {one.name} was taken"
-    return replace(volume, warnings=(*volume.warnings, note))
+    return _make_volume(_persist(lambda: read_stack(found, where), where), where)
 
 
 def _make_volume(image: Image, where: str) -> Volume:
@@ -169,7 +168,7 @@ def _make_volume(image: Image, where: str) -> Volume:
     hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, where)
     if tilt_deg:
         notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
-    return Volume(hu, matrix, (*image.warnings, *notes), origin)
+    return Volume(hu, matrix, (*image.warnings, *notes), origin, image.gaps)
 
 
 def _read_file(path: Path, dtype: type[np.integer]) -> Image:
