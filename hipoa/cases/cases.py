@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hipoa.cases.export import describe_export
@@ -12,7 +14,7 @@ from hipoa.cases.index import Index
 from hipoa.cases.match import Known
 from hipoa.cases.overview import summarise, write_overview
 from hipoa.cases.private import Private, open_private, read_crosswalk, write_crosswalk
-from hipoa.cases.table import Table, read_table
+from hipoa.cases.table import Table, locate, read_table
 from hipoa.errors import CtError
 
 FOREIGN = "rows of the table are not of this key: whether their patients are among the new ones is not known"
@@ -73,19 +75,40 @@ def run(
     secret.headers.unlink()
     print("\n".join(summarise(found, out, len(new))))
     if grades is not None:
-        print("\n".join(make_grades(grades, list_known(table, secret), out.with_name("grades.csv"), sheet)))
+        print(
+            "\n".join(
+                make_grades(
+                    grades, list_known(table, secret, found.cases), out.with_name("grades.csv"), sheet
+                )
+            )
+        )
 
 
-def list_known(table: Table, private: Private) -> list[Known]:
-    """What the hospital calls each case of a table, as far as the crosswalk has it."""
-    crosswalk = read_crosswalk(private)
+def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]) -> list[Known]:
+    """What the hospital calls each case, as far as the crosswalk has it, and each study that was set aside.
+
+    Args:
+        table: The table of cases.
+        private: The folder of the crosswalk.
+        made: The cases of the export; the user may have named their CTs in rows of own names.
+    """
+    rows = read_table(table.path).rows
+    own = {row["case_id"].lower(): row["case_id"] for row in rows}
+    of_ct: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        of_ct[locate(table.path, row["ct"])].append(row["case_id"])
+    for row in made:
+        named = of_ct[locate(table.path, row["ct"])]
+        if len(named) == 1:
+            own.setdefault(row["case_id"].lower(), named[0])
     return [
         Known(
-            name,
-            patients=tuple(filter(None, (row["hospital_patient_id"], row["patient_id"]))),
-            accession=row["accession"],
-            date=row["study_date"],
+            own.get(name.lower(), name),
+            row["hospital_patient_id"],
+            row["accession"],
+            row["study_date"],
+            row["patient_id"],
+            in_table=name.lower() in own,
         )
-        for name in (row["case_id"] for row in read_table(table.path).rows)
-        if (row := crosswalk.get(name))
+        for name, row in read_crosswalk(private).items()
     ]

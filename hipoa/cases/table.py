@@ -41,7 +41,7 @@ class Table:
     @property
     def cts(self) -> set[str]:
         """Where its CTs lie."""
-        return {_locate(self.path, row["ct"]) for row in self.rows}
+        return {locate(self.path, row["ct"]) for row in self.rows}
 
     def find_new(self, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """Those of some rows whose case and CT are not in the table."""
@@ -49,7 +49,7 @@ class Table:
         return [
             row
             for row in rows
-            if row["case_id"].lower() not in names and _locate(self.path, row["ct"]) not in cts
+            if row["case_id"].lower() not in names and locate(self.path, row["ct"]) not in cts
         ]
 
     def add(self, rows: Sequence[Mapping[str, str]]) -> None:
@@ -86,5 +86,6 @@ def name_path(path: Path, table: Path) -> str:
     return str(place.relative_to(folder) if place.is_relative_to(folder) else place)
 
 
-def _locate(table: Path, cell: str) -> str:
+def locate(table: Path, cell: str) -> str:
+    """The absolute path that a cell of a table means."""
     return os.path.abspath(table.parent / cell)  # noqa: PTH100
