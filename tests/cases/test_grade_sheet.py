@@ -141,13 +141,14 @@ def test_one_row_per_hip_with_merged_numbers_and_notes(tmp_path):
         ["※ KL: Kellgren and Lawrence"],
         [None, None, None, "0-4"],
         ["平均", None, 1, 2],
+        ["SD", None, 0.5, 1.25],
     ]
     path = write_book(tmp_path / "g.xlsx", rows, ["A1:H1", "A4:A5", "A7:A8"])
     sheet = read_grade_sheet(path)
     assert [hip[:4] for hip in hips(sheet)] == [hip[:4] for hip in ONE]
     assert {(r.reader, r.read_on) for r in sheet.readings} == {("A", "2024-03-05")}
     assert {(r.exam, r.exam_is_sure) for r in sheet.readings} == {("20230401", True), ("20230402", True)}
-    assert (sheet.ignored, sheet.ungraded, sheet.passed_over) == (["備考"], [9], [10, 11])
+    assert (sheet.ignored, sheet.ungraded, sheet.passed_over) == (["備考"], [9], [10, 11, 12])
     assert sheet.heading_row == 3
 
 
