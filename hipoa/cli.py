@@ -32,6 +32,7 @@ COMMANDS = {
     "forget": ("hipoa.forget", "remove every trace of a case from a study"),
     "plan": ("hipoa.plan", "jobs, time, disk and memory of the configured study"),
     "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
+    "cases": ("hipoa.cases.cases", "from what a PACS exports to a first table of cases"),
     "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
     "project": (STAGES["project"], "CTs to line integrals about the hip centres"),
     "develop": (STAGES["develop"], "line integrals to 150 x 150 radiographs"),

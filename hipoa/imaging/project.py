@@ -10,7 +10,7 @@ import numpy as np
 
 from hipoa.core.sexes import read_sex
 from hipoa.files import write_csv, write_npz
-from hipoa.imaging.cases import Work, select_cases
+from hipoa.imaging.batch import Work, select_cases
 from hipoa.imaging.ct.scanner_names import OTHER
 from hipoa.imaging.exposure import PLACE_COLUMNS, Row, aim
 from hipoa.imaging.geometry import Projection

@@ -12,7 +12,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -33,7 +33,7 @@ class _LostError(Exception):
 
 def read_ahead(
     read: Callable[[Item], Found],
-    items: Sequence[Item],
+    items: Iterable[Item],
     give_up: Callable[[Item, str], Found],
     *,
     readers: int,
@@ -77,7 +77,7 @@ def read_ahead(
 
 
 def _submit_ahead(
-    threads: ThreadPoolExecutor, work: Callable[[Item], Found], items: Sequence[Item], most: int
+    threads: ThreadPoolExecutor, work: Callable[[Item], Found], items: Iterable[Item], most: int
 ) -> Iterator[Found]:
     waiting: deque[Future[Found]] = deque()
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hipoa.errors import CtError
 from hipoa.files import write_csv
-from hipoa.imaging.cases import Work, select_cases
+from hipoa.imaging.batch import Work, select_cases
 from hipoa.imaging.develop import describe, forget, write_png
 from hipoa.imaging.exposure import Exposure, Row, aim
 from hipoa.imaging.gaps import check_gaps

@@ -115,7 +115,7 @@ def test_views_of_hips_that_are_refused_now_are_taken_away(study):
 
 def test_what_was_rendered_is_kept(study, monkeypatch):
     first = run(study)
-    monkeypatch.setattr("hipoa.imaging.cases.examine", lambda *_: pytest.fail("a CT was opened"))
+    monkeypatch.setattr("hipoa.imaging.batch.examine", lambda *_: pytest.fail("a CT was opened"))
     (study / "cases.csv").write_text("\n".join((study / "cases.csv").read_text().splitlines()[:3]) + "\n")
     assert run(study) == {name: row for name, row in first.items() if name[0] in "ab"}
 

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from hipoa.files import read_csv, read_npz
-from hipoa.imaging import cases as working
-from hipoa.imaging import project
+from hipoa.imaging import batch, project
 from hipoa.imaging.settings import ProjectSettings
 
 SETTINGS = ProjectSettings.model_validate({"detector_px": 32})
 BAD_READS = """
 import os, signal, time
 from pathlib import Path
-from hipoa.imaging.cases import prepare
+from hipoa.imaging.batch import prepare
 
 def read(case, *, aims, settings):
     mark = case.ct.parent / f"{case.case_id}.tried"
@@ -58,7 +57,7 @@ def bad_reads(tmp_path, monkeypatch):
     (tmp_path / "code").mkdir()
     (tmp_path / "code/hipoa_test_bad_reads.py").write_text(BAD_READS)
     monkeypatch.syspath_prepend(tmp_path / "code")
-    monkeypatch.setattr(working, "prepare", importlib.import_module("hipoa_test_bad_reads").read)
+    monkeypatch.setattr(batch, "prepare", importlib.import_module("hipoa_test_bad_reads").read)
     yield
     del importlib.sys.modules["hipoa_test_bad_reads"]
 
@@ -81,9 +80,9 @@ def test_what_was_lost_is_tried_again_in_the_next_run(study, bad_reads, monkeypa
     run(study, "out", readers=1, timeout_s=10.0)
     monkeypatch.undo()
     opened = []
-    read = working.prepare
+    read = batch.prepare
     monkeypatch.setattr(
-        working, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
+        batch, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
     )
     rows = run(study, "again", readers=0)
     assert opened == ["c1", "c2"]
@@ -103,8 +102,8 @@ def test_the_same_bytes_whatever_the_number_of_readers(study):
 @pytest.mark.parametrize("change", ["replaced", "gone"])
 def test_a_ct_that_changes_while_it_is_read_is_not_kept(study, monkeypatch, change):
     """Its image would else stand for the other file whenever that one comes again."""
-    read = working.prepare
-    ct = working.select_cases(study / "cases.csv", None, "pool", 0, 0)[3].ct
+    read = batch.prepare
+    ct = batch.select_cases(study / "cases.csv", None, "pool", 0, 0)[3].ct
 
     def read_and_change(case, **options):
         found = read(case, **options)
@@ -113,12 +112,12 @@ def test_a_ct_that_changes_while_it_is_read_is_not_kept(study, monkeypatch, chan
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(working, "prepare", read_and_change)
+        patched.setattr(batch, "prepare", read_and_change)
         assert len(run(study, "out", readers=0)) == 14
     ct.touch()
     opened = []
     monkeypatch.setattr(
-        working, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
+        batch, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
     )
     run(study, "again", readers=0)
     assert "c3" in opened
@@ -133,9 +132,9 @@ def test_what_is_kept_says_of_which_study_and_case_it_is(study, monkeypatch):
     run(study, "out", readers=0, study="first")
     assert list_kept(study / "cache") == [("first", f"c{n}") for n in range(7)]
     opened = []
-    read = working.prepare
+    read = batch.prepare
     monkeypatch.setattr(
-        working, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
+        batch, "prepare", lambda case, **options: opened.append(case.case_id) or read(case, **options)
     )
     run(study, "again", readers=0, study="second")
     assert opened == []
@@ -158,9 +157,9 @@ def test_another_setting_keeps_beside_and_another_ct_instead(study, write_nifti,
 
 
 def test_only_what_the_rays_meet_leaves_the_reader(study):
-    (case, *_) = working.select_cases(study / "cases.csv", None, "pool", 0, 0)
+    (case, *_) = batch.select_cases(study / "cases.csv", None, "pool", 0, 0)
     narrow = ProjectSettings.model_validate({"detector_px": 32, "field_of_view_mm": 60})
-    prepared = working.prepare(case, aims=dict.fromkeys("LR", project.aim), settings=narrow)
+    prepared = batch.prepare(case, aims=dict.fromkeys("LR", project.aim), settings=narrow)
     left, right = (prepared.exposures[side] for side in "LR")
     # One copy for both, which is none of the whole.
     assert left.volume is right.volume

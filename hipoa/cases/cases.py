@@ -1,0 +1,114 @@
+"""From what a hospital's PACS exports to a first table of cases, under pseudonyms."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hipoa.cases.export import describe_export
+from hipoa.cases.grades import make_grades
+from hipoa.cases.headers import find_files, read_export
+from hipoa.cases.index import Index
+from hipoa.cases.match import Known
+from hipoa.cases.overview import summarise, write_overview
+from hipoa.cases.private import Private, open_private, read_crosswalk, write_crosswalk
+from hipoa.cases.table import Table, locate, read_table
+from hipoa.errors import CtError
+
+FOREIGN = "rows of the table are not of this key: whether their patients are among the new ones is not known"
+
+
+def run(
+    folder: Path,
+    *,
+    out: Path,
+    private: Path | None = None,
+    grades: Path | None = None,
+    sheet: str = "",
+    processes: int = 0,
+) -> None:
+    """Makes a first table of cases from a folder that a PACS exported: a row for each study with a CT.
+
+    Patients get pseudonyms. The folders that `ct` names may hold patients' names: the table is for you alone.
+
+    Args:
+        folder: The export: series in any folders or zip files, mixed with whatever else.
+        out: The table, ending in .csv; rows that are in it stay, new studies are put below. Beside it an
+            overview of all stacks is written.
+        private: Where the key of the pseudonyms and the crosswalk to the hospital's numbers lie, readable by
+            you alone; beside the table if not named. The same key gives the same pseudonyms again.
+        grades: A spreadsheet of grades by the hospital's numbers, of which grades.csv is made beside the
+            table.
+        sheet: The sheet of its workbook, if not the first.
+        processes: That read headers; 0 for one per core.
+
+    Raises:
+        CtError: There is no such folder, no file in it, or the table would lie there.
+        ConfigError: The private folder cannot be used.
+        TableError: What is at `out` is no table of cases, or the spreadsheet cannot be used.
+    """
+    if not folder.is_dir():
+        raise CtError(folder.name, "it is no folder", "Name the folder that the PACS exported to.")
+    if any(path.resolve().is_relative_to(folder.resolve()) for path in filter(None, (out, private))):
+        raise CtError(
+            folder.name,
+            "the table would lie within the export",
+            "Name a file elsewhere by --out and --private.",
+        )
+    table = read_table(out)
+    secret = open_private(private or out.with_suffix(".private"))
+    with Index(secret.headers) as index:
+        index.note(find_files(folder))
+        if not index.count():
+            raise CtError(
+                folder.name, "the folder holds no file", "Name the folder that the PACS exported to."
+            )
+        read_export(index, processes or len(os.sched_getaffinity(0)))
+        found = describe_export(index, secret, out)
+    new = table.find_new(found.cases)
+    found.checks[FOREIGN] += len(table.names - {name.lower() for name in read_crosswalk(secret)})
+    table.add(new)
+    write_crosswalk(secret, found.crosswalk)
+    write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview)
+    secret.headers.unlink()
+    print("\n".join(summarise(found, out, len(new))))
+    if grades is not None:
+        print(
+            "\n".join(
+                make_grades(
+                    grades, list_known(table, secret, found.cases), out.with_name("grades.csv"), sheet
+                )
+            )
+        )
+
+
+def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]) -> list[Known]:
+    """What the hospital calls each case, as far as the crosswalk has it, and each study that was set aside.
+
+    Args:
+        table: The table of cases.
+        private: The folder of the crosswalk.
+        made: The cases of the export; the user may have named their CTs in rows of own names.
+    """
+    rows = read_table(table.path).rows
+    own = {row["case_id"].lower(): row["case_id"] for row in rows}
+    of_ct: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        of_ct[locate(table.path, row["ct"])].append(row["case_id"])
+    for row in made:
+        named = of_ct[locate(table.path, row["ct"])]
+        if len(named) == 1:
+            own.setdefault(row["case_id"].lower(), named[0])
+    return [
+        Known(
+            own.get(name.lower(), name),
+            row["hospital_patient_id"],
+            row["accession"],
+            row["study_date"],
+            row["patient_id"],
+            in_table=name.lower() in own,
+        )
+        for name, row in read_crosswalk(private).items()
+    ]

@@ -1,0 +1,168 @@
+"""What one heading of a spreadsheet of grades says: whose, which side, which index, by whom, when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hipoa.core.identifiers import normalise
+from hipoa.core.words import read_side
+
+GRADES = {"crowe": "Crowe", "kl": "KL"}
+KEYS = ("case", "accession", "patient")
+
+_INDEX = {
+    "kl": r"kellgren\W*(?:and|und|et|y|e|&)?\W*lawrence|kellgren|k\s*[-/&.・]?\s*l|"
+    r"ケルグレン(?:\W*ローレンス)?",
+    "crowe": r"crowe|クロウ|クロー",
+}
+_NUMBER = r"(?:id|no|nr|num|number|nummer|code|番号|ナンバー|コード|号|编号|번호)"
+# Of each role the surest words first: where a table has several such columns, the surest one counts.
+# Compared with a heading in small letters without blanks and punctuation.
+_ROLES: dict[str, Sequence[str]] = {
+    "case": ("caseid",),
+    "accession": (rf"accession{_NUMBER}?|acc{_NUMBER}|(?:検査|オーダー|受付|检查|검사|exam|order){_NUMBER}",),
+    "patient": (
+        rf"(?:(?:患者|病院|診察券|病歴|カルテ|住院|病案|환자|등록|병록|patients?|patienten|pat|pt|hospital|hosp|chart|mr|"
+        rf"ur|medicalrecord){_NUMBER})+|"
+        r"カルテ|mrn|pid|nip|ipp|nhc|no?(?:patient|dossier)",
+        rf"id{_NUMBER}?",
+        rf"(?:study|subject|participant|proband(?:en)?|case|研究|被験者|登録|症例){_NUMBER}|pseudonym|patient|患者",
+    ),
+    "side": (
+        r"(?:hip)?side|sideofhip|laterality|lr|rl|rtlt|ltrt|(?:left|right){2}|左右別?|右左|側性?|侧别?|seite|"
+        r"körperseite|côté|lado|lato|방향",
+        # The grade beside them is of that hip.
+        r"hip|affected(?:side|hip)|患側",
+    ),
+    "reader": (
+        r"reader(?:name)?|rater|observer|grader|gradedby|readby|(?:読影|評価|判定|計測)者|読影医|befunder|"
+        r"auswerter|lecteur|observateur|阅片者|评估者|판독자|평가자",
+    ),
+    "read_on": (
+        r"(?:reading|read|grading)date|dateof(?:the)?(?:reading|grading)|date(?:read|graded)|"
+        r"(?:読影|評価|判定)日|auswertedatum|阅片日期|판독일",
+    ),
+    "exam": (
+        r"(?:date(?:of|du)?)?(?:the)?ct(?:date|datum|撮影日|撮像日|検査日|日)|date(?:of|du)(?:the)?ct|datumct|fechatc",
+        r"(?:exam|examination|study|scan|acquisition)date|dateof(?:the)?(?:exam|examination|study|scan)|"
+        r"(?:検査|撮影|撮像)日付?|untersuchungsdatum|aufnahmedatum|检查日期|검사일",
+        r"date|日付|datum|fecha|data|日期|날짜",
+    ),
+}
+# Beside Crowe or KL they make a heading another thing than the grade of a hip.
+_NO_GRADE = re.compile(
+    r"knee|膝|ankle|足関節|remark|comment|note|date|datum|confiden|bemerkung|備考|コメント|メモ|日付|日$|备注|비고",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"[01i]\s*[-~]\s*(?:4|iv)\b|\b(?:grad(?:e|es|ing)?|class(?:ification)?|score|stage|type|typ|group|hips?|joint|"
+    r"of|the|oa|osteoarthritis|side|ap|xp|x-?rays?|radiographs?|pre-?\s?op(?:erative)?|"
+    r"klassifikation|hüfte|hanche|cadera)\b|"
+    r"術前|単純x線|レントゲン|股関節|髋关节|고관절|股|髋|分類|グレード|等級|分级|分型|分期|病期|側|侧|度|型|级|期|등급",
+    re.IGNORECASE,
+)
+_READER = re.compile(
+    r"(?:(?<![a-z])(?:reader|rater|observer|grader|dr|prof)(?![a-z])|(?:読影|評価|判定)者|読影医)[\s.:]*(?P<behind>[^\W_]+)|"
+    r"(?P<before>[^\W_]+?)\s*(?:医師|先生)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column holds.
+
+    Attributes:
+        at: Its place, from 0.
+        heading: Its text, of several rows joined.
+        role: "case", "accession", "patient", "side", "reader", "read_on", "exam", "crowe" or "kl"; "" for
+            what is not used.
+        side: Of a grade, if the heading says it.
+        reader: Of a grade, if the heading says it.
+        rank: How sure the role is, from 0, the surest.
+    """
+
+    at: int
+    heading: str
+    role: str = ""
+    side: str = ""
+    reader: str = ""
+    rank: int = 0
+
+    def __str__(self) -> str:
+        """The heading and what it was taken for."""
+        side = {"L": ", left", "R": ", right"}.get(self.side, "")
+        return f'"{self.heading}" ({GRADES[self.role]}{side}{self.reader and f", reader {self.reader}"})'
+
+
+def parse_heading(text: str, at: int = 0) -> Column:
+    """What a heading says.
+
+    Raises:
+        ValueError: It names Crowe or KL beside a word that is not known: of another time or measure?
+    """
+    word = re.sub(r"[\W_]+", "", normalise(text).casefold())
+    for role, patterns in _ROLES.items():
+        for rank, pattern in enumerate(patterns):
+            if re.fullmatch(pattern, word):
+                return Column(at, text, role, rank=rank)
+    indices = _find_indices(text)
+    if not indices or _NO_GRADE.search(text):
+        return Column(at, text)
+    if len(indices) > 1:
+        raise ValueError("names Crowe and KL at once")
+    reader, sides, unknown = _take_apart(text)
+    if len(sides) > 1:
+        raise ValueError("names both sides")
+    if unknown:
+        # Never a guess: a second time, another radiograph and a reader look alike.
+        raise ValueError(f'says "{" ".join(unknown)}", which may be a reader, a time or another measure')
+    return Column(at, text, indices.pop(), "".join(sides), reader)
+
+
+def _prepare(text: str) -> str:
+    """A heading whose sides stand apart from other words: RKL, KL右."""
+    text = re.sub(r"(?<![a-z])([rl])(kl|crowe)(?![a-z])", r"\1 \2", normalise(text), flags=re.IGNORECASE)
+    text = re.sub(r"(?<![a-z])(kl|crowe)([rl])(?![a-z])", r"\1 \2", text, flags=re.IGNORECASE)
+    return re.sub(r"([左右])", r" \1 ", text.replace("_", " "))
+
+
+def _find_indices(text: str) -> set[str]:
+    text = _prepare(text)
+    found = {name: re.search(_bound(pattern), text, re.IGNORECASE) for name, pattern in _INDEX.items()}
+    return {name for name, match in found.items() if match}
+
+
+def tells_of_side(text: str) -> bool:
+    """The heading names a side."""
+    return bool(_take_apart(text)[1])
+
+
+def tells_of_grade(text: str) -> bool:
+    """The heading names an index, a side or a reader."""
+    return bool(_find_indices(text) or _READER.search(text)) or tells_of_side(text)
+
+
+def _take_apart(text: str) -> tuple[str, set[str], list[str]]:
+    """The reader, the sides, and the words that are neither nor say anything of which index it is."""
+    rest = _prepare(text)
+    for pattern in _INDEX.values():
+        rest = re.sub(_bound(pattern), " ", rest, flags=re.IGNORECASE)
+    found = _READER.search(rest)
+    reader = "" if found is None else found["behind"] or found["before"]
+    rest = _FILLER.sub(" ", _READER.sub(" ", rest, count=1))
+    sides: set[str] = set()
+    unknown: list[str] = []
+    # Latin letters, digits and other letters stand for themselves also where no blank is between.
+    for word in re.findall(r"[A-Za-zÀ-ž]+|[0-9]+|[^\W\dA-Za-zÀ-ž]+|[<>=≥≤+%]+", rest):
+        try:
+            sides.add(read_side(word))
+        except ValueError:
+            unknown.append(word)
+    return reader, sides, unknown
+
+
+def _bound(pattern: str) -> str:
+    return rf"(?<![a-z])(?:{pattern})(?![a-z])"

@@ -1,0 +1,40 @@
+"""Dates as spreadsheets and surgeons write them."""
+
+from __future__ import annotations
+
+import re
+
+from hipoa.core.identifiers import normalise
+
+_ERAS = {"R": 2018, "令和": 2018, "H": 1988, "平成": 1988, "S": 1925, "昭和": 1925}
+
+
+def parse_date(text: str) -> str:
+    """A date as YYYYMMDD; "" if it is none, or one of which day and month cannot be told."""
+    found = re.fullmatch(r"(\d{4})\D{0,2}(\d\d?)\D{0,2}(\d\d?)\D?(?: .*)?", normalise(text))
+    german = re.fullmatch(r"(\d\d?)\.\s?(\d\d?)\.\s?(\d{4})", normalise(text))
+    era = re.fullmatch(r"(R|H|S|令和|平成|昭和)\.?(\d\d?)[./年-](\d\d?)[./月-](\d\d?)日?", normalise(text))
+    if found:
+        year, month, day = map(int, found.groups())
+    elif german:
+        day, month, year = map(int, german.groups())
+    elif era:
+        year, month, day = (_ERAS[era[1]] + int(era[2]), int(era[3]), int(era[4]))
+    else:
+        return ""
+    return f"{year:04d}{month:02d}{day:02d}"
+
+
+def parse_reading_date(text: str) -> str:
+    """The date of a reading: YYYY-MM-DD, or as it stands where day and month cannot be told apart.
+
+    Raises:
+        ValueError: It is no date.
+    """
+    date = parse_date(text)
+    if date:
+        return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    # Other text may be anything, as a name.
+    if text and not re.fullmatch(r"[\d\s./:年月日-]+", text):
+        raise ValueError("is no date")
+    return text

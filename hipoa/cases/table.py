@@ -1,0 +1,91 @@
+"""A table of cases that grows: what a user wrote stays, what is new is put below."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hipoa.core.grid import read_grid
+from hipoa.errors import TableError
+from hipoa.files import write_csv
+from hipoa.tables import CASE_COLUMNS
+
+COLUMNS = (
+    *CASE_COLUMNS,
+    *("manufacturer", "model", "kernel", "kv", "slices", "step_mm", "extent_mm", "check"),
+)
+_NEEDED = ("case_id", "patient_id", "ct")
+
+
+@dataclass
+class Table:
+    """A table of cases.
+
+    Attributes:
+        path: Of the file, there or not.
+        columns: Its own, and those that are made for it.
+        rows: As they are, cells by column.
+    """
+
+    path: Path
+    columns: list[str] = field(default_factory=list)
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its cases; capitals do not count."""
+        return {row["case_id"].lower() for row in self.rows}
+
+    @property
+    def cts(self) -> set[str]:
+        """Where its CTs lie."""
+        return {locate(self.path, row["ct"]) for row in self.rows}
+
+    def find_new(self, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+        """Those of some rows whose case and CT are not in the table."""
+        names, cts = self.names, self.cts
+        return [
+            row
+            for row in rows
+            if row["case_id"].lower() not in names and locate(self.path, row["ct"]) not in cts
+        ]
+
+    def add(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Writes the table with these rows below; without any it stays to the byte."""
+        if rows or not self.path.exists():
+            write_csv(self.path, self.columns, [*self.rows, *rows])
+
+
+def read_table(path: Path) -> Table:
+    """Reads a table of cases, or begins one where there is none.
+
+    Raises:
+        TableError: It is no table of cases in a text file.
+    """
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        raise TableError(path.name, "the table is written as CSV", "Name a file that ends in .csv by --out.")
+    if not path.exists():
+        return Table(path, list(COLUMNS))
+    lines = [cells for _, cells in read_grid(path).rows if any(cells)]
+    header = [cell.lower() for cell in lines[0]] if lines else []
+    if set(_NEEDED) - set(header) or len(set(header)) < len(header):
+        raise TableError(
+            path.name,
+            f"it is no table of cases (its first row names {', '.join(_NEEDED)} once each)",
+            "Name a new file by --out.",
+        )
+    rows = [dict(zip(header, [*line, *[""] * len(header)], strict=False)) for line in lines[1:]]
+    return Table(path, [*header, *(name for name in COLUMNS if name not in header)], rows)
+
+
+def name_path(path: Path, table: Path) -> str:
+    """A path as a cell of a table: relative where it lies beside or below it, else absolute."""
+    place, folder = (Path(os.path.abspath(one)) for one in (path, table.parent))  # noqa: PTH100
+    return str(place.relative_to(folder) if place.is_relative_to(folder) else place)
+
+
+def locate(table: Path, cell: str) -> str:
+    """The absolute path that a cell of a table means."""
+    return os.path.abspath(table.parent / cell)  # noqa: PTH100
