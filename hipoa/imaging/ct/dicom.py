@@ -6,16 +6,17 @@ No identifier of a patient, study or series, and no date, is ever part of a mess
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.gather import File
 from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
 from hipoa.imaging.ct.multi_energy import CT_KEV, name_kind
+from hipoa.imaging.file_kinds import is_zip
 from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, round_into, take_pages
 
 LEAST_SLICES = 8
@@ -55,7 +56,7 @@ class Slice:
         kind: What was computed from several energies; empty for plain CT.
     """
 
-    path: Path
+    path: File
     uid: str
     series: str
     identity: Identity
@@ -114,23 +115,23 @@ class Series:
         return found
 
 
-def find_series(folder: Path, number: int | None = None) -> list[Series]:
-    """The CT series of a folder, the likeliest first.
+def find_series(files: Sequence[File], where: str, number: int | None = None) -> list[Series]:
+    """The CT series among files, the likeliest first.
 
     That is the longest of plain CT, or else of what was computed from several energies; of equals the one
     with more, so thinner slices; of equals the lowest number.
-    Localisers, other modalities, captures of screens, files that are no DICOM, and subfolders are no
-    obstacle.
+    Localisers, other modalities, captures of screens and files that are no DICOM are no obstacle.
 
     Args:
-        folder: It or its subfolders hold the files, with any name.
+        files: All that belong to a CT, with any name, as :func:`hipoa.imaging.ct.gather.gather` gives them.
+        where: How a message calls them.
         number: Only the series of this number.
 
     Raises:
         CtError: There is no such series, there are several people, or several studies of which none is named.
         OSError: A file cannot be read now.
     """
-    slices, others, people = _gather(folder)
+    slices, others, people = _gather(files)
     stacks = [stack for images in slices.values() for stack in _stack(images)]
     damage = f"{others[_DAMAGED]} {_DAMAGED} left out" if others[_DAMAGED] else ""
     found = [
@@ -142,29 +143,29 @@ def find_series(folder: Path, number: int | None = None) -> list[Series]:
         len(stack.slices) for stack in stacks if len(stack.slices) < LEAST_SLICES
     )
     if not found:
-        _refuse_folder(folder, others)
-    check_one_person(people, folder.name)
+        _refuse(files, where, others)
+    check_one_person(people, where)
     named = [stack for stack in found if number in (None, stack.slices[0].number)]
     if not named:
         names = ", ".join(sorted({stack.name for stack in found}))
         left = "".join(f", and {count} {name}" for name, count in others.items() if _COMPUTED in name)
         raise CtError(
-            folder.name,
+            where,
             f"it has no CT series {number} to use (it has {names}{left})",
             "Name one of these series."
             if any(stack.number is not None for stack in found)
             else "Give each series a folder of its own.",
         )
-    check_one_exam([one for stack in named for one in stack.identities], folder.name, number)
+    check_one_exam([one for stack in named for one in stack.identities], where, number)
     return [replace(one, set_aside=_name_others(one, found, others)) for one in sorted(named, key=_rank)]
 
 
-def _gather(folder: Path) -> tuple[dict[str, list[Slice]], Counter[str], set[Identity]]:
+def _gather(files: Iterable[File]) -> tuple[dict[str, list[Slice]], Counter[str], set[Identity]]:
     """The slices of CTs by series, how many files are something else, and whose all images are."""
     slices: dict[str, list[Slice]] = {}
     others: Counter[str] = Counter()
     people: set[Identity] = set()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in files:
         image, identity = _look(path)
         people.add(identity)
         if isinstance(image, Slice):
@@ -248,11 +249,13 @@ def _find_uneven(steps: np.ndarray) -> str:
     return f"the slices lie {steps.min():.2f} to {steps.max():.2f} mm apart"
 
 
-def _look(path: Path) -> tuple[Slice | str, Identity]:
+def _look(path: File) -> tuple[Slice | str, Identity]:
     """The header of a CT's slice, of everything else what it is; and whose it is, as far as it tells."""
     with path.open("rb") as file:
         # What the drive does not give now is a fault, and not some other kind of file.
         start = file.read(1 << 14)
+    if is_zip(start):
+        return "zip files", Identity()
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
@@ -357,14 +360,12 @@ def _count_others(others: Counter[str]) -> list[str]:
     return [f"{count} {name}" for name, count in others.items() if count]
 
 
-def _refuse_folder(folder: Path, others: Counter[str]) -> None:
+def _refuse(files: Iterable[File], where: str, others: Counter[str]) -> None:
     named = ", ".join(_count_others(others))
-    converted = any(
-        path.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for path in folder.iterdir()
-    )
+    converted = any(file.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for file in files)
     do = next(do for kind, do in _INSTEAD.items() if not kind or any(kind in name for name in others))
     raise CtError(
-        folder.name,
+        where,
         f"the folder holds no DICOM series of CT with {LEAST_SLICES} slices or more"
         + (f" ({named})" if named else ""),
         "Name the image file in it." if converted else do,
