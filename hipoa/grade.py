@@ -64,7 +64,7 @@ def run(
     out: Path,
     labels: Path | None = None,
     landmarks: Path | None = None,
-    series: int | None = None,
+    series: str = "",
     experiment: str = "",
     repeats: int = 1,
 ) -> None:
@@ -80,7 +80,7 @@ def run(
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
         landmarks: A table of hip centres; it goes before labels.
-        series: Of several DICOM series of CT the number of the one to read.
+        series: Of several DICOM series of CT the number, or name (3b), of the one to read.
         experiment: The experiment whose models grade; empty for the one that ranks the pool.
         repeats: Repeats whose models grade, a count; each brings as many models as there are folds.
 

@@ -50,7 +50,7 @@ class Case:
         sex: For subgroups; free text.
         age: For subgroups; free text.
         scanner: For subgroups; free text.
-        series: Of several DICOM series of CT the number of the one to read.
+        series: Of several DICOM series of CT the number, or name, of the one to read.
     """
 
     case_id: str
@@ -63,7 +63,7 @@ class Case:
     sex: str = ""
     age: str = ""
     scanner: str = ""
-    series: int | None = None
+    series: str = ""
 
 
 @dataclass(frozen=True)

@@ -631,7 +631,7 @@ def test_the_fingerprint_does_not_depend_on_the_order_but_on_every_cell(folder):
     for name in ("patient_id", "exclude", "sex", "age", "scanner"):
         assert fingerprint([replace(cases[0], **{name: "L"}), cases[1]]) != one
     assert fingerprint([replace(cases[0], labels=folder / "ct/c.nii.gz"), cases[1]]) != one
-    assert fingerprint([replace(cases[0], series=3), cases[1]]) != one
+    assert fingerprint([replace(cases[0], series="3"), cases[1]]) != one
 
 
 def test_the_fingerprint_of_readings():

@@ -40,7 +40,7 @@ def fingerprint(cases: Iterable[Case], folder: Path = Path(), *, look: bool = Tr
     prefix = "" if folder == Path() else f"{folder}/"
     for case in sorted(cases, key=lambda case: case.case_id):
         row = [case.case_id, case.patient_id, case.exclude, case.sex, case.age, case.scanner]
-        row += [] if case.series is None else [f"series {case.series}"]
+        row += [] if not case.series else [f"series {case.series}"]
         files = ["" if path is None else str(path) for path in (case.ct, case.labels, case.landmarks)]
         row += [path.removeprefix(prefix) for path in files]
         digest.update(("\0".join(row) + "\n").encode("utf-8", "surrogateescape"))

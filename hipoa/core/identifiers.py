@@ -92,3 +92,18 @@ def parse_reader(text: str) -> str:
     """A reader's name, or "" if the cell is empty; NA may be a person's initials."""
     name = normalise(text)
     return name if name in {"", "NA"} else parse_name(name)
+
+
+def parse_series(text: str) -> str:
+    """The name of a CT series: its number, and a letter where it holds several; "" if the cell is empty.
+
+    Capitals do not count, nor the ".0" that a spreadsheet puts behind a number.
+
+    Raises:
+        ValueError: It is no such name.
+    """
+    word = normalise(text).casefold()
+    found = re.fullmatch(r"(?:0*([0-9]{1,4})(?:\.0+)?)? ?([a-z]{0,2})", word)
+    if not found:
+        raise ValueError("names no series of CT: write its number (0 to 9999), as 3, or its name, as 3b or a")
+    return (found[1] or "") + found[2]

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hipoa.core.identifiers import normalise, parse_name, parse_reader, parse_safe_name, reduce_likeness
+from hipoa.core.identifiers import (
+    normalise,
+    parse_name,
+    parse_reader,
+    parse_safe_name,
+    parse_series,
+    reduce_likeness,
+)
 from hipoa.errors import TableError
 from hipoa.sheets import (
     MEND,
@@ -19,7 +26,6 @@ from hipoa.sheets import (
     parse_exclusion,
     parse_existing,
     parse_grade,
-    parse_number,
     parse_optional_path,
     parse_side,
     parse_yes,
@@ -177,7 +183,7 @@ def _parse_case(cell: Cells, folder: Path) -> Case:
         sex=cell.row["sex"],
         age=cell.row["age"],
         scanner=cell.row["scanner"],
-        series=cell.read("series", parse_number, None),
+        series=cell.read("series", parse_series),
     )
 
 

@@ -27,7 +27,7 @@ def run(
     out: Path,
     labels: Path | None = None,
     landmarks: Path | None = None,
-    series: int | None = None,
+    series: str = "",
 ) -> None:
     """Writes NAME_L.png, NAME_R.png and NAME.json, where NAME is the CT's without extensions.
 
@@ -40,7 +40,8 @@ def run(
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
         landmarks: A table of hip centres; it goes before labels.
-        series: Of several DICOM series of CT the number of the one to read; else the first with both hips.
+        series: Of several DICOM series of CT the number, or name (3b), of the one to read; else the
+            first with both hips.
 
     Raises:
         CtError: The CT cannot be read, or shows no hip.

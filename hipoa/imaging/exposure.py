@@ -10,6 +10,7 @@ import numpy as np
 from hipoa.errors import CtError
 from hipoa.imaging.attenuation import make_curve
 from hipoa.imaging.body import Body
+from hipoa.imaging.gaps import check_gaps
 from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image, move, seen_box
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.image import copy_in_pages
@@ -79,7 +80,7 @@ def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure
     """The row of one hip and the image to be rendered of it.
 
     Raises:
-        CtError: The hip was not found, or lies outside the CT.
+        CtError: The hip was not found, lies outside the CT, or slices are missing within the radiograph.
     """
     if side in scan.centres.missing:
         raise CtError(side, scan.centres.missing[side], scan.centres.advise(side))
@@ -97,6 +98,7 @@ def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure
         settings.beam,
         _find_beam(scan.centres, centre) if settings.beam_centre == "pelvis" else (0.0, 0.0),
     )
+    check_gaps(scan.volume, centre, geometry, side)
     quality = describe_hip(scan.volume, scan.centres, side, settings)
     place = zip(PLACE_COLUMNS, _place_head(np.array(hip.centre_ras_mm), centre, geometry), strict=True)
     exposure = Exposure(scan.volume, scan.body, centre, geometry)

@@ -133,16 +133,26 @@ def seen_box(volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry) 
     """The voxels that some ray of the projection can touch.
 
     To the sides and along the body the outermost rays bound it; from front to back the whole CT is
-    taken. A margin of two voxels and a pixel keeps interpolation at the rim as it is in the whole CT.
+    taken.
+    """
+    low, high = seen_ends(volume, centre_ras_mm, geometry)
+    corners = volume.corners_ras_mm
+    low[1], high[1] = corners[:, 1].min(), corners[:, 1].max()
+    return box_about(volume, low, high)
+
+
+def seen_ends(
+    volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest RAS mm (3,) that rays reach between source and detector.
+
+    A margin of two voxels and a pixel keeps interpolation at the rim as it is in the whole CT.
     """
     margin = 2 * float(volume.spacing_mm.max()) + geometry.mm_per_px * geometry.magnification
     corner = slice(None, None, geometry.detector_px - 1)
     source, target = Rays(volume.ras_from_ijk, centre_ras_mm, geometry).ras_mm(corner, corner)
     ends = np.concatenate([source.reshape(-1, 3), target.reshape(-1, 3)])
-    low, high = ends.min(0) - margin, ends.max(0) + margin
-    corners = volume.corners_ras_mm
-    low[1], high[1] = corners[:, 1].min(), corners[:, 1].max()
-    return box_about(volume, low, high)
+    return ends.min(0) - margin, ends.max(0) + margin
 
 
 def find_in_image(

@@ -22,16 +22,35 @@ class Origin:
     """What was read of a CT, for the record.
 
     Attributes:
-        series: The number of the DICOM series, where there is one.
+        series: The name of the DICOM stack, where it is one: 3, 3b, a.
         slices: How many.
         step_mm: From one to the next, mm.
         set_aside: What else the folder holds, in words.
     """
 
-    series: int | None = None
+    series: str | None = None
     slices: int | None = None
     step_mm: float | None = None
     set_aside: str = ""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Where slices of a CT are missing, at one of its ends.
+
+    Attributes:
+        near_ras_mm: The middle of its last slice before the gap, RAS mm (3,).
+        far_ras_mm: The middle of the slice beyond the gap, RAS mm (3,).
+        lost_mm: How much is missing, mm.
+    """
+
+    near_ras_mm: np.ndarray
+    far_ras_mm: np.ndarray
+    lost_mm: float
+
+    def turn(self) -> Gap:
+        """The same gap, seen from its other side."""
+        return Gap(self.far_ras_mm, self.near_ras_mm, self.lost_mm)
 
 
 @dataclass(frozen=True)
@@ -43,12 +62,14 @@ class Image:
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected.
         origin: Where it is from.
+        gaps: Where slices beside it are missing.
     """
 
     values: np.ndarray
     ras_from_ijk: np.ndarray
     warnings: tuple[str, ...] = ()
     origin: Origin = Origin()
+    gaps: tuple[Gap, ...] = ()
 
 
 def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hipoa.imaging.gaps import note_gaps
 from hipoa.imaging.hips import Hip, HipCentres
 from hipoa.imaging.localization.metal import metal_volume_mm3
 from hipoa.imaging.settings import ProjectSettings
@@ -41,6 +42,7 @@ def describe_hip(
     tilt_deg, turn_deg = measure_lean(centres.hips)
     notes = [*volume.warnings, *hip.warnings]
     notes += [f"the CT ends within the field of view ({cut})"] if cut else []
+    notes += note_gaps(volume, hip.middle_ras_mm(settings.centre))
     notes += ["metal near the hip: an implant"] if metal else []
     notes += _note_lean(tilt_deg, turn_deg)
     if settings.centre == "native_socket" and hip.socket_ras_mm is None:

@@ -39,12 +39,12 @@ def examine(
     labels: Path | None,
     landmarks: Path | None,
     settings: ProjectSettings,
-    series: int | None = None,
+    series: str = "",
 ) -> Scan:
     """Reads a CT and finds its hips: by landmarks, else by labels, else by the locator.
 
     Of several CT series in a folder the first that shows both hips is taken, else the one that shows more;
-    the longest is looked at first.
+    they are looked at in the order of :func:`hipoa.imaging.ct.stacks.rank`.
 
     Raises:
         CtError: It cannot be read, or the landmarks or labels cannot be used.
@@ -58,7 +58,7 @@ def examine(
             faults.append(error)
             continue
         if best is None or _count_shown(scan) > _count_shown(best):
-            note = f"{number} longer CT series set aside: unusable or with fewer hips"
+            note = f"{number} finer CT series set aside: unusable or with fewer hips"
             best = _warn(scan, note) if number else scan
         if _count_shown(best) == len(SIDES):
             break

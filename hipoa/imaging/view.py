@@ -15,6 +15,7 @@ from hipoa.files import write_csv
 from hipoa.imaging.cases import Work, select_cases
 from hipoa.imaging.develop import describe, forget, write_png
 from hipoa.imaging.exposure import Exposure, Row, aim
+from hipoa.imaging.gaps import check_gaps
 from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image
 from hipoa.imaging.scan import Scan
 from hipoa.imaging.settings import ProjectSettings, ViewSettings
@@ -107,7 +108,7 @@ def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettin
     """The AP view of the pelvis, its central ray between the hips that were found.
 
     Raises:
-        CtError: None was found.
+        CtError: None was found, or slices are missing within the view.
     """
     if not scan.centres.hips:
         raise CtError(PELVIS, "no hip was found", "Mark the hips by landmarks or labels.")
@@ -122,6 +123,7 @@ def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettin
         _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px),
         settings.beam,
     )
+    check_gaps(scan.volume, centre, geometry, PELVIS)
     row: Row = {"status": "ok", "reason": ""}
     for side, head in heads.items():
         row |= zip((f"{side}_x_px", f"{side}_y_px"), find_in_image(head, centre, geometry), strict=True)

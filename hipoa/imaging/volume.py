@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hipoa.core.ct_files import START_BYTES, SUFFIXES
+from hipoa.core.identifiers import parse_series
 from hipoa.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
 from hipoa.imaging.file_kinds import refuse_kind
-from hipoa.imaging.image import Image, Origin, check_affine, to_ras, turn_to_ras
+from hipoa.imaging.image import Gap, Image, Origin, check_affine, to_ras, turn_to_ras
 from hipoa.imaging.nifti import read_nifti
 from hipoa.imaging.tilt import straighten
 
 if TYPE_CHECKING:
-    from hipoa.imaging.ct.dicom import Series
+    from hipoa.imaging.ct.dicom import Found
 
 # A network drive that fails is asked again after these pauses.
 PAUSES_S = (0.2, 1.0)
@@ -39,6 +40,7 @@ class Volume:
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected on reading.
         origin: What was read.
+        gaps: Where slices beside it are missing.
 
     Raises:
         CtError: The parts do not make a volume.
@@ -48,6 +50,7 @@ class Volume:
     ras_from_ijk: np.ndarray
     warnings: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
+    gaps: tuple[Gap, ...] = ()
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
@@ -96,12 +99,12 @@ def stem(path: Path) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def read_volume(path: Path, series: int | None = None) -> Volume:
+def read_volume(path: Path, series: str = "") -> Volume:
     """Reads a CT: a file of one of :data:`SUFFIXES`, or DICOM, named by a folder, zip, DICOMDIR or image.
 
     Args:
         path: The file or folder.
-        series: Of several DICOM series of CT, the number of the one to read; else the longest.
+        series: Of several DICOM series of CT, the name of the one to read; else the first by the rule.
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
@@ -109,18 +112,18 @@ def read_volume(path: Path, series: int | None = None) -> Volume:
     return find_volumes(path, series)[0]()
 
 
-def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Volume]]:
+def find_volumes(path: Path, series: str = "") -> list[Callable[[], Volume]]:
     """The CTs of a file or folder, the likeliest first, each as the function that reads it.
 
     Args:
-        path: A file of one of :data:`SUFFIXES` holds one, DICOM one for each series of CT.
-        series: Only the series of this number.
+        path: A file of one of :data:`SUFFIXES` holds one, DICOM one for each stack of slices.
+        series: Only those of the series of this number, or the one of this name.
 
     Raises:
         CtError: There is none.
     """
     if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
-        if series is not None:
+        if series:
             raise CtError(
                 path.name,
                 f"series {series} was named, but the CT is one file",
@@ -128,11 +131,15 @@ def find_volumes(path: Path, series: int | None = None) -> list[Callable[[], Vol
             )
         return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
     # SimpleITK takes 90 MB, which NIfTI does not need.
-    from hipoa.imaging.ct.dicom import find_series
+    from hipoa.imaging.ct.dicom import find_stacks
     from hipoa.imaging.ct.gather import gather
 
-    found = _persist(lambda: find_series(gather(path), path.name, series), path.name)
-    return [partial(_read_found, one, found, path.name) for one in found]
+    try:
+        name = parse_series(series)
+    except ValueError as error:
+        raise CtError(path.name, f"what was given as series {error}", "Mend it.") from None
+    found = _persist(lambda: find_stacks(gather(path), path.name, name), path.name)
+    return [partial(_read_found, one, path.name) for one in found]
 
 
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -148,19 +155,10 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return image.values, image.ras_from_ijk
 
 
-def _read_found(one: Series, found: list[Series], where: str) -> Volume:
-    from hipoa.imaging.ct.dicom import read_series
+def _read_found(found: Found, where: str) -> Volume:
+    from hipoa.imaging.ct.dicom import read_stack
 
-    volume = _make_volume(_persist(lambda: read_series(one, where), where), where)
-    like = [
-        other
-        for other in found
-        if (round(other.extent_mm), len(other.slices)) == (round(one.extent_mm), len(one.slices))
-    ]
-    if len(like) == 1:
-        return volume
-    note = f"{len(like)} CT series are equally long and fine: {one.name} was taken"
-    return replace(volume, warnings=(*volume.warnings, note))
+    return _make_volume(_persist(lambda: read_stack(found, where), where), where)
 
 
 def _make_volume(image: Image, where: str) -> Volume:
@@ -174,7 +172,7 @@ def _make_volume(image: Image, where: str) -> Volume:
     hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, where)
     if tilt_deg:
         notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
-    return Volume(hu, matrix, (*image.warnings, *notes), origin)
+    return Volume(hu, matrix, (*image.warnings, *notes), origin, image.gaps)
 
 
 def _read_file(path: Path, dtype: type[np.integer]) -> Image:

@@ -22,7 +22,7 @@ HU = np.random.default_rng([9]).choice([-1000, -100, 50, 700], (9, 8, 10)).astyp
 OTHER = HU[::-1].copy()
 
 
-def refused(path, message, series=None):
+def refused(path, message, series=""):
     with pytest.raises(CtError, match=message) as error:
         find_volumes(path, series)
     assert "\n" not in str(error.value)
@@ -30,7 +30,7 @@ def refused(path, message, series=None):
     assert "2.25" not in str(error.value)
 
 
-def same(path, hu=HU, series=None):
+def same(path, hu=HU, series=""):
     """Whether a path is read as these values, and silently."""
     volume = read_volume(path, series)
     return volume.warnings == () and np.array_equal(volume.hu, hu[::-1, ::-1])
@@ -117,18 +117,21 @@ def test_a_zip_holds_what_its_folder_holds(tmp_path, write_stack, compression):
             one.seek(200)
             other.seek(200)
             assert one.read() == other.read()
+    assert same(path)
     assert stem(path) == "CT 1"
 
 
 def test_a_folder_of_zips_is_read_and_a_zip_beside_slices_is_set_aside(tmp_path, write_stack):
-    write_stack(tmp_path / "parts" / "one", HU[..., :5])
-    write_stack(tmp_path / "parts" / "two", HU[..., 5:])
+    places = [(-50, -40, 3.0 * k) for k in range(10)]
+    write_stack(tmp_path / "parts" / "one", HU[..., :5], places=places[:5])
+    write_stack(tmp_path / "parts" / "two", HU[..., 5:], places=places[5:])
     zips = tmp_path / "zips" / "deeper"
     zips.mkdir(parents=True)
     for part in ("one", "two"):
         pack(zips / f"{part}.zip", tmp_path / "parts" / part)
     (zips / "notes.txt").write_text("text")
     assert len(names(tmp_path / "zips")) == 11
+    assert same(tmp_path / "zips")
     write_stack(tmp_path / "beside", HU)
     # Another person's: what is in it does not count.
     write_stack(tmp_path / "other", HU, series="3", tags={"0010|0020": "777"})
@@ -215,13 +218,13 @@ def disc(tmp_path, write_stack):
 
 def test_a_dicomdir_names_what_it_lists(disc, monkeypatch):
     assert len(gather(disc)) == 20
-    assert same(disc, HU, series=1)
-    assert same(disc, OTHER, series=2)
+    assert same(disc, HU, series="1")
+    assert same(disc, OTHER, series="2")
     refused(disc.parent, "several people")
     assert stem(disc) == "disc"
     monkeypatch.chdir(disc.parent)
     assert stem(Path("DICOMDIR")) == stem(Path()) == "disc"
-    assert same(Path("DICOMDIR"), HU, series=1)
+    assert same(Path("DICOMDIR"), HU, series="1")
 
 
 def test_of_a_disc_whole_series_may_be_missing_but_no_slices(disc):
@@ -262,7 +265,7 @@ def test_any_image_names_its_series(tmp_path, write_stack, name):
     assert len(gather(image)) == 10
     assert same(image)
     assert same(tmp_path / "B4", OTHER)
-    refused(image, "it has no CT series 7 to use", series=7)
+    refused(image, "it has no CT series 7 to use", series="7")
     refused(tmp_path, "several people")
 
 

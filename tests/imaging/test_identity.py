@@ -31,7 +31,7 @@ def two(tmp_path, write_stack):
     return write
 
 
-def refused(folder, message, series=None):
+def refused(folder, message, series=""):
     with pytest.raises(CtError, match=message) as error:
         read_volume(folder, series)
     assert not any(secret in str(error.value) for secret in SECRETS)
@@ -43,7 +43,7 @@ def test_two_people_under_one_patient_id(two, dummy):
     one = {**ONE, ID: dummy}
     folder = two(one, {**one, **OTHER, SEX: "M", BIRTH: "19610203"})
     refused(folder, "several people: they differ in sex and date of birth. Give each patient a folder")
-    refused(folder, "several people", series=2)
+    refused(folder, "several people", series="2")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_two_studies_of_one_person(two):
     folder = two(one, {**one, **OTHER})
     refused(folder, "series are of several studies, all of one person. A grade belongs to one of them")
     # What the message advises helps.
-    assert read_volume(folder, 2).origin.series == 2
+    assert read_volume(folder, "2").origin.series == "2"
     assert read_volume(folder / "a").origin.slices == 20
 
 
@@ -97,20 +97,23 @@ def test_two_studies_of_whom_is_not_known(two):
     one = {**ONE, ID: "ANON", SEX: "", BIRTH: ""}
     folder = two(one, {**one, **OTHER})
     refused(folder, "of several studies, of one person or of several people")
-    assert read_volume(folder, 1).origin.slices == 20
+    assert read_volume(folder, "1").origin.slices == 20
 
 
 def test_one_number_in_two_studies_names_none(two):
     one = {**ONE, ID: "P-77"}
     folder = two(one, {**one, **OTHER}, number=1)
-    refused(folder, "the CT series 1 are of several studies.*Give each study a folder of its own", 1)
+    refused(folder, r"the CT series 1 are of several studies.*Name one of them \(1a, 1b ...\)", "1")
+    # What the message advises helps.
+    assert read_volume(folder, "1a").origin.slices == 20
+    assert read_volume(folder, "1B").origin.slices == 10
 
 
 def test_another_frame_of_reference_may_be_another_person(two):
     one = {**ONE, ID: "", SEX: "", BIRTH: ""}
     folder = two(one, {**one, FRAME: "2.25.22"})
     refused(folder, "several frames of reference within a study, of one person or of several people")
-    assert read_volume(folder, 2).origin.slices == 10
+    assert read_volume(folder, "2").origin.slices == 10
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_two_series_of_one_person_are_read(two, other):
     one = {**ONE, ID: "P-77"}
     volume = read_volume(two(one, {**one, **other}))
     assert volume.warnings == ()
-    assert (volume.origin.series, volume.origin.slices, volume.origin.step_mm) == (1, 20, 3.0)
+    assert (volume.origin.series, volume.origin.slices, volume.origin.step_mm) == ("1", 20, 3.0)
     assert volume.origin.set_aside == "series 2"
 
 
@@ -168,11 +171,11 @@ def test_what_makes_one_examination(one, other, same):
             check_one_exam([one, other], "ct")
 
 
-def test_series_without_numbers_cannot_be_named_and_none_says_so(two):
+def test_series_without_numbers_have_letters(two):
     folder = two({ID: "P-77"}, {ID: "P-77"}, number=20231124)
-    for path in (folder / "a").iterdir():
-        path.unlink()
-    refused(folder, "no CT series 3 to use.*Give each series a folder of its own", series=3)
+    refused(folder, r"no CT series 3 to use \(it has 1: 20 slices, step 3 mm; a: 10 slices, step 3 mm\)", "3")
+    assert read_volume(folder, "A").origin.slices == 10
+    assert read_volume(folder, "a").origin.series == "a"
 
 
 def test_what_lies_beside_is_on_record(tmp_path, write_slice, write_stack):
@@ -182,8 +185,7 @@ def test_what_lies_beside_is_on_record(tmp_path, write_slice, write_stack):
     write_slice(tmp_path / "scout", np.ones((30, 20)), (0, 0, 0), series="4", kind="LOCALIZER")
     (tmp_path / "notes.txt").write_text("text")
     origin = read_volume(tmp_path).origin
-    assert origin.series == 4
+    assert origin.series == "4"
     assert origin.set_aside == (
-        "a series without a usable number, 1 files that are no DICOM images, 1 localisers, "
-        "4 CT images in shorter series"
+        "series a, 1 files that are no DICOM images, 1 localisers, 4 CT images in shorter series"
     )

@@ -44,19 +44,19 @@ class Identity:
 
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> Identity:
-        """From a DICOM header: tag such as "0010|0020" to its text."""
-        words = _find_words(tags.get("0010|0020", ""))
+        """From a DICOM header: keyword such as "PatientID" to its text."""
+        words = _find_words(tags.get("PatientID", ""))
         patient = " ".join(words).lstrip("0")
         known = patient.strip("0X-_. ") and patient not in _DUMMIES
-        sex = tags.get("0010|0040", "").strip().upper()
+        sex = tags.get("PatientSex", "").strip().upper()
         return cls(
             patient if known else "",
             sex if sex in ("F", "M") else "",
-            re.sub(r"\D", "", tags.get("0010|0030", "")).lstrip("0"),
-            *(tags.get(key, "").strip() for key in ("0020|000d", "0008|0020", "0020|0052")),
+            re.sub(r"\D", "", tags.get("PatientBirthDate", "")).lstrip("0"),
+            *(tags.get(key, "").strip() for key in ("StudyInstanceUID", "StudyDate", "FrameOfReferenceUID")),
             name=frozenset()
             if known
-            else frozenset(_find_words(tags.get("0010|0010", ""))) - _DUMMIES - {""},
+            else frozenset(_find_words(tags.get("PatientName", ""))) - _DUMMIES - {""},
         )
 
 
@@ -95,7 +95,9 @@ def _may_be_one(field: str, values: Set[str]) -> bool:
     return len(exact) <= 1
 
 
-def check_one_exam(candidates: Sequence[Identity], where: str, series: int | None = None) -> None:
+def check_one_exam(
+    candidates: Sequence[Identity], where: str, series: str = "", several: bool = False
+) -> None:
     """Refuses series of several studies, for a grade belongs to one of them.
 
     Two studies of one date that share a frame of reference are one examination. Within a study another frame
@@ -104,7 +106,8 @@ def check_one_exam(candidates: Sequence[Identity], where: str, series: int | Non
     Args:
         candidates: One of each series that may be read.
         where: The folder, for the message.
-        series: The number that was named, if one was.
+        series: The number or name that was given, if one was.
+        several: Whether more than one series has it.
 
     Raises:
         CtError: They are of several examinations, or may be of several people.
@@ -115,14 +118,22 @@ def check_one_exam(candidates: Sequence[Identity], where: str, series: int | Non
         return
     one = all(_is_certainly_one(*pair) for pair in pairs)
     found = "several studies" if studies else "several frames of reference within a study"
-    named = "its CT series are" if series is None else f"the CT series {series} are"
+    named = f"the CT series {series} are" if series else "its CT series are"
     raise CtError(
         where,
         f"{named} of {found}, {'all of one person' if one else 'of one person or of several people'}",
-        "Give each study a folder of its own."
-        if series is not None
-        else "A grade belongs to one of them: name its folder, or its series by number "
-        "(column series of the table, or --series).",
+        _advise(series, several),
+    )
+
+
+def _advise(series: str, several: bool) -> str:
+    if series and several:
+        return f"Name one of them ({series}a, {series}b ...), or give each study a folder of its own."
+    if series:
+        return "Give each study a folder of its own."
+    return (
+        "A grade belongs to one of them: name its folder, or its series by number "
+        "(column series of the table, or --series)."
     )
 
 

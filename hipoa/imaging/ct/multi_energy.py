@@ -12,8 +12,8 @@ and Japanese.
 from __future__ import annotations
 
 import re
-import struct
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Photons of so many keV show contrast medium as 100 kV (682 HU) and 140 kV (329 HU) do, interpolated between
@@ -64,8 +64,6 @@ _MONOENERGETIC = (
 _KEV = re.compile(rf"(\d{{2,3}}(?:\.\d+)?) ?kev\b|\bkev[ :=]*{_ENERGY}|{_MONO}")
 # Voltages of tubes, in kV, that are written as energies by mistake.
 _TUBE_KV = {80, 100, 120, 135, 140}
-# Monoenergetic Energy Equivalent (0018,937C), of one double, with or without its type.
-_KEV_ELEMENT = re.compile(rb"\x18\x00\x7c\x93(?:FD\x08\x00|\x08\x00\x00\x00)(.{8})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -81,16 +79,15 @@ class Kind:
     is_hu: bool = True
 
 
-def name_kind(tags: dict[str, str], header: bytes = b"") -> Kind:
+def name_kind(texts: Mapping[str, str]) -> Kind:
     """What kind of CT an image is.
 
     Args:
-        tags: Of the header, such as "0028|1054"; sequences are missing from them.
-        header: Its first bytes, in a sequence of which the energy may stand.
+        texts: Of the header, by keyword.
     """
-    units = re.sub("[^A-Z]", "", tags.get("0028|1054", "").upper())
-    types = [value.strip().removeprefix("DE_") for value in tags.get("0008|0008", "").upper().split("\\")]
-    said = _read_text(tags.get("0008|103e", ""), tags.get("0020|4000", ""), *types)
+    units = re.sub("[^A-Z]", "", texts.get("RescaleType", "").upper())
+    types = [value.strip().removeprefix("DE_") for value in texts.get("ImageType", "").upper().split("\\")]
+    said = _read_text(texts.get("SeriesDescription", ""), texts.get("ImageComments", ""), *types)
     name = (
         _NO_HU.get(units)
         or next((_TYPES[value] for value in types if value in _TYPES), "")
@@ -108,14 +105,14 @@ def name_kind(tags: dict[str, str], header: bytes = b"") -> Kind:
         or any(re.match("VMI|(GSI )?MONO(?!CHROME)", value) for value in types)
         or (kev and kev not in _TUBE_KV)
     ):
-        return _name_energy(kev, header)
+        return _name_energy(kev, texts)
     return Kind()
 
 
 def _read_text(*texts: str) -> str:
     """Texts in one spelling: full width, capitals and underscores tell nothing, and Japanese is decoded."""
     text = "; ".join(texts)
-    # ISO 2022 IR 87, which the reader leaves as it is; other characters that are no ASCII name no kind.
+    # ISO 2022 IR 87 that the header does not name; other characters that are no ASCII name no kind.
     if "\x1b" in text:
         text = text.encode("utf-8", "surrogateescape").decode("iso2022_jp", "replace")
     return re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", text).lower())
@@ -126,10 +123,10 @@ def _find_kev(said: str) -> float | None:
     return float(next(filter(None, found.groups()))) if found else None
 
 
-def _name_energy(kev: float | None, header: bytes) -> Kind:
-    element = _KEV_ELEMENT.search(header)
-    if element:
-        kev = float(struct.unpack("<d", element[1])[0])
+def _name_energy(kev: float | None, texts: Mapping[str, str]) -> Kind:
+    stated = texts.get("MonoenergeticEnergyEquivalent")
+    if stated:
+        kev = float(stated)
     if kev is None:
         return Kind("monoenergetic, of unknown energy", is_hu=False)
     return Kind(f"monoenergetic, {kev:g} keV", is_hu=CT_KEV[0] <= kev <= CT_KEV[1])

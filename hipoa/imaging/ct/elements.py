@@ -1,0 +1,124 @@
+"""The elements of a DICOM header as texts by keyword, of a file and of each of its frames."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydicom import Dataset, config
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.tag import BaseTag
+
+from hipoa.imaging.ct.acquisition import GROUPS
+from hipoa.imaging.ct.acquisition import KEYWORDS as ACQUISITION
+
+# What somebody wrote against the standard is no news for the user.
+config.settings.reading_validation_mode = config.IGNORE
+warnings.filterwarnings("ignore", module="pydicom")
+
+_ENERGY = "MonoenergeticEnergyEquivalent"
+_ENERGIES = tuple(
+    f"MultienergyCT{name}Sequence" for name in ("Acquisition", "Processing", "Characteristics", "XRaySource")
+)
+_OF_FILES = (
+    *("ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "Modality", "SeriesDescription"),
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime"),
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "ConvolutionKernel"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
+    *("SeriesNumber", "AcquisitionNumber", "InstanceNumber", "ImageComments"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("SamplesPerPixel", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("RescaleIntercept", "RescaleSlope", "RescaleType", _ENERGY),
+)
+_OF_FRAMES = ("FrameType", "FrameAcquisitionNumber", "FrameAcquisitionDateTime", "FrameReferenceDateTime")
+_KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in (*_OF_FILES, *_OF_FRAMES)}
+TAGS = sorted(BaseTag(tag_for_keyword(name) or 0) for name in {*_OF_FILES, *ACQUISITION, *GROUPS, *_ENERGIES})
+"""What is read of a file."""
+_NUMBERS = {"US": "H", "UL": "I", "SS": "h", "FD": "d"}
+_DELIMITERS = set(b"\\^=\r\n\t\f")
+
+
+def read_texts(dataset: Dataset) -> dict[str, str]:
+    """The elements that are used, by keyword; several values are joined by backslashes."""
+    # The values are left as the file has them: one that is none of its type is no reason to stop.
+    return {
+        _KEYWORDS[element.tag]: _read_text(element, dataset)
+        for element in dataset.values()
+        if element.tag in _KEYWORDS
+    }
+
+
+def list_frames(dataset: Dataset) -> Iterator[dict[str, str]]:
+    """The texts of each frame; those of its functional groups go before the file's."""
+    common = read_texts(dataset) | _find_energy(dataset)
+    shared_name, own_name = GROUPS
+    if own_name not in dataset:
+        yield common
+        return
+    shared = _read_groups(next(iter(dataset.get(shared_name) or []), Dataset()))
+    for groups in dataset[own_name].value:
+        texts = common | shared | _read_groups(groups) | {"NumberOfFrames": "1"}
+        for name, of_file in (("FrameType", "ImageType"), ("FrameAcquisitionNumber", "AcquisitionNumber")):
+            texts[of_file] = texts.get(name) or texts.get(of_file, "")
+        yield texts
+
+
+def read_numbers(texts: Mapping[str, str], keyword: str) -> list[float]:
+    """The numbers of an element; none where it is missing or holds something else."""
+    try:
+        return [float(part) for part in texts[keyword].split("\\")] if texts.get(keyword) else []
+    except ValueError:
+        return []
+
+
+def read_whole(texts: Mapping[str, str], keyword: str) -> int | None:
+    """The first number of an element, where there is one."""
+    numbers = read_numbers(texts, keyword)
+    return int(numbers[0]) if numbers and abs(numbers[0]) < 2**31 else None
+
+
+def _read_groups(groups: Dataset) -> dict[str, str]:
+    """The texts of the first item of each functional group."""
+    texts = _find_energy(groups)
+    for element in groups:
+        if element.VR == "SQ" and element.value:
+            texts |= read_texts(element.value[0])
+    return texts
+
+
+def _find_energy(dataset: Dataset) -> dict[str, str]:
+    """The energy in keV, which may stand deep in the sequences of what has several."""
+    items = [item for name in _ENERGIES if name in dataset for item in dataset[name].value]
+    found = [str(element.value) for item in items for element in item.iterall() if element.keyword == _ENERGY]
+    return {_ENERGY: found[0]} if found else {}
+
+
+def _read_text(element: Any, dataset: Dataset) -> str:
+    value = element.value
+    if value is None:
+        return ""
+    if not isinstance(value, bytes):
+        return (
+            str(value)
+            if isinstance(value, str) or not hasattr(value, "__iter__")
+            else "\\".join(map(str, value))
+        )
+    kind = _NUMBERS.get(element.VR or dictionary_VR(element.tag))
+    if kind:
+        order = "<" if element.is_little_endian else ">"
+        return str(struct.unpack_from(order + kind, value)[0]) if len(value) >= struct.calcsize(kind) else ""
+    return _decode(value, dataset).strip(" \0")
+
+
+def _decode(value: bytes, dataset: Dataset) -> str:
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    named = dataset.get("SpecificCharacterSet")
+    if named:
+        return decode_bytes(value, convert_encodings(named), _DELIMITERS)
+    # Some tools write UTF-8 and do not say so.
+    return value.decode("utf-8", "surrogateescape")

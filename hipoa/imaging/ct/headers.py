@@ -1,0 +1,273 @@
+"""Headers of DICOM files: the place, the kind and the coding of every CT image in them.
+
+A multi-frame image (Enhanced CT, Legacy Converted Enhanced CT) gives one slice for each frame, in any order.
+
+Source: DICOM PS3.3, A.38, A.70 (Enhanced CT, Legacy Converted Enhanced CT), C.7.6.16 (functional groups).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from pydicom import Dataset, dcmread
+
+from hipoa.imaging.ct.acquisition import Acquisition
+from hipoa.imaging.ct.elements import TAGS, list_frames, read_numbers, read_texts, read_whole
+from hipoa.imaging.ct.identity import Identity
+from hipoa.imaging.ct.multi_energy import name_kind
+from hipoa.imaging.file_kinds import is_zip
+
+_NOBODY = Identity()
+
+File = Path | zipfile.Path
+
+DAMAGED = "damaged CT slices"
+COMPUTED = "multi-energy images"
+BITS = "CT images whose HighBit is not BitsStored - 1"
+_NO_IMAGE = "files that are no DICOM images"
+_CT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2"))
+_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+_RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_PIXEL_DATA = (0x7FE0, 0x10)
+# A file without a preamble begins with its first group, in either order of bytes.
+_FIRST_GROUPS = (b"\2\0", b"\x08\0", b"\0\x08")
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """How the pixels of an image are stored.
+
+    Attributes:
+        offset: Of the file's first pixel, bytes; None where they are compressed.
+        dtype: As numpy writes it, with the order of bytes.
+        stored: Bits of a pixel that count, from the lowest.
+        slope: HU by stored value.
+        intercept: HU of the stored value 0.
+    """
+
+    offset: int | None
+    dtype: str
+    stored: int
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What the header of one image, or of one frame, says.
+
+    Attributes:
+        file: That holds it.
+        frame: Its index in the file.
+        uid: Of the image; a copy has the same.
+        series: Of its series.
+        identity: Whose it is, and of which examination.
+        number: The series' number, where there is one.
+        instance: Its number in the series, where there is one.
+        acquisition: The acquisition's number, where there is one.
+        kernel: Of the reconstruction, as the header has it: never told.
+        image_type: The values of Image Type.
+        time: When it was acquired, or written where only this is known: to be compared, never told.
+        acquired: How, as far as it may be told.
+        size: Columns and rows.
+        position: Of the first pixel's middle, LPS mm (3,).
+        across: Columns: the directions of rows and columns, times the pixel's size, mm (3, 2).
+        pixels: How they are stored.
+        kind: What was computed from several energies; empty for plain CT.
+    """
+
+    file: File
+    frame: int
+    uid: str
+    series: str
+    identity: Identity
+    number: int | None
+    instance: int | None
+    acquisition: int | None
+    kernel: str
+    image_type: tuple[str, ...]
+    time: str
+    acquired: Acquisition
+    size: tuple[int, int]
+    position: np.ndarray
+    across: np.ndarray
+    pixels: Pixels
+    kind: str = ""
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector (3,) at right angles to the image."""
+        normal = np.cross(self.across[:, 0], self.across[:, 1])
+        return normal / np.linalg.norm(normal)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file is.
+
+    Attributes:
+        frames: The CT images in it that can be used; none where it is something else.
+        other: What it, or some of its frames, is instead.
+        identity: Whose it is, as far as it tells.
+    """
+
+    frames: tuple[Slice, ...] = ()
+    other: str = ""
+    identity: Identity = _NOBODY
+
+
+def read_header(file: File) -> Header:
+    """Reads what a file says of itself, without its pixels.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
+    with file.open("rb") as stream:
+        # What the drive does not give now is a fault, and not some other kind of file.
+        start = stream.read(1 << 12)
+        if is_zip(start):
+            return Header(other="zip files")
+        if start[128:132] != b"DICM" and start[:2] not in _FIRST_GROUPS:
+            return Header(other=_NO_IMAGE)
+        stream.seek(0)
+        try:
+            dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
+            return _describe(file, dataset, _find_pixels(dataset, stream, _measure(file)))
+        except OSError:
+            raise
+        except Exception:  # whatever a parser trips over
+            is_ct = any(name.encode() + b"\0" in start for name in _CT_CLASSES)
+            return Header(other=DAMAGED if is_ct else _NO_IMAGE)
+
+
+def _measure(file: File) -> int:
+    if isinstance(file, Path):
+        return file.stat().st_size
+    return file.root.getinfo(file.at).file_size
+
+
+def _describe(file: File, dataset: Dataset, pixels: Pixels) -> Header:
+    slices: list[Slice] = []
+    others: Counter[str] = Counter()
+    identity = Identity.of(read_texts(dataset))
+    for index, texts in enumerate(list_frames(dataset)):
+        kind = name_kind(texts)
+        other = _name_other(texts) or ("" if kind.is_hu else f"{COMPUTED} ({kind.name})")
+        if other:
+            others[other] += 1
+        else:
+            found = identity, Acquisition.of(dataset, index), _rescale(pixels, texts)
+            slices.append(_make_slice(file, index, texts, *found, kind.name))
+    # Of a file that holds both, what can be used counts.
+    return Header(tuple(slices), "" if slices else others.most_common(1)[0][0], identity)
+
+
+def _find_pixels(dataset: Dataset, stream: IO[bytes], size: int) -> Pixels:
+    """How the file's pixels are stored; the stream stands before them.
+
+    Raises:
+        ValueError: There are none, or fewer than the header promises.
+    """
+    texts = read_texts(dataset)
+    allocated = int(texts["BitsAllocated"])
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
+    implicit, little_endian = dataset.original_encoding
+    dtype = f"{'<' if little_endian else '>'}{'i' if texts.get('PixelRepresentation') == '1' else 'u'}"
+    pixels = Pixels(None, f"{dtype}{allocated // 8}", int(texts.get("BitsStored") or allocated))
+    if syntax == _DEFLATED:
+        return pixels
+    head = stream.read(12)
+    if len(head) < 12 or struct.unpack(f"{dtype[0]}2H", head[:4]) != _PIXEL_DATA:
+        raise ValueError("no pixels")
+    if syntax not in _RAW:
+        return pixels
+    sizes = (texts.get(name) or "1" for name in ("NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"))
+    offset = stream.tell() - (4 if implicit else 0)
+    if offset + math.prod(map(int, sizes)) * allocated // 8 > size:
+        raise ValueError("too few pixels")
+    # Bytes of 8 bits are swapped in pairs where big ends come first.
+    return replace(pixels, offset=offset if little_endian or allocated == 16 else None)
+
+
+def _name_other(texts: Mapping[str, str]) -> str:
+    kind = texts.get("ImageType", "").upper().split("\\")
+    stored, highest, frames = (
+        read_numbers(texts, name) for name in ("BitsStored", "HighBit", "NumberOfFrames")
+    )
+    counts = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+    others = {
+        "images of other modalities": not _is_ct(texts),
+        "localisers": "LOCALIZER" in kind,
+        "captures of screens": texts.get("SOPClassUID", "").startswith(_CAPTURES)
+        or texts.get("SamplesPerPixel", "1") != "1",
+        "images of several frames": max(frames, default=1) > 1,
+        "projections of several slices": not {"MIP", "MINIP"}.isdisjoint(kind),
+        "CT images without position, orientation or pixel size": any(
+            len(read_numbers(texts, name)) != count for name, count in counts.items()
+        ),
+        # Which bits count is not certain.
+        BITS: bool(stored and highest) and highest != [stored[0] - 1],
+    }
+    return next((name for name, is_so in others.items() if is_so), "")
+
+
+def _is_ct(texts: Mapping[str, str]) -> bool:
+    modality = texts.get("Modality", "").upper()
+    return modality == "CT" or (modality in ("", "OT") and texts.get("SOPClassUID", "") in _CT_CLASSES)
+
+
+def _make_slice(
+    file: File,
+    index: int,
+    texts: Mapping[str, str],
+    identity: Identity,
+    acquired: Acquisition,
+    pixels: Pixels,
+    kind: str,
+) -> Slice:
+    turn = np.array(read_numbers(texts, "ImageOrientationPatient")).reshape(2, 3)
+    return Slice(
+        file,
+        index,
+        uid=f"{texts['SOPInstanceUID']} {index}" if texts.get("SOPInstanceUID") else "",
+        series=texts.get("SeriesInstanceUID", ""),
+        identity=identity,
+        number=read_whole(texts, "SeriesNumber"),
+        instance=read_whole(texts, "InstanceNumber"),
+        acquisition=read_whole(texts, "AcquisitionNumber"),
+        kernel=texts.get("ConvolutionKernel", ""),
+        image_type=tuple(texts.get("ImageType", "").upper().split("\\")),
+        time=_find_time(texts),
+        acquired=acquired,
+        size=(int(texts["Columns"]), int(texts["Rows"])),
+        position=np.array(read_numbers(texts, "ImagePositionPatient")),
+        across=turn.T * read_numbers(texts, "PixelSpacing")[::-1],
+        pixels=pixels,
+        kind=kind,
+    )
+
+
+def _find_time(texts: Mapping[str, str]) -> str:
+    times = ("FrameAcquisitionDateTime", "FrameReferenceDateTime", "AcquisitionDateTime")
+    said = next((texts[name] for name in times if texts.get(name)), "")
+    if said:
+        return said
+    acquired = texts.get("AcquisitionTime", "")
+    return texts.get("AcquisitionDate", "") + acquired if acquired else texts.get("ContentTime", "")
+
+
+def _rescale(pixels: Pixels, texts: Mapping[str, str]) -> Pixels:
+    slope, intercept = (
+        next(iter(read_numbers(texts, f"Rescale{name}")), None) for name in ("Slope", "Intercept")
+    )
+    # A slope of 0 would leave one value.
+    return replace(pixels, slope=slope or 1.0, intercept=intercept or 0.0)

@@ -1,0 +1,101 @@
+"""The pixels of DICOM images: uncompressed ones by numpy, compressed ones by pydicom and GDCM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.pixels.decoders.base import get_decoder
+
+from hipoa.errors import CtError
+from hipoa.imaging.ct.headers import File, Pixels, Slice
+from hipoa.imaging.image import round_into
+from hipoa.imaging.silence import silent
+
+_GDCM = "gdcm"
+
+
+def read_stored(image: Slice) -> bytes:
+    """What the file holds for the pixels of an image, compressed or not.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
+    if image.pixels.offset is None:
+        return _read_whole(image.file).PixelData
+    size = image.size[0] * image.size[1] * np.dtype(image.pixels.dtype).itemsize
+    with image.file.open("rb") as stream:
+        stream.seek(image.pixels.offset + image.frame * size)
+        return stream.read(size)
+
+
+def read_pixels(images: Iterable[Slice], where: str) -> Iterator[np.ndarray]:
+    """The rescaled pixels of each image, int16 (rows, columns), clipped; a file of several is opened once.
+
+    Raises:
+        CtError: They are compressed in a way that is not known.
+        RuntimeError: They cannot be decoded.
+        OSError: A file cannot be read now.
+    """
+    for file, group in groupby(images, key=lambda image: image.file):
+        of_file = list(group)
+        if of_file[0].pixels.offset is None:
+            frames = _decode(file, [image.frame for image in of_file], where)
+        else:
+            frames = map(_read_raw, of_file)
+        for image, stored in zip(of_file, frames, strict=True):
+            yield rescale(_keep_bits(stored, image.pixels), image.pixels)
+
+
+def rescale(stored: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """HU of stored values (rows, columns): int16, rounded and clipped."""
+    slope, intercept = pixels.slope, pixels.intercept
+    if slope == 1 and intercept.is_integer() and stored.dtype.itemsize == 2:
+        low, high = int(stored.min()) + int(intercept), int(stored.max()) + int(intercept)
+        if -(2**15) <= low and high < 2**15:
+            # What overflows on the way comes back, and a sum of two bytes is ten times as fast.
+            return stored.view(stored.dtype.str.replace("u", "i")) + np.int64(intercept).astype(np.int16)
+    return round_into(stored * slope + intercept, np.int16)[0]
+
+
+def _keep_bits(stored: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """The bits that count; old scanners keep overlays in the others."""
+    unused = stored.dtype.itemsize * 8 - pixels.stored
+    if unused <= 0:
+        return stored
+    # Shifted up and down again, a sign fills the upper bits.
+    return (stored << unused) >> unused
+
+
+def _read_raw(image: Slice) -> np.ndarray:
+    columns, rows = image.size
+    content = read_stored(image)
+    if len(content) < rows * columns * np.dtype(image.pixels.dtype).itemsize:
+        raise RuntimeError("the file is shorter than it was")
+    return np.frombuffer(content, image.pixels.dtype).reshape(rows, columns)
+
+
+def _decode(file: File, frames: list[int], where: str) -> list[np.ndarray]:
+    dataset = _read_whole(file)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        decoder = None
+    if decoder is None or not decoder.is_available:
+        raise CtError(
+            where,
+            f"its slices are compressed in a way that is not read ({syntax.name})",
+            "Export them uncompressed (Explicit VR Little Endian).",
+        )
+    plugin = _GDCM if _GDCM in decoder.available_plugins else ""
+    with silent():
+        found = decoder.iter_array(dataset, indices=frames, raw=True, decoding_plugin=plugin)
+        return [array.copy() for array, _ in found]
+
+
+def _read_whole(file: File) -> Dataset:
+    with file.open("rb") as stream:
+        return dcmread(stream, force=True)
