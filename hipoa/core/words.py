@@ -141,7 +141,7 @@ def _find_side(text: str) -> str:
 
 def _doubt_side(text: str) -> str:
     meant = _DOUBTFUL.get(simplify(text))
-    return "is neither L nor R (the patient's side)" + (f"; it may mean {meant}" if meant else "")
+    return "is neither L nor R (the patient's side)" + (f": it may mean {meant}" if meant else "")
 
 
 def read_yes(text: str) -> bool:
@@ -172,7 +172,7 @@ def read_grade(text: str, low: int, high: int, index: str = "") -> int:
     found = _GRADE.fullmatch(word)
     if found is None:
         several = len(_NUMBERS.findall(word)) > 1
-        raise ValueError(f"is not one of {low}-{high}{', it could mean several' if several else ''}")
+        raise ValueError(f"is not one of {low}-{high}{', it may be several' if several else ''}")
     other = next((name for name in ("crowe", "kl") if index not in ("", name) and _names(found, name)), "")
     if other:
         raise ValueError(f"is a grade of {other}: columns may have slipped")
