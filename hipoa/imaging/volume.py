@@ -143,6 +143,20 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return image.values, image.ras_from_ijk
 
 
+def read_labels(path: Path) -> Image:
+    """Reads a label map of one or more layers, its axes turned and flipped to the nearest RAS order.
+
+    Returns:
+        Its values are uint16 (i, j, k, layers).
+
+    Raises:
+        CtError: It cannot be read, or has no place in the patient.
+    """
+    image = _read_file(path, np.uint16, layers=True)
+    values = image.values if image.values.ndim == 4 else image.values[..., None]
+    return turn_to_ras(replace(image, values=values))
+
+
 def _read_found(one: Series, found: list[Series], where: str) -> Volume:
     from hipoa.imaging.ct.dicom import read_series
 
@@ -172,7 +186,7 @@ def _make_volume(image: Image, where: str) -> Volume:
     return Volume(hu, matrix, (*image.warnings, *notes), origin)
 
 
-def _read_file(path: Path, dtype: type[np.integer]) -> Image:
+def _read_file(path: Path, dtype: type[np.integer], *, layers: bool = False) -> Image:
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
         if not path.exists():
@@ -186,7 +200,9 @@ def _read_file(path: Path, dtype: type[np.integer]) -> Image:
     if ".nii" in name[-7:]:
         read = read_nifti
     else:
-        from hipoa.imaging.metaimage import read_metaimage as read
+        from hipoa.imaging.metaimage import read_metaimage
+
+        read = partial(read_metaimage, layers=layers)
     image = _persist(lambda: read(path, dtype), path.name)
     check_affine(image.ras_from_ijk, path.name)
     return image
