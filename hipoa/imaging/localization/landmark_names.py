@@ -26,14 +26,15 @@ def compile_words(words: Mapping[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in words.items()))
 
 
-# English, German, Japanese. What begins with another word stands before it; umlauts have lost their dots.
+# English, German, Japanese, Chinese. What begins with another word stands before it; umlauts have lost their dots.
 _WORD = compile_words({
     # L5 is a vertebra, R2 a ray.
     "unknown": r"[lr]\d+",
     "number": r"\d+",
-    "socket": "sockets?|acetabulum|acetabular|acetabuli|(?:huft)?pfannen?|寛骨臼|臼蓋",
-    "head": "fhc|fh|heads?|caput|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭",
-    "hip": "hjc|hips?|hufte|huft(?:gelenks?)?|股関節",
+    "socket": "sockets?|acetabulum|acetabular|acetabuli|(?:huft)?pfannen?|寛骨臼|臼蓋|髖臼|髋臼",
+    "head": "fhc|fh|heads?|caput|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭|"
+    "股骨頭|股骨头",
+    "hip": "hjc|hips?|hufte|huft(?:gelenks?)?|股関節|髖關節|髋关节",
     "femur": "femoral|femoris|femur|ossis",
     "other": "joint|center|centre|zentrum|mittelpunkt|mitte|native|true|landmark|marker|mark|point|of|the|"
     "des|中心|側|の",

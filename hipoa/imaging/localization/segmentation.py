@@ -154,18 +154,28 @@ def _read_map(path: Path, label_ids: tuple[int, int, int, int]) -> tuple[dict[st
         )
     regions = _take_ids(labels, label_ids)
     old = _take_ids(labels, VERSION_1) if label_ids == VERSION_2 else {}
-    new_heads, old_heads = _count_heads(regions) if old else 0, _count_heads(old)
-    if old_heads > new_heads:
+    if old and _is_version_1(regions, old, path.name):
         return old, "the label map was taken for one of TotalSegmentator's version 1"
-    if old_heads and old_heads == new_heads:
-        raise CtError(
-            path.name,
-            "its values show heads both as TotalSegmentator's version 1 and as its version 2",
-            f"Give the masks as a folder with a file each: {', '.join(NAMES)}.",
-        )
     if not _shows_femur(regions):
         raise _no_femur(path, labels, label_ids)
     return regions, ""
+
+
+def _is_version_1(new: Mapping[str, Region], old: Mapping[str, Region], where: str) -> bool:
+    """Whether the values of version 1 show more heads than those of version 2.
+
+    Raises:
+        CtError: Both show as many.
+    """
+    old_heads = _count_heads(old)
+    new_heads = _count_heads(new) if old_heads else 0
+    if old_heads and old_heads == new_heads:
+        raise CtError(
+            where,
+            "its values show heads both as TotalSegmentator's version 1 and as its version 2",
+            f"Give the masks as a folder with a file each: {', '.join(NAMES)}.",
+        )
+    return old_heads > new_heads
 
 
 def _take_ids(labels: LabelMap, label_ids: tuple[int, int, int, int]) -> dict[str, Region]:
