@@ -26,7 +26,7 @@ def compile_words(words: Mapping[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in words.items()))
 
 
-# English, German, Japanese, Chinese. What begins with another word stands before it; umlauts have lost their dots.
+# English, German, Japanese, Chinese. What begins with another word stands before it; umlauts lost their dots.
 _WORD = compile_words({
     # L5 is a vertebra, R2 a ray.
     "unknown": r"[lr]\d+",
