@@ -61,7 +61,8 @@ class Image:
     """What a reader found.
 
     Attributes:
-        values: Whole numbers (i, j, k), in the file's order or a view of it.
+        values: Whole numbers (i, j, k), in the file's order or a view of it; of a label map of layers a
+            fourth axis.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected.
         origin: Where it is from.
