@@ -10,7 +10,8 @@ from hipoa.cases import cases, headers, index
 from hipoa.core.table_reader import read_cases
 from hipoa.errors import CtError, TableError
 from hipoa.files import read_csv
-from hipoa.imaging.ct.dicom import find_series
+from hipoa.imaging.ct.dicom import find_stacks
+from hipoa.imaging.ct.gather import gather
 
 
 def make(folder, out=None, **options):
@@ -270,12 +271,45 @@ def test_a_path_that_no_table_can_hold_is_set_aside(tmp_path, write_series, caps
     assert "1  its path cannot stand in a table" in capsys.readouterr().out
 
 
-def test_what_is_named_is_what_is_read(tmp_path, write_series):
-    write_series(tmp_path / "export/st/soft", series="3", number=3)
-    write_series(tmp_path / "export/st/bone", series="4", number=3, ConvolutionKernel="Br64d")
-    (row,) = make(tmp_path / "export")
-    stacks = find_series(tmp_path / row["ct"], int(row["series"]))
-    assert len(stacks[0].slices) == int(row["slices"])
+def arrange_in_folders(folder, write_series):
+    write_series(folder / "st/soft", series="3", number=3)
+    write_series(folder / "st/bone", series="4", number=3, ConvolutionKernel="Br64d")
+
+
+def arrange_flat(folder, write_series):
+    write_series(folder, prefix="b", series="4", number=3, ConvolutionKernel="Br64d")
+    write_series(folder, prefix="c", series="3", number=3)
+    write_series(folder, prefix="a", series="3", number=3, patient="9", study="9", PatientSex="M")
+
+
+def arrange_in_folders_of_series(folder, write_series):
+    arrange_in_folders(folder / "x", write_series)
+    write_series(folder / "x/st/other", patient="9", study="9", PatientSex="M")
+
+
+def arrange_zipped(folder, write_series):
+    arrange_in_folders(folder.parent / "unpacked", write_series)
+    folder.mkdir()
+    shutil.make_archive(str(folder / "one"), "zip", folder.parent / "unpacked")
+
+
+@pytest.mark.parametrize(
+    "arrange", [arrange_in_folders, arrange_flat, arrange_in_folders_of_series, arrange_zipped]
+)
+def test_what_is_named_is_what_is_read(tmp_path, write_series, arrange):
+    arrange(tmp_path / "export", write_series)
+    rows = make(tmp_path / "export")
+    assert rows
+    for row in rows:
+        taken, *_ = find_stacks(gather(tmp_path / row["ct"]), "a CT", row["series"])
+        (line,) = [
+            line
+            for line in overview(tmp_path / "export")
+            if (line["case_id"], line["status"]) == (row["case_id"], "taken")
+        ]
+        assert (line["images"], line["series"]) == (row["slices"], row["series"])
+        assert len(taken.stack.slices) == int(row["slices"])
+        assert taken.stack.slices[0].acquired.kernel == row["kernel"] == "Br40d"
 
 
 def test_no_mark_of_a_header_leaves_the_private_folder(tmp_path, write_series, capsys):
