@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hipoa.cases.export import describe_export
 from hipoa.cases.grades import make_grades
-from hipoa.cases.headers import find_files, read_export
+from hipoa.cases.headers import find_files, read_export, show
 from hipoa.cases.index import Index
 from hipoa.cases.match import Known
 from hipoa.cases.overview import summarise, write_overview
@@ -58,7 +59,7 @@ def run(
     table = read_table(out)
     secret = open_private(private or out.with_suffix(".private"))
     with Index(secret.headers) as index:
-        index.note(find_files(folder))
+        index.note(show(find_files(folder)))
         if not index.count():
             raise CtError(
                 folder.name, "the folder holds no file", "Name the folder that the PACS exported to."
@@ -73,19 +74,27 @@ def run(
     secret.headers.unlink()
     print("\n".join(summarise(found, out, len(new))))
     if grades is not None:
-        print("\n".join(make_grades(grades, list_known(table, secret), out.with_name("grades.csv"), sheet)))
+        known = list_known(read_table(out), secret, found.cases)
+        print("\n".join(make_grades(grades, known, out.with_name("grades.csv"), sheet)))
 
 
-def list_known(table: Table, private: Private) -> list[Known]:
-    """What the hospital calls each case of a table, as far as the crosswalk has it."""
+def list_known(table: Table, private: Private, cases: Sequence[Mapping[str, str]]) -> list[Known]:
+    """What the hospital calls each case of a table, as far as the crosswalk has it.
+
+    Args:
+        table: Of cases.
+        private: With the crosswalk.
+        cases: Rows of the export, by whose CTs cases are known that the user named otherwise.
+    """
     crosswalk = read_crosswalk(private)
-    return [
-        Known(
-            name,
-            patients=tuple(filter(None, (row["hospital_patient_id"], row["patient_id"]))),
-            accession=row["accession"],
-            date=row["study_date"],
-        )
-        for name in (row["case_id"] for row in read_table(table.path).rows)
-        if (row := crosswalk.get(name))
-    ]
+    by_ct = {table.locate(row): row["case_id"] for row in cases}
+    found = (
+        (row, crosswalk.get(row["case_id"]) or crosswalk.get(by_ct.get(table.locate(row), "")))
+        for row in table.rows
+    )
+    return [_know(row, said) for row, said in found if said]
+
+
+def _know(row: Mapping[str, str], said: Mapping[str, str]) -> Known:
+    patients = tuple(filter(None, (said["hospital_patient_id"], said["patient_id"])))
+    return Known(row["case_id"], patients, said["accession"], said["study_date"])

@@ -41,16 +41,16 @@ class Table:
     @property
     def cts(self) -> set[str]:
         """Where its CTs lie."""
-        return {_locate(self.path, row["ct"]) for row in self.rows}
+        return {self.locate(row) for row in self.rows}
+
+    def locate(self, row: Mapping[str, str]) -> str:
+        """Where the CT of a row lies."""
+        return os.path.abspath(self.path.parent / row["ct"])  # noqa: PTH100
 
     def find_new(self, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """Those of some rows whose case and CT are not in the table."""
         names, cts = self.names, self.cts
-        return [
-            row
-            for row in rows
-            if row["case_id"].lower() not in names and _locate(self.path, row["ct"]) not in cts
-        ]
+        return [row for row in rows if row["case_id"].lower() not in names and self.locate(row) not in cts]
 
     def add(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Writes the table with these rows below; without any it stays to the byte."""
@@ -84,7 +84,3 @@ def name_path(path: Path, table: Path) -> str:
     """A path as a cell of a table: relative where it lies beside or below it, else absolute."""
     place, folder = (Path(os.path.abspath(one)) for one in (path, table.parent))  # noqa: PTH100
     return str(place.relative_to(folder) if place.is_relative_to(folder) else place)
-
-
-def _locate(table: Path, cell: str) -> str:
-    return os.path.abspath(table.parent / cell)  # noqa: PTH100
