@@ -75,8 +75,9 @@ def _make_case(names: dict[str, str], study: Study, ct: str, checks: list[str]) 
         "check": "; ".join(checks),
     }
     row["scanner"] = " ".join(dict.fromkeys(filter(None, (acquired.manufacturer, acquired.model))))
-    # Which stack it will be is not known yet.
-    of_stack = describe_stack(stack) | {"slices": str(len(stack.slices))} if study.is_sure else {}
+    of_stack = describe_stack(stack) | {"slices": str(len(stack.slices))}
+    if not study.is_sure:  # which stack it will be is not known yet
+        of_stack = {name: of_stack[name] for name in ("manufacturer", "model")}
     return dict.fromkeys(COLUMNS, "") | of_stack | row | names
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import groupby
@@ -63,6 +63,11 @@ def find_files(folder: Path) -> Iterator[File]:
     yield from ((str(fault.filename), "", -1, 0) for fault in faults)
 
 
+def show(files: Iterable[File]) -> Iterator[File]:
+    """The same files, counted on a terminal; in a log tqdm stays silent."""
+    yield from tqdm(files, desc="found", unit=" files", disable=None)
+
+
 def _list_members(path: str) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -82,7 +87,6 @@ def read_export(index: Index, processes: int) -> None:
     total, unread = index.count(), index.count("other IS NULL")
     readers = processes if unread > _FEW else 0
     read = read_ahead(read_files, index.list_unread(), _give_up, readers=readers, timeout_s=_TIMEOUT_S)
-    # Not on a terminal, as in a log, tqdm stays silent.
     with (
         closing(read) as portions,
         tqdm(total=total, initial=total - unread, desc="headers", unit=" files", disable=None) as bar,

@@ -103,7 +103,8 @@ def open_private(folder: Path) -> Private:
             "knows such rights.",
         )
     # No git checkout that it may lie in takes it up.
-    (folder / ".gitignore").write_text("*\n")
+    if not (folder / ".gitignore").exists():
+        (folder / ".gitignore").write_text("*\n")
     return Private(folder, _read_key(folder))
 
 

@@ -28,6 +28,7 @@ from hipoa.imaging.ct.identity import check_one_exam
 from hipoa.imaging.ct.stacks import Stack, sort_stacks
 
 FEW = "no CT of enough evenly spaced slices"
+GONE = "its files could be read first and then no more: start again"
 MIXED = "its files lie among those of others in a way that no path can name: sort the export by study"
 # Of the larger extent along each axis, that two reconstructions of one region share.
 _SAME_REGION = 0.9
@@ -92,6 +93,13 @@ class _Named:
 
 def describe_study(index: Index, person: str, study: str) -> Study:
     """Chooses the stack of a study and finds a path that names it."""
+    try:
+        return _describe(index, person, study)
+    except (OSError, zipfile.BadZipFile):  # slices at one place are compared by their pixels
+        return Study(aside=GONE)
+
+
+def _describe(index: Index, person: str, study: str) -> Study:
     loose, zipped = _load(index, person, study)
     about = {name: json.loads(text) for name, text in index.list_series(person, study).items()}
     known = Study(

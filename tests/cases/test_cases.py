@@ -5,12 +5,15 @@ import os
 import shutil
 
 import pytest
+from pydicom import Dataset
+from pydicom.uid import EnhancedCTImageStorage
 
-from hipoa.cases import cases, headers, index
-from hipoa.core.table_reader import read_cases
+from hipoa.cases import cases, headers, index, studies
+from hipoa.core.table_reader import read_cases, read_tables
 from hipoa.errors import CtError, TableError
 from hipoa.files import read_csv
-from hipoa.imaging.ct.dicom import find_series
+from hipoa.imaging.ct.dicom import find_stacks
+from hipoa.imaging.ct.gather import gather
 
 
 def make(folder, out=None, **options):
@@ -270,12 +273,101 @@ def test_a_path_that_no_table_can_hold_is_set_aside(tmp_path, write_series, caps
     assert "1  its path cannot stand in a table" in capsys.readouterr().out
 
 
-def test_what_is_named_is_what_is_read(tmp_path, write_series):
-    write_series(tmp_path / "export/st/soft", series="3", number=3)
-    write_series(tmp_path / "export/st/bone", series="4", number=3, ConvolutionKernel="Br64d")
-    (row,) = make(tmp_path / "export")
-    stacks = find_series(tmp_path / row["ct"], int(row["series"]))
-    assert len(stacks[0].slices) == int(row["slices"])
+def arrange_in_folders(folder, write_series):
+    write_series(folder / "st/soft", series="3", number=3)
+    write_series(folder / "st/bone", series="4", number=3, ConvolutionKernel="Br64d")
+
+
+def arrange_flat(folder, write_series):
+    write_series(folder, prefix="b", series="4", number=3, ConvolutionKernel="Br64d")
+    write_series(folder, prefix="c", series="3", number=3)
+    write_series(folder, prefix="a", series="3", number=3, patient="9", study="9", PatientSex="M")
+
+
+def arrange_in_folders_of_series(folder, write_series):
+    arrange_in_folders(folder / "x", write_series)
+    write_series(folder / "x/st/other", patient="9", study="9", PatientSex="M")
+
+
+def arrange_zipped(folder, write_series):
+    arrange_in_folders(folder.parent / "unpacked", write_series)
+    folder.mkdir()
+    shutil.make_archive(str(folder / "one"), "zip", folder.parent / "unpacked")
+
+
+def arrange_multi_frame(folder, write_image):
+    for patient in ("1", "2"):
+        frames = [Dataset() for _ in range(9)]
+        for k, frame in enumerate(frames):
+            frame.PlanePositionSequence = [Dataset()]
+            frame.PlanePositionSequence[0].ImagePositionPatient = [-50, -50, 2.0 * (k * 2 % 9)]
+        shared = Dataset()
+        shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [Dataset()], [Dataset()]
+        shared.PlaneOrientationSequence[0].ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        shared.PixelMeasuresSequence[0].PixelSpacing = [25, 25]
+        tags = {"SOPClassUID": EnhancedCTImageStorage, "NumberOfFrames": 9, "PixelData": bytes(32 * 9)}
+        tags |= {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": frames}
+        write_image(folder / patient, 0, patient=f"4{patient}", study=patient, **tags)
+
+
+def test_files_of_several_frames_are_named_one_by_one(tmp_path, write_image):
+    arrange_multi_frame(tmp_path / "export", write_image)
+    rows = make(tmp_path / "export")
+    assert sorted(row["ct"] for row in rows) == ["export/1", "export/2"]
+    for row in rows:
+        assert row["slices"] == "9"
+        (taken,) = find_stacks(gather(tmp_path / row["ct"]), "a CT", row["series"])
+        assert len(taken.stack.slices) == 9
+
+
+def test_files_that_go_meanwhile_are_said(tmp_path, write_series, monkeypatch, capsys):
+    write_series(tmp_path / "export/a")
+    write_series(tmp_path / "export/b", study="2", patient="4")
+    sort = studies.sort_stacks
+
+    def lose(slices):
+        if slices[0].identity.patient == "4":
+            raise OSError
+        return sort(slices)
+
+    monkeypatch.setattr(studies, "sort_stacks", lose)
+    assert [row["ct"] for row in make(tmp_path / "export")] == ["export/a"]
+    assert "1  its files could be read first and then no more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "case"), [("0012345", 0), ("4", 1)])
+def test_grades_by_the_hospitals_numbers_find_the_cases(tmp_path, write_series, capsys, number, case):
+    write_series(tmp_path / "export/a")
+    write_series(tmp_path / "export/b", study="2", patient="4")
+    (tmp_path / "grades of 2020.csv").write_text(
+        f"患者ID,R Crowe,R KL,L Crowe,L KL\n{number},1,2,1,3\n99,1,2,1,3\n"
+    )
+    (tmp_path / "cases.csv").write_text("case_id,patient_id,ct\nmine,me,export/a\n")
+    name = make(tmp_path / "export", grades=tmp_path / "grades of 2020.csv")[case]["case_id"]
+    readings = read_tables(tmp_path / "cases.csv", tmp_path / "grades.csv").readings
+    assert {(one.case_id, one.side, one.kl) for one in readings} == {(name, "R", 2), (name, "L", 3)}
+    said = capsys.readouterr().out
+    assert "grades.csv: 2 readings of 1 CTs" in said
+    assert "12345" not in said
+
+
+@pytest.mark.parametrize(
+    "arrange", [arrange_in_folders, arrange_flat, arrange_in_folders_of_series, arrange_zipped]
+)
+def test_what_is_named_is_what_is_read(tmp_path, write_series, arrange):
+    arrange(tmp_path / "export", write_series)
+    rows = make(tmp_path / "export")
+    assert rows
+    for row in rows:
+        taken, *_ = find_stacks(gather(tmp_path / row["ct"]), "a CT", row["series"])
+        (line,) = [
+            line
+            for line in overview(tmp_path / "export")
+            if (line["case_id"], line["status"]) == (row["case_id"], "taken")
+        ]
+        assert (line["images"], line["series"]) == (row["slices"], row["series"])
+        assert len(taken.stack.slices) == int(row["slices"])
+        assert taken.stack.slices[0].acquired.kernel == row["kernel"] == "Br40d"
 
 
 def test_no_mark_of_a_header_leaves_the_private_folder(tmp_path, write_series, capsys):
