@@ -23,6 +23,7 @@ from hipoa.imaging.ct.acquisition import Acquisition
 from hipoa.imaging.ct.elements import TAGS, list_frames, read_numbers, read_texts, read_whole
 from hipoa.imaging.ct.identity import Identity
 from hipoa.imaging.ct.multi_energy import name_kind
+from hipoa.imaging.file_kinds import is_zip
 
 _NOBODY = Identity()
 
@@ -133,6 +134,8 @@ def read_header(file: File) -> Header:
     with file.open("rb") as stream:
         # What the drive does not give now is a fault, and not some other kind of file.
         start = stream.read(1 << 12)
+        if is_zip(start):
+            return Header(other="zip files")
         if start[128:132] != b"DICM" and start[:2] not in _FIRST_GROUPS:
             return Header(other=_NO_IMAGE)
         stream.seek(0)
