@@ -72,6 +72,11 @@ _SURE, _UNLIKELY = 0.5, 0.35
 _CELLS = 2000
 # No encoding has these bytes within a character.
 _LETTER_BYTES = re.compile(rb'[^,;\t\r\n"]*[\x80-\xff][^,;\t\r\n"]*')
+# A side in a language that no one writes in Windows-1250 or -1254.
+_WESTERN_SIDE = re.compile(
+    rb"(?im)(?:^|[,;\t\"])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|destr[ao]|esquerd[ao]|direit[ao]"
+    rb"|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
+)
 _NEUTRAL = re.compile("[\u0000-\u007f\u2160-\u217f\u3000-\u303f\uff01-\uff60○×◎△]+")
 _PLAIN_LETTERS = re.compile(r"[\0-\x7fÀ-ÖØ-öø-ʯͰ-ϿЀ-ӿא-תء-ي]*")
 _KANA = re.compile("[\u3041-\u30ff々]")
@@ -100,7 +105,10 @@ def recognise(data: bytes, where: str) -> tuple[str, str]:
     if marked:
         return marked
     cells = list(dict.fromkeys(_LETTER_BYTES.findall(data)))[:_CELLS]
-    found = _choose(_read_all(cells))
+    readings = _read_all(cells)
+    if _WESTERN_SIDE.search(data):
+        readings = {name: texts for name, texts in readings.items() if name not in ("cp1250", "cp1254")}
+    found = _choose(readings)
     if len(found) != 1:
         names = " or ".join(_NAMES[name] for name in found)
         what = f"its letters may be {names}" if names else "its letters are in an encoding that is not known"
