@@ -50,8 +50,8 @@ _SURNAMES = {
 _CJK = {"cp932": "ja", "euc_jp": "ja", "gb18030": "zh", "big5": "zh", "cp949": "ko"}
 # Natural logarithms of how much likelier a thing is in the right encoding than in another, roughly: a whole
 # word of such tables, a name that begins as names do or not, a character that is usual or not, or that only
-# the extension of an encoding has, kana, a word of Western languages, a byte that only Shift JIS begins with. The
-# sum must reach the threshold, and lead by as much.
+# the extension of an encoding has, kana, a word of Western languages, a byte that only Shift JIS begins with.
+# The sum must reach the threshold, and lead by as much.
 _SPOKEN, _WORD, _BEGINS_SO = 4.6, 5.0, 3.0
 _NAME, _NO_NAME = 3.1, -1.6
 _USUAL_CHARACTER, _OTHER_CHARACTER, _EXTENSION, _OF_KANA = 1.8, -0.8, -3.0, 0.5
