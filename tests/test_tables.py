@@ -895,6 +895,10 @@ def test_grades_are_read_as_they_were_written(tmp_path_factory, rows):
 
 
 def test_a_bare_snakemake_can_import_the_tables_and_hashes():
-    code = "import sys, hipoa.tables, hipoa.provenance; print(sorted(set(sys.modules) & {'numpy', 'pydantic', 'python_calamine'}))"
+    packages = "{'numpy', 'pydantic', 'python_calamine'}"
+    code = (
+        "import sys, hipoa.core.table_reader, hipoa.tables, hipoa.provenance; "
+        f"print(sorted(set(sys.modules) & {packages}))"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
