@@ -19,7 +19,7 @@ CZECH = HEAD + "a,L,1,2,Dvořák\nb,R,2,3,Růžička\n"
 SURE = [
     (JAPANESE, ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp932", "euc_jp", "iso2022_jp"]),
     (HEAD + "a,左,1,2,\n", ["utf-8", "utf-16-le", "cp932", "euc_jp", "gb18030", "big5"]),
-    (HEAD + "a,R,1,2,ﾔﾏﾀﾞ\n", ["utf-8", "cp932"]),
+    (HEAD + "a,R,1,2,ﾔﾏﾀﾞ\nb,R,1,2,ﾐｳﾗ\n", ["utf-8", "cp932"]),
     (HEAD + "a,R,1,Ⅱ,\n", ["cp932"]),
     (CHINESE, ["utf-8", "utf-16", "gb18030"]),
     (TRADITIONAL, ["utf-8", "utf-16", "big5"]),
@@ -46,14 +46,14 @@ def test_a_table_is_read_as_it_was_written(text, encoding):
         (HEAD + "a,L,1,2,Hélène\n", "cp1252", "Windows-1252 or Windows-1250"),
         (HEAD + "a,L,1,2,Kučera\n", "cp1250", "Windows-1252 or Windows-1250"),
         (HEAD + "a,L,1,2,Köhler\n", "cp850", "Mac Roman or DOS"),
-        (HEAD + "a,L,1,2,Иванов\n", "cp1251", "in an encoding that is not known"),
-        (HEAD + "a,L,1,2,Παπαδόπουλος\n", "cp1253", "in an encoding that is not known"),
-        (HEAD + "a,L,1,2,סמיח\n", "cp1255", "in an encoding that is not known"),
+        (HEAD + "a,L,1,2,Иванов\n", "cp1251", "not sure"),
+        (HEAD + "a,L,1,2,Παπαδόπουλος\n", "cp1253", "not sure"),
+        (HEAD + "a,L,1,2,סמיח\n", "cp1255", "not sure"),
     ],
 )
 def test_what_may_be_two_things_is_refused_by_name(text, encoding, names):
     with pytest.raises(
-        TableError, match=rf'^t.csv: its letters .*{names}.*\. Save it as "CSV UTF-8" or'
+        TableError, match=rf'^t.csv: [a-z ]*its letters .*{names}.*\. Save it as "CSV UTF-8" or'
     ) as e:
         decode(text.encode(encoding), "t.csv")
     assert "a,L" not in str(e.value)

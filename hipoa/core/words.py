@@ -183,7 +183,7 @@ def read_grade(text: str, low: int, high: int, index: str = "") -> int:
     found = _GRADE.fullmatch(word)
     if found is None:
         several = len(_NUMBERS.findall(word)) > 1
-        raise ValueError(f"is not one of {low}-{high}{', it may be several' if several else ''}")
+        raise ValueError(f"is not one of {low}-{high}{', it could mean several' if several else ''}")
     other = next((name for name in ("crowe", "kl") if index not in ("", name) and _names(found, name)), "")
     if other:
         raise ValueError(f"is a grade of {other}: columns may have slipped")
