@@ -107,5 +107,4 @@ def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings:
         centres = confirm_marks(volume, body, locate_by_labels(labels, settings.label_ids), settings)
     else:
         centres = locate(volume, body, settings.locator_confidence)
-    missing = explain_missing(centres.missing, volume.gaps)
-    return Scan(volume, body, replace(centres, missing=missing))
+    return Scan(volume, body, explain_missing(centres, volume.gaps))

@@ -130,7 +130,7 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], Volume]]:
                 "Name a series only for a folder, zip or DICOMDIR of several.",
             )
         return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
-    # SimpleITK takes 90 MB, which NIfTI does not need.
+    # Here, not above: NIfTI needs none of it.
     from hipoa.imaging.ct.dicom import find_stacks
     from hipoa.imaging.ct.gather import gather
 

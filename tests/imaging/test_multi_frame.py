@@ -2,6 +2,7 @@
 
 import copy
 
+import gdcm
 import numpy as np
 import pydicom
 import pytest
@@ -154,6 +155,45 @@ def test_only_the_bits_that_count_are_read(classic, signed):
         dataset.PixelData = ((stored & 0xFFF) | 0x4000).astype("<u2").tobytes()
         dataset.save_as(path)
     np.testing.assert_array_equal(read_volume(classic).hu, expected)
+
+
+def compress(source, target, syntax):
+    """Writes a slice as GDCM codes it."""
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(source))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(target))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "off"),
+    [
+        ("JPEGLosslessProcess14_1", 0),
+        ("JPEGLSLossless", 0),
+        ("JPEG2000Lossless", 0),
+        ("RLELossless", 0),
+        ("JPEGExtendedProcess2_4", 12),
+    ],
+)
+def test_every_compressed_coding_is_read_without_a_word(tmp_path, classic, capfd, syntax, off):
+    (tmp_path / "small").mkdir()
+    for path in classic.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 0, 12, 11
+        dataset.save_as(path)
+        compress(path, tmp_path / "small" / path.name, getattr(gdcm.TransferSyntax, syntax))
+    expected = read_volume(classic)
+    capfd.readouterr()
+    volume = read_volume(tmp_path / "small")
+    assert capfd.readouterr() == ("", "")
+    np.testing.assert_allclose(volume.hu, expected.hu, atol=off)
+    np.testing.assert_array_equal(volume.ras_from_ijk, expected.ras_from_ijk)
 
 
 def test_a_coding_that_is_not_read_is_named(tmp_path, classic):

@@ -242,15 +242,24 @@ def _steps(images: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
 def _find_breaks(images: Sequence[Slice]) -> np.ndarray:
     """Which steps (n - 1,) are none of an even stack: unlike the steps about them, or none at all."""
     along, aside = _steps(images)
-    usual, usual_aside = _smooth(along), _smooth(aside)
-    allowed = np.maximum(_UNEVEN * usual, _ROUNDED_MM)
-    breaks = (np.abs(along - usual) > allowed) | (along < SAME_PLACE_MM)
-    breaks |= np.linalg.norm(aside - usual_aside, axis=1) > ASIDE_MM + _UNEVEN * usual
+    breaks, _ = _find_unlike(along, aside, np.median(along), np.median(aside, axis=0))
+    if not breaks.any():
+        return breaks
+    breaks, allowed = _find_unlike(along, aside, _smooth(along), _smooth(aside))
     # Where the step changes, the slice between belongs to the finer side.
     change = ~breaks[1:] & ~breaks[:-1] & (np.abs(np.diff(along)) > 2 * np.minimum(allowed[1:], allowed[:-1]))
     breaks[1:] |= change & (along[1:] > along[:-1])
     breaks[:-1] |= change & (along[:-1] > along[1:])
     return breaks
+
+
+def _find_unlike(
+    along: np.ndarray, aside: np.ndarray, usual: np.ndarray, usual_aside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which steps (n - 1,) are unlike the usual ones, or none; and by how much they may differ, mm."""
+    allowed = np.broadcast_to(np.maximum(_UNEVEN * usual, _ROUNDED_MM), along.shape)
+    unlike = (np.abs(along - usual) > allowed) | (along < SAME_PLACE_MM)
+    return unlike | (np.linalg.norm(aside - usual_aside, axis=1) > ASIDE_MM + _UNEVEN * usual), allowed
 
 
 def _smooth(steps: np.ndarray) -> np.ndarray:
