@@ -65,7 +65,7 @@ def run(
                 folder.name, "the folder holds no file", "Name the folder that the PACS exported to."
             )
         read_export(index, processes or len(os.sched_getaffinity(0)))
-        found = describe_export(index, secret, out)
+        found = describe_export(index, secret, table)
     new = table.find_new(found.cases)
     found.checks[FOREIGN] += len(table.names - {name.lower() for name in read_crosswalk(secret)})
     table.add(new)

@@ -1,11 +1,4 @@
-"""What a study of an export holds, which of its stacks to read, and how to name it in a table of cases.
-
-The rule for the stack: a body part named hip or pelvis before none that is known, and this before another;
-plain CT before what was computed from several energies; the largest region; of reconstructions of one region
-the first by the rule of `hipoa.imaging.ct.stacks`. Hips cannot be seen from headers: where several regions
-are left and the study can be named as a whole, the reading of its CTs decides, which takes the first that
-shows both hips.
-"""
+"""What a study of an export holds, and how to name it in a table of cases."""
 
 from __future__ import annotations
 
@@ -17,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from hipoa.cases.body_parts import Part, name_part
+from hipoa.cases.body_parts import name_part
+from hipoa.cases.choice import name_series, rank
 from hipoa.cases.headers import unpack
 from hipoa.cases.index import Index
 from hipoa.errors import CtError
@@ -30,8 +22,6 @@ from hipoa.imaging.ct.stacks import Stack, sort_stacks
 FEW = "no CT of enough evenly spaced slices"
 GONE = "its files could be read first and then no more: start again"
 MIXED = "its files lie among those of others in a way that no path can name: sort the export by study"
-# Of the larger extent along each axis, that two reconstructions of one region share.
-_SAME_REGION = 0.9
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ def _describe(index: Index, person: str, study: str) -> Study:
         if stacks:
             ranked, is_alone = rank(stacks, {name: name_part(texts) for name, texts in about.items()})
             named = _find_name(index, (person, study), files, ranked[0], leave=not is_alone)
-            texts = about.get(_series_of(ranked[0]), {})
+            texts = about.get(name_series(ranked[0]), {})
             return _name_stacks(replace(known, stacks=ranked, about=texts), named)
     return replace(known, aside=FEW)
 
@@ -140,29 +130,6 @@ def _load(index: Index, person: str, study: str) -> tuple[_Files, _Files]:
     return _Files(loose, False), _Files(zipped, True)
 
 
-def rank(stacks: Sequence[Stack], parts: Mapping[str, Part]) -> tuple[list[Stack], bool]:
-    """Sorts stacks by how likely they are to be the hips' best.
-
-    Args:
-        stacks: Of a study, sorted by what each is worth as an image.
-        parts: What each series shows.
-
-    Returns:
-        All of them, and whether the first few, of its body part, show one region.
-    """
-    regions: list[list[Stack]] = []
-    for stack in stacks:
-        same = next((one for one in regions if _is_same_region(one[0], stack)), None)
-        if same is None:
-            regions.append([stack])
-        else:
-            same.append(stack)
-    part = {id(one): min(parts.get(_series_of(stack), Part.UNKNOWN) for stack in one) for one in regions}
-    regions.sort(key=lambda one: (part[id(one)], bool(one[0].slices[0].kind), -_volume(one[0])))
-    alike = [one for one in regions if part[id(one)] == part[id(regions[0])]]
-    return [stack for one in regions for stack in one], len(alike) == 1
-
-
 def _sort(slices: Sequence[Slice]) -> list[Stack]:
     # What is too short to be read has no name.
     return [stack for stack in sort_stacks(slices) if stack.name] if slices else []
@@ -174,33 +141,6 @@ def _uids(stack: Stack) -> frozenset[str]:
 
 def _uid(one: Slice) -> str:
     return one.uid or f"{one.file} {one.frame}"
-
-
-def _series_of(stack: Stack) -> str:
-    return stack.slices[0].series
-
-
-def _box(stack: Stack) -> np.ndarray:
-    """The corners (2, 3) of the box about a stack, LPS mm."""
-    ends = [stack.slices[0], stack.slices[-1]]
-    corners = [
-        one.position + one.across @ np.multiply(one.size, corner)
-        for one in ends
-        for corner in ((0, 0), (1, 0), (0, 1), (1, 1))
-    ]
-    return np.array([np.min(corners, axis=0), np.max(corners, axis=0)])
-
-
-def _volume(stack: Stack) -> float:
-    return float(np.prod(np.ptp(_box(stack), axis=0)))
-
-
-def _is_same_region(one: Stack, other: Stack) -> bool:
-    if one.slices[0].identity.frame != other.slices[0].identity.frame:
-        return False
-    a, b = _box(one), _box(other)
-    shared = np.minimum(a[1], b[1]) - np.maximum(a[0], b[0])
-    return bool((shared >= _SAME_REGION * np.maximum(np.ptp(a, axis=0), np.ptp(b, axis=0))).all())
 
 
 def _find_name(
@@ -247,7 +187,7 @@ def _find_places(files: _Files, taken: Stack) -> list[str]:
 def _name_image(slices: Iterable[Slice], taken: Stack) -> tuple[Path, list[Slice]]:
     """The first image of a stack in a folder, and the images that it stands for: its series'."""
     wanted = _uids(taken)
-    series = [one for one in slices if one.series == _series_of(taken)]
+    series = [one for one in slices if one.series == name_series(taken)]
     image = min(Path(str(one.file)) for one in series if _uid(one) in wanted)
     same = [one for one in series if Path(str(one.file)) == image]
     return image, same if len(same) > 1 else series

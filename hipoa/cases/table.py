@@ -47,6 +47,13 @@ class Table:
         """Where the CT of a row lies."""
         return os.path.abspath(self.path.parent / row["ct"])  # noqa: PTH100
 
+    def find_sexes(self) -> dict[str, set[str]]:
+        """What its rows say of the patients' sex: "F", "M" or both, of those of whom they say it."""
+        sexes: dict[str, set[str]] = {}
+        for row in self.rows:
+            sexes.setdefault(row["patient_id"], set()).update({row.get("sex", "")} & {"F", "M"})
+        return sexes
+
     def find_new(self, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """Those of some rows whose case and CT are not in the table."""
         names, cts = self.names, self.cts

@@ -114,6 +114,11 @@ def test_what_is_no_ct_is_counted_and_no_case(tmp_path, write_series, write_imag
     (tmp_path / "export/bad.zip").write_bytes(b"PK\3\4" + bytes(50))
     (tmp_path / "export/ct.nii.gz").write_bytes(bytes(50))
     assert make(tmp_path / "export") == []
+    assert {line["what"]: line["images"] for line in overview(tmp_path / "export") if line["case_id"]} == {
+        "images of CT in no stack: too few, uneven, or copies": "5",
+        "images of other modalities": "10",
+        "localisers": "1",
+    }
     said = capsys.readouterr().out
     assert "20 files: 5 images of CT in 0 stacks, of 1 studies of 1 patients" in said
     for line in (
@@ -164,6 +169,15 @@ def test_two_people_are_never_one(tmp_path, write_series, capsys, other, why):
     write_series(tmp_path / "export/c", study="3", patient="77")
     assert [row["ct"] for row in make(tmp_path / "export")] == ["export/c"]
     assert f"2  {why}" in capsys.readouterr().out
+
+
+def test_a_patient_of_a_former_export_is_no_one_of_another_sex(tmp_path, write_series, capsys):
+    write_series(tmp_path / "one/a")
+    write_series(tmp_path / "two/b", study="2", PatientSex="M", PatientBirthDate="")
+    write_series(tmp_path / "two/c", study="3", patient="4")
+    make(tmp_path / "one")
+    assert [row["ct"] for row in make(tmp_path / "two")] == ["one/a", "two/c"]
+    assert "1  one patient ID for several people" in capsys.readouterr().out
 
 
 def test_one_person_stays_one_whatever_the_export_writes_of_the_id(tmp_path, write_series):
