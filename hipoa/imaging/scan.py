@@ -9,6 +9,7 @@ import numpy as np
 
 from hipoa.errors import CtError
 from hipoa.imaging.body import Body, find_body
+from hipoa.imaging.gaps import explain_missing
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
@@ -106,4 +107,5 @@ def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings:
         centres = confirm_marks(volume, body, locate_by_labels(labels, settings.label_ids), settings)
     else:
         centres = locate(volume, body, settings.locator_confidence)
-    return Scan(volume, body, centres)
+    missing = explain_missing(centres.missing, volume.gaps)
+    return Scan(volume, body, replace(centres, missing=missing))

@@ -16,6 +16,7 @@ from pydicom import Dataset, dcmread
 
 from hipoa.core.ct_files import START_BYTES, is_dicom, is_dicomdir, is_foreign, walk
 from hipoa.errors import CtError
+from hipoa.imaging.ct.headers import File
 from hipoa.imaging.file_kinds import is_zip, refuse_kind
 from hipoa.imaging.silence import silent
 
@@ -25,10 +26,6 @@ _PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 # No CT is packed so tightly; a small file that unpacks to much harms nobody.
 _MOST_BYTES, _MOST_RATIO = 2**30, 200
 _OFFICE = {"[Content_Types].xml", "mimetype"}
-
-
-File = Path | zipfile.Path
-"""Both have a name, and open("rb")."""
 
 
 def gather(path: Path) -> list[File]:
