@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -78,23 +79,36 @@ def run(
         print("\n".join(make_grades(grades, known, out.with_name("grades.csv"), sheet)))
 
 
-def list_known(table: Table, private: Private, cases: Sequence[Mapping[str, str]]) -> list[Known]:
-    """What the hospital calls each case of a table, as far as the crosswalk has it.
+def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]) -> list[Known]:
+    """What the hospital calls each case, as far as the crosswalk has it, and each study that was set aside.
 
     Args:
-        table: Of cases.
-        private: With the crosswalk.
-        cases: Rows of the export, by whose CTs cases are known that the user named otherwise.
+        table: The table of cases.
+        private: The folder of the crosswalk.
+        made: The cases of the export; the user may have named their CTs in rows of own names.
     """
-    crosswalk = read_crosswalk(private)
-    by_ct = {table.locate(row): row["case_id"] for row in cases}
-    found = (
-        (row, crosswalk.get(row["case_id"]) or crosswalk.get(by_ct.get(table.locate(row), "")))
-        for row in table.rows
-    )
-    return [_know(row, said) for row, said in found if said]
+    own = _list_own_names(table, made)
+    return [
+        Known(
+            own.get(name.lower(), name),
+            row["hospital_patient_id"],
+            row["accession"],
+            row["study_date"],
+            row["patient_id"],
+            in_table=name.lower() in own,
+        )
+        for name, row in read_crosswalk(private).items()
+    ]
 
 
-def _know(row: Mapping[str, str], said: Mapping[str, str]) -> Known:
-    patients = tuple(filter(None, (said["hospital_patient_id"], said["patient_id"])))
-    return Known(row["case_id"], patients, said["accession"], said["study_date"])
+def _list_own_names(table: Table, made: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The case_id in the table of each case, by its case_id in lower case: by that name, else by its CT."""
+    own = {row["case_id"].lower(): row["case_id"] for row in table.rows}
+    of_ct: dict[str, list[str]] = defaultdict(list)
+    for row in table.rows:
+        of_ct[table.locate(row)].append(row["case_id"])
+    for row in made:
+        named = of_ct[table.locate(row)]
+        if len(named) == 1:
+            own.setdefault(row["case_id"].lower(), named[0])
+    return own

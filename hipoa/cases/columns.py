@@ -24,14 +24,17 @@ _ROLES: dict[str, Sequence[str]] = {
     "case": ("caseid",),
     "accession": (rf"accession{_NUMBER}?|acc{_NUMBER}|(?:検査|オーダー|受付|检查|검사|exam|order){_NUMBER}",),
     "patient": (
-        rf"(?:(?:患者|病院|診察券|病歴|カルテ|住院|病案|환자|patients?|patienten|pat|pt|hospital|hosp|chart|mr|"
-        rf"ur|medicalrecord){_NUMBER})+|カルテ|mrn|pid|nip|ipp|nhc",
+        rf"(?:(?:患者|病院|診察券|病歴|カルテ|住院|病案|환자|등록|병록|patients?|patienten|pat|pt|hospital|hosp|chart|mr|"
+        rf"ur|medicalrecord){_NUMBER})+|"
+        r"カルテ|mrn|pid|nip|ipp|nhc|no?(?:patient|dossier)",
         rf"id{_NUMBER}?",
         rf"(?:study|subject|participant|proband(?:en)?|case|研究|被験者|登録|症例){_NUMBER}|pseudonym|patient|患者",
     ),
     "side": (
         r"(?:hip)?side|sideofhip|laterality|lr|rl|rtlt|ltrt|(?:left|right){2}|左右別?|右左|側性?|侧别?|seite|"
         r"körperseite|côté|lado|lato|방향",
+        # The grade beside them is of that hip.
+        r"hip|affected(?:side|hip)|患側",
     ),
     "reader": (
         r"reader(?:name)?|rater|observer|grader|gradedby|readby|(?:読影|評価|判定|計測)者|読影医|befunder|"
@@ -48,9 +51,10 @@ _ROLES: dict[str, Sequence[str]] = {
         r"date|日付|datum|fecha|data|日期|날짜",
     ),
 }
-# Behind Crowe or KL they make a heading another thing than a grade.
+# Beside Crowe or KL they make a heading another thing than the grade of a hip.
 _NO_GRADE = re.compile(
-    r"remark|comment|note|date|datum|confiden|bemerkung|備考|コメント|メモ|日付|日$|备注|비고", re.IGNORECASE
+    r"knee|膝|ankle|足関節|remark|comment|note|date|datum|confiden|bemerkung|備考|コメント|メモ|日付|日$|备注|비고",
+    re.IGNORECASE,
 )
 _FILLER = re.compile(
     r"[01i]\s*[-~]\s*(?:4|iv)\b|\b(?:grad(?:e|es|ing)?|class(?:ification)?|score|stage|type|typ|group|hips?|joint|"
@@ -60,7 +64,7 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _READER = re.compile(
-    r"(?:\b(?:reader|rater|observer|grader|dr|prof)\b|(?:読影|評価|判定)者|読影医)[\s.:]*(?P<behind>[^\W_]+)|"
+    r"(?:(?<![a-z])(?:reader|rater|observer|grader|dr|prof)(?![a-z])|(?:読影|評価|判定)者|読影医)[\s.:]*(?P<behind>[^\W_]+)|"
     r"(?P<before>[^\W_]+?)\s*(?:医師|先生)",
     re.IGNORECASE,
 )

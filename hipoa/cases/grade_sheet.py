@@ -112,7 +112,7 @@ def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
 
     Args:
         path: CSV, or a workbook.
-        sheet: The name of a workbook's sheet, if it is not the first one.
+        sheet: The name or number of a workbook's sheet, if it is not the first that is shown.
 
     Returns:
         What was read; the cells that could not be read are its ``faults``, for the caller to `refuse`.
@@ -130,8 +130,8 @@ def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
             '"R KL (reader A)"), or "patient ID", "side", "Crowe", "KL", and none beside them with Crowe or '
             "KL but a remark or a date. Of a workbook the first sheet is read: --sheet names another.",
         )
-    used = [str(column) for column in heading.grades]
-    found = GradeSheet(grid.kind, grid.rows[heading.end - 1][0], used, heading.ignored)
+    last, used = grid.rows[heading.end - 1][0], list(map(str, heading.grades))
+    found = GradeSheet(grid.kind, last, used, heading.ignored)
     headings = [cells for _, cells in grid.rows[: heading.end]]
     for number, cells in grid.rows[heading.end :]:
         row = _Row(number, cells, heading)
@@ -170,21 +170,21 @@ class _Row:
         return "" if column is None or column.at >= len(self.cells) else self.cells[column.at]
 
     def is_note(self) -> bool:
-        """No cell is a grade, and no patient is named, or the row is one text merged over many cells."""
+        """It sums up others, or no cell is a grade and no patient is named, or it is one text merged."""
+        keys = [self.cell(self.heading.find(key)) for key in KEYS]
+        if any(key.casefold() in _SUMMARIES for key in keys):
+            return True
         if any(_is_grade(self.cell(column), column.role) for column in self.heading.grades):
-            first = next((self.cell(self.heading.find(key)) for key in KEYS if self.heading.find(key)), "")
-            return first.casefold() in _SUMMARIES
+            return False
         texts = [cell for cell in self.cells if cell]
-        merged = len(texts) > 2 and len(set(texts)) == 1
-        return merged or not any(self.cell(self.heading.find(key)) for key in KEYS)
+        return not any(keys) or (len(texts) > 2 and len(set(texts)) == 1)
 
     def read_into(self, sheet: GradeSheet) -> None:
         faults: list[str] = []
         grades = {column: self._read_grade(column, faults) for column in self.heading.grades}
         sheet.replaced += sum(_says_not_graded(self.cell(column)) for column in grades)
         if any(grade is not None for grade in grades.values()):
-            common = self._read_common(faults)
-            sheet.readings += self._gather(grades, common, faults)
+            sheet.readings += self._gather(grades, self._read_common(faults), faults)
         elif not faults:
             sheet.ungraded.append(self.number)
         sheet.faults += faults
@@ -193,11 +193,8 @@ class _Row:
         text = self.cell(column)
         if not text or _says_not_graded(text):
             return None
-        try:
-            return read_grade(text, _LEAST[column.role], 4, column.role)
-        except ValueError as error:
-            faults.append(f'row {self.number}, "{column.heading}": {quote(text)}{error}')
-            return None
+        least = _LEAST[column.role]
+        return self._try(column, lambda: read_grade(text, least, 4, column.role), faults, quote(text))
 
     def _read_common(self, faults: list[str]) -> dict[str, Any]:
         """What all readings of the row share."""
@@ -233,11 +230,11 @@ class _Row:
         column = self.heading.find(role)
         return "" if column is None else self._try(column, lambda: parse(self.cell(column)), faults) or ""
 
-    def _try(self, column: Column, parse: Any, faults: list[str]) -> Any:
+    def _try(self, column: Column, parse: Any, faults: list[str], shown: str = "") -> Any:
         try:
             return parse()
         except ValueError as error:
-            faults.append(f'row {self.number}, "{column.heading}": {error}')
+            faults.append(f'row {self.number}, "{column.heading}": {shown}{error}')
             return None
 
 

@@ -26,7 +26,7 @@ def make_grades(path: Path, known: Sequence[Known], out: Path, sheet: str = "") 
         path: The spreadsheet.
         known: What the hospital calls each case.
         out: grades.csv; rows without a CT go to a file beside it, ``grades_unmatched.csv``, if there are any.
-        sheet: The name of a workbook's sheet, if it is not the first one.
+        sheet: The name or number of a workbook's sheet, if it is not the first that is shown.
 
     Returns:
         What was done, a line each, without anything that tells who a patient is.

@@ -113,6 +113,8 @@ def _understand(texts: Sequence[str], lowest: Sequence[str], end: int) -> Headin
         alone = column if column.role or at >= len(lowest) else _parse_key(lowest[at], at)
         columns.append(replace(alone, heading=text))
     columns = _keep_surest(columns)
+    if not problems and not any(column.role in GRADES for column in columns):
+        problems.append("no heading says Crowe or KL")
     return Heading(columns, end, [*problems, *_find_problems(columns)])
 
 
@@ -136,7 +138,7 @@ def _keep_surest(columns: Sequence[Column]) -> list[Column]:
 def _find_problems(columns: Sequence[Column]) -> list[str]:
     grades = [column for column in columns if column.role in GRADES]
     roles = {column.role for column in columns}
-    problems = [] if grades else ["no heading says Crowe or KL"]
+    problems: list[str] = []
     if not roles & set(KEYS):
         problems.append('no heading says whose the grades are (as "patient ID")')
     sides = {column.side for column in grades if column.side}

@@ -23,15 +23,20 @@ class Known:
 
     Attributes:
         case_id: Of the table of cases.
-        patients: The patient's IDs: the hospital's, and the pseudonym if wanted.
+        hospital_id: The hospital's number of the patient, or empty.
         accession: Number of the examination, or empty.
         date: Of the study, YYYYMMDD, or empty.
+        patient_id: The patient's pseudonym, or empty: cases that share it are of one person, however the
+            hospital's number is written.
+        in_table: It is in the table of cases. A study that was set aside is not, but may be what was graded.
     """
 
     case_id: str
-    patients: tuple[str, ...] = ()
+    hospital_id: str = ""
     accession: str = ""
     date: str = ""
+    patient_id: str = ""
+    in_table: bool = True
 
 
 @dataclass
@@ -63,6 +68,10 @@ def match(readings: Sequence[SheetReading], known: Sequence[Known]) -> Matched:
     for reading in readings:
         try:
             case = _choose(book.find(reading), reading)
+            if not case.in_table:
+                raise ValueError(
+                    "its CT was set aside, or has several rows of your own in the table of cases"
+                )
         except ValueError as error:
             matched.unmatched.append((reading.row, str(error)))
             continue
@@ -70,7 +79,7 @@ def match(readings: Sequence[SheetReading], known: Sequence[Known]) -> Matched:
     _settle(rows, matched)
     matched.unmatched = sorted(set(matched.unmatched))
     graded = {reading.case_id for reading in matched.readings}
-    matched.ungraded = [case.case_id for case in known if case.case_id not in graded]
+    matched.ungraded = [case.case_id for case in known if case.in_table and case.case_id not in graded]
     return matched
 
 
@@ -120,20 +129,21 @@ class _Numbers:
         spelt, asked = self.spellings.get(like, set()), self.asked[like]
         if not spelt:
             raise ValueError(f"no CT has its {what}")
+        people = {case.patient_id or name for name in spelt for case in self.cases[name]}
         # No spreadsheet puts zeros before a number: with them it is what it says.
-        exact = number in spelt and (len(spelt) == 1 or number.startswith("0"))
-        if not exact and (len(spelt) > 1 or len(asked) > 1):
+        exact = number in spelt and (len(people) == 1 or number.startswith("0"))
+        if not exact and (len(people) > 1 or len(asked) > 1):
             raise ValueError(f"its {what} is like another one but for zeros ahead, capitals or a trailing .0")
-        return self.cases[number if exact else next(iter(spelt))]
+        names = sorted(spelt) if len(people) == 1 else [number]
+        return [case for name in names for case in self.cases[name]]
 
 
 class _Book:
     """The cases by each kind of number."""
 
     def __init__(self, readings: Sequence[SheetReading], known: Sequence[Known]) -> None:
-        self.patients = _Numbers(
-            ((number, case) for case in known for number in case.patients), (r.patient for r in readings)
-        )
+        numbers = ((number, case) for case in known for number in (case.hospital_id, case.patient_id))
+        self.patients = _Numbers(numbers, (reading.patient for reading in readings))
         self.accessions = _Numbers(
             ((case.accession, case) for case in known), (r.accession for r in readings)
         )

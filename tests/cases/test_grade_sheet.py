@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hipoa.cases.cases import run
 from hipoa.cases.columns import parse_heading
 from hipoa.cases.dates import parse_date
 from hipoa.cases.grade_sheet import SheetReading, read_grade_sheet, refuse_faults
@@ -57,6 +58,9 @@ VALUES = [[101, 1, 3, 2, 4], [102, "Ⅰ", "KL0", None, "２"]]
         ["Pat.-Nr.", "Crowe rechts", "Kellgren-Lawrence rechts", "Crowe links", "Kellgren & Lawrence links"],
         ["MRN", "RCrowe", "RKL", "CroweL", "KLL"],
         ["Hospital number", "Right_Crowe_type", "right_kl_(0-4)", "Left_Crowe_type", "left_kl_(0-4)"],
+        ["등록번호", "우측 Crowe", "우측 KL", "좌측 Crowe", "좌측 KL"],
+        ["No patient", "Crowe droite", "KL droite", "Crowe gauche", "KL gauche"],
+        ["NHC", "Crowe der", "KL der", "Crowe izq", "KL izq"],
         ["病案号", "右髋Crowe分型", "右髋KL分级", "左髋Crowe分型", "左髋KL分级"],
     ],
 )
@@ -96,10 +100,14 @@ def test_sides_below_indices(tmp_path):
     assert hips(read_grade_sheet(write_book(tmp_path / "g.xlsx", rows, ["B1:C1", "D1:E1"]))) == ONE[:2]
 
 
-def test_readers_in_headings(tmp_path):
-    heading = ["ID", "R KL (reader A)", "R KL (reader B)", "L KL (reader A)", "L KL (reader B)"]
+@pytest.mark.parametrize(
+    "form", ["{} KL (reader {})", "KL_{}_reader{}", "{} KL Dr. {}", "{} KL 読影者{}", "{} KL {}医師"]
+)
+def test_readers_in_headings(tmp_path, form):
+    heading = [form.format("R", "1"), form.format("R", "2"), form.format("L", "1"), form.format("L", "2")]
+    heading = ["ID", *heading]
     sheet = read_grade_sheet(write_book(tmp_path / "g.xlsx", [heading, [101, 1, 2, 3, 4]]))
-    expected = [("R", 1, "A"), ("R", 2, "B"), ("L", 3, "A"), ("L", 4, "B")]
+    expected = [("R", 1, "1"), ("R", 2, "2"), ("L", 3, "1"), ("L", 4, "2")]
     assert [(r.side, r.kl, r.reader) for r in sheet.readings] == expected
 
 
@@ -133,13 +141,14 @@ def test_one_row_per_hip_with_merged_numbers_and_notes(tmp_path):
         ["※ KL: Kellgren and Lawrence"],
         [None, None, None, "0-4"],
         ["平均", None, 1, 2],
+        ["SD", None, 0.5, 1.25],
     ]
     path = write_book(tmp_path / "g.xlsx", rows, ["A1:H1", "A4:A5", "A7:A8"])
     sheet = read_grade_sheet(path)
     assert [hip[:4] for hip in hips(sheet)] == [hip[:4] for hip in ONE]
     assert {(r.reader, r.read_on) for r in sheet.readings} == {("A", "2024-03-05")}
     assert {(r.exam, r.exam_is_sure) for r in sheet.readings} == {("20230401", True), ("20230402", True)}
-    assert (sheet.ignored, sheet.ungraded, sheet.passed_over) == (["備考"], [9], [10, 11])
+    assert (sheet.ignored, sheet.ungraded, sheet.passed_over) == (["備考"], [9], [10, 11, 12])
     assert sheet.heading_row == 3
 
 
@@ -149,6 +158,13 @@ def test_the_projects_own_table(tmp_path):
     assert reading == SheetReading(
         2, "L", 1, 2, case="a-1", reader="A", read_on="2024-01-02", exam_is_sure=False
     )
+
+
+@pytest.mark.parametrize("side", ["患側", "Affected side", "Hip", "Seite", "L/R", "左右"])
+def test_a_column_of_sides(tmp_path, side):
+    rows = [["MRN", side, "Crowe", "KL", "KL knee"], [101, "R", 1, 3, 4], [101, "左", 2, 4, 4]]
+    sheet = read_grade_sheet(write_plain(tmp_path / "g.csv", rows))
+    assert (hips(sheet), sheet.ignored) == (ONE[:2], ["KL knee"])
 
 
 def test_columns_that_are_not_used_are_listed(tmp_path):
@@ -175,6 +191,7 @@ def test_columns_that_are_not_used_are_listed(tmp_path):
         (["ID", "R KL", "R KL", "L KL"], r"2 headings say the same \(R KL\)"),
         (["ID", "R KL", "L KL", "KL"], 'heading "KL" says no side'),
         (["ID", "Crowe", "KL"], "no heading says the side"),
+        (["ID", "Op side", "Crowe", "KL"], "no heading says the side"),
         (["ID", "R Crowe/KL", "L Crowe/KL"], "names Crowe and KL at once"),
         (["ID", "左右 KL"], "names both sides|says no side"),
         (["ID", "KL der Hüfte"], "the headings of grades may all mean R, or no side"),
@@ -266,7 +283,7 @@ def test_no_row_is_lost(tmp_path_factory, rows):
     ]
     graded = {n for n, row in enumerate(rows, start=2) if {"1", "2", "III"} & set(row[1:])}
     assert graded <= at_fault | read
-    matched = match(sheet.readings, [Known("a", ("101",))])
+    matched = match(sheet.readings, [Known("a", "101")])
     assert {row for row, _ in matched.unmatched} <= read
     assert len(matched.readings) + len(matched.unmatched) > 0 or not read
 
@@ -344,7 +361,7 @@ def asked(patient="", row=2, side="R", kl=2, **other):
     ],
 )
 def test_patient_numbers(patient, ids, case):
-    known = [Known(f"c{at}", (number,)) for at, number in enumerate(ids)]
+    known = [Known(f"c{at}", number) for at, number in enumerate(ids)]
     matched = match(read_keys([patient]), known)
     assert [reading.case_id for reading in matched.readings] == ([case] if case else [])
     assert len(matched.unmatched) == (0 if case else 1)
@@ -355,7 +372,7 @@ def read_keys(patients):
 
 
 def test_two_spellings_in_the_sheet_are_not_one_patient():
-    matched = match(read_keys(["7", "007"]), [Known("a", ("7",))])
+    matched = match(read_keys(["7", "007"]), [Known("a", "7")])
     assert [reading.case_id for reading in matched.readings] == ["a"]
     ((row, reason),) = matched.unmatched
     assert (row, reason) == (
@@ -364,7 +381,23 @@ def test_two_spellings_in_the_sheet_are_not_one_patient():
     )
 
 
-TWO = [Known("a", ("7",), "A1", "20230101"), Known("b", ("7",), "A2", "20240101")]
+def test_numbers_of_one_person_are_one():
+    known = [
+        Known("a", "007", date="20230101", patient_id="PX"),
+        Known("b", "7", date="20240101", patient_id="PX"),
+    ]
+    rows = [
+        asked("7", 2, exam="20230101"),
+        asked("007", 3, exam="20240101"),
+        asked("PX", 4, "L", exam="20230101"),
+    ]
+    assert [reading.case_id for reading in match(rows, known).readings] == ["a", "b", "a"]
+    others = [Known("a", "007", patient_id="PX"), Known("b", "7", patient_id="PY")]
+    assert [row for row, _ in match(rows[:2], others).unmatched] == [2]
+
+
+ASIDE = Known("b", "7", "A2", "20240101", in_table=False)
+TWO = [Known("a", "7", "A1", "20230101"), Known("b", "7", "A2", "20240101")]
 
 
 @pytest.mark.parametrize(
@@ -376,7 +409,7 @@ TWO = [Known("a", ("7",), "A1", "20230101"), Known("b", ("7",), "A2", "20240101"
         (asked("7", exam="20240120"), TWO, "b"),
         (asked("7", exam="20230120"), TWO[:1], "a"),
         (asked("7", exam="20290120", exam_is_sure=False), TWO[:1], "a"),
-        (asked("7", exam="20290120"), [Known("a", ("7",))], "a"),
+        (asked("7", exam="20290120"), [Known("a", "7")], "a"),
         (asked(accession="A2"), TWO, "b"),
         (asked("7", accession="A2", exam="20010101"), TWO, "b"),
         (asked(case="b"), TWO, "b"),
@@ -386,15 +419,18 @@ TWO = [Known("a", ("7",), "A1", "20230101"), Known("b", ("7",), "A2", "20240101"
         (asked("7", exam="20290120"), TWO[:1], "no CT within 30 days of its date"),
         (
             asked("7", exam="20240110"),
-            [*TWO, Known("c", ("7",), "", "20240301")],
+            [*TWO, Known("c", "7", "", "20240301")],
             "several CTs within 90 days",
         ),
-        (asked("7", exam="20240101"), [*TWO, Known("c", ("7",), "", "20240101")], "2 CTs of its date"),
-        (asked("7", exam="20240101"), [*TWO, Known("c", ("7",))], "3 CTs, and no date or accession"),
+        (asked("7", exam="20240101"), [*TWO, Known("c", "7", "", "20240101")], "2 CTs of its date"),
+        (asked("7", exam="20240101"), [*TWO, Known("c", "7")], "3 CTs, and no date or accession"),
         (asked("7", exam="20240199"), TWO, "no CT within 30 days"),
-        (asked("8", accession="A2"), [*TWO, Known("c", ("8",))], "accession number is of another patient"),
+        (asked("8", accession="A2"), [*TWO, Known("c", "8")], "accession number is of another patient"),
         (asked(accession="A3"), TWO, "no CT has its accession number"),
         (asked(case="c"), TWO, "no case has its case_id"),
+        (asked("7", exam="20240101"), [TWO[0], ASIDE], "its CT was set aside, or"),
+        (asked("7", exam="20230101"), [TWO[0], ASIDE], "a"),
+        (asked("7"), [TWO[0], ASIDE], "2 CTs, and no date or accession number tells which"),
     ],
 )
 def test_which_ct(reading, known, case):
@@ -404,7 +440,7 @@ def test_which_ct(reading, known, case):
     else:
         ((row, reason),) = matched.unmatched
         assert (row, case in reason) == (2, True), reason
-        assert len(matched.ungraded) == len(known)
+        assert len(matched.ungraded) == sum(case.in_table for case in known)
 
 
 def test_rows_that_contradict_each_other_are_not_written():
@@ -418,7 +454,7 @@ def test_rows_that_contradict_each_other_are_not_written():
 
 HEADING = ["患者ID", "氏名", "R Crowe", "R KL", "L Crowe", "L KL"]
 SHEET = [HEADING, [7001, "NAME1", 1, 2, 1, 3], [7002, "NAME2", 1, 0, 2, 4], [7999, "NAME3", 1, 1, 1, 1]]
-KNOWN = [Known("a", ("0007001",)), Known("b", ("0007002",)), Known("c", ("0007003",))]
+KNOWN = [Known("a", "0007001"), Known("b", "0007002"), Known("c", "0007003")]
 
 
 def test_a_table_of_grades_is_made(tmp_path):
@@ -473,7 +509,63 @@ def test_nothing_is_written_of_a_sheet_at_fault_or_of_other_patients(tmp_path):
     with pytest.raises(
         TableError, match=r"none of 3 rows with grades belongs to a CT \(row 2: no CT has its"
     ):
-        make_grades(write_book(tmp_path / "g.xlsx", SHEET), [Known("a", ("1",))], out)
+        make_grades(write_book(tmp_path / "g.xlsx", SHEET), [Known("a", "1")], out)
     with pytest.raises(TableError, match=r"no row below the headings \(row 1\) holds a grade"):
         make_grades(write_book(tmp_path / "g.xlsx", [HEADING, [7001]]), KNOWN, out)
     assert not out.exists()
+
+
+def test_from_an_export_and_a_spreadsheet_to_both_tables(tmp_path, write_series, capsys):
+    export, out = tmp_path / "export", tmp_path / "cases.csv"
+    write_series(export / "one", patient="0012345", study="1", AccessionNumber="ACC1")
+    write_series(export / "two", patient="0012345", study="2", StudyDate="20230101", AccessionNumber="ACC2")
+    write_series(export / "other", patient="777", study="3")
+    write_series(export / "few", patient="888", study="4", count=3)
+    rows = [
+        ["患者ID", "氏名", "検査日", "右", None, "左", None],
+        [None, None, None, "Crowe", "KL", "Crowe", "KL"],
+        [12345, "NAME1", "2021年4月5日", "Ⅰ", 2, 1, 3],
+        [12345, "NAME1", "2023/1/3", 1, 3, 1, 4],
+        [777, "NAME2", None, 2, 4, None, None],
+        [888, "NAME3", None, 1, 1, 1, 1],
+        [999, "NAME4", None, 1, 1, 1, 1],
+    ]
+    sheet = write_book(tmp_path / "g.xlsx", rows, ["D1:E1", "F1:G1"])
+    run(export, out=out, grades=sheet, processes=1)
+    said = capsys.readouterr()
+    tables = read_tables(out, tmp_path / "grades.csv")
+    graded = {
+        (case.ct.name, r.side, r.crowe, r.kl)
+        for r in tables.readings
+        for case in tables.cases
+        if case.case_id == r.case_id
+    }
+    assert graded == {
+        *[
+            ("one", "R", 1, 2),
+            ("one", "L", 1, 3),
+            ("two", "R", 1, 3),
+            ("two", "L", 1, 4),
+            ("other", "R", 2, 4),
+        ]
+    }
+    unmatched = (tmp_path / "grades_unmatched.csv").read_text()
+    assert unmatched.splitlines()[1:] == [
+        '6,"its CT was set aside, or has several rows of your own in the table of cases"',
+        "7,no CT has its patient number",
+    ]
+    everything = said.out + said.err + unmatched + (tmp_path / "grades.csv").read_text()
+    assert not any(
+        secret in everything for secret in ("NAME", "12345", "777", "888", "999", "ACC", "2021", "2023")
+    )
+
+
+def test_the_grade_of_a_ct_that_the_user_named_himself(tmp_path, write_series):
+    write_series(tmp_path / "export" / "one", patient="7")
+    out = write_plain(tmp_path / "cases.csv", [["case_id", "patient_id", "ct"], ["mine", "PM", "export/one"]])
+    sheet = write_plain(tmp_path / "g.csv", [["ID", "R KL", "L KL"], ["7", 1, 2]])
+    run(tmp_path / "export", out=out, grades=sheet, processes=1)
+    assert read_tables(out, tmp_path / "grades.csv").readings == [
+        Reading("mine", "R", None, 1),
+        Reading("mine", "L", None, 2),
+    ]
