@@ -16,7 +16,6 @@ from hipoa.cases.table import COLUMNS, Table, name_path
 from hipoa.sheets import parse_existing
 
 UNWRITABLE = "its path cannot stand in a table: rename its folders"
-_LEFT = "several regions: the reading takes the first stack that shows both hips"
 _SEVERAL = "patients have several studies"
 _IN_TABLE = "in the table"
 
@@ -56,7 +55,7 @@ def _doubt(index: Index, person: str, studies: list[str], sexes: Iterable[str]) 
 
 def _take(found: Found, names: dict[str, str], study: Study, ct: str, aside: str, check: str) -> None:
     aside = aside or ("" if ct else UNWRITABLE)
-    checks = list(filter(None, [check, "" if study.is_sure or aside else _LEFT]))
+    checks = list(filter(None, [check, study.check]))
     if aside:
         found.aside[aside] += 1
     else:

@@ -20,8 +20,10 @@ from hipoa.imaging.ct.identity import check_one_exam
 from hipoa.imaging.ct.stacks import Stack, sort_stacks
 
 FEW = "no CT of enough evenly spaced slices"
+LEFT = "several regions: the run takes the first stack that shows both hips"
+GUESSED = "several regions: the largest was taken, see the overview for the others"
 GONE = "its files could be read first and then no more: start again"
-MIXED = "its files lie among those of others in a way that no path can name: sort the export by study"
+MIXED = "its files lie among those of others in a way that no path can name: unpack it, or sort it by study"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Study:
         images: Of CT, in all its files, a count.
         place: Where its images lie.
         is_sure: Whether one stack is taken, and not left to the reading.
+        check: What the user should look at of the choice.
     """
 
     stacks: Sequence[Stack] = ()
@@ -49,6 +52,7 @@ class Study:
     images: int = 0
     place: Path = Path()
     is_sure: bool = True
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def _describe(index: Index, person: str, study: str) -> Study:
             ranked, is_alone = rank(stacks, {name: name_part(texts) for name, texts in about.items()})
             named = _find_name(index, (person, study), files, ranked[0], leave=not is_alone)
             texts = about.get(name_series(ranked[0]), {})
-            return _name_stacks(replace(known, stacks=ranked, about=texts), named)
+            check = "" if is_alone or named is None else GUESSED if named.is_sure else LEFT
+            return _name_stacks(replace(known, stacks=ranked, about=texts, check=check), named)
     return replace(known, aside=FEW)
 
 

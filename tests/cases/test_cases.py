@@ -141,13 +141,14 @@ def test_of_several_regions_without_a_name_the_reading_takes_one(tmp_path, write
     write_series(tmp_path / "export/st/b", series="5", number=5, count=10)
     (row,) = make(tmp_path / "export")
     assert (row["ct"], row["series"], row["slices"]) == ("export/st", "", "")
-    assert "the reading takes the first stack that shows both hips" in row["check"]
+    assert "the run takes the first stack that shows both hips" in row["check"]
     # In a folder with others no path names them both: the larger region.
     write_series(tmp_path / "export/st", prefix="x", patient="9", study="9")
     shutil.rmtree(tmp_path / "cases.private")
     (tmp_path / "cases.csv").unlink()
     row = next(row for row in make(tmp_path / "export") if row["ct"] == "export/st/a")
     assert (row["series"], row["slices"]) == ("2", "40")
+    assert "the largest was taken" in row["check"]
 
 
 @pytest.mark.parametrize(
