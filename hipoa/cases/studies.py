@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hipoa.cases.body_parts import name_part
 from hipoa.cases.choice import name_series, rank
-from hipoa.cases.headers import unpack
+from hipoa.cases.headers import BAD_ZIP, unpack
 from hipoa.cases.index import Index
 from hipoa.errors import CtError
 from hipoa.imaging.ct.headers import Slice
@@ -166,8 +166,8 @@ def _list_paths(
     """Paths that name this study alone, and what each names: the study's folder, a series', one image."""
     places = _find_places(files, taken)
     for place in (os.path.commonpath(list(files.slices)), *places):
-        # Of a folder with loose images, the zip files in it are not read.
-        is_read = not files.zipped or place in files.slices or not index.has_loose(place)
+        # Beside loose images zip files are not read, and one that cannot be read stops the others.
+        is_read = not files.zipped or place in files.slices or not index.has_loose(place, BAD_ZIP)
         if is_read and not index.is_shared(place, *whose):
             yield Path(place), files.below(place)
     if not files.zipped:

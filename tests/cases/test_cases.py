@@ -98,6 +98,12 @@ def test_zips_of_the_series_of_one_study_are_named_by_their_folder(tmp_path, wri
         shutil.make_archive(str(tmp_path / f"export/st/{series}"), "zip", tmp_path / series)
     (row,) = make(tmp_path / "export")
     assert row["ct"] == "export/st"
+    # Then the folder would be refused, and the zip file is named.
+    (tmp_path / "export/st/cut.zip").write_bytes((tmp_path / "export/st/1.zip").read_bytes()[:-30])
+    shutil.rmtree(tmp_path / "cases.private")
+    (tmp_path / "cases.csv").unlink()
+    (row,) = make(tmp_path / "export")
+    assert row["ct"] in ("export/st/1.zip", "export/st/2.zip")
 
 
 def test_a_study_that_was_exported_twice_is_one_case(tmp_path, write_series):
@@ -124,7 +130,7 @@ def test_what_is_no_ct_is_counted_and_no_case(tmp_path, write_series, write_imag
     for line in (
         *("1  no CT of enough evenly spaced slices", "10  images of other modalities", "1  localisers"),
         *("1  CTs or maps as NIfTI, MetaImage or NRRD: write their rows yourself",),
-        *("1  zip files that are empty, damaged, or within zip files: unpack them",),
+        *("1  zip files that are locked, damaged, empty, or within zip files: unpack them",),
     ):
         assert f" {line}\n" in said
 
