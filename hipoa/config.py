@@ -77,8 +77,10 @@ def _section(model: type[Settings]) -> Any:
 class DataSettings(Settings):
     """The user's own tables and the built-in cohort."""
 
-    cases: str = Field("", description="table of CTs, a path relative to the working folder; empty for none")
-    grades: str = Field("", description="table of readings; empty for none")
+    cases: str = Field(
+        "", description="table of CTs, a path relative to the working folder; FILE#SHEET for a sheet"
+    )
+    grades: str = Field("", description="table of readings, likewise; empty for none")
     builtin_cohort: bool = Field(
         False, description="take the built-in synthetic cohort, alone or beside own data"
     )

@@ -5,9 +5,7 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import os
 import re
 import sys
@@ -19,48 +17,62 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hipoa.core import words
+from hipoa.core.grid import read_grid
 from hipoa.core.identifiers import normalise
 from hipoa.errors import TableError
 
 MEND = "Mend these and start again."
-
-_YES = {"1", "YES", "Y", "TRUE", "X"}
-_NO = {"", "0", "NO", "N", "FALSE"}
-_ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4}
-_SIDE_WORDS = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
-_EXCLUDE_WORDS = {"": "", "L": "L", "R": "R", "LR": "LR", "RL": "LR", "BOTH": "LR"}
+_SHOWN_HEADINGS = 12
 
 
 def read_sheet(
-    path: Path, columns: Sequence[str], required: Sequence[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
+    path: Path, columns: Sequence[str], required: Sequence[str], otherwise: str = MEND
+) -> tuple[str, Iterator[tuple[int, dict[str, str]]]]:
     """Reads a table with a header, tolerant of what spreadsheets make of it.
 
-    Byte order marks, UTF-16, Windows-1252, commas, semicolons, tabs, any line ends, blank rows, columns in
-    any order and columns that are not known are all read.
+    Any encoding that is sure, workbooks, commas, semicolons, tabs, any line ends, blank rows, columns in any
+    order, of other names that surely mean them, and columns that are not known are all read.
 
     Args:
-        path: The table.
+        path: The table; FILE#SHEET names a sheet of a workbook.
         columns: The columns that are known; others are skipped.
         required: Those that must be there.
+        otherwise: What to do where one of these is missing.
 
     Returns:
-        (row number as a spreadsheet shows it, cells of the known columns), blank rows left out; made one by
-        one, for there may be 100 000.
+        What the user should know of how it was read, in one line, "" for a plain CSV; (row number as a
+        spreadsheet shows it, cells of the known columns), made one by one, for there may be 100 000.
 
     Raises:
         TableError: The file cannot be read, a column is missing, misspelt or there twice, a row is too long.
     """
-    lines = _lines(path)
-    header = [cell.lower() for cell in lines[0][1]] if lines else []
-    faults = _check_header(header, columns, required)
+    grid = read_grid(path)
+    lines = deque(grid.rows)
+    header, renamed = _read_header(lines.popleft()[1] if lines else [], columns)
+    missing = _find_missing(header, columns, required)
+    faults = missing + _check_header(header, columns)
     faults += [
         f"row {number}: there are more cells than columns"
-        for number, line in lines[1:]
+        for number, line in lines
         if any(line[len(header) :])
     ]
-    refuse(path, faults)
-    return _name_cells(deque(lines[1:]), header, columns)
+    refuse(path, faults, otherwise if missing else MEND)
+    read = ", ".join(filter(None, [grid.kind and f"read as {grid.kind}", renamed]))
+    note = read and f"{path.name}: {read}; {len(lines)} row{'s' * (len(lines) != 1)}"
+    return note, _name_cells(lines, header, columns)
+
+
+def _read_header(cells: Sequence[str], columns: Sequence[str]) -> tuple[list[str], str]:
+    """The columns' names, and in words which headings were taken for one."""
+    header = [cell.lower() for cell in cells]
+    taken: list[str] = []
+    for place, heading in enumerate(cells):
+        meant = words.find_column(heading)
+        if meant in columns and meant not in map(str.lower, cells) and header[place] not in columns:
+            header[place] = meant
+            taken.append(f'"{heading}" as {meant}')
+    return header, f"column {', '.join(taken)}" if taken else ""
 
 
 def _name_cells(
@@ -73,13 +85,29 @@ def _name_cells(
         yield number, {name: line[at] if at < len(line) else "" for name, at in place.items()}
 
 
-def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:
-    faults = [f'column "{name}" is missing' for name in required if name not in header]
+def _find_missing(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:
+    missing = [f'column "{name}" is missing' for name in required if name not in header]
+    if missing and header:
+        missing.append(_describe_headings(header, columns))
+    return missing
+
+
+def _describe_headings(header: Sequence[str], columns: Sequence[str]) -> str:
+    """The headings that are there; not the first row of a table without any: it may hold a name."""
+    if not set(header) & set(columns):
+        return f"its first row holds no heading such as {columns[0]}"
+    safe = [name for name in header if name and len(name) <= 30 and not re.search(r"\d{4}", name)]
+    more = " ..." if len(safe) > _SHOWN_HEADINGS else ""
+    return f"its headings are {', '.join(safe[:_SHOWN_HEADINGS])}{more}"
+
+
+def _check_header(header: Sequence[str], columns: Sequence[str]) -> list[str]:
     twice = sorted({name for name in header if name and header.count(name) > 1})
-    faults += [f'column "{name}" is there twice' for name in twice]
+    faults = [f'column "{name}" is there twice' for name in twice]
     for name in header:
         meant = "" if name in columns else _find_meant(name, columns)
-        if meant and meant not in header:
+        # "r crowe" is a column of another kind of table, not misspelt.
+        if meant and meant not in (*header, *name.split()):
             faults.append(f'column "{name}" looks like "{meant}" misspelt')
     return faults
 
@@ -87,47 +115,11 @@ def _check_header(header: Sequence[str], columns: Sequence[str], required: Seque
 def _find_meant(name: str, columns: Sequence[str]) -> str:
     """The column that an unknown one may be; "" if none."""
     # Skipped, these would put an external cohort into the training, or hips that are to be left out.
-    words = {"external": r"ext\W*|extern.*", "exclude": r"excl.*"}
-    sure = [column for column, pattern in words.items() if column in columns and re.fullmatch(pattern, name)]
+    patterns = {"external": r"ext\W*|extern.*", "exclude": r"excl.*"}
+    sure = [
+        column for column, pattern in patterns.items() if column in columns and re.fullmatch(pattern, name)
+    ]
     return next(iter([*sure, *difflib.get_close_matches(name, columns, n=1, cutoff=0.8)]), "")
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    try:
-        text = _text(path.read_bytes())
-    except OSError as error:
-        raise TableError(
-            path.name, f"the file cannot be read ({error.strerror})", "Name an existing file."
-        ) from error
-    # Not splitlines(): it breaks rows at form feeds and within quoted cells.
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    try:
-        numbered = [(number, [_plain(cell) for cell in line]) for number, line in enumerate(lines, start=1)]
-    except csv.Error as error:
-        raise TableError(
-            path.name, f"line {lines.line_num}: {error}", "Look for a quote that is not closed."
-        ) from error
-    return [(number, line) for number, line in numbered if any(line)]
-
-
-def _plain(cell: str) -> str:
-    # A line break within a cell would break the rows of every table that the cell is copied to.
-    return (re.sub(r"[\r\n]+", " ", cell) if "\n" in cell or "\r" in cell else cell).strip()
-
-
-def _text(raw: bytes) -> str:
-    # What spreadsheets write: UTF-16 with a mark ("Unicode text"), UTF-8 with or without, Windows-1252.
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", errors="replace")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
-
-
-def _delimiter(text: str) -> str:
-    first = text.lstrip("\r\n").replace("\r", "\n").partition("\n")[0]
-    return max(",;\t", key=first.count)
 
 
 @dataclass
@@ -147,10 +139,10 @@ class Cells:
             return otherwise
 
 
-def refuse(path: Path, faults: Sequence[str]) -> None:
+def refuse(path: Path, faults: Sequence[str], do: str = MEND) -> None:
     """Raises a TableError that lists all faults, if there are any."""
     if faults:
-        raise TableError(path.name, "; ".join(faults), MEND)
+        raise TableError(path.name, "; ".join(faults), do)
 
 
 def parse_existing(folder: Path, text: str) -> Path:
@@ -200,34 +192,30 @@ def parse_optional_path(folder: Path, text: str) -> Path | None:
 def quote(text: str) -> str:
     """A cell at fault and a blank, for a message; "" if it may be a person's name, where columns slipped."""
     # Longer numbers may be a patient's.
-    shown = len(text) <= 2 or re.fullmatch(r"[+-]?[0-9]{1,3}([.,][0-9]{1,2})?", text)
+    shown = len(text) <= 2 or re.fullmatch(r"[+-]?[0-9]{1,3}([.,][0-9]{1,2})?|#[A-Z0/]{1,8}[!?]?", text)
     return f'"{text}" ' if shown else ""
 
 
-def _read_word(text: str) -> str:
-    """A word or number of usual width in capitals, without the ".0" that programs put behind numbers."""
-    return re.sub(r"(?<=[0-9])\.0$", "", normalise(text).upper())
+def _quoting(read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ValueError(f"{quote(text)}{error}") from None
 
 
 def parse_yes(text: str) -> bool:
     """Yes or no, in the usual spellings; an empty cell is no."""
-    word = _read_word(text)
-    if word not in _YES | _NO:
-        raise ValueError(f"{quote(text)}is neither yes nor no")
-    return word in _YES
+    return _quoting(words.read_yes, text)
 
 
 def parse_exclusion(text: str) -> str:
     """The sides to leave out: "", "L", "R" or "LR"."""
-    word = _read_word(text)
-    if word not in _EXCLUDE_WORDS:
-        raise ValueError(f"{quote(text)}is none of L, R, both")
-    return _EXCLUDE_WORDS[word]
+    return _quoting(words.read_exclusion, text)
 
 
 def parse_number(text: str) -> int | None:
     """A whole number of at most four digits; None if the cell is empty."""
-    word = _read_word(text)
+    word = re.sub(r"\.0$", "", normalise(text))
     if not word:
         return None
     if not re.fullmatch(r"[0-9]{1,4}", word):
@@ -237,20 +225,10 @@ def parse_number(text: str) -> int | None:
 
 def parse_side(text: str) -> str:
     """The patient's side: "L" or "R"."""
-    word = _read_word(text)
-    if word not in _SIDE_WORDS:
-        raise ValueError(f"{quote(text)}is neither L nor R (the patient's side)")
-    return _SIDE_WORDS[word]
+    return _quoting(words.read_side, text)
 
 
-def parse_grade(text: str, least: int) -> int | None:
-    """A grade from ``least`` to 4, Arabic or Roman; None if the cell is empty."""
-    word = _read_word(text)
-    if not word:
-        return None
-    value = _ROMAN.get(word)
-    if value is None and re.fullmatch(r"[0-9]", word):
-        value = int(word)
-    if value is None or not least <= value <= 4:
-        raise ValueError(f"{quote(text)}is not one of {least}-4")
-    return value
+def parse_grade(text: str, index: str) -> int | None:
+    """A grade of Crowe (1-4) or of KL (0-4), Arabic or Roman; None if the cell is empty."""
+    low = {"crowe": 1, "kl": 0}[index]
+    return _quoting(lambda cell: words.read_grade(cell, low, 4, index), text) if normalise(text) else None

@@ -29,6 +29,7 @@ SURE = [
     (HEAD + "a,L,1,2,Kühn\n", ["cp1252"]),
     (HEAD + "a,L,1,2,um 30° gedreht\n", ["cp1252", "mac_roman"]),
     (FRENCH, ["utf-8", "utf-16", "cp1252", "mac_roman"]),
+    (HEAD + "a,gauche,1,2,Hélène\n", ["cp1252"]),
     (SPANISH, ["utf-8", "utf-16", "cp1252"]),
     (CZECH, ["utf-8", "utf-16", "cp1250"]),
 ]

@@ -35,6 +35,14 @@ from hipoa.sheets import (
 from hipoa.tables import ALIKE, CASE_COLUMNS, GRADE_COLUMNS, Case, Reading, find_conflicts
 
 _SHOWN = 10
+_MAKE_CASES = (
+    "Name the columns so, or have the table made of a folder of CTs: "
+    "python -m hipoa cases FOLDER --out cases.csv."
+)
+_MAKE_GRADES = (
+    "Name the columns so, or have the table made of yours: "
+    "python -m hipoa cases FOLDER --out cases.csv --grades SHEET."
+)
 _ONE_COHORT = (
     "Mark all CTs of a patient as external or none of them; two people need ids that differ in more."
 )
@@ -72,7 +80,7 @@ def read_tables(cases: Path, grades: Path | None = None) -> Tables:
         sheets[-1].do = MEND if any(sheet.faults for sheet in sheets) else _ONE_COHORT
         sheets[-1].faults += conflicts
     _refuse(sheets)
-    return Tables(found.rows, readings, found.warnings)
+    return Tables(found.rows, readings, [line for sheet in sheets for line in sheet.warnings])
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -111,14 +119,17 @@ class _Sheet:
     names: set[str] | None = None
     do: str = MEND
 
-    def read(self, columns: Sequence[str], required: Sequence[str]) -> Iterator[tuple[int, Cells]]:
+    def read(
+        self, columns: Sequence[str], required: Sequence[str], otherwise: str
+    ) -> Iterator[tuple[int, Cells]]:
         """Its rows with their numbers; none if it is no such table."""
         try:
-            rows = read_sheet(self.path, columns, required)
+            note, rows = read_sheet(self.path, columns, required, otherwise)
         except TableError as error:
             self.faults, self.do = [error.found], error.do
             return
         self.names = set()
+        self.warnings += [note] if note else []
         for number, row in rows:
             yield number, Cells(row, self.faults, f"row {number}")
 
@@ -137,7 +148,7 @@ def _read_cases(path: Path) -> _Sheet:
     patients: dict[str, Case] = {}
     alike: dict[str, str] = {}
     owners: dict[str, Case] = {}
-    for number, cell in sheet.read(CASE_COLUMNS, ("case_id", "patient_id", "ct")):
+    for number, cell in sheet.read(CASE_COLUMNS, ("case_id", "patient_id", "ct"), _MAKE_CASES):
         before = len(sheet.faults)
         case = _parse_case(cell, folder)
         first = rows_of.setdefault(case.case_id.lower(), number)
@@ -190,7 +201,7 @@ def _parse_case(cell: Cells, folder: Path) -> Case:
 def _read_grades(path: Path, known: Collection[str] | None) -> _Sheet:
     sheet = _Sheet(path)
     seen: set[tuple[str | None, ...]] = set()
-    for number, cell in sheet.read(GRADE_COLUMNS, ("case_id", "side", "crowe", "kl")):
+    for number, cell in sheet.read(GRADE_COLUMNS, ("case_id", "side", "crowe", "kl"), _MAKE_GRADES):
         before = len(sheet.faults)
         reading = _parse_reading(cell)
         if reading.case_id and known is not None and reading.case_id not in known:
@@ -210,8 +221,8 @@ def _parse_reading(cell: Cells) -> Reading:
     reading = Reading(
         case_id=cell.read("case_id", parse_name),
         side=cell.read("side", parse_side),
-        crowe=cell.read("crowe", lambda text: parse_grade(text, 1), None),
-        kl=cell.read("kl", lambda text: parse_grade(text, 0), None),
+        crowe=cell.read("crowe", lambda text: parse_grade(text, "crowe"), None),
+        kl=cell.read("kl", lambda text: parse_grade(text, "kl"), None),
         reader=cell.read("reader", parse_reader, None),
         date=cell.row["date"],
     )

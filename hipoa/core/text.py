@@ -72,6 +72,11 @@ _SURE, _UNLIKELY = 0.5, 0.35
 _CELLS = 2000
 # No encoding has these bytes within a character.
 _LETTER_BYTES = re.compile(rb'[^,;\t\r\n"]*[\x80-\xff][^,;\t\r\n"]*')
+# A side in a language that no one writes in Windows-1250 or -1254.
+_WESTERN_SIDE = re.compile(
+    rb"(?im)(?:^|[,;\t\"])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|destr[ao]|esquerd[ao]|direit[ao]"
+    rb"|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
+)
 _NEUTRAL = re.compile("[\u0000-\u007f\u2160-\u217f\u3000-\u303f\uff01-\uff60○×◎△]+")
 _PLAIN_LETTERS = re.compile(r"[\0-\x7fÀ-ÖØ-öø-ʯͰ-ϿЀ-ӿא-תء-ي]*")
 _KANA = re.compile("[\u3041-\u30ff々]")
@@ -100,7 +105,10 @@ def recognise(data: bytes, where: str) -> tuple[str, str]:
     if marked:
         return marked
     cells = list(dict.fromkeys(_LETTER_BYTES.findall(data)))[:_CELLS]
-    found = _choose(_read_all(cells))
+    readings = _read_all(cells)
+    if _WESTERN_SIDE.search(data):
+        readings = {name: texts for name, texts in readings.items() if name not in ("cp1250", "cp1254")}
+    found = _choose(readings)
     if len(found) != 1:
         names = " or ".join(_NAMES[name] for name in found)
         what = f"its letters may be {names}" if names else "its letters are in an encoding that is not known"
@@ -154,30 +162,32 @@ def _read_all(cells: Sequence[bytes]) -> dict[str, list[str]]:
 
 def _choose(readings: Mapping[str, list[str]]) -> list[str]:
     """The encodings that may be meant; one alone where it is sure."""
-    if "utf-8" in readings and not _is_chance(readings["utf-8"]):
-        return ["utf-8"]
+    others = {name: texts for name, texts in readings.items() if name != "utf-8"}
+    if "utf-8" in readings:
+        return ["utf-8", *(_find_likely(others) if _is_chance(readings["utf-8"]) else [])]
+    return _find_likely(others)
+
+
+def _is_chance(texts: Sequence[str]) -> bool:
+    """Whether a text may fit UTF-8 by chance: a few signs of two bytes that no one writes."""
+    letters = set(re.sub("[\0-\x7f]", "", "".join(texts)))
+    odd = not all(map(_PLAIN_LETTERS.fullmatch, texts)) and any(map(_has_odd_sign, texts))
+    return len(letters) <= 3 and max(letters) < "\u0800" and odd
+
+
+def _find_likely(readings: Mapping[str, list[str]]) -> list[str]:
     judged = {name: _judge(name, texts) for name, texts in readings.items()}
     likely = [name for name in judged if judged[name] > _UNLIKELY]
     # A cell that is a whole word of such tables is no chance.
     spoken = [name for name in likely if not VOCABULARY.isdisjoint(map(str.strip, readings[name]))]
+    # Encodings that give the same text are one.
     kept = {tuple(readings[name]): name for name in reversed(spoken or likely)}
     unsure = len(kept) == 1 and judged[next(iter(kept.values()))] < _SURE
     return [] if unsure else sorted(kept.values(), key=list(_NAMES).index)
 
 
-def _is_chance(texts: Sequence[str]) -> bool:
-    """Whether a text may fit UTF-8 by chance: a few characters of two bytes, in no word of Latin letters."""
-    whole = "\n".join(texts)
-    letters = set(re.sub("[\0-\x7f]", "", whole))
-    return (
-        len(letters) <= 4 and max(letters) < "\u0800" and not re.search("[A-Za-z][À-ɏ]|[À-ɏ][A-Za-z]", whole)
-    )
-
-
 def _judge(name: str, texts: Sequence[str]) -> float:
     """How much of the cells makes sense in this encoding, 0-1."""
-    if name == "utf-8":
-        return float(all(_PLAIN_LETTERS.fullmatch(text) for text in texts))
     if name in _CJK:
         return _judge_characters(_CJK[name], texts)
     if any(map(_has_odd_sign, texts)):
@@ -189,7 +199,7 @@ def _judge(name: str, texts: Sequence[str]) -> float:
 
 def _has_odd_sign(text: str) -> bool:
     left = _APOSTROPHE.sub("", _SIGNS.sub("", text))
-    return any(not char.isascii() and not char.isalpha() for char in left)
+    return any(not char.isascii() and unicodedata.category(char) not in ("Lu", "Ll", "Lo") for char in left)
 
 
 def _is_likely(word: str, alphabets: str) -> bool:
@@ -211,6 +221,8 @@ def _judge_characters(language: str, texts: Sequence[str]) -> float:
     kana = f"{_KANA.pattern}|{_HALF_WIDTH.pattern}" if language == "ja" else "(?!)"
     known = {char for char in chars if char in _USUAL[language] or re.fullmatch(kana, char)}
     whole = {cell for cell in cells if cell in VOCABULARY or _is_name(cell, language)}
+    if len(chars) == 1 and not whole:  # no proof
+        return 0.0
     return len(chars & known.union(*whole)) / len(chars) if chars else 1.0
 
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from hipoa.core.identifiers import normalise
+
+# A table of 100 000 rows has few words.
+_KEPT = 256
 
 
 def _spread(rows: Mapping[str, str]) -> dict[str, str]:
@@ -91,6 +95,9 @@ _OTHER = _spread(
         "sex": "男 女 男性 女性 남 여 남자 여자",
         "side": "左側 右側 左侧 右侧 左股 右股 좌측 우측",
         "unit": "度 級 年 月 日 歳 岁",
+        "landmark": "大腿骨頭 左大腿骨頭 右大腿骨頭 左大腿骨頭中心 右大腿骨頭中心 左骨頭 右骨頭 "
+        "左股関節 右股関節 左股関節中心 右股関節中心 左寛骨臼 右寛骨臼 左臼蓋 右臼蓋 "
+        "左股骨头 右股骨头 左股骨頭 右股骨頭",
     }
 )
 VOCABULARY = frozenset(
@@ -110,6 +117,7 @@ def find_column(heading: str) -> str:
     return _HEADINGS.get(word) or _HEADINGS.get(word.replace("_", " "), "")
 
 
+@lru_cache(maxsize=_KEPT)
 def read_side(text: str) -> str:
     """The patient's side: "L" or "R".
 
@@ -122,6 +130,7 @@ def read_side(text: str) -> str:
     return side
 
 
+@lru_cache(maxsize=_KEPT)
 def read_exclusion(text: str) -> str:
     """The sides to leave out: "", "L", "R" or "LR".
 
@@ -141,9 +150,10 @@ def _find_side(text: str) -> str:
 
 def _doubt_side(text: str) -> str:
     meant = _DOUBTFUL.get(simplify(text))
-    return "is neither L nor R (the patient's side)" + (f"; it may mean {meant}" if meant else "")
+    return "is neither L nor R (the patient's side)" + (f": it may mean {meant}" if meant else "")
 
 
+@lru_cache(maxsize=_KEPT)
 def read_yes(text: str) -> bool:
     """Yes or no; an empty cell is no.
 
@@ -156,6 +166,7 @@ def read_yes(text: str) -> bool:
     return _ANSWERS.get(word) == "yes"
 
 
+@lru_cache(maxsize=_KEPT)
 def read_grade(text: str, low: int, high: int, index: str = "") -> int:
     """A grade such as 2, II, Ⅱ, KL2, 2度, Grade II or "KL: 2.0".
 
@@ -172,7 +183,7 @@ def read_grade(text: str, low: int, high: int, index: str = "") -> int:
     found = _GRADE.fullmatch(word)
     if found is None:
         several = len(_NUMBERS.findall(word)) > 1
-        raise ValueError(f"is not one of {low}-{high}{', it could mean several' if several else ''}")
+        raise ValueError(f"is not one of {low}-{high}{', it may be several' if several else ''}")
     other = next((name for name in ("crowe", "kl") if index not in ("", name) and _names(found, name)), "")
     if other:
         raise ValueError(f"is a grade of {other}: columns may have slipped")

@@ -23,8 +23,8 @@ SHARD_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
     *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "mark_to_head_mm", "warnings"),
-    *("series", "slices", "step_mm", "set_aside", "head_x_mm", "head_y_mm", "renderer", "png", "mm_per_px"),
-    "mirrored",
+    *("series", "slices", "step_mm", "set_aside", "manufacturer", "model", "kernel", "kernel_kind", "kv"),
+    *("thickness_mm", "head_x_mm", "head_y_mm", "renderer", "png", "mm_per_px", "mirrored"),
 )
 GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
 SHOWN_REASONS = 3

@@ -14,7 +14,7 @@ from hipoa.imaging.gaps import check_gaps
 from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image, move, seen_box
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.image import copy_in_pages
-from hipoa.imaging.quality import describe_hip
+from hipoa.imaging.quality import PATIENT_COLUMNS, describe_hip
 from hipoa.imaging.render import project_hip
 from hipoa.imaging.scan import Scan
 from hipoa.imaging.settings import ProjectSettings
@@ -101,8 +101,9 @@ def aim(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure
     check_gaps(scan.volume, centre, geometry, side)
     quality = describe_hip(scan.volume, scan.centres, side, settings)
     place = zip(PLACE_COLUMNS, _place_head(np.array(hip.centre_ras_mm), centre, geometry), strict=True)
+    patient = {name: getattr(scan.volume.origin.acquired, name) for name in PATIENT_COLUMNS}
     exposure = Exposure(scan.volume, scan.body, centre, geometry)
-    return {"status": "ok", "reason": "", **quality, **dict(place)}, exposure
+    return {"status": "ok", "reason": "", **patient, **quality, **dict(place)}, exposure
 
 
 def _place_head(

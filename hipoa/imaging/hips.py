@@ -11,6 +11,8 @@ from hipoa.tables import SIDES
 # Used where only a centre is known: the mean femoral head, men 49.2 and women 45.3 mm in diameter
 # (project's method notes, section 4).
 USUAL_RADIUS_MM = 23.6
+# The right head lies at least this far to the right of the left one.
+LEAST_APART_MM = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class HipCentres:
             raise ValueError("every side is either found or missing")
         if len(self.hips) == 2:
             left, right = (self.hips[side].centre_ras_mm[0] for side in SIDES)
-            if right - left < 60:
+            if right - left < LEAST_APART_MM:
                 raise CtError(
                     "hip centres",
                     f"the right hip lies {right - left:.0f} mm to the right of the left one",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct.acquisition import Acquisition
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Voxels of CTs; beyond, the unit is not mm.
@@ -26,12 +27,14 @@ class Origin:
         slices: How many.
         step_mm: From one to the next, mm.
         set_aside: What else the folder holds, in words.
+        acquired: How, and of whom, as far as the file tells.
     """
 
     series: str | None = None
     slices: int | None = None
     step_mm: float | None = None
     set_aside: str = ""
+    acquired: Acquisition = field(default_factory=Acquisition)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Image:
     """What a reader found.
 
     Attributes:
-        values: Whole numbers (i, j, k), in the file's order or a view of it.
+        values: Whole numbers (i, j, k), in the file's order or a view of it; of a label map of layers a
+            fourth axis.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected.
         origin: Where it is from.

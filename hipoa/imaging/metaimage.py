@@ -25,12 +25,13 @@ _PLACED = {
 }
 
 
-def read_metaimage(path: Path, dtype: type[np.integer]) -> Image:
+def read_metaimage(path: Path, dtype: type[np.integer], *, layers: bool = False) -> Image:
     """Reads a .mha, .mhd, .nrrd or .nhdr file.
 
     Args:
         path: The file; a header whose voxels lie in another file names that one.
         dtype: int16 for HU, uint16 for labels; values are rounded and clipped to it.
+        layers: Several values per voxel are layers of segments: the values are (i, j, k, layers).
 
     Raises:
         CtError: It is no such file, is no single scalar volume, or does not say how it lies in the patient;
@@ -45,7 +46,7 @@ def read_metaimage(path: Path, dtype: type[np.integer]) -> Image:
     except RuntimeError:
         _check_voxels(path)
         raise
-    if image.GetNumberOfComponentsPerPixel() != 1:
+    if image.GetNumberOfComponentsPerPixel() != 1 and not layers:
         raise CtError(
             path.name,
             f"it has {image.GetNumberOfComponentsPerPixel()} values per voxel",
@@ -54,18 +55,37 @@ def read_metaimage(path: Path, dtype: type[np.integer]) -> Image:
     if image.GetDimension() == 4:
         image = image[..., 0]
     values, missing = round_into(np.asarray(_Held(image)).T, dtype)
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        values = np.moveaxis(values, 0, -1)
     warnings = ()
     if missing:
         warnings = (f"{100 * missing / values.size:.2g} % of the voxels are not finite: taken as air",)
     return Image(values, _affine(image), warnings)
 
 
+def read_header_texts(path: Path) -> dict[str, str]:
+    """The keys and values that a header holds beside the image's own, as 3D Slicer writes its segments.
+
+    Raises:
+        OSError: It cannot be read now.
+        RuntimeError: ITK cannot read it, for whatever reason.
+    """
+    with silent():
+        reader = _read_information(path)
+    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+
+
 def _read(path: Path) -> sitk.Image:
+    reader = _read_information(path)
+    check_extent(reader.GetSize(), path.name)  # before memory is taken for it
+    return reader.Execute()
+
+
+def _read_information(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    check_extent(reader.GetSize(), path.name)  # before memory is taken for it
-    return reader.Execute()
+    return reader
 
 
 def _check_voxels(path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.sexes import read_sex
 from hipoa.files import write_csv, write_npz
 from hipoa.imaging.batch import Work, select_cases
+from hipoa.imaging.ct.scanner_names import OTHER
 from hipoa.imaging.exposure import PLACE_COLUMNS, Row, aim
 from hipoa.imaging.geometry import Projection
 from hipoa.imaging.quality import COLUMNS as QUALITY_COLUMNS
@@ -23,6 +25,7 @@ COLUMNS = (
     *PLACE_COLUMNS,
     "renderer",
 )
+_OTHER_SEX = "the table of cases gives another sex than the CT's header: look whose CT it is"
 
 
 def run(
@@ -72,7 +75,7 @@ def run(
     )
     started = time.monotonic()
     for case, of_side, projections in work.through(select_cases(cases, grades, cohort, shard, shards)):
-        rows += [{**_name(case, side), **of_side[side]} for side in SIDES]
+        rows += [complete(case, side, of_side[side]) for side in SIDES]
         images |= {hip_id(case.case_id, side): image for side, image in projections.items()}
         statuses = ", ".join(f"{side} {of_side[side]['status']}" for side in SIDES)
         # Times stand in the log alone: the tables of two runs are the same to the byte.
@@ -92,13 +95,24 @@ def stack_images(images: dict[str, Projection], detector_px: int) -> dict[str, n
     }
 
 
-def _name(case: Case, side: str) -> Row:
-    return {
+def complete(case: Case, side: str, found: Row) -> Row:
+    """The row of a hip with what the table of cases says of it, which goes before the CT's header."""
+    sexes = {read_sex(case.sex), read_sex(str(found.get("sex", "")))} - {""}
+    row = {
+        **found,
         "hip_id": hip_id(case.case_id, side),
         "case_id": case.case_id,
         "patient_id": case.patient_id,
         "side": side,
-        "sex": case.sex,
-        "age": case.age,
-        "scanner": case.scanner,
+        "sex": case.sex or found.get("sex"),
+        "age": case.age or found.get("age"),
+        "scanner": case.scanner or _name_scanner(found),
     }
+    if len(sexes) > 1:
+        row["warnings"] = "; ".join(filter(None, [str(found["warnings"]), _OTHER_SEX]))
+    return row
+
+
+def _name_scanner(found: Row) -> str:
+    names = (str(found.get(name, "")) for name in ("manufacturer", "model"))
+    return " ".join(name for name in names if name not in ("", OTHER))

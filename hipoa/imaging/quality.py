@@ -12,12 +12,15 @@ from hipoa.imaging.localization.metal import metal_volume_mm3
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import Volume
 
-_CT_COLUMNS = ("series", "slices", "step_mm", "set_aside")
+_ORIGIN = ("series", "slices", "step_mm", "set_aside")
+_ACQUIRED = ("manufacturer", "model", "kernel", "kernel_kind", "kv", "thickness_mm")
+PATIENT_COLUMNS = ("sex", "age")
 COLUMNS = (
     *("method", "confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant"),
     *("cut", "spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "mark_to_head_mm"),
     "warnings",
-    *_CT_COLUMNS,
+    *_ORIGIN,
+    *_ACQUIRED,
 )
 _CUT_MM = 5.0
 # Beyond, a pelvis looks another on an AP view, or a head has left its place.
@@ -60,13 +63,14 @@ def describe_hip(
         "turn_deg": turn_deg,
         "mark_to_head_mm": hip.mark_to_head_mm,
         "warnings": "; ".join(notes),
-        **vars(volume.origin),
+        **{name: getattr(volume.origin, name) for name in _ORIGIN},
+        **{name: getattr(volume.origin.acquired, name) for name in _ACQUIRED},
     }
 
 
 def describe_ct(row: Mapping[str, object]) -> dict[str, object]:
-    """Of a hip's row what was read of its CT, and what was set aside."""
-    return {name: row[name] for name in _CT_COLUMNS}
+    """Of a hip's row what was read of its CT, what was set aside, and what the header tells."""
+    return {name: row[name] for name in (*_ORIGIN, *_ACQUIRED, *PATIENT_COLUMNS)}
 
 
 def find_cuts(volume: Volume, middle_ras_mm: tuple[float, float, float], field_of_view_mm: float) -> str:

@@ -72,8 +72,9 @@ class ProjectSettings(MarkSettings):
     )
     label_ids: tuple[LabelId, LabelId, LabelId, LabelId] = Field(
         (75, 76, 77, 78),
-        description="values of femur_left, femur_right, hip_left, hip_right in a label map "
-        "(default: TotalSegmentator 2, task total; version 1 had 88, 89, 90, 91)",
+        description="values of femur_left, femur_right, hip_left, hip_right in a label map that does not "
+        "name its segments itself (default: TotalSegmentator 2, task total; a map of version 1, with 88, 89, "
+        "90, 91, is then recognised by the heads that it shows)",
     )
     locator_confidence: float = Field(
         0.5,

@@ -155,6 +155,20 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return image.values, image.ras_from_ijk
 
 
+def read_labels(path: Path) -> Image:
+    """Reads a label map of one or more layers, its axes turned and flipped to the nearest RAS order.
+
+    Returns:
+        Its values are uint16 (i, j, k, layers).
+
+    Raises:
+        CtError: It cannot be read, or has no place in the patient.
+    """
+    image = _read_file(path, np.uint16, layers=True)
+    values = image.values if image.values.ndim == 4 else image.values[..., None]
+    return turn_to_ras(replace(image, values=values))
+
+
 def _read_found(found: Found, where: str) -> Volume:
     from hipoa.imaging.ct.dicom import read_stack
 
@@ -175,14 +189,16 @@ def _make_volume(image: Image, where: str) -> Volume:
     return Volume(hu, matrix, (*image.warnings, *notes), origin, image.gaps)
 
 
-def _read_file(path: Path, dtype: type[np.integer]) -> Image:
+def _read_file(path: Path, dtype: type[np.integer], *, layers: bool = False) -> Image:
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
         raise _persist(lambda: _refuse_file(path), path.name)
     if ".nii" in name[-7:]:
         read = read_nifti
     else:
-        from hipoa.imaging.metaimage import read_metaimage as read
+        from hipoa.imaging.metaimage import read_metaimage
+
+        read = partial(read_metaimage, layers=layers)
     image = _persist(lambda: read(path, dtype), path.name)
     check_affine(image.ras_from_ijk, path.name)
     return image

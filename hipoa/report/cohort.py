@@ -25,6 +25,8 @@ class Hip(NamedTuple):
     case_id: str
     patient_id: str
     side: str
+    sex: str
+    age: str
     scanner: str
     status: str
     reason: str
@@ -39,6 +41,11 @@ class Hip(NamedTuple):
     tilt_deg: str
     turn_deg: str
     warnings: str
+    step_mm: str
+    manufacturer: str
+    model: str
+    kernel_kind: str
+    kv: str
     head_x_mm: str
     head_y_mm: str
     renderer: str

@@ -7,7 +7,7 @@ import pytest
 
 HIP_COLUMNS = (
     *("cohort", "hip_id", "case_id", "patient_id", "side", "status", "grade", "reader_grades"),
-    *("crowe", "kl", "sex", "age", "scanner", "implant"),
+    *("crowe", "kl", "sex", "age", "scanner", "implant", "manufacturer", "kernel_kind", "kv", "step_mm"),
 )
 PAIRS = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")

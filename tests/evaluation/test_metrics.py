@@ -352,6 +352,15 @@ def test_subgroups_are_scored_apart(write_uncertainty, metrics, study):
     assert (exact["sex", "F"]["low"], exact["implant", "yes"]["low"]) == ("1", "")
 
 
+def test_scores_by_scanner_leave_out_who_would_stand_alone(write_uncertainty, metrics, study):
+    grade = [1 + row % 7 for row in range(40)]
+    maker = ["Siemens"] * 20 + ["GE"] * 18 + ["Philips"] * 2
+    table = study.hips("labelled", grade, manufacturer=maker)
+    rows = metrics(write_uncertainty("vit", named(study, grade, grade)), hips=[table], table="subgroups")
+    found = pick(rows, metric="ECA", column="manufacturer")
+    assert [row["subgroup"] for row in found] == ["GE", "Siemens", "others, each of fewer than 5 patients"]
+
+
 def test_age_bounds_must_rise():
     with pytest.raises(ValueError, match="the bounds do not rise"):
         MetricsSettings(age_bounds_years=(65, 50))

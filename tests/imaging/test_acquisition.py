@@ -200,7 +200,7 @@ def test_an_age_that_is_not_stated_follows_from_the_dates(born, scanned, age):
 
 def test_numbers_out_of_range_are_not_known():
     stated = header(KVP="120", SliceThickness="1.25", PatientSex="f")
-    assert Acquisition.of(stated) == Acquisition(kv=120.0, thickness_mm=1.25, sex="F")
+    assert Acquisition.of(stated) == Acquisition(kv=120, thickness_mm=1.25, sex="F")
     assert Acquisition.of(header(KVP="0", SliceThickness="0", PatientSex="O")) == Acquisition()
 
 
@@ -213,5 +213,5 @@ def test_functional_groups_are_looked_into():
     dataset = header(Manufacturer="SIEMENS")
     dataset.SharedFunctionalGroupsSequence = Sequence([shared])
     dataset.PerFrameFunctionalGroupsSequence = Sequence([first, second])
-    assert Acquisition.of(dataset) == Acquisition("Siemens", "", "B30f", "soft", kv=100.0)
+    assert Acquisition.of(dataset) == Acquisition("Siemens", "", "B30f", "soft", kv=100)
     assert Acquisition.of(dataset, frame=1).kernel == "B70f"

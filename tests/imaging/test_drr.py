@@ -35,7 +35,9 @@ def test_two_radiographs_and_a_record(tmp_path, ct, landmarks, heads):
         assert record["hips"][side]["centre_ras_mm"] == heads[side].tolist()
         assert record["hips"][side]["method"] == "landmarks"
     assert isinstance(record["warnings"], list)
-    assert record["ct"] == {"series": None, "slices": 60, "step_mm": 4.0, "set_aside": ""}
+    told = {"series": None, "slices": 60, "step_mm": 4.0, "set_aside": "", "kv": None, "thickness_mm": None}
+    unknown = dict.fromkeys(("manufacturer", "model", "kernel", "kernel_kind", "sex", "age"), "")
+    assert record["ct"] == told | unknown
     assert any("R: metal" in warning for warning in record["warnings"])
     right = picture(tmp_path / "out/case 7.v2_R.png")
     # The metal lies below the right head; the body's middle is at image right of the right hip.

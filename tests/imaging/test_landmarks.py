@@ -179,10 +179,68 @@ def test_a_column_for_the_side_does_not_hide_the_name(tmp_path):
     assert set(locate_by_landmarks(path).hips) == {"R"}
 
 
-def test_text_of_another_encoding_is_told(tmp_path):
-    (tmp_path / "a.csv").write_text("name,r,a,s\n左大腿骨頭,-86,12,-301\n", encoding="shift_jis")
-    with pytest.raises(CtError, match="no text in UTF-8"):
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jp", "utf-16", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["左大腿骨頭", "左大腿骨頭中心", "左股関節", "左側股関節中心", "左", "LHJC"])
+def test_japanese_names_in_the_encodings_of_spreadsheets(tmp_path, name, encoding):
+    other = name.replace("左", "右").replace("L", "R")
+    rows = f"名前,R,A,S\n{name},-86,12,-301\n{other},85,10,-300\n"
+    (tmp_path / "a.csv").write_text(rows, encoding=encoding)
+    hips = locate_by_landmarks(tmp_path / "a.csv").hips
+    assert (hips["L"].centre_ras_mm, hips["R"].centre_ras_mm) == (LEFT, RIGHT)
+
+
+def test_one_hip_in_shift_jis(tmp_path):
+    (tmp_path / "a.csv").write_text("name,r,a,s\n左大腿骨頭,-86,12,-301\n", encoding="cp932")
+    assert set(locate_by_landmarks(tmp_path / "a.csv").hips) == {"L"}
+
+
+def test_text_in_an_encoding_that_is_not_sure_is_told(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"name,r,a,s\nL,-86,12,-301\n\x81\xff\x9a,85,10,-300\n")
+    with pytest.raises(CtError, match="Save the landmarks again as text in UTF-8"):
         locate_by_landmarks(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "Name ,R [mm],A (mm),S mm,Radius_mm\nL,-86.5,12.25,-301,24\n,,,,\n",
+        "ＮＡＭＥ,Ｒ,Ａ,Ｓ\n左,-86.5,12.25,-301\n",  # noqa: RUF001
+        "Side;Center_R;Centre A;center_s_mm\nlinks;-86,5;12,25;-301\n;;;\n",
+        "左右\tX\tY\tZ\tSpace\n左\t86.5\t-12.25\t-301\tlps\n",
+    ],
+)
+def test_headings_and_decimals_of_spreadsheets(tmp_path, rows):
+    (tmp_path / "a.csv").write_text(rows, encoding="utf-8")
+    assert locate_by_landmarks(tmp_path / "a.csv").hips["L"].centre_ras_mm == (-86.5, 12.25, -301)
+
+
+def test_headings_that_are_not_sure_are_refused(tmp_path):
+    for rows in ("name,r cm,a cm,s cm\nL,1,2,3\n", "name,r,a\nL,1,2\n", "name,r,a,s\nL,1,2\n"):
+        (tmp_path / "a.csv").write_text(rows)
+        with pytest.raises(CtError, match="the landmarks cannot be used"):
+            locate_by_landmarks(tmp_path / "a.csv")
+
+
+def test_several_lists_in_any_order(tmp_path):
+    lists = [
+        {"coordinateSystem": space, "controlPoints": [{"label": name, "position": place}]}
+        for space, name, place in (
+            ("LPS", "Right femoral head-1", [-85, -10, -300]),
+            ("RAS", "F-1", [0, 0, 0]),
+            ("RAS", "Left femoral head-1", [-86, 12, -301]),
+        )
+    ]
+    (tmp_path / "a.mrk.json").write_text(json.dumps({"markups": lists}))
+    hips = locate_by_landmarks(tmp_path / "a.mrk.json").hips
+    assert (hips["L"].centre_ras_mm, hips["R"].centre_ras_mm) == (LEFT, RIGHT)
+
+
+def test_points_without_a_name_are_refused(tmp_path):
+    path = mark_up(tmp_path / "a.mrk.json", {"F-1": LEFT, "F-2": RIGHT})
+    with pytest.raises(
+        CtError, match=r"of 2 landmarks none is named .* Name each femoral head with its side"
+    ):
+        locate_by_landmarks(path)
 
 
 def test_words_of_the_file_are_in_no_message(tmp_path):

@@ -148,3 +148,70 @@ def test_the_native_socket_in_the_middle(tables, landmarks, heads):
     # The ball of bone lies at the socket, which is now in the middle.
     image = stack["line_integral"][stack["hip_id"].tolist().index("good_L")]
     assert image[17:23, 17:23].min() > image[2:6].max() + 0.5
+
+
+HEADER = {
+    "0008|0020": "20200615",
+    "0008|0070": "SIEMENS Somebody's",
+    "0008|1090": "SOMATOM Force",
+    "0010|0030": "19570616",
+    "0010|0040": "F",
+    "0018|0050": "4",
+    "0018|0060": "120",
+    "0018|1210": "Br40d\\3",
+}
+
+
+@pytest.fixture(scope="module")
+def dicom(tmp_path_factory, pelvis, write_stack):
+    """The pelvis as a scanner writes it, with what a header says beside."""
+    folder = tmp_path_factory.mktemp("dicom")
+    r, a, _ = pelvis.ras_from_ijk[:3, 3] + 4 * np.array([*pelvis.hu.shape[:2], 0]) - [4, 4, 0]
+    places = [(-r, -a, -420 + 4 * k) for k in range(pelvis.hu.shape[2])]
+    write_stack(
+        folder / "ct", pelvis.hu[::-1, ::-1], places=places, spacing=(4, 4), number=3, tags=HEADER.items()
+    )
+    return folder
+
+
+def project_case(dicom, landmarks, **cells):
+    row = {"case_id": "a", "patient_id": "p", "ct": "ct", "landmarks": landmarks} | cells
+    (dicom / "cases.csv").write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n")
+    return run(dicom)[0]["a_R"]
+
+
+def test_how_a_ct_was_acquired_stands_beside_the_hip(dicom, landmarks):
+    row = project_case(dicom, landmarks)
+    told = ("manufacturer", "model", "kernel", "kernel_kind", "kv", "thickness_mm", "scanner", "sex", "age")
+    assert [row[name] for name in told] == [
+        *("Siemens", "SOMATOM Force", "Br40d\\3", "soft", "120", "4.0", "Siemens SOMATOM Force", "F", "62")
+    ]
+    assert "another sex" not in row["warnings"]
+
+
+def test_the_table_of_cases_goes_before_the_header(dicom, landmarks):
+    row = project_case(dicom, landmarks, sex="female", age="61", scanner="CT 2")
+    assert [row[name] for name in ("sex", "age", "scanner", "model")] == [
+        "female",
+        "61",
+        "CT 2",
+        "SOMATOM Force",
+    ]
+    assert "another sex" not in row["warnings"]
+
+
+def test_another_sex_than_the_header_s_is_a_warning(dicom, landmarks):
+    """Also of a case that was kept: the table may have changed since."""
+    project_case(dicom, landmarks)
+    row = project_case(dicom, landmarks, sex="male")
+    assert row["warnings"].split("; ")[-1] == (
+        "the table of cases gives another sex than the CT's header: look whose CT it is"
+    )
+    # A word that may mean either is no contradiction.
+    assert "another sex" not in project_case(dicom, landmarks, sex="1")["warnings"]
+
+
+def test_a_nifti_tells_nothing_of_its_scanner(tables):
+    rows, _ = run(tables)
+    told = ("manufacturer", "model", "kernel", "kernel_kind", "kv", "thickness_mm", "scanner", "sex", "age")
+    assert {rows["good_R"][name] for name in told} == {""}

@@ -37,8 +37,9 @@ PAIRS = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 HIP_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
-    *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings", "head_x_mm"),
-    *("head_y_mm", "renderer", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table"),
+    *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "warnings", "step_mm"),
+    *("manufacturer", "model", "kernel", "kernel_kind", "kv", "thickness_mm", "head_x_mm", "head_y_mm"),
+    *("renderer", "png", "mm_per_px", "mirrored", "cohort", "crowe", "kl", "grade", "off_table"),
     *("n_readings", "reader_grades"),
 )
 SIZES = {"labelled": 20, "external": 6, "pool": 8}

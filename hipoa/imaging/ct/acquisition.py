@@ -51,7 +51,7 @@ class Acquisition:
     model: str = ""
     kernel: str = ""
     kernel_kind: str = ""
-    kv: float | None = None
+    kv: int | None = None
     thickness_mm: float | None = None
     sex: str = ""
     age: str = ""
@@ -61,12 +61,12 @@ class Acquisition:
         """From a header; of one with functional groups from those of a frame, by its index, too."""
         texts = {name: _find(header, name, frame) for name in KEYWORDS}
         maker = recognise_maker(texts["Manufacturer"], texts["ManufacturerModelName"])
-        sex = texts["PatientSex"].upper()
+        sex, kv = texts["PatientSex"].upper(), _read_number(texts["KVP"], _KV)
         return cls(
             maker,
             recognise_model(texts["ManufacturerModelName"]),
             *recognise_kernel(texts["ConvolutionKernel"], maker),
-            kv=_read_number(texts["KVP"], _KV),
+            kv=None if kv is None else round(kv),
             thickness_mm=_read_number(texts["SliceThickness"], _THICKNESS_MM),
             sex=sex if sex in ("F", "M") else "",
             age=_name_age(_find_years(texts)),

@@ -182,7 +182,7 @@ def read_stack(found: Found, where: str, part: slice | None = None) -> Image:
     for k, pixels in enumerate(read_pixels(slices, where)):
         values[k] = pixels
     step_mm = round(float(np.linalg.norm(matrix[:3, 2])), 3)
-    origin = Origin(stack.name, len(stack.slices), step_mm, found.set_aside)
+    origin = Origin(stack.name, len(stack.slices), step_mm, found.set_aside, slices[0].acquired)
     notes = (found.note,) if found.note else ()
     return Image(values.T, LPS_TO_RAS @ matrix, notes, origin, stack.gaps)
 

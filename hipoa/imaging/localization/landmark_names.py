@@ -7,23 +7,39 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-# English, German, Japanese. What begins with another word stands before it; umlauts have lost their dots.
-_WORDS = {
-    # L5 is a vertebra, R2 a ray.
-    "unknown": r"[lr]\d+",
-    "number": r"\d+",
-    "socket": "sockets?|acetabulum|acetabular|acetabuli|(?:huft)?pfannen?|寛骨臼|臼蓋",
-    "head": "fhc|fh|heads?|caput|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭",
-    "hip": "hjc|hips?|hufte|huft(?:gelenks?)?|股関節",
-    "femur": "femoral|femoris|femur|ossis",
-    "other": "joint|center|centre|zentrum|mittelpunkt|mitte|native|true|landmark|marker|mark|point|of|the|"
-    "des|中心|側|の",
+SIDE_WORDS = {
     "L": "links|linke[rsn]?|left|lt|li|l|左",
     "R": "rechts|rechte[rsn]?|right|rt|re|r|右",
 }
-_WORD = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _WORDS.items()))
+"""How a side is written; what begins with another word stands before it."""
+
+
+def compile_words(words: Mapping[str, str]) -> re.Pattern[str]:
+    """A pattern that matches one word and names its kind.
+
+    Args:
+        words: By kind, the words that belong to it as a pattern: lower case without accents.
+    """
+    return re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in words.items()))
+
+
+# English, German, Japanese, Chinese. What begins with another word stands before it; umlauts lost their dots.
+_WORD = compile_words({
+    # L5 is a vertebra, R2 a ray.
+    "unknown": r"[lr]\d+",
+    "number": r"\d+",
+    "socket": "sockets?|acetabulum|acetabular|acetabuli|(?:huft)?pfannen?|寛骨臼|臼蓋|髖臼|髋臼",
+    "head": "fhc|fh|heads?|caput|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭|"
+    "股骨頭|股骨头",
+    "hip": "hjc|hips?|hufte|huft(?:gelenks?)?|股関節|髖關節|髋关节",
+    "femur": "femoral|femoris|femur|ossis",
+    "other": "joint|center|centre|zentrum|mittelpunkt|mitte|native|true|landmark|marker|mark|point|of|the|"
+    "des|中心|側|の",
+    **SIDE_WORDS,
+})  # fmt: skip
 # Alone, "LT" may be a lesser trochanter and "re" anything.
 _SIDE_ALONE = re.compile("links|left|l|左|rechts|right|r|右")
 KNOWN = "such as femoral_head_L, right hip centre, LHJC, Femurkopf links or 左大腿骨頭, or L and R alone"
@@ -52,7 +68,7 @@ def read_name(name: str, of_side: str = "") -> Meaning:
         name: As it was typed.
         of_side: What stands beside it in a column for the side.
     """
-    kinds = {*_find_words(name), *_find_words(of_side)}
+    kinds = {*find_words(name, _WORD), *find_words(of_side, _WORD)}
     sides = kinds & {"L", "R"}
     side = sides.pop() if len(sides) == 1 else ""
     if "unknown" in kinds:
@@ -73,12 +89,18 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", " ", letters).strip()
 
 
-def _find_words(text: str) -> list[str]:
+def find_words(text: str, word: re.Pattern[str]) -> list[str]:
+    """The kinds of the words of a text in its order; where one is unknown, "unknown" alone.
+
+    Args:
+        text: As it was typed; case, separators and the form of the letters do not matter.
+        word: Of :func:`compile_words`.
+    """
     kinds = []
     for token in _plain(text).split():
         end = 0
         while end < len(token):
-            found = _WORD.match(token, end)
+            found = word.match(token, end)
             if found is None:
                 return ["unknown"]
             kinds.append(found.lastgroup or "")

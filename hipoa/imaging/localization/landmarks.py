@@ -6,10 +6,12 @@ import csv
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hipoa.errors import CtError
+from hipoa.core.text import decode
+from hipoa.errors import CtError, TableError
 from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
 from hipoa.imaging.localization.landmark_names import KNOWN, Meaning, read_name
 from hipoa.tables import SIDES
@@ -18,10 +20,13 @@ Point = tuple[Meaning, tuple[float, float, float], float | None]
 """What its name means, position in RAS mm, radius in mm if it is given."""
 
 _COLUMNS = {"RAS": ("r", "a", "s"), "LPS": ("l", "p", "s"), "": ("x", "y", "z")}
+_NAME_COLUMNS = ("name", "label", "landmark", "名前", "名称", "ラベル")
+_SIDE_COLUMNS = ("side", "seite", "側", "左右")
 _SPACE_COLUMNS = ("space", "coordinate_system", "coordinatesystem")
 # A head that has left its socket is found within this; the other side's socket lies about 175 mm away.
 _SOCKET_MM = 120.0
 _DO = f"Name each femoral head with its side ({KNOWN}) and say whether the coordinates are RAS or LPS."
+_SAVE = "Save the landmarks again as text in UTF-8."
 
 
 def locate_by_landmarks(path: Path) -> HipCentres:
@@ -32,8 +37,8 @@ def locate_by_landmarks(path: Path) -> HipCentres:
     """
     try:
         points = _read(path)
-    except UnicodeDecodeError:
-        raise CtError(path.name, "the landmarks are no text in UTF-8", "Save them in UTF-8.") from None
+    except TableError as error:
+        raise CtError(path.name, error.found, _SAVE) from None
     except FileNotFoundError:
         raise CtError(path.name, "there is no such file", "Check the path.") from None
     except (OSError, json.JSONDecodeError, RecursionError, csv.Error):
@@ -95,7 +100,13 @@ class _UnusableError(ValueError):
 
 
 def _read(path: Path) -> list[Point]:
-    text = path.read_text(encoding="utf-8-sig")
+    data = path.read_bytes()
+    try:
+        if b"\0" in data or b"\x1b" in data:  # UTF-16, or ISO-2022-JP
+            raise UnicodeError
+        text = data.decode("utf-8-sig")
+    except UnicodeError:
+        text = decode(data, path.name)
     name = path.name.lower()
     if name.endswith(".json"):
         return _from_markups(json.loads(text))
@@ -127,29 +138,33 @@ def _from_fcsv(text: str) -> list[Point]:
 
 def _from_csv(text: str) -> list[Point]:
     stated = re.search(r"^#.*\b(RAS|LPS)\b", text, re.MULTILINE | re.IGNORECASE)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in text.splitlines() if line.strip(" ,;\t") and not line.startswith("#")]
     delimiter = max(",;\t", key=lines[0].count)
-    rows = [
-        {
-            (key or "").strip().lower().removesuffix("_mm"): (value or "").strip()
-            for key, value in row.items()
-            if key
-        }
-        for row in csv.DictReader(lines, delimiter=delimiter)
-    ]
-    return [_csv_point(row, stated.group(1) if stated else "") for row in rows]
+    rows = csv.reader(lines, delimiter=delimiter)
+    columns = [_read_heading(cell) for cell in next(rows)]
+    cells = [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]
+    return [_csv_point(row, stated.group(1) if stated else "") for row in cells]
+
+
+def _read_heading(text: str) -> str:
+    """A heading in lower case without its unit and its width: ``Center R [mm]`` is centre_r."""
+    plain = unicodedata.normalize("NFKC", text).strip().casefold().replace("center", "centre")
+    plain = re.sub(r"[\s_]*(\bmm|_mm|[(\[]mm[)\]])$", "", plain)
+    return re.sub(r"[\s_]+", "_", plain)
 
 
 def _csv_point(row: Mapping[str, str], stated: str) -> Point:
-    name = next((row[key] for key in ("name", "label") if row.get(key)), "")
-    space = next((row[key] for key in _SPACE_COLUMNS if row.get(key)), stated)
+    name, side, space = (
+        next((row[key] for key in keys if row.get(key)), "")
+        for keys in (_NAME_COLUMNS, _SIDE_COLUMNS, _SPACE_COLUMNS)
+    )
     for default, columns in _COLUMNS.items():
         keys = next((k for k in (columns, tuple(f"centre_{c}" for c in columns)) if set(k) <= set(row)), None)
         if keys:
             radius = row.get("radius", "")
             return (
-                read_name(name, row.get("side", "")),
-                _ras([row[k] for k in keys], default or _space(space)),
+                read_name(name, side),
+                _ras([row[k] for k in keys], default or _space(space or stated)),
                 _number(radius) if radius else None,
             )
     raise _UnusableError("neither the columns r,a,s nor l,p,s nor x,y,z are there")
@@ -170,7 +185,8 @@ def _ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, 
 
 def _number(value: str | float) -> float:
     try:
-        number = float(value)
+        # A comma is the decimal one of who separates columns otherwise; no place is thousands of mm away.
+        number = float(value.replace(",", ".") if isinstance(value, str) else value)
     except ValueError:
         raise _UnusableError("a coordinate or radius is no number") from None
     if not math.isfinite(number):

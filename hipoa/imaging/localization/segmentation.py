@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from hipoa.errors import CtError
-from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.imaging.hips import LEAST_APART_MM, Hip, HipCentres
+from hipoa.imaging.image import to_ras
+from hipoa.imaging.localization.label_maps import LabelMap, Region, read_folder
+from hipoa.imaging.localization.label_names import KNOWN
 from hipoa.imaging.spheres import Sphere, fit_sphere_robustly
-from hipoa.imaging.volume import read_image, to_ras
 from hipoa.tables import SIDES
 
 NAMES = ("femur_left", "femur_right", "hip_left", "hip_right")
-# TotalSegmentator's values of these in its version 1; those of version 2 are the setting's default.
-_VERSION_1 = (88, 89, 90, 91)
+# TotalSegmentator's values of these in its task "total"; those of version 2 are the setting's default. In
+# version 1 the values 75 to 78 are right ribs, in version 2 are 88 and 89 the iliopsoas, 90 brain, 91 skull.
+VERSION_1, VERSION_2 = (88, 89, 90, 91), (75, 76, 77, 78)
 _SHOWN_VALUES = 12
 CHECK_LABELS = (
-    f"Check label_ids (TotalSegmentator 2: 75, 76, 77, 78; 1: {', '.join(map(str, _VERSION_1))}) and that "
+    f"Check label_ids (TotalSegmentator 2: 75, 76, 77, 78; 1: {', '.join(map(str, VERSION_1))}) and that "
     "the labels are of this CT."
 )
 """What to do about labels that show no head where one must be."""
@@ -26,9 +30,8 @@ HEAD_RADIUS_MM = (15.0, 34.0)
 # Joint space, cartilage and the rounding of two masks: the head's surface lies this near the hip bone.
 _NEAR_SOCKET_MM = 8.0
 _PROXIMAL_MM = 60.0
-
-_FEMORA = {"femur_left", "femur_right"}
-Mask = tuple[np.ndarray, np.ndarray]
+_LEAST_FACING = 60
+_SURE = 0.5
 
 
 def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCentres:
@@ -36,52 +39,64 @@ def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCen
 
     Args:
         path: A label map, or a folder with ``femur_left.nii.gz``, ``hip_left.nii.gz`` and so on.
-        label_ids: The values of :data:`NAMES` in a label map.
+        label_ids: The values of :data:`NAMES` in a label map that does not name its segments. Those of
+            TotalSegmentator's version 2 stand for its version 1 too, where the heads show that it is.
 
     Raises:
         CtError: There is no femur in it, it cannot be read, or it exchanges the sides.
     """
-    masks = _read_folder(path) if path.is_dir() else _read_map(path, label_ids)
+    regions, note = (_read_folder(path), "") if path.is_dir() else _read_map(path, label_ids)
     hips: dict[str, Hip] = {}
     missing: dict[str, str] = {}
     advice: dict[str, str] = {}
     for side, word in zip(SIDES, ("left", "right"), strict=True):
-        femur = masks.get(f"femur_{word}")
-        sphere = None if femur is None else fit_head(femur, masks.get(f"hip_{word}"))
+        femur = regions.get(f"femur_{word}", regions.get(f"head_{word}"))
+        pelvis = regions.get(f"hip_{word}", regions.get("pelvis"))
+        sphere = None if femur is None else fit_head(femur, pelvis)
         if femur is None:
             missing[side] = f"no hip found: the labels show no femur_{word}"
         elif sphere is None:
             missing[side] = f"no hip found: femur_{word} of the labels has no spherical head"
             advice[side] = f"{CHECK_LABELS} Or mark it by landmarks, or exclude it."
         else:
-            hips[side] = _hip(side, sphere)
+            hips[side] = _hip(side, sphere, note)
     return HipCentres(hips, missing, advice)
 
 
-def fit_head(femur: Mask, pelvis: Mask | None) -> Sphere | None:
+def fit_head(femur: Region, pelvis: Region | None) -> Sphere | None:
     """The sphere of the femoral head in RAS mm, or None if there is none.
 
     Only the femur's surface that faces the hip bone is used where both are on one grid, otherwise
     that of the femur's upper end: holes left by metal and the volume's end are no surface of the head.
 
     Args:
-        femur: A mask (i, j, k) and its ras_from_ijk.
-        pelvis: The same of the hip bone of that side, if it is known.
+        femur: The whole bone, or its head.
+        pelvis: The hip bone of that side, or both, if it is known.
     """
-    array, matrix = femur
-    faces = surface(array)
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    points = to_ras(matrix, faces)
-    facing = np.zeros(len(faces), bool)
-    if pelvis is not None and pelvis[0].shape == array.shape and np.allclose(pelvis[1], matrix, atol=1e-3):
-        away = np.asarray(distance_transform_edt(~pelvis[0], sampling=spacing))
-        lower, upper = np.floor(faces).astype(int), np.ceil(faces).astype(int)
-        facing = np.minimum(away[tuple(lower.T)], away[tuple(upper.T)]) < _NEAR_SOCKET_MM + spacing.max()
-    if facing.sum() < 60:
-        facing = points[:, 2] > points[:, 2].max() - _PROXIMAL_MM
+    points, facing = find_facing(femur, pelvis)
+    if not facing.any():
+        facing = points[:, 2] > points[:, 2].max(initial=-np.inf) - _PROXIMAL_MM
     return fit_sphere_robustly(
-        points[facing], radius_mm=HEAD_RADIUS_MM, tolerance_mm=max(1.0, 0.6 * float(spacing.max()))
+        points[facing], radius_mm=HEAD_RADIUS_MM, tolerance_mm=max(1.0, 0.6 * float(_spacing(femur).max()))
     )
+
+
+def find_facing(femur: Region, pelvis: Region | None) -> tuple[np.ndarray, np.ndarray]:
+    """The femur's surface in RAS mm (n, 3), and which of it faces the hip bone (n,), if enough does."""
+    spacing = _spacing(femur)
+    near_mm = _NEAR_SOCKET_MM + spacing.max()
+    box = femur.widen(np.ceil(near_mm / spacing).astype(int) + 2)
+    faces = surface(femur.cut(box))
+    points = to_ras(femur.ras_from_ijk, faces + [part.start for part in box])
+    facing = np.zeros(len(faces), bool)
+    socket: np.ndarray = (
+        pelvis.cut(box) if pelvis is not None and pelvis.shares_grid(femur) else np.zeros(0, bool)
+    )
+    if socket.any():
+        away = np.asarray(distance_transform_edt(np.logical_not(socket), sampling=spacing))
+        lower, upper = np.floor(faces).astype(int), np.ceil(faces).astype(int)
+        facing = np.minimum(away[tuple(lower.T)], away[tuple(upper.T)]) < near_mm
+    return points, facing if facing.sum() >= _LEAST_FACING else np.zeros(len(faces), bool)
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
@@ -97,56 +112,108 @@ def surface(mask: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _hip(side: str, sphere: Sphere) -> Hip:
-    r, a, s = (round(float(x), 2) for x in sphere.centre_mm)
+def _spacing(region: Region) -> np.ndarray:
+    return np.linalg.norm(region.ras_from_ijk[:3, :3], axis=0)
+
+
+def _confidence(sphere: Sphere) -> float:
     # Half of the surface on one sphere is as much as a head with a fovea and a neck can have.
-    confidence = round(min(1.0, 2 * sphere.inliers), 3)
-    warnings = ("the femoral head of the labels is hardly a sphere",) if confidence < 0.5 else ()
+    return round(min(1.0, 2 * sphere.inliers), 3)
+
+
+def _hip(side: str, sphere: Sphere, note: str) -> Hip:
+    r, a, s = (round(float(x), 2) for x in sphere.centre_mm)
+    confidence = _confidence(sphere)
+    doubt = "the femoral head of the labels is hardly a sphere" if confidence < _SURE else ""
+    warnings = tuple(filter(None, (note, doubt)))
     return Hip(side, (r, a, s), round(sphere.radius_mm, 2), "labels", confidence, warnings)
 
 
-def _read_folder(folder: Path) -> dict[str, Mask]:
-    masks: dict[str, Mask] = {}
-    for name in NAMES:
-        for suffix in (".nii.gz", ".nii", ".mha", ".mhd"):
-            if name not in masks and (folder / (name + suffix)).is_file():
-                array, matrix = read_image(folder / (name + suffix))
-                _keep(masks, name, array > 0, matrix)
-    if not masks.keys() & _FEMORA:
+def _read_folder(folder: Path) -> dict[str, Region]:
+    regions = read_folder(folder)
+    if not _shows_femur(regions):
         raise CtError(
             folder.name,
             "the folder shows no femur: it has no file femur_left or femur_right that is not empty",
             "Name the masks femur_left.nii.gz, femur_right.nii.gz, hip_left.nii.gz and hip_right.nii.gz.",
         )
-    return masks
+    return regions
 
 
-def _read_map(path: Path, label_ids: tuple[int, int, int, int]) -> dict[str, Mask]:
-    array, matrix = read_image(path)
-    masks: dict[str, Mask] = {}
-    for name, label in zip(NAMES, label_ids, strict=True):
-        _keep(masks, name, array == label, matrix)
-    if not masks.keys() & _FEMORA:
-        raise _no_femur(path, [int(value) for value in np.unique(array) if value], label_ids)
-    return masks
+def _read_map(path: Path, label_ids: tuple[int, int, int, int]) -> tuple[dict[str, Region], str]:
+    """The regions of a label map, and what it was taken for where that is not what the settings say."""
+    labels = LabelMap(path)
+    regions = labels.take_named()
+    if _shows_femur(regions):
+        return regions, ""
+    if labels.n_layers > 1:
+        raise CtError(
+            path.name,
+            f"it has {labels.n_layers} layers, and none of its segments is named as a femur of a side",
+            f"Name its segments in 3D Slicer ({KNOWN}).",
+        )
+    regions = _take_ids(labels, label_ids)
+    old = _take_ids(labels, VERSION_1) if label_ids == VERSION_2 else {}
+    if old and _is_version_1(regions, old, path.name):
+        return old, "the label map was taken for one of TotalSegmentator's version 1"
+    if not _shows_femur(regions):
+        raise _no_femur(path, labels, label_ids)
+    return regions, ""
 
 
-def _no_femur(path: Path, values: list[int], label_ids: tuple[int, int, int, int]) -> CtError:
+def _is_version_1(new: Mapping[str, Region], old: Mapping[str, Region], where: str) -> bool:
+    """Whether the values of version 1 show more heads than those of version 2.
+
+    Raises:
+        CtError: Both show as many.
+    """
+    old_heads = _count_heads(old)
+    new_heads = _count_heads(new) if old_heads else 0
+    if old_heads and old_heads == new_heads:
+        raise CtError(
+            where,
+            "its values show heads both as TotalSegmentator's version 1 and as its version 2",
+            f"Give the masks as a folder with a file each: {', '.join(NAMES)}.",
+        )
+    return old_heads > new_heads
+
+
+def _take_ids(labels: LabelMap, label_ids: tuple[int, int, int, int]) -> dict[str, Region]:
+    return labels.take((name, (0, value)) for name, value in zip(NAMES, label_ids, strict=True))
+
+
+def _shows_femur(regions: Mapping[str, Region]) -> bool:
+    return any(name.startswith(("femur_", "head_")) for name in regions)
+
+
+def _count_heads(regions: Mapping[str, Region]) -> int:
+    """How many of the femora have a head in their hip bone; none if these are not left and right."""
+    found: dict[str, float] = {}
+    for word in ("left", "right"):
+        femur, pelvis = regions.get(f"femur_{word}"), regions.get(f"hip_{word}")
+        if femur is None or pelvis is None or not find_facing(femur, pelvis)[1].any():
+            continue
+        sphere = fit_head(femur, pelvis)
+        if sphere is not None and _confidence(sphere) >= _SURE:
+            found[word] = float(sphere.centre_mm[0])
+    return 0 if len(found) == 2 and found["right"] - found["left"] < LEAST_APART_MM else len(found)
+
+
+def _no_femur(path: Path, labels: LabelMap, label_ids: tuple[int, int, int, int]) -> CtError:
     """What a label map holds instead of femora, and which label_ids to set."""
+    values = labels.values
     more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
     held = ", ".join(map(str, values[:_SHOWN_VALUES])) + more if values else "none but 0"
+    unnamed = "none of its segments is named as one, " if labels.names else ""
     found = (
-        f"it shows no femur: label_ids names the values {label_ids[0]} and {label_ids[1]}, it holds {held}"
+        f"it shows no femur: {unnamed}label_ids names the values {label_ids[0]} and {label_ids[1]}, "
+        f"it holds {held}"
     )
     if not values:
         return CtError(path.name, found, "Give another label map, or none: the locator looks for the heads.")
-    if set(_VERSION_1[:2]) & set(values):
-        do = f"If it is TotalSegmentator's version 1, set label_ids to {list(_VERSION_1)}"
+    if set(VERSION_1[:2]) & set(values):
+        do = f"If it is TotalSegmentator's version 1, set label_ids to {list(VERSION_1)}"
     else:
         do = f"Set label_ids to its values of {', '.join(NAMES)}"
-    return CtError(path.name, found, f"{do}; or give no labels: the locator looks for the heads.")
-
-
-def _keep(masks: dict[str, Mask], name: str, mask: np.ndarray, matrix: np.ndarray) -> None:
-    if mask.any():
-        masks[name] = (mask, matrix)
+    name = f" or name its segments ({KNOWN});" if labels.names else ""
+    return CtError(path.name, found, f"{do};{name} or give no labels: the locator looks for the heads.")

@@ -45,8 +45,8 @@ def list_entries(results: Results) -> list[tuple[str, str, str]]:
         ("Evaluation data", "The same hips out of fold, by patient; the external cohort where there "
                             "is one.", "accuracy"),
         ("Performance", score, "accuracy"),
-        ("Subgroups", "By sex, age, scanner, side and implant, where the tables of cases name "
-                      "them.", "subgroups"),
+        ("Subgroups", "By sex, age, side and implant, and by scanner, tube voltage, kernel and slice step, "
+                      "where the tables of cases or the CTs' headers name them.", "subgroups"),
         ("Known failures", "The worst are shown.", "gallery"),
         ("Fairness and risks", "To be written by a person: who is missing from the data, whom an "
                                "error would harm.", ""),

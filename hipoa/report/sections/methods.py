@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hipoa.report.acquisition import describe_acquisition, describe_people
 from hipoa.report.quality import find_renderers
 from hipoa.report.results import Results
 from hipoa.report.rows import list_words
@@ -60,6 +61,7 @@ def describe_methods(results: Results) -> list[Paragraph]:
 def _describe_patients(results: Results) -> str:
     flow, external = results.everything, sum(hip.cohort == "external" for hip in results.hips)
     kind = "synthetic patients" if results.synthetic else "patients"
+    people, acquired = describe_people(results.hips), describe_acquisition(results.hips)
     other = f" {external} hips form an external cohort that no network was trained on." if external else ""
     return (
         f"{flow.cts} pelvic CTs of {flow.patients} {kind} were included ({flow.hips} hips); "
@@ -67,6 +69,7 @@ def _describe_patients(results: Results) -> str:
         f"beforehand and {flow.refused} refused for technical reasons. The unit of analysis is the "
         f"hip; both hips of a "
         f"patient are kept together throughout.{other}"
+        f"{f' Patients: {people}.' if people else ''}{f' {acquired}' if acquired else ''}"
     )
 
 

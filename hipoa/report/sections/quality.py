@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hipoa.report.acquisition import HEADINGS as ACQUISITION_HEADINGS
+from hipoa.report.acquisition import count_unknown, tabulate_acquisition
 from hipoa.report.contact import count_left_out, lay_sheets
 from hipoa.report.quality import HEADINGS, find_renderers, tabulate_quality
 from hipoa.report.results import Results
@@ -16,7 +18,15 @@ def gather(results: Results) -> dict[str, Any]:
     sheets = lay_sheets(graded, results.stacks, results.settings.sheets_mb)
     return {
         "quality": [HEADINGS, *tabulate_quality(results.hips)],
+        "acquisition": [ACQUISITION_HEADINGS, *tabulate_acquisition(results.hips)]
+        if _is_told(results)
+        else [],
         "renderers": find_renderers(results.hips),
         "sheets": sheets,
         "left_out": count_left_out(results.hips, sheets),
     }
+
+
+def _is_told(results: Results) -> bool:
+    unknown, total = count_unknown(results.hips)
+    return unknown < total

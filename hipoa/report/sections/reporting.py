@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from hipoa.evaluation.readers import READERS
 from hipoa.report.accuracy import find_best, find_score
+from hipoa.report.acquisition import describe_acquisition, describe_people
 from hipoa.report.checklists import CLAIM, TRIPOD_AI, Checklist
 from hipoa.report.results import Results
 from hipoa.report.sections.methods import describe_methods
@@ -41,6 +42,7 @@ def _answer_data(results: Results) -> dict[str, tuple[str, str]]:
     config, flow = results.config, results.everything
     text = {paragraph.title: paragraph.text for paragraph in describe_methods(results)}
     external = sum(hip.cohort == "external" for hip in results.hips)
+    acquired, people = describe_acquisition(results.hips), describe_people(results.hips)
     methods = {
         "preparation": "Radiographs", "projection": "Radiographs", "preprocessing": "Radiographs",
         "outcome": "Reference grades",
@@ -50,7 +52,8 @@ def _answer_data(results: Results) -> dict[str, tuple[str, str]]:
                      f"clinical criteria are to be added.", "patients"),
         "missing": (f"A hip without a usable CT is refused ({flow.refused} hips), one without a "
                     f"class is not scored; nothing is imputed.", "refused"),
-        "acquisition": ("Voxel sizes and where CTs end are known; the scanner's protocol is to be "
+        "acquisition": (f"{acquired} Tube current, contrast medium and position are to be added." if acquired
+                        else "Voxel sizes and where CTs end are known; the scanner's protocol is to be "
                         "added.", "quality"),
         "deidentified": ("The report and all tables hold pseudonyms alone: no name, date or DICOM "
                          "identifier.", ""),
@@ -58,11 +61,12 @@ def _answer_data(results: Results) -> dict[str, tuple[str, str]]:
                  f"added.", "patients"),
         "numbers": (f"{flow.predicted} scored hips; every table names its hips and patients.", "patients"),
         "flow": ("Flow diagram with reasons.", "patients"),
-        "characteristics": ("Classes by cohort are shown; sex and age are to be added.", "patients"),
+        "characteristics": (f"Classes by cohort are shown. Patients: {people}." if people
+                            else "Classes by cohort are shown; sex and age are to be added.", "patients"),
         "external": (f"{external} hips of an external cohort stand "
                      f"apart." if external else "There is no external cohort.", "external"),
         "clusters": ("Two hips of a patient are kept together in folds and in every interval; "
-                     "scores by scanner stand apart.", "subgroups"),
+                     "scores by scanner and protocol stand apart.", "subgroups"),
         "predictors": ("The radiograph of the hip alone.", "radiographs"),
         "no_judgement": ("None: the radiograph is computed.", "methods"),
         "imbalance": (
@@ -108,7 +112,10 @@ def _answer_results(results: Results) -> dict[str, tuple[str, str]]:
     best = find_best(results.scores)
     readers = find_score(results.scores, READERS, "labelled", "ECA")
     known = {
-        "subgroups": ("By scanner, side, sex, age and implant, where known.", "subgroups"),
+        "subgroups": (
+            "By sex, age, side, implant, scanner, tube voltage, kernel and slice step, where known.",
+            "subgroups",
+        ),
         "robustness": (
             "Other seeds and folds, an external cohort and subgroups; no other was made.",
             "accuracy",
