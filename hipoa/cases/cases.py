@@ -9,12 +9,12 @@ from pathlib import Path
 
 from hipoa.cases.export import describe_export
 from hipoa.cases.grades import make_grades
-from hipoa.cases.headers import find_files, read_export
+from hipoa.cases.headers import find_files, read_export, show
 from hipoa.cases.index import Index
 from hipoa.cases.match import Known
 from hipoa.cases.overview import summarise, write_overview
 from hipoa.cases.private import Private, open_private, read_crosswalk, write_crosswalk
-from hipoa.cases.table import Table, locate, read_table
+from hipoa.cases.table import Table, read_table
 from hipoa.errors import CtError
 
 FOREIGN = "rows of the table are not of this key: whether their patients are among the new ones is not known"
@@ -60,13 +60,13 @@ def run(
     table = read_table(out)
     secret = open_private(private or out.with_suffix(".private"))
     with Index(secret.headers) as index:
-        index.note(find_files(folder))
+        index.note(show(find_files(folder)))
         if not index.count():
             raise CtError(
                 folder.name, "the folder holds no file", "Name the folder that the PACS exported to."
             )
         read_export(index, processes or len(os.sched_getaffinity(0)))
-        found = describe_export(index, secret, out)
+        found = describe_export(index, secret, table)
     new = table.find_new(found.cases)
     found.checks[FOREIGN] += len(table.names - {name.lower() for name in read_crosswalk(secret)})
     table.add(new)
@@ -75,13 +75,8 @@ def run(
     secret.headers.unlink()
     print("\n".join(summarise(found, out, len(new))))
     if grades is not None:
-        print(
-            "\n".join(
-                make_grades(
-                    grades, list_known(table, secret, found.cases), out.with_name("grades.csv"), sheet
-                )
-            )
-        )
+        known = list_known(read_table(out), secret, found.cases)
+        print("\n".join(make_grades(grades, known, out.with_name("grades.csv"), sheet)))
 
 
 def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]) -> list[Known]:
@@ -92,15 +87,7 @@ def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]
         private: The folder of the crosswalk.
         made: The cases of the export; the user may have named their CTs in rows of own names.
     """
-    rows = read_table(table.path).rows
-    own = {row["case_id"].lower(): row["case_id"] for row in rows}
-    of_ct: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        of_ct[locate(table.path, row["ct"])].append(row["case_id"])
-    for row in made:
-        named = of_ct[locate(table.path, row["ct"])]
-        if len(named) == 1:
-            own.setdefault(row["case_id"].lower(), named[0])
+    own = _list_own_names(table, made)
     return [
         Known(
             own.get(name.lower(), name),
@@ -112,3 +99,16 @@ def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]
         )
         for name, row in read_crosswalk(private).items()
     ]
+
+
+def _list_own_names(table: Table, made: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The case_id in the table of each case, by its case_id in lower case: by that name, else by its CT."""
+    own = {row["case_id"].lower(): row["case_id"] for row in table.rows}
+    of_ct: dict[str, list[str]] = defaultdict(list)
+    for row in table.rows:
+        of_ct[table.locate(row)].append(row["case_id"])
+    for row in made:
+        named = of_ct[table.locate(row)]
+        if len(named) == 1:
+            own.setdefault(row["case_id"].lower(), named[0])
+    return own

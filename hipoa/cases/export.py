@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from hipoa.cases.index import Index
@@ -11,33 +12,33 @@ from hipoa.cases.overview import Found, describe_stack, list_others, list_stacks
 from hipoa.cases.people import SHARED, check_person, doubt_person, parse_identity
 from hipoa.cases.private import Private
 from hipoa.cases.studies import Study, describe_study
-from hipoa.cases.table import COLUMNS, name_path
+from hipoa.cases.table import COLUMNS, Table, name_path
 from hipoa.sheets import parse_existing
 
 UNWRITABLE = "its path cannot stand in a table: rename its folders"
-_LEFT = "several regions: the reading takes the first stack that shows both hips"
 _SEVERAL = "patients have several studies"
 _IN_TABLE = "in the table"
 
 
-def describe_export(index: Index, private: Private, table: Path) -> Found:
+def describe_export(index: Index, private: Private, table: Table) -> Found:
     """Describes all studies, one by one: of a large export no more is in memory.
 
     Args:
         index: Of the export, all read.
         private: The key.
-        table: Of cases, from whose folder paths count.
+        table: Of cases, from whose folder paths count, and which patients of former exports stand in.
     """
     found = Found(others=index.count_others())
-    shared = index.list_shared_studies()
+    shared, sexes = index.list_shared_studies(), table.find_sexes()
     for person in index.list_people():
         studies = index.list_studies(person)
-        doubt = _doubt(index, person, studies)
+        patient = private.name_patient(person)
+        doubt = _doubt(index, person, studies, sexes.get(patient, ()))
         for study in studies:
-            names = {"case_id": private.name_case(person, study), "patient_id": private.name_patient(person)}
+            names = {"case_id": private.name_case(person, study), "patient_id": patient}
             described = describe_study(index, person, study)
             aside = doubt or (SHARED if study in shared else "") or described.aside
-            _take(found, names, described, _write_path(described.ct, table), aside, check_person(person))
+            _take(found, names, described, _write_path(described.ct, table.path), aside, check_person(person))
             found.overview += [names | row for row in list_others(index.count_others(person, study))]
         found.checks[_SEVERAL] += len(studies) > 1
     found.counts.update(files=index.count(), people=len(index.list_people()))
@@ -45,15 +46,16 @@ def describe_export(index: Index, private: Private, table: Path) -> Found:
     return found
 
 
-def _doubt(index: Index, person: str, studies: list[str]) -> str:
-    identities = map(parse_identity, index.list_identities(person))
+def _doubt(index: Index, person: str, studies: list[str], sexes: Iterable[str]) -> str:
+    identities = [parse_identity(text) for text in index.list_identities(person)]
+    identities += [replace(identities[0], sex=sex) for sex in sexes]
     about = (texts for study in studies for texts in index.list_series(person, study).values())
     return doubt_person(person, identities, (json.loads(texts)["issuer"] for texts in about))
 
 
 def _take(found: Found, names: dict[str, str], study: Study, ct: str, aside: str, check: str) -> None:
     aside = aside or ("" if ct else UNWRITABLE)
-    checks = list(filter(None, [check, "" if study.is_sure or aside else _LEFT]))
+    checks = list(filter(None, [check, study.check]))
     if aside:
         found.aside[aside] += 1
     else:

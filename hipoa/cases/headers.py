@@ -19,16 +19,19 @@ from tqdm import tqdm
 
 from hipoa.cases.index import File, Index, Place, Read
 from hipoa.cases.people import name_person, parse_identity
-from hipoa.core.ct_files import SUFFIXES, is_foreign, walk
+from hipoa.core.ct_files import SUFFIXES, walk
+from hipoa.errors import CtError
 from hipoa.imaging.ct.acquisition import Acquisition
+from hipoa.imaging.ct.gather import gather
 from hipoa.imaging.ct.headers import Header, Pixels, Slice, read_header
 from hipoa.imaging.ct.identity import Identity
 from hipoa.imaging.readers import read_ahead
 
 UNREADABLE = "files and folders that cannot be read"
+BAD_ZIP = "zip files that are locked, damaged, empty, or within zip files: unpack them"
 # What is no DICOM file may hold CTs all the same: by the end of its name.
 _OTHERS = {
-    (".zip",): "zip files that are empty, damaged, or within zip files: unpack them",
+    (".zip",): BAD_ZIP,
     SUFFIXES: "CTs or maps as NIfTI, MetaImage or NRRD: write their rows yourself",
     (".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".iso"): "archives that are not read: unpack them",
 }
@@ -63,18 +66,17 @@ def find_files(folder: Path) -> Iterator[File]:
     yield from ((str(fault.filename), "", -1, 0) for fault in faults)
 
 
+def _list_members(path: str) -> list[str]:
+    try:
+        files = gather(Path(path)) if zipfile.is_zipfile(path) else []
+    except (CtError, OSError):  # the table would name what the reading of it refuses
+        files = []
+    return [file.at for file in files if isinstance(file, zipfile.Path)] or [""]
+
+
 def show(files: Iterable[File]) -> Iterator[File]:
     """The same files, counted on a terminal; in a log tqdm stays silent."""
     yield from tqdm(files, desc="found", unit=" files", disable=None)
-
-
-def _list_members(path: str) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [one.filename for one in archive.infolist() if not one.is_dir()]
-    except Exception:  # a damaged directory makes it raise whatever it trips over
-        return [""]
-    return [name for name in names if not is_foreign(name)] or [""]
 
 
 def read_export(index: Index, processes: int) -> None:

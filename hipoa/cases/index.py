@@ -180,9 +180,9 @@ class Index:
         """Whether below a folder, or in a zip file, lies somebody else's file or a CT of another study."""
         return self._holds(place, "person NOT IN ('', ?) OR (images > 0 AND study <> ?)", person, study)
 
-    def has_loose(self, folder: str) -> bool:
-        """Whether below a folder lies a DICOM file that is in no zip file."""
-        return self._holds(folder, "person <> '' AND member = ''")
+    def has_loose(self, folder: str, other: str) -> bool:
+        """Whether below a folder lies, in no zip file, a DICOM file or one of another kind."""
+        return self._holds(folder, "member = '' AND (person <> '' OR other = ?)", other)
 
     def _holds(self, place: str, what: str, *values: object) -> bool:
         path = os.fsencode(place.rstrip("/"))

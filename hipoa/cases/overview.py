@@ -16,6 +16,7 @@ COLUMNS = (
     *("manufacturer", "model", "kernel", "kv", "status"),
 )
 TAKEN = "taken"
+ALONE = "images of CT in no stack: too few, uneven, or copies"
 LEFT = "left to the reading"
 
 
@@ -56,7 +57,7 @@ def describe_stack(stack: Stack) -> dict[str, str]:
 
 
 def list_stacks(study: Study, aside: str) -> Iterator[dict[str, str]]:
-    """A row for each stack of a study; the first is the one that was taken."""
+    """A row for each stack of a study, the first the one that was taken, and for images in no stack."""
     for number, (stack, name) in enumerate(zip(study.stacks, study.names, strict=True)):
         other = "set aside: another stack of the study" if study.is_sure else LEFT
         yield {
@@ -66,6 +67,9 @@ def list_stacks(study: Study, aside: str) -> Iterator[dict[str, str]]:
             "status": aside or (TAKEN if study.is_sure and number == 0 else other),
             **describe_stack(stack),
         }
+    alone = study.images - sum(len(stack.slices) for stack in study.stacks)
+    if alone or not study.stacks:
+        yield {"what": ALONE, "images": str(alone), "status": aside or "set aside"}
 
 
 def list_others(others: Mapping[str, int]) -> Iterator[dict[str, str]]:

@@ -1,11 +1,4 @@
-"""What a study of an export holds, which of its stacks to read, and how to name it in a table of cases.
-
-The rule for the stack: a body part named hip or pelvis before none that is known, and this before another;
-plain CT before what was computed from several energies; the largest region; of reconstructions of one region
-the first by the rule of `hipoa.imaging.ct.stacks`. Hips cannot be seen from headers: where several regions
-are left and the study can be named as a whole, the reading of its CTs decides, which takes the first that
-shows both hips.
-"""
+"""What a study of an export holds, and how to name it in a table of cases."""
 
 from __future__ import annotations
 
@@ -17,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from hipoa.cases.body_parts import Part, name_part
-from hipoa.cases.headers import unpack
+from hipoa.cases.body_parts import name_part
+from hipoa.cases.choice import name_series, rank
+from hipoa.cases.headers import BAD_ZIP, unpack
 from hipoa.cases.index import Index
 from hipoa.errors import CtError
 from hipoa.imaging.ct.headers import Slice
@@ -28,10 +20,10 @@ from hipoa.imaging.ct.identity import check_one_exam
 from hipoa.imaging.ct.stacks import Stack, sort_stacks
 
 FEW = "no CT of enough evenly spaced slices"
+LEFT = "several regions: the run takes the first stack that shows both hips"
+GUESSED = "several regions: the largest was taken, see the overview for the others"
 GONE = "its files could be read first and then no more: start again"
-MIXED = "its files lie among those of others in a way that no path can name: sort the export by study"
-# Of the larger extent along each axis, that two reconstructions of one region share.
-_SAME_REGION = 0.9
+MIXED = "its files lie among those of others in a way that no path can name: unpack it, or sort it by study"
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,7 @@ class Study:
         images: Of CT, in all its files, a count.
         place: Where its images lie.
         is_sure: Whether one stack is taken, and not left to the reading.
+        check: What the user should look at of the choice.
     """
 
     stacks: Sequence[Stack] = ()
@@ -59,6 +52,7 @@ class Study:
     images: int = 0
     place: Path = Path()
     is_sure: bool = True
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,8 +106,9 @@ def _describe(index: Index, person: str, study: str) -> Study:
         if stacks:
             ranked, is_alone = rank(stacks, {name: name_part(texts) for name, texts in about.items()})
             named = _find_name(index, (person, study), files, ranked[0], leave=not is_alone)
-            texts = about.get(_series_of(ranked[0]), {})
-            return _name_stacks(replace(known, stacks=ranked, about=texts), named)
+            texts = about.get(name_series(ranked[0]), {})
+            check = "" if is_alone or named is None else GUESSED if named.is_sure else LEFT
+            return _name_stacks(replace(known, stacks=ranked, about=texts, check=check), named)
     return replace(known, aside=FEW)
 
 
@@ -140,29 +135,6 @@ def _load(index: Index, person: str, study: str) -> tuple[_Files, _Files]:
     return _Files(loose, False), _Files(zipped, True)
 
 
-def rank(stacks: Sequence[Stack], parts: Mapping[str, Part]) -> tuple[list[Stack], bool]:
-    """Sorts stacks by how likely they are to be the hips' best.
-
-    Args:
-        stacks: Of a study, sorted by what each is worth as an image.
-        parts: What each series shows.
-
-    Returns:
-        All of them, and whether the first few, of its body part, show one region.
-    """
-    regions: list[list[Stack]] = []
-    for stack in stacks:
-        same = next((one for one in regions if _is_same_region(one[0], stack)), None)
-        if same is None:
-            regions.append([stack])
-        else:
-            same.append(stack)
-    part = {id(one): min(parts.get(_series_of(stack), Part.UNKNOWN) for stack in one) for one in regions}
-    regions.sort(key=lambda one: (part[id(one)], bool(one[0].slices[0].kind), -_volume(one[0])))
-    alike = [one for one in regions if part[id(one)] == part[id(regions[0])]]
-    return [stack for one in regions for stack in one], len(alike) == 1
-
-
 def _sort(slices: Sequence[Slice]) -> list[Stack]:
     # What is too short to be read has no name.
     return [stack for stack in sort_stacks(slices) if stack.name] if slices else []
@@ -174,33 +146,6 @@ def _uids(stack: Stack) -> frozenset[str]:
 
 def _uid(one: Slice) -> str:
     return one.uid or f"{one.file} {one.frame}"
-
-
-def _series_of(stack: Stack) -> str:
-    return stack.slices[0].series
-
-
-def _box(stack: Stack) -> np.ndarray:
-    """The corners (2, 3) of the box about a stack, LPS mm."""
-    ends = [stack.slices[0], stack.slices[-1]]
-    corners = [
-        one.position + one.across @ np.multiply(one.size, corner)
-        for one in ends
-        for corner in ((0, 0), (1, 0), (0, 1), (1, 1))
-    ]
-    return np.array([np.min(corners, axis=0), np.max(corners, axis=0)])
-
-
-def _volume(stack: Stack) -> float:
-    return float(np.prod(np.ptp(_box(stack), axis=0)))
-
-
-def _is_same_region(one: Stack, other: Stack) -> bool:
-    if one.slices[0].identity.frame != other.slices[0].identity.frame:
-        return False
-    a, b = _box(one), _box(other)
-    shared = np.minimum(a[1], b[1]) - np.maximum(a[0], b[0])
-    return bool((shared >= _SAME_REGION * np.maximum(np.ptp(a, axis=0), np.ptp(b, axis=0))).all())
 
 
 def _find_name(
@@ -221,8 +166,8 @@ def _list_paths(
     """Paths that name this study alone, and what each names: the study's folder, a series', one image."""
     places = _find_places(files, taken)
     for place in (os.path.commonpath(list(files.slices)), *places):
-        # Of a folder with loose images, the zip files in it are not read.
-        is_read = not files.zipped or place in files.slices or not index.has_loose(place)
+        # Beside loose images zip files are not read, and one that cannot be read stops the others.
+        is_read = not files.zipped or place in files.slices or not index.has_loose(place, BAD_ZIP)
         if is_read and not index.is_shared(place, *whose):
             yield Path(place), files.below(place)
     if not files.zipped:
@@ -247,7 +192,7 @@ def _find_places(files: _Files, taken: Stack) -> list[str]:
 def _name_image(slices: Iterable[Slice], taken: Stack) -> tuple[Path, list[Slice]]:
     """The first image of a stack in a folder, and the images that it stands for: its series'."""
     wanted = _uids(taken)
-    series = [one for one in slices if one.series == _series_of(taken)]
+    series = [one for one in slices if one.series == name_series(taken)]
     image = min(Path(str(one.file)) for one in series if _uid(one) in wanted)
     same = [one for one in series if Path(str(one.file)) == image]
     return image, same if len(same) > 1 else series

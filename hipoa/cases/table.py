@@ -41,16 +41,23 @@ class Table:
     @property
     def cts(self) -> set[str]:
         """Where its CTs lie."""
-        return {locate(self.path, row["ct"]) for row in self.rows}
+        return {self.locate(row) for row in self.rows}
+
+    def locate(self, row: Mapping[str, str]) -> str:
+        """Where the CT of a row lies."""
+        return os.path.abspath(self.path.parent / row["ct"])  # noqa: PTH100
+
+    def find_sexes(self) -> dict[str, set[str]]:
+        """What its rows say of the patients' sex: "F", "M" or both, of those of whom they say it."""
+        sexes: dict[str, set[str]] = {}
+        for row in self.rows:
+            sexes.setdefault(row["patient_id"], set()).update({row.get("sex", "")} & {"F", "M"})
+        return sexes
 
     def find_new(self, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """Those of some rows whose case and CT are not in the table."""
         names, cts = self.names, self.cts
-        return [
-            row
-            for row in rows
-            if row["case_id"].lower() not in names and locate(self.path, row["ct"]) not in cts
-        ]
+        return [row for row in rows if row["case_id"].lower() not in names and self.locate(row) not in cts]
 
     def add(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Writes the table with these rows below; without any it stays to the byte."""
@@ -84,8 +91,3 @@ def name_path(path: Path, table: Path) -> str:
     """A path as a cell of a table: relative where it lies beside or below it, else absolute."""
     place, folder = (Path(os.path.abspath(one)) for one in (path, table.parent))  # noqa: PTH100
     return str(place.relative_to(folder) if place.is_relative_to(folder) else place)
-
-
-def locate(table: Path, cell: str) -> str:
-    """The absolute path that a cell of a table means."""
-    return os.path.abspath(table.parent / cell)  # noqa: PTH100

@@ -98,6 +98,12 @@ def test_zips_of_the_series_of_one_study_are_named_by_their_folder(tmp_path, wri
         shutil.make_archive(str(tmp_path / f"export/st/{series}"), "zip", tmp_path / series)
     (row,) = make(tmp_path / "export")
     assert row["ct"] == "export/st"
+    # Then the folder would be refused, and the zip file is named.
+    (tmp_path / "export/st/cut.zip").write_bytes((tmp_path / "export/st/1.zip").read_bytes()[:-30])
+    shutil.rmtree(tmp_path / "cases.private")
+    (tmp_path / "cases.csv").unlink()
+    (row,) = make(tmp_path / "export")
+    assert row["ct"] in ("export/st/1.zip", "export/st/2.zip")
 
 
 def test_a_study_that_was_exported_twice_is_one_case(tmp_path, write_series):
@@ -114,12 +120,17 @@ def test_what_is_no_ct_is_counted_and_no_case(tmp_path, write_series, write_imag
     (tmp_path / "export/bad.zip").write_bytes(b"PK\3\4" + bytes(50))
     (tmp_path / "export/ct.nii.gz").write_bytes(bytes(50))
     assert make(tmp_path / "export") == []
+    assert {line["what"]: line["images"] for line in overview(tmp_path / "export") if line["case_id"]} == {
+        "images of CT in no stack: too few, uneven, or copies": "5",
+        "images of other modalities": "10",
+        "localisers": "1",
+    }
     said = capsys.readouterr().out
     assert "20 files: 5 images of CT in 0 stacks, of 1 studies of 1 patients" in said
     for line in (
         *("1  no CT of enough evenly spaced slices", "10  images of other modalities", "1  localisers"),
         *("1  CTs or maps as NIfTI, MetaImage or NRRD: write their rows yourself",),
-        *("1  zip files that are empty, damaged, or within zip files: unpack them",),
+        *("1  zip files that are locked, damaged, empty, or within zip files: unpack them",),
     ):
         assert f" {line}\n" in said
 
@@ -136,13 +147,14 @@ def test_of_several_regions_without_a_name_the_reading_takes_one(tmp_path, write
     write_series(tmp_path / "export/st/b", series="5", number=5, count=10)
     (row,) = make(tmp_path / "export")
     assert (row["ct"], row["series"], row["slices"]) == ("export/st", "", "")
-    assert "the reading takes the first stack that shows both hips" in row["check"]
+    assert "the run takes the first stack that shows both hips" in row["check"]
     # In a folder with others no path names them both: the larger region.
     write_series(tmp_path / "export/st", prefix="x", patient="9", study="9")
     shutil.rmtree(tmp_path / "cases.private")
     (tmp_path / "cases.csv").unlink()
     row = next(row for row in make(tmp_path / "export") if row["ct"] == "export/st/a")
     assert (row["series"], row["slices"]) == ("2", "40")
+    assert "the largest was taken" in row["check"]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +176,15 @@ def test_two_people_are_never_one(tmp_path, write_series, capsys, other, why):
     write_series(tmp_path / "export/c", study="3", patient="77")
     assert [row["ct"] for row in make(tmp_path / "export")] == ["export/c"]
     assert f"2  {why}" in capsys.readouterr().out
+
+
+def test_a_patient_of_a_former_export_is_no_one_of_another_sex(tmp_path, write_series, capsys):
+    write_series(tmp_path / "one/a")
+    write_series(tmp_path / "two/b", study="2", PatientSex="M", PatientBirthDate="")
+    write_series(tmp_path / "two/c", study="3", patient="4")
+    make(tmp_path / "one")
+    assert [row["ct"] for row in make(tmp_path / "two")] == ["one/a", "two/c"]
+    assert "1  one patient ID for several people" in capsys.readouterr().out
 
 
 def test_one_person_stays_one_whatever_the_export_writes_of_the_id(tmp_path, write_series):
