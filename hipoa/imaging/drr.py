@@ -72,7 +72,7 @@ def run(
         raise CtError(
             ct.name,
             "; ".join(f"{side}: {error.found}" for side, error in faults.items()),
-            f"Check the coordinates of the {_source(labels, landmarks)}.",
+            " ".join(sorted({error.do for error in faults.values()})),
         )
     for side in SIDES:
         file = out / f"{stem(ct)}_{side}.png"
@@ -102,10 +102,6 @@ def _aim(
             faults[side] = error
     # What is mapped is not held: a copy would only take time.
     return rows, exposures if scan.volume.mapped else cut_together(exposures), faults
-
-
-def _source(labels: Path | None, landmarks: Path | None) -> str:
-    return "landmarks" if landmarks else "labels" if labels else "CT"
 
 
 def _describe(row: Row, mm_per_px: float) -> dict[str, object]:

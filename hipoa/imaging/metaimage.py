@@ -83,6 +83,8 @@ def _read(path: Path) -> sitk.Image:
 
 def _read_information(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
+    # By itself ITK takes no suffix in capitals.
+    reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     return reader

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from hipoa.errors import CtError
 from hipoa.imaging.volume import read_volume
@@ -141,3 +143,15 @@ def test_a_folder_without_a_ct_and_a_broken_slice(tmp_path, stored, write_stack)
     file = tmp_path / "broken" / "006.dcm"
     file.write_bytes(file.read_bytes()[:-150])
     refused(tmp_path / "broken", r"\(1 damaged CT slices, 9 unevenly spaced CT images\)")
+
+
+def test_what_refers_to_ct_images_is_no_damaged_slice(tmp_path, stored, write_stack):
+    write_stack(tmp_path / "ct", stored)
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.SOPClassUID, report.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.88.67", "2.25.1"
+    report.ReferencedSOPSequence = [Dataset()]
+    report.ReferencedSOPSequence[0].ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    report.save_as(tmp_path / "ct/dose", enforce_file_format=True)
+    assert not read_volume(tmp_path / "ct").warnings

@@ -97,6 +97,10 @@ PHASES = {
     "image type": ({"kind": "ORIGINAL\\PRIMARY\\AXIAL\\A"}, {"kind": "ORIGINAL\\PRIMARY\\AXIAL\\B"}),
     "time of a scan": ({"time": "101500"}, {"time": "101700"}),
     "time of each slice": ({"time": lambda k: 101500 + k}, {"time": lambda k: 101700 + k}),
+    "time of each turn of four slices": (
+        {"time": lambda k: 101500 + k // 4},
+        {"time": lambda k: 101700 + k // 4},
+    ),
     "order": ({"instance": lambda k: k}, {"instance": lambda k: 100 + k}),
     "order, one after the other": ({"instance": lambda k: 2 * k}, {"instance": lambda k: 2 * k + 1}),
     "files": ({}, {}),

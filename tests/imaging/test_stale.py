@@ -55,7 +55,7 @@ def test_both_hips_outside_the_ct_write_nothing(ct, tmp_path, capsys):
     error = capsys.readouterr().err
     assert len(error.strip().splitlines()) == 1
     assert error.startswith("case.nii.gz: L: the hip centre of the landmarks lies outside the CT; R: the hip")
-    assert error.endswith("Check the coordinates of the landmarks.\n")
+    assert error.endswith("Check its coordinates.\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -8,6 +8,7 @@ Source: DICOM PS3.3, A.38, A.70 (Enhanced CT, Legacy Converted Enhanced CT), C.7
 from __future__ import annotations
 
 import math
+import re
 import struct
 import zipfile
 from collections import Counter
@@ -34,6 +35,11 @@ COMPUTED = "multi-energy images"
 BITS = "CT images whose HighBit is not BitsStored - 1"
 _NO_IMAGE = "files that are no DICOM images"
 _CT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2"))
+# What a file says that it is, and not what it refers to, as directories and reports do.
+_SAID_CT = re.compile(
+    rb"(?s)(?:\x02\x00\x02\x00|\x08\x00\x16\x00).{4}(?:%b)\x00"
+    % "|".join(map(re.escape, _CT_CLASSES)).encode()
+)
 _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 _RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -146,8 +152,7 @@ def read_header(file: File) -> Header:
         except OSError:
             raise
         except Exception:  # whatever a parser trips over
-            is_ct = any(name.encode() + b"\0" in start for name in _CT_CLASSES)
-            return Header(other=DAMAGED if is_ct else _NO_IMAGE)
+            return Header(other=DAMAGED if _SAID_CT.search(start) else _NO_IMAGE)
 
 
 def _measure(file: File) -> int:

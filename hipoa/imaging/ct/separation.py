@@ -35,9 +35,15 @@ def separate(images: list[Slice]) -> list[list[Slice]]:
         return [images]
     for key in _KEYS:
         parts = group(images, key)
-        if len(parts) > 1 and sum(map(_count_breaks, parts)) + len(parts) - 1 < broken:
+        evener = sum(map(_count_breaks, parts)) + len(parts) - 1 < broken
+        if len(parts) > 1 and evener and all(map(_may_stand_alone, parts)):
             return [one for part in parts for one in separate(part)]
     return _split_passes(images)
+
+
+def _may_stand_alone(part: Sequence[Slice]) -> bool:
+    """Whether slices may be a stack, or lie at one place; the few of one turn of the gantry share a time."""
+    return len(part) >= LEAST_SLICES or measure_extent(sort_by_place(part)) <= SAME_PLACE_MM
 
 
 def _steps(images: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
