@@ -247,7 +247,7 @@ def test_every_cell_that_cannot_be_read_is_listed(tmp_path):
     with pytest.raises(TableError, match=r"No table of grades was written") as error:
         refuse_faults(path, sheet)
     for text in (
-        'row 2, "R KL": is not one of 0-4, it may be several',
+        'row 2, "R KL": is not one of 0-4, it could mean several',
         'row 2, "L KL": "5" is not one of 0-4',
         'row 3, "R Crowe": "-" is not one of 1-4',
         'row 3, "L Crowe": "?" is not one of 1-4',
