@@ -14,8 +14,9 @@ from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.localization.segmentation import locate_by_labels
+from hipoa.imaging.long_ct import look_about_hips
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume, find_volumes
+from hipoa.imaging.volume import LazyVolume, Volume, find_volumes
 from hipoa.tables import SIDES
 
 
@@ -51,9 +52,9 @@ def examine(
     """
     best: Scan | None = None
     faults: list[CtError] = []
-    for number, read in enumerate(find_volumes(ct, series)):
+    for number, open_ct in enumerate(find_volumes(ct, series)):
         try:
-            scan = _look(read(), labels, landmarks, settings)
+            scan = _look(open_ct(), labels, landmarks, settings)
         except CtError as error:
             faults.append(error)
             continue
@@ -98,12 +99,19 @@ def _warn(scan: Scan, note: str) -> Scan:
     return replace(scan, volume=replace(scan.volume, warnings=(*scan.volume.warnings, note)))
 
 
-def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
+def _look(ct: LazyVolume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
+    marks = _read_marks(labels, landmarks, settings)
+    found = look_about_hips(ct, marks, settings)
+    if found is not None:
+        return Scan(*found)
+    volume = ct.read()
     body = find_body(volume)
+    if marks is not None:
+        return Scan(volume, body, confirm_marks(volume, body, marks, settings))
+    return Scan(volume, body, locate(volume, body, settings.locator_confidence))
+
+
+def _read_marks(labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> HipCentres | None:
     if landmarks is not None:
-        centres = confirm_marks(volume, body, locate_by_landmarks(landmarks), settings)
-    elif labels is not None:
-        centres = confirm_marks(volume, body, locate_by_labels(labels, settings.label_ids), settings)
-    else:
-        centres = locate(volume, body, settings.locator_confidence)
-    return Scan(volume, body, centres)
+        return locate_by_landmarks(landmarks)
+    return None if labels is None else locate_by_labels(labels, settings.label_ids)
