@@ -75,7 +75,7 @@ def run(
 
     Args:
         marks: What becomes of landmarks and labels that the CT does not confirm.
-        ct: A NIfTI, MetaImage or NRRD file, or a folder of DICOM slices.
+        ct: A NIfTI, MetaImage or NRRD file, or DICOM: a folder, zip, DICOMDIR or one image of the series.
         study: The folder of results of a finished study, with manifest.json.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.

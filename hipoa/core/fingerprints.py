@@ -5,14 +5,15 @@ Standard library only: the Snakefile imports this module from a bare Snakemake.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
-import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
+from hipoa.core.ct_files import find_source, list_data_files, walk
 from hipoa.tables import Case, Reading
 
 _WHOLE_BYTES = 2**16
@@ -21,9 +22,6 @@ _BLOCKS = 16
 _FILES_OF_FOLDER = 16
 # Steps of the golden ratio are spread evenly and come back to no row or slice, which begin with air.
 _STEP = (5**0.5 - 1) / 2
-# Their voxels may lie in other files: one that is named, LIST and a name a line, or a pattern with %03d.
-_HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")
-_DATA_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=|data ?file:)(.*)", re.IGNORECASE | re.MULTILINE)
 
 
 def fingerprint(cases: Iterable[Case], folder: Path = Path(), *, look: bool = True) -> str:
@@ -37,6 +35,8 @@ def fingerprint(cases: Iterable[Case], folder: Path = Path(), *, look: bool = Tr
             on which looking at 100 000 files is slow.
     """
     digest = hashlib.sha256()
+    # Many cases may name images of one folder.
+    describe_folder = lru_cache(maxsize=1)(_describe_folder)
     prefix = "" if folder == Path() else f"{folder}/"
     for case in sorted(cases, key=lambda case: case.case_id):
         row = [case.case_id, case.patient_id, case.exclude, case.sex, case.age, case.scanner]
@@ -45,7 +45,7 @@ def fingerprint(cases: Iterable[Case], folder: Path = Path(), *, look: bool = Tr
         row += [path.removeprefix(prefix) for path in files]
         digest.update(("\0".join(row) + "\n").encode("utf-8", "surrogateescape"))
         for path in filter(None, files if look else ()):
-            digest.update(_describe(path))
+            digest.update(_describe(path, describe_folder))
     return digest.hexdigest()[:16]
 
 
@@ -61,13 +61,20 @@ def readings_fingerprint(readings: Iterable[Reading], cases: Iterable[Case]) -> 
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
-def _describe(path: str) -> bytes:
-    state = os.stat(path)  # noqa: PTH116, for 100 000 paths need not be taken apart
+def _describe(path: str, describe_folder: Callable[[str, bool], bytes]) -> bytes:
+    source, nested = find_source(path)
+    state = os.stat(source)  # noqa: PTH116, for 100 000 paths need not be taken apart
     if stat.S_ISDIR(state.st_mode):
-        return _describe_files(sorted(_walk(path)), path)
-    named = _find_data_files(path) if path.lower().endswith(_HEADERS) else []
-    voxels = _describe_files([(name, os.stat(name)) for name in named], os.path.dirname(path))  # noqa: PTH116, PTH120
+        return describe_folder(source, nested)
+    named = [found for name in list_data_files(path) for found in _look(name)]
+    voxels = _describe_files(named, os.path.dirname(path))  # noqa: PTH120
     return _describe_file(state) + _read_blocks(path, state) + voxels
+
+
+def _describe_folder(folder: str, nested: bool) -> bytes:
+    # What cannot be read, the stage says, of that case alone.
+    found = sorted(one for name in walk(folder, nested=nested) for one in _look(name))
+    return _describe_files(found, folder)
 
 
 def _describe_files(found: Sequence[tuple[str, os.stat_result]], folder: str) -> bytes:
@@ -78,45 +85,16 @@ def _describe_files(found: Sequence[tuple[str, os.stat_result]], folder: str) ->
     return b"".join([*lines, *(_read_blocks(*found[at], blocks) for at in sorted(some))])
 
 
-def _find_data_files(header: str) -> list[str]:
-    """The files of voxels that a header names, in its order; none that is not there."""
-    try:
-        with open(header, "rb") as file:  # noqa: PTH123, as above
-            text = file.read(_WHOLE_BYTES).partition(b"\0")[0]
-    except OSError:
-        return []
-    named = _DATA_FILE.search(text)
-    if named is None:
-        return []
-    is_list = named[1].split()[:1] == [b"LIST"]
-    lines = text[named.end() :].splitlines() if is_list else [named[1]]
-    folder = os.path.dirname(header)  # noqa: PTH120
-    paths = [path for line in lines for path in _expand(folder, os.fsdecode(line.strip()))]
-    return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113
-
-
-def _expand(folder: str, name: str) -> list[str]:
-    if "%" not in name:
-        return [os.path.join(folder, name)]  # noqa: PTH118
-    pattern = re.sub(r"%\d*d", "*", re.sub(r"(\s+\d+)+$", "", name))  # behind it: first, last, step
-    return [os.path.join(folder, found) for found in sorted(glob.glob(pattern, root_dir=folder))]  # noqa: PTH118, PTH207
-
-
 def _describe_file(state: os.stat_result) -> bytes:
     return b"\0%d %d\n" % (state.st_size, state.st_mtime_ns)
 
 
-def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file below a folder and its state; links to folders are not followed, as in reading DICOM."""
-    try:
-        entries = list(os.scandir(folder))
-    except PermissionError:  # the stage says it, of that case alone
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        elif entry.is_file():
-            yield entry.path, entry.stat()
+def _look(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """A file and its state, unless it is none."""
+    with suppress(OSError):  # a link that leads nowhere
+        state = os.stat(path)  # noqa: PTH116, for 100 000 paths need not be taken apart
+        if stat.S_ISREG(state.st_mode):
+            yield path, state
 
 
 def _read_blocks(path: str, state: os.stat_result, count: int = _BLOCKS) -> bytes:

@@ -105,5 +105,5 @@ def parse_series(text: str) -> str:
     word = normalise(text).casefold()
     found = re.fullmatch(r"(?:0*([0-9]{1,4})(?:\.0+)?)? ?([a-z]{0,2})", word)
     if not found:
-        raise ValueError("names no series of CT: write its number (0 to 9999), as 3, or its name, as 3b or a")
+        raise ValueError("is no name of a series: give its number from 0 to 9999, or a name as 3b or a")
     return (found[1] or "") + found[2]

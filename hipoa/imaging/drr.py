@@ -36,7 +36,7 @@ def run(
 
     Args:
         settings: The projection.
-        ct: A NIfTI, MetaImage or NRRD file, or a folder of DICOM slices.
+        ct: A NIfTI, MetaImage or NRRD file, or DICOM: a folder, zip, DICOMDIR or one image of the series.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
         landmarks: A table of hip centres; it goes before labels.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from hipoa.errors import CtError
@@ -41,6 +43,12 @@ def check_gaps(volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry
 def note_gaps(volume: Volume, centre_ras_mm: tuple[float, float, float]) -> list[str]:
     """What a user should know of slices that are missing outside the radiograph."""
     return [f"outside the radiograph {_describe(gap, np.array(centre_ras_mm))}" for gap in volume.gaps]
+
+
+def explain_missing(missing: Mapping[str, str], gaps: Sequence[Gap]) -> dict[str, str]:
+    """Why hips were not found, where it may be for the slices that are missing."""
+    lost = f" ({len(gaps)} gaps of missing slices end what was read)" if gaps else ""
+    return {side: reason + lost for side, reason in missing.items()}
 
 
 def _find_way(gap: Gap) -> tuple[int, int]:

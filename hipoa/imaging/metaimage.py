@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
+from hipoa.core.ct_files import list_data_files
 from hipoa.errors import CtError
 from hipoa.imaging.image import LPS_TO_RAS, Image, check_extent, round_into
+from hipoa.imaging.silence import silent
 
 _HEADER_BYTES = 1 << 16
 # Without these ITK takes the axes for the patient's, and left and right are a guess.
@@ -31,16 +33,18 @@ def read_metaimage(path: Path, dtype: type[np.integer]) -> Image:
         dtype: int16 for HU, uint16 for labels; values are rounded and clipped to it.
 
     Raises:
-        CtError: It is no such file, is no single scalar volume, or does not say how it lies in the patient.
+        CtError: It is no such file, is no single scalar volume, or does not say how it lies in the patient;
+            or the file of its voxels is missing.
         OSError: It cannot be read now.
         RuntimeError: ITK cannot read it, for whatever reason.
     """
     _check_header(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    check_extent(reader.GetSize(), path.name)  # before memory is taken for it
-    image = reader.Execute()
+    try:
+        with silent():
+            image = _read(path)
+    except RuntimeError:
+        _check_voxels(path)
+        raise
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise CtError(
             path.name,
@@ -54,6 +58,25 @@ def read_metaimage(path: Path, dtype: type[np.integer]) -> Image:
     if missing:
         warnings = (f"{100 * missing / values.size:.2g} % of the voxels are not finite: taken as air",)
     return Image(values, _affine(image), warnings)
+
+
+def _read(path: Path) -> sitk.Image:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    check_extent(reader.GetSize(), path.name)  # before memory is taken for it
+    return reader.Execute()
+
+
+def _check_voxels(path: Path) -> None:
+    # Only asked after ITK has failed, which may find a file that is named otherwise than we read it.
+    missing = [name for name in list_data_files(str(path)) if not Path(name).exists()]
+    if missing:
+        raise CtError(
+            path.name,
+            "it is a header alone: the file of its voxels (as .raw), which it names, is not there",
+            "Put that file beside it, under the name that it gives.",
+        ) from None
 
 
 class _Held:

@@ -9,12 +9,13 @@ import numpy as np
 
 from hipoa.errors import CtError
 from hipoa.imaging.body import Body, find_body
+from hipoa.imaging.gaps import explain_missing
 from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.localization.segmentation import locate_by_labels
-from hipoa.imaging.long_ct import look_about_hips
+from hipoa.imaging.long_ct import Looked, look_about_hips
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.volume import LazyVolume, Volume, find_volumes
 from hipoa.tables import SIDES
@@ -101,14 +102,17 @@ def _warn(scan: Scan, note: str) -> Scan:
 
 def _look(ct: LazyVolume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
     marks = _read_marks(labels, landmarks, settings)
-    found = look_about_hips(ct, marks, settings)
-    if found is not None:
-        return Scan(*found)
+    volume, body, centres = look_about_hips(ct, marks, settings) or _look_at_all(ct, marks, settings)
+    missing = explain_missing(centres.missing, volume.gaps)
+    return Scan(volume, body, replace(centres, missing=missing))
+
+
+def _look_at_all(ct: LazyVolume, marks: HipCentres | None, settings: ProjectSettings) -> Looked:
     volume = ct.read()
     body = find_body(volume)
     if marks is not None:
-        return Scan(volume, body, confirm_marks(volume, body, marks, settings))
-    return Scan(volume, body, locate(volume, body, settings.locator_confidence))
+        return volume, body, confirm_marks(volume, body, marks, settings)
+    return volume, body, locate(volume, body, settings.locator_confidence)
 
 
 def _read_marks(labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> HipCentres | None:

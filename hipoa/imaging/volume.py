@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from hipoa.core.ct_files import START_BYTES, SUFFIXES
 from hipoa.core.identifiers import parse_series
 from hipoa.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
+from hipoa.imaging.file_kinds import refuse_kind
 from hipoa.imaging.image import Gap, Image, Origin, check_affine, to_ras, turn_to_ras
 from hipoa.imaging.lazy_image import WHOLE, LazyImage, defer, hold
 from hipoa.imaging.nifti import read_nifti
@@ -22,7 +24,6 @@ from hipoa.imaging.tilt import straighten
 if TYPE_CHECKING:
     from hipoa.imaging.ct.dicom import Found
 
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 # A network drive that fails is asked again after these pauses.
 PAUSES_S = (0.2, 1.0)
 
@@ -122,17 +123,20 @@ class LazyVolume:
 
 
 def stem(path: Path) -> str:
-    """The name of a CT: that of the file or folder without its extension."""
-    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
-    return path.name[: len(path.name) - len(suffix)]
+    """The name of a CT: that of its file or folder without extension; of a DICOMDIR that of its folder."""
+    path = path.absolute()  # the folder in which one works is named "."
+    name = path.parent.name if path.name.upper() == "DICOMDIR" else path.name
+    suffixes = (*SUFFIXES, ".zip", ".dcm", ".dicom", ".ima")
+    suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
 
 
 def read_volume(path: Path, series: str = "") -> Volume:
-    """Reads a CT: a file of one of :data:`SUFFIXES`, or a folder with DICOM slices.
+    """Reads a CT: a file of one of :data:`SUFFIXES`, or DICOM, named by a folder, zip, DICOMDIR or image.
 
     Args:
         path: The file or folder.
-        series: Of a folder with several CT series, the name of the one to read; else the first by the rule.
+        series: Of several DICOM series of CT, the name of the one to read; else the first by the rule.
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
@@ -144,29 +148,29 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], LazyVolume]]
     """The CTs of a file or folder, the likeliest first, each as the function that opens it.
 
     Args:
-        path: A file holds one, a folder one for each stack of DICOM slices.
+        path: A file of one of :data:`SUFFIXES` holds one, DICOM one for each stack of slices.
         series: Only those of the series of this number, or the one of this name.
 
     Raises:
         CtError: There is none.
     """
-    if not path.is_dir():
+    if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
         if series:
             raise CtError(
                 path.name,
                 f"series {series} was named, but the CT is one file",
-                "Name a series only for a folder of DICOM slices.",
+                "Name a series only for a folder, zip or DICOMDIR of several.",
             )
         return [lambda: _open_file(path)]
-    # SimpleITK takes 90 MB, which NIfTI does not need.
+    # pydicom takes a quarter of a second to import, which NIfTI does not need.
     from hipoa.imaging.ct.dicom import find_stacks
+    from hipoa.imaging.ct.gather import gather
 
     try:
         name = parse_series(series)
     except ValueError as error:
         raise CtError(path.name, f"what was given as series {error}", "Mend it.") from None
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    found = _persist(lambda: find_stacks(files, path.name, name), path.name)
+    found = _persist(lambda: find_stacks(gather(path), path.name, name), path.name)
     return [partial(_open_stack, one, path.name) for one in found]
 
 
@@ -204,14 +208,7 @@ def _open_stack(found: Found, where: str) -> LazyVolume:
 def _read_file(path: Path, dtype: type[np.integer]) -> Image:
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
-        if not path.exists():
-            raise CtError(path.name, "there is no such file or folder", "Check the path.")
-        alone = name.endswith((".dcm", ".ima"))
-        raise CtError(
-            path.name,
-            "it is one slice of a DICOM series" if alone else "this kind of file is not read",
-            "Name the folder of the series." if alone else f"Convert it to one of {', '.join(SUFFIXES)}.",
-        )
+        raise _persist(lambda: _refuse_file(path), path.name)
     if ".nii" in name[-7:]:
         read = read_nifti
     else:
@@ -219,6 +216,13 @@ def _read_file(path: Path, dtype: type[np.integer]) -> Image:
     image = _persist(lambda: read(path, dtype), path.name)
     check_affine(image.ras_from_ijk, path.name)
     return image
+
+
+def _refuse_file(path: Path) -> CtError:
+    if not path.exists():
+        return CtError(path.name, "there is no such file or folder", "Check the path.")
+    with path.open("rb") as file:
+        return refuse_kind(path.name, file.read(START_BYTES))
 
 
 def _persist(read: Callable[[], T], where: str) -> T:

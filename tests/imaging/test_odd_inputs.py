@@ -149,6 +149,10 @@ def other_affine(**changes):
     return matrix
 
 
+def nifti_named(name):
+    return lambda folder: save(folder / "ct.nii", HU).rename(folder / name)
+
+
 MIRRORED = np.diag([-1.0, 1, 1, 1]) @ AFFINE
 SINGULAR = other_affine(m22=0)
 
@@ -234,11 +238,26 @@ REFUSED = {
         "its MetaImage header does not say how it lies in the patient",
     ),
     "a cut MetaImage": (cut_itk("ct.mha"), "cannot be read as an image"),
-    "a header without its voxels": (without_voxels, "cannot be read as an image"),
+    "a header without its voxels": (
+        without_voxels,
+        "a header alone: the file of its voxels .* is not there. Put that file beside it",
+    ),
     "a file that is not there": (lambda folder: folder / "ct.nii", r"cannot be read \(No such file"),
-    "one slice of DICOM": (raw("ct.dcm", b"DICM"), "one slice of a DICOM series. Name the folder"),
-    "an archive": (raw("ct.zip", b"PK"), "this kind of file is not read. Convert it to one of .nii.gz"),
-    "a text": (raw("ct.txt", b"text"), "this kind of file is not read"),
+    "no DICOM by the name of DICOM": (raw("ct.dcm", b"DICM\0"), "this kind of file is not read. Give the CT"),
+    "a cut zip": (raw("ct.zip", b"PK\3\4"), "the zip is cut, damaged or one of several parts. Copy it again"),
+    "a text": (raw("ct.txt", b"text"), "it is a text, .*not read as a CT. Give the CT itself: a folder, zip"),
+    "an empty file of any name": (raw("ct", b""), "the file is empty"),
+    "a PDF": (raw("ct.pdf", b"%PDF-1.7\n"), "it is a PDF"),
+    "a picture": (raw("ct.png", b"\x89PNG\r\n"), r"it is a picture \(PNG\)"),
+    "a photograph": (raw("IM000001", b"\xff\xd8\xff\xe0"), r"it is a picture \(JPEG\)"),
+    "a web page": (raw("ct.dcm", b"\n<!DOCTYPE html><html>"), "it is a web page"),
+    "an old table": (raw("ct.xls", b"\xd0\xcf\x11\xe0\xa1\xb1"), "table of an office program"),
+    "a 7z": (raw("ct.7z", b"7z\xbc\xaf\x27\x1c"), "it is a 7z archive.*Unpack it and name the folder"),
+    "a RAR": (raw("ct.rar", b"Rar!\x1a\7"), "it is a RAR archive.*Unpack it and name the folder"),
+    "a tar": (raw("ct.tar", bytes(257) + b"ustar"), "it is a tar archive.*Unpack it and name the folder"),
+    "a compressed tar": (raw("ct.tgz", gzip.compress(b"x")), "compressed by gzip.*else unpack it"),
+    "NIfTI by another name": (nifti_named("ct"), r"it is NIfTI.*Let its name end in \.nii\."),
+    "NRRD by another name": (raw("ct", b"NRRD0004\n"), r"it is NRRD.*Let its name end in \.nrrd"),
 }
 
 

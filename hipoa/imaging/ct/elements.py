@@ -45,16 +45,17 @@ _DELIMITERS = set(b"\\^=\r\n\t\f")
 def read_texts(dataset: Dataset) -> dict[str, str]:
     """The elements that are used, by keyword; several values are joined by backslashes."""
     # The values are left as the file has them: one that is none of its type is no reason to stop.
+    # As plain numbers the tags are compared in C.
     return {
-        _KEYWORDS[element.tag]: _read_text(element, dataset)
+        _KEYWORDS[tag]: _read_text(element, dataset)
         for element in dataset.values()
-        if element.tag in _KEYWORDS
+        if (tag := int(element.tag)) in _KEYWORDS
     }
 
 
-def list_frames(dataset: Dataset) -> Iterator[dict[str, str]]:
-    """The texts of each frame; those of its functional groups go before the file's."""
-    common = read_texts(dataset) | _find_energy(dataset)
+def list_frames(dataset: Dataset, common: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The texts of each frame; those of its functional groups go before the file's, which are common."""
+    common = common | _find_energy(dataset)
     shared_name, own_name = GROUPS
     if own_name not in dataset:
         yield common

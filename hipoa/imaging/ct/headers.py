@@ -23,6 +23,7 @@ from hipoa.imaging.ct.acquisition import Acquisition
 from hipoa.imaging.ct.elements import TAGS, list_frames, read_numbers, read_texts, read_whole
 from hipoa.imaging.ct.identity import Identity
 from hipoa.imaging.ct.multi_energy import name_kind
+from hipoa.imaging.file_kinds import is_zip
 
 _NOBODY = Identity()
 
@@ -133,12 +134,15 @@ def read_header(file: File) -> Header:
     with file.open("rb") as stream:
         # What the drive does not give now is a fault, and not some other kind of file.
         start = stream.read(1 << 12)
+        if is_zip(start):
+            return Header(other="zip files")
         if start[128:132] != b"DICM" and start[:2] not in _FIRST_GROUPS:
             return Header(other=_NO_IMAGE)
         stream.seek(0)
         try:
             dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
-            return _describe(file, dataset, _find_pixels(dataset, stream, _measure(file)))
+            texts = read_texts(dataset)
+            return _describe(file, dataset, texts, _find_pixels(dataset, texts, stream, _measure(file)))
         except OSError:
             raise
         except Exception:  # whatever a parser trips over
@@ -152,11 +156,11 @@ def _measure(file: File) -> int:
     return file.root.getinfo(file.at).file_size
 
 
-def _describe(file: File, dataset: Dataset, pixels: Pixels) -> Header:
+def _describe(file: File, dataset: Dataset, common: dict[str, str], pixels: Pixels) -> Header:
     slices: list[Slice] = []
     others: Counter[str] = Counter()
-    identity = Identity.of(read_texts(dataset))
-    for index, texts in enumerate(list_frames(dataset)):
+    identity = Identity.of(common)
+    for index, texts in enumerate(list_frames(dataset, common)):
         kind = name_kind(texts)
         other = _name_other(texts) or ("" if kind.is_hu else f"{COMPUTED} ({kind.name})")
         if other:
@@ -168,13 +172,12 @@ def _describe(file: File, dataset: Dataset, pixels: Pixels) -> Header:
     return Header(tuple(slices), "" if slices else others.most_common(1)[0][0], identity)
 
 
-def _find_pixels(dataset: Dataset, stream: IO[bytes], size: int) -> Pixels:
+def _find_pixels(dataset: Dataset, texts: Mapping[str, str], stream: IO[bytes], size: int) -> Pixels:
     """How the file's pixels are stored; the stream stands before them.
 
     Raises:
         ValueError: There are none, or fewer than the header promises.
     """
-    texts = read_texts(dataset)
     allocated = int(texts["BitsAllocated"])
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     implicit, little_endian = dataset.original_encoding

@@ -7,7 +7,9 @@ from itertools import groupby
 
 import numpy as np
 from pydicom import Dataset, dcmread
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import JPEGExtended12Bit
 
 from hipoa.errors import CtError
 from hipoa.imaging.ct.headers import File, Pixels, Slice
@@ -80,6 +82,9 @@ def _read_raw(image: Slice) -> np.ndarray:
 def _decode(file: File, frames: list[int], where: str) -> list[np.ndarray]:
     dataset = _read_whole(file)
     syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and dataset.BitsAllocated == 16:
+        with silent():
+            return [_decode_12_bits(dataset, frame) for frame in frames]
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
@@ -94,6 +99,37 @@ def _decode(file: File, frames: list[int], where: str) -> list[np.ndarray]:
     with silent():
         found = decoder.iter_array(dataset, indices=frames, raw=True, decoding_plugin=plugin)
         return [array.copy() for array, _ in found]
+
+
+def _decode_12_bits(dataset: Dataset, frame: int) -> np.ndarray:
+    """A frame of lossy JPEG with 12 bits, which GDCM decodes and pydicom does not ask it for."""
+    import gdcm
+
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(get_frame(dataset.PixelData, frame, number_of_frames=_count(dataset)))
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((dataset.Columns, dataset.Rows, 1))
+    image.SetDataElement(element)
+    grey = gdcm.PhotometricInterpretation.MONOCHROME2
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
+    bits = dataset.BitsStored
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, dataset.PixelRepresentation))
+    # GDCM gives bytes as a text.
+    content = image.GetBuffer().encode("utf-8", "surrogateescape")
+    if len(content) != 2 * dataset.Rows * dataset.Columns:
+        raise RuntimeError("a slice cannot be decoded")
+    dtype = "<i2" if dataset.PixelRepresentation else "<u2"
+    return np.frombuffer(content, dtype).reshape(dataset.Rows, dataset.Columns)
+
+
+def _count(dataset: Dataset) -> int:
+    return int(dataset.get("NumberOfFrames") or 1)
 
 
 def _read_whole(file: File) -> Dataset:

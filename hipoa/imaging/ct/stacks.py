@@ -55,7 +55,7 @@ class Stack:
     @property
     def extent_mm(self) -> float:
         """From the first slice to the last, mm."""
-        return float(self.slices[0].normal @ (self.slices[-1].position - self.slices[0].position))
+        return _extent_mm(self.slices)
 
     @property
     def step_mm(self) -> float:
@@ -108,7 +108,8 @@ def rank(stack: Stack) -> tuple:
     first = stack.slices[0]
     number = np.inf if stack.number is None else stack.number
     # Of two that differ in nothing that counts, the earlier one: the order must not be the disk's.
-    return (*merits(stack), number, first.acquisition or 0, first.time, first.uid, tuple(first.position))
+    order = min(map(_when, stack.slices)), first.image_type, first.uid, first.frame
+    return (*merits(stack), number, first.acquisition or 0, *order)
 
 
 def merits(stack: Stack) -> tuple:
@@ -264,9 +265,11 @@ def _smooth(steps: np.ndarray) -> np.ndarray:
 def _count_breaks(images: Sequence[Slice]) -> int:
     """How uneven slices are; those that all lie at one place are no stack, and not uneven."""
     ordered = _sort(images)
-    if len(ordered) < 2 or ordered[0].normal @ (ordered[-1].position - ordered[0].position) < SAME_PLACE_MM:
-        return 0
-    return int(_find_breaks(ordered).sum())
+    return int(_find_breaks(ordered).sum()) if _extent_mm(ordered) > SAME_PLACE_MM else 0
+
+
+def _extent_mm(ordered: Sequence[Slice]) -> float:
+    return float(ordered[0].normal @ (ordered[-1].position - ordered[0].position))
 
 
 def _split_passes(images: list[Slice]) -> list[list[Slice]]:
@@ -332,8 +335,8 @@ def _join(runs: list[list[Slice]]) -> list[list[Slice]]:
 
 def _cut(images: list[Slice]) -> list[Stack]:
     """Cuts slices in the order of their place into even stacks, and notes where slices are lost between."""
-    if len(images) < 2:
-        return [Stack(tuple(images))]
+    if _extent_mm(images) < SAME_PLACE_MM:
+        return [Stack((image,)) for image in images]
     ends = [0, *(np.flatnonzero(_find_breaks(images)) + 1).tolist(), len(images)]
     stacks = [Stack(tuple(images[begin:end])) for begin, end in pairwise(ends)]
     lost = [_find_gap(*pair) for pair in pairwise(stacks)]

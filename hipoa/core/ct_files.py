@@ -1,0 +1,103 @@
+"""Which files belong to a CT that is named by one path.
+
+Standard library only: the Snakefile imports this module from a bare Snakemake.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterator
+
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
+"""Of files that hold a whole CT, or name the file of its voxels."""
+# So much of a DICOM file begins with what it is; without a preamble, the class of the image stands there.
+START_BYTES = 1 << 14
+_DICOM = b"1.2.840.10008."
+_DIRECTORY = b"1.2.840.10008.1.3.10"
+# The first group of a file without a preamble, little-endian and big-endian.
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+# What systems put into folders by themselves: Mac, Windows, Synology.
+_FOREIGN = re.compile(r"\.DS_Store|\._.*|__MACOSX|Thumbs\.db|desktop\.ini|@eaDir", re.IGNORECASE)
+# Their voxels may lie in other files: one that is named, LIST and a name a line, or a pattern with %03d.
+_HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")
+_HEADER_BYTES = 2**16
+_DATA_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=|data ?file:)(.*)", re.IGNORECASE | re.MULTILINE)
+
+
+def is_foreign(path: str) -> bool:
+    """Whether a part of a path is what an operating system adds by itself, and never a CT."""
+    return any(map(_FOREIGN.fullmatch, path.split("/")))
+
+
+def walk(folder: str, *, nested: bool = True, fail: Callable[[OSError], None] | None = None) -> Iterator[str]:
+    """Every file and link in a folder, by path, but for what systems add by themselves.
+
+    Links to folders are followed; a folder that is reached twice, as by a link to one above, is read once.
+
+    Args:
+        folder: It.
+        nested: Look into its folders too.
+        fail: What to do about a folder that cannot be read; without it, it is passed over.
+    """
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        state = os.stat(place)  # noqa: PTH116, for paths need not be taken apart
+        is_new = (state.st_dev, state.st_ino) not in seen
+        seen.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if nested and is_new and not is_foreign(name))
+        if is_new:
+            yield from (os.path.join(place, name) for name in sorted(files) if not is_foreign(name))  # noqa: PTH118
+
+
+def find_source(path: str) -> tuple[str, bool]:
+    """What a path stands for: itself, or the folder of a DICOM file, and whether with its folders.
+
+    One image stands for its series, whose other images lie in its folder; a DICOMDIR for all that lies in
+    its folder.
+    """
+    if path.lower().endswith((*SUFFIXES, ".csv", ".zip")) or not os.path.isfile(path):  # noqa: PTH113
+        return path, True
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            start = file.read(START_BYTES)
+    except OSError:  # the stage says it, of that case alone
+        return path, True
+    folder = os.path.dirname(path) or "."  # noqa: PTH120
+    return (folder, is_dicomdir(start)) if is_dicom(start) else (path, True)
+
+
+def is_dicom(start: bytes) -> bool:
+    """Whether a file that begins so is DICOM, be it without a preamble."""
+    return start[128:132] == b"DICM" or (start[:2] in _FIRST_GROUPS and _DICOM in start)
+
+
+def is_dicomdir(start: bytes) -> bool:
+    """Whether a DICOM file that begins so is the directory of others."""
+    return _DIRECTORY in start[:1024]
+
+
+def list_data_files(header: str) -> list[str]:
+    """The files of voxels that the header of a MetaImage or NRRD names, in its order, there or not."""
+    if not header.lower().endswith(_HEADERS):
+        return []
+    try:
+        with open(header, "rb") as file:  # noqa: PTH123
+            text = file.read(_HEADER_BYTES).partition(b"\0")[0]
+    except OSError:
+        return []
+    named = _DATA_FILE.search(text)
+    if named is None or named[1].strip().upper() in (b"LOCAL", b""):
+        return []
+    is_list = named[1].split()[:1] == [b"LIST"]
+    lines = text[named.end() :].splitlines() if is_list else [named[1]]
+    folder = os.path.dirname(header)  # noqa: PTH120
+    return [path for line in lines for path in _expand(folder, os.fsdecode(line.strip()))]
+
+
+def _expand(folder: str, name: str) -> list[str]:
+    if "%" not in name:
+        return [os.path.join(folder, name)]  # noqa: PTH118
+    pattern = re.sub(r"%\d*d", "*", re.sub(r"(\s+\d+)+$", "", name))  # behind it: first, last, step
+    return [os.path.join(folder, found) for found in sorted(glob.glob(pattern, root_dir=folder))]  # noqa: PTH118, PTH207
