@@ -13,6 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +39,8 @@ _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 _RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = (0x7FE0, 0x10)
+# Nearly every header of one image; pydicom goes through it in two thirds of the time that a file takes.
+_START_BYTES = 1 << 15
 # A file without a preamble begins with its first group, in either order of bytes.
 _FIRST_GROUPS = (b"\2\0", b"\x08\0", b"\0\x08")
 
@@ -133,21 +136,28 @@ def read_header(file: File) -> Header:
     """
     with file.open("rb") as stream:
         # What the drive does not give now is a fault, and not some other kind of file.
-        start = stream.read(1 << 12)
+        start = stream.read(_START_BYTES)
         if is_zip(start):
             return Header(other="zip files")
         if start[128:132] != b"DICM" and start[:2] not in _FIRST_GROUPS:
             return Header(other=_NO_IMAGE)
-        stream.seek(0)
-        try:
-            dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
-            texts = read_texts(dataset)
-            return _describe(file, dataset, texts, _find_pixels(dataset, texts, stream, _measure(file)))
-        except OSError:
-            raise
-        except Exception:  # whatever a parser trips over
-            is_ct = any(name.encode() + b"\0" in start for name in _CT_CLASSES)
-            return Header(other=DAMAGED if is_ct else _NO_IMAGE)
+        # The few longer ones end too early, and are read from the file.
+        for source in (BytesIO(start), stream):
+            try:
+                return _parse(file, source)
+            except OSError:
+                raise
+            except Exception:  # whatever a parser trips over
+                continue
+    is_ct = any(name.encode() + b"\0" in start for name in _CT_CLASSES)
+    return Header(other=DAMAGED if is_ct else _NO_IMAGE)
+
+
+def _parse(file: File, stream: IO[bytes]) -> Header:
+    stream.seek(0)
+    dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
+    texts = read_texts(dataset)
+    return _describe(file, dataset, texts, _find_pixels(dataset, texts, stream, _measure(file)))
 
 
 def _measure(file: File) -> int:
