@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hipoa.errors import CtError
 from hipoa.imaging.geometry import XrayGeometry, seen_ends
+from hipoa.imaging.hips import HipCentres
 from hipoa.imaging.image import Gap
 from hipoa.imaging.volume import Volume
 
+_EXPORT = "Export the whole series again, with every slice once."
 _AXES = (("to the left of", "to the right of"), ("behind", "in front of"), ("below", "above"))
 
 
@@ -36,7 +39,7 @@ def check_gaps(volume: Volume, centre_ras_mm: np.ndarray, geometry: XrayGeometry
             raise CtError(
                 where,
                 f"within the radiograph {_describe(gap, centre_ras_mm)}",
-                "Export the whole series again, with every slice once.",
+                _EXPORT,
             )
 
 
@@ -45,10 +48,16 @@ def note_gaps(volume: Volume, centre_ras_mm: tuple[float, float, float]) -> list
     return [f"outside the radiograph {_describe(gap, np.array(centre_ras_mm))}" for gap in volume.gaps]
 
 
-def explain_missing(missing: Mapping[str, str], gaps: Sequence[Gap]) -> dict[str, str]:
-    """Why hips were not found, where it may be for the slices that are missing."""
-    lost = f" ({len(gaps)} gaps of missing slices end what was read)" if gaps else ""
-    return {side: reason + lost for side, reason in missing.items()}
+def explain_missing(centres: HipCentres, gaps: Sequence[Gap]) -> HipCentres:
+    """The same hips; of those that were not found it is said that slices are missing, if they are."""
+    if not gaps:
+        return centres
+    missing = {
+        side: f"{reason} (slices are missing where what was read ends)"
+        for side, reason in centres.missing.items()
+    }
+    advice = {side: f"{_EXPORT} {centres.advise(side)}" for side in missing}
+    return replace(centres, missing=missing, advice={**centres.advice, **advice})
 
 
 def _find_way(gap: Gap) -> tuple[int, int]:

@@ -103,8 +103,7 @@ def _warn(scan: Scan, note: str) -> Scan:
 def _look(ct: LazyVolume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
     marks = _read_marks(labels, landmarks, settings)
     volume, body, centres = look_about_hips(ct, marks, settings) or _look_at_all(ct, marks, settings)
-    missing = explain_missing(centres.missing, volume.gaps)
-    return Scan(volume, body, replace(centres, missing=missing))
+    return Scan(volume, body, explain_missing(centres, volume.gaps))
 
 
 def _look_at_all(ct: LazyVolume, marks: HipCentres | None, settings: ProjectSettings) -> Looked:

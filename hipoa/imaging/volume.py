@@ -162,7 +162,7 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], LazyVolume]]
                 "Name a series only for a folder, zip or DICOMDIR of several.",
             )
         return [lambda: _open_file(path)]
-    # pydicom takes a quarter of a second to import, which NIfTI does not need.
+    # Here, not above: NIfTI needs none of it.
     from hipoa.imaging.ct.dicom import find_stacks
     from hipoa.imaging.ct.gather import gather
 

@@ -16,7 +16,8 @@ from hipoa.imaging.ct.headers import BITS, COMPUTED, DAMAGED, File, Slice, read_
 from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
 from hipoa.imaging.ct.multi_energy import CT_KEV
 from hipoa.imaging.ct.pixels import read_pixels
-from hipoa.imaging.ct.stacks import ASIDE_MM, LEAST_SLICES, Stack, merits, sort_stacks
+from hipoa.imaging.ct.separation import ASIDE_MM, LEAST_SLICES
+from hipoa.imaging.ct.stacks import Stack, merits, sort_stacks
 from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, take_pages
 
 _SHORT = "CT images in shorter series"

@@ -176,7 +176,7 @@ def _describe(file: File, dataset: Dataset, common: dict[str, str], pixels: Pixe
         if other:
             others[other] += 1
         else:
-            found = identity, Acquisition.of(dataset, index), _rescale(pixels, texts)
+            found = identity, Acquisition.of(texts), _rescale(pixels, texts)
             slices.append(_make_slice(file, index, texts, *found, kind.name))
     # Of a file that holds both, what can be used counts.
     return Header(tuple(slices), "" if slices else others.most_common(1)[0][0], identity)
