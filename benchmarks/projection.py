@@ -28,6 +28,7 @@ import torch
 from scipy import ndimage
 
 from benchmarks.case import BuiltCase, make_case
+from benchmarks.dicom import COMMAND, time_dicom
 from benchmarks.peers import Renderer, make_gpu_renderers, make_renderers
 from benchmarks.stopwatch import describe_machine
 from hipoa.imaging.attenuation import Curve, attenuate, make_curve
@@ -67,12 +68,6 @@ import hipoa.imaging.drr, hipoa.imaging.joseph_cpu
 started = time.perf_counter()
 assert main(sys.argv[1:]) == 0
 """
-_COMMAND = """
-import sys, time
-started = time.perf_counter()
-from hipoa.cli import main
-assert main(sys.argv[1:]) == 0
-"""
 # A process's own peak: getrusage would count the memory of the one that started it.
 _SAY = """
 peak_kb = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -94,7 +89,8 @@ def main() -> None:
         parser.error("--gpu: torch finds no GPU")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
-        case = make_case(given.folder or Path(temporary), given.quick)
+        folder = given.folder or Path(temporary)
+        case = make_case(folder, given.quick)
         geometry = XrayGeometry(1020, 850, 125, 36) if given.quick else GEOMETRY
         make = make_gpu_renderers if given.gpu else make_renderers
         milliseconds, errors = compare_renderers(case, geometry, given.repeats, make)
@@ -103,6 +99,7 @@ def main() -> None:
             figures |= describe_machine()
         else:
             figures = summarise(milliseconds, errors) | run_whole(case, geometry.detector_px, given.repeats)
+            figures |= time_dicom(case, folder, given.repeats, run)
     print_table(milliseconds, errors, figures)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -198,7 +195,7 @@ def run_whole(case: BuiltCase, detector_px: int, repeats: int) -> dict[str, obje
         commands = [time_command(mapped) for _ in range(repeats)]
         tutorials.append(run(_TUTORIAL, str(case.packed), str(detector_px), *places))
         # Of the whole command, imported as it goes.
-        peaks_mb = [run(_COMMAND, *arguments)[1] for arguments in (located, mapped)]
+        peaks_mb = [run(COMMAND, *arguments)[1] for arguments in (located, mapped)]
     seconds = np.median(np.array(runs), axis=0).tolist()
     tutorial = sum(spent for spent, _ in tutorials) / len(tutorials)
     return {

@@ -11,7 +11,7 @@ from scipy import ndimage
 from hipoa.errors import CtError
 from hipoa.imaging.volume import Volume
 
-_GRID_MM = 4.0
+GRID_MM = 4.0
 _BODY_HU = -400
 _TABLE_MM = 6.0
 
@@ -46,6 +46,10 @@ class Body:
             edges.append(np.clip(edge[first : last + 1] - part.start, 0, part.stop - part.start))
         return Body(self.cells[tuple(kept)], tuple(edges))
 
+    def refine(self, every: int, slices: int) -> Body:
+        """The same of a CT of so many slices, of which every so many were looked at."""
+        return Body(self.cells, (*self.edges[:2], np.minimum(every * self.edges[2], slices)))
+
     def flip(self, axes: tuple[int, ...]) -> Body:
         """The same of voxels that are counted from the other end along these axes."""
         edges = [edge[-1] - edge[::-1] if axis in axes else edge for axis, edge in enumerate(self.edges)]
@@ -75,7 +79,7 @@ def find_body(volume: Volume) -> Body:
     Raises:
         CtError: There is nothing but air.
     """
-    steps = [max(1, round(_GRID_MM / s)) for s in volume.spacing_mm]
+    steps = [max(1, round(GRID_MM / s)) for s in volume.spacing_mm]
     width = volume.spacing_mm * steps
     margin_mm = _TABLE_MM + 1.5 * width.max()
     coarse = volume.hu[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU

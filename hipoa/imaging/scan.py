@@ -15,8 +15,9 @@ from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.localization.segmentation import locate_by_labels
+from hipoa.imaging.long_ct import Looked, look_about_hips
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume, find_volumes
+from hipoa.imaging.volume import LazyVolume, Volume, find_volumes
 from hipoa.tables import SIDES
 
 
@@ -52,9 +53,9 @@ def examine(
     """
     best: Scan | None = None
     faults: list[CtError] = []
-    for number, read in enumerate(find_volumes(ct, series)):
+    for number, open_ct in enumerate(find_volumes(ct, series)):
         try:
-            scan = _look(read(), labels, landmarks, settings)
+            scan = _look(open_ct(), labels, landmarks, settings)
         except CtError as error:
             faults.append(error)
             continue
@@ -99,12 +100,21 @@ def _warn(scan: Scan, note: str) -> Scan:
     return replace(scan, volume=replace(scan.volume, warnings=(*scan.volume.warnings, note)))
 
 
-def _look(volume: Volume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
-    body = find_body(volume)
-    if landmarks is not None:
-        centres = confirm_marks(volume, body, locate_by_landmarks(landmarks), settings)
-    elif labels is not None:
-        centres = confirm_marks(volume, body, locate_by_labels(labels, settings.label_ids), settings)
-    else:
-        centres = locate(volume, body, settings.locator_confidence)
+def _look(ct: LazyVolume, labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> Scan:
+    marks = _read_marks(labels, landmarks, settings)
+    volume, body, centres = look_about_hips(ct, marks, settings) or _look_at_all(ct, marks, settings)
     return Scan(volume, body, explain_missing(centres, volume.gaps))
+
+
+def _look_at_all(ct: LazyVolume, marks: HipCentres | None, settings: ProjectSettings) -> Looked:
+    volume = ct.read()
+    body = find_body(volume)
+    if marks is not None:
+        return volume, body, confirm_marks(volume, body, marks, settings)
+    return volume, body, locate(volume, body, settings.locator_confidence)
+
+
+def _read_marks(labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> HipCentres | None:
+    if landmarks is not None:
+        return locate_by_landmarks(landmarks)
+    return None if labels is None else locate_by_labels(labels, settings.label_ids)

@@ -73,6 +73,9 @@ def run(
     """
     aims = {**dict.fromkeys(SIDES, partial(aim_finely, views=views)), PELVIS: partial(aim_wide, views=views)}
     made_by = [views.model_dump(), code_hash("hipoa.imaging.view")]
+    # What is to be read of a long CT.
+    widest_mm = max(views.hip_field_mm, views.pelvis_field_mm + 2 * _ABOVE_HEADS_MM)
+    settings = settings.model_copy(update={"field_of_view_mm": widest_mm})
     work = Work(aims, settings, made_by, cache, readers, read_timeout_s, study)
     rows: list[Row] = []
     window: Row = {"window_low": 0, "window_high": views.white}

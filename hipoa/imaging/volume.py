@@ -17,6 +17,7 @@ from hipoa.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
 from hipoa.imaging.file_kinds import refuse_kind
 from hipoa.imaging.image import Gap, Image, Origin, check_affine, to_ras, turn_to_ras
+from hipoa.imaging.lazy_image import WHOLE, LazyImage, defer, hold
 from hipoa.imaging.nifti import read_nifti
 from hipoa.imaging.tilt import straighten
 
@@ -90,6 +91,37 @@ class Volume:
         return bool(np.all(index >= -0.5) and np.all(index <= np.array(self.hu.shape) - 0.5))
 
 
+@dataclass(frozen=True)
+class LazyVolume:
+    """A CT that was found, and is read when it is needed.
+
+    Attributes:
+        image: Its place, and what reads its slices.
+        where: The file or folder, for messages.
+    """
+
+    image: LazyImage
+    where: str
+
+    def read(self, slices: slice = WHOLE) -> Volume:
+        """The CT, or every so many of a range of its slices k.
+
+        Raises:
+            CtError: It cannot be read, does not hold HU, or is sheared as no gantry does.
+        """
+        image = self.image.read(slices)
+        hu, notes = to_hu(image.values, self.where)
+        hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, self.where)
+        if tilt_deg:
+            notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
+        return Volume(hu, matrix, (*image.warnings, *notes), image.origin, image.gaps)
+
+    @property
+    def outline(self) -> Volume:
+        """Air in its place: what asks for the place alone reads nothing."""
+        return Volume(np.broadcast_to(np.int16(-1000), self.image.shape), self.image.ras_from_ijk)
+
+
 def stem(path: Path) -> str:
     """The name of a CT: that of its file or folder without extension; of a DICOMDIR that of its folder."""
     path = path.absolute()  # the folder in which one works is named "."
@@ -109,11 +141,11 @@ def read_volume(path: Path, series: str = "") -> Volume:
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
     """
-    return find_volumes(path, series)[0]()
+    return find_volumes(path, series)[0]().read()
 
 
-def find_volumes(path: Path, series: str = "") -> list[Callable[[], Volume]]:
-    """The CTs of a file or folder, the likeliest first, each as the function that reads it.
+def find_volumes(path: Path, series: str = "") -> list[Callable[[], LazyVolume]]:
+    """The CTs of a file or folder, the likeliest first, each as the function that opens it.
 
     Args:
         path: A file of one of :data:`SUFFIXES` holds one, DICOM one for each stack of slices.
@@ -129,7 +161,7 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], Volume]]:
                 f"series {series} was named, but the CT is one file",
                 "Name a series only for a folder, zip or DICOMDIR of several.",
             )
-        return [lambda: _make_volume(_read_file(path, np.int16), path.name)]
+        return [lambda: _open_file(path)]
     # Here, not above: NIfTI needs none of it.
     from hipoa.imaging.ct.dicom import find_stacks
     from hipoa.imaging.ct.gather import gather
@@ -139,7 +171,7 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], Volume]]:
     except ValueError as error:
         raise CtError(path.name, f"what was given as series {error}", "Mend it.") from None
     found = _persist(lambda: find_stacks(gather(path), path.name, name), path.name)
-    return [partial(_read_found, one, path.name) for one in found]
+    return [partial(_open_stack, one, path.name) for one in found]
 
 
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -169,24 +201,22 @@ def read_labels(path: Path) -> Image:
     return turn_to_ras(replace(image, values=values))
 
 
-def _read_found(found: Found, where: str) -> Volume:
-    from hipoa.imaging.ct.dicom import read_stack
+def _open_file(path: Path) -> LazyVolume:
+    image = turn_to_ras(_read_file(path, np.int16))
+    # A file may hold its axes in any order: slices are axial.
+    step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
+    origin = replace(image.origin, slices=image.values.shape[2], step_mm=step_mm)
+    return LazyVolume(hold(replace(image, origin=origin)), path.name)
 
-    return _make_volume(_persist(lambda: read_stack(found, where), where), where)
 
+def _open_stack(found: Found, where: str) -> LazyVolume:
+    from hipoa.imaging.ct.dicom import lay_out, read_stack
 
-def _make_volume(image: Image, where: str) -> Volume:
-    check_affine(image.ras_from_ijk, where)
-    image = turn_to_ras(image)
-    origin = image.origin
-    if origin.slices is None:  # a file may hold its axes in any order: slices are axial
-        step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
-        origin = replace(origin, slices=image.values.shape[2], step_mm=step_mm)
-    hu, notes = to_hu(image.values, where)
-    hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, where)
-    if tilt_deg:
-        notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
-    return Volume(hu, matrix, (*image.warnings, *notes), origin, image.gaps)
+    shape, matrix = lay_out(found.stack, where)
+    check_affine(matrix, where)
+    return LazyVolume(
+        defer(shape, matrix, lambda part: _persist(lambda: read_stack(found, where, part), where)), where
+    )
 
 
 def _read_file(path: Path, dtype: type[np.integer], *, layers: bool = False) -> Image:

@@ -14,6 +14,9 @@ RATIOS = (
     "end_to_end_mapped_ratio_vs_diffdrr",
     "command_seconds",
     "peak_rss_mb",
+    "dicom_ratio_vs_nifti",
+    "dicom_1000_ratio_vs_400",
+    "dicom_ratio_vs_simpleitk",
 )
 
 

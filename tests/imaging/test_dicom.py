@@ -1,6 +1,7 @@
 """CTs as hospitals export them: folders of slices, in any order, with other things beside them."""
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,19 @@ def test_neither_names_nor_numbers_nor_folders_give_the_order(
     write_stack(mixed, stored, names=[f"{'a/b/' if nested and n % 2 else ''}IM{n}" for n in order])
     np.testing.assert_array_equal(read_volume(plain).hu, read_volume(mixed).hu)
     np.testing.assert_allclose(read_volume(plain).ras_from_ijk, read_volume(mixed).ras_from_ijk)
+
+
+def test_a_header_of_any_length(tmp_path, stored, write_stack):
+    write_stack(tmp_path, stored)
+    expected = read_volume(tmp_path)
+    for count, file in zip((10, 32_000, 32_700, 33_000, 500_000), sorted(tmp_path.iterdir()), strict=False):
+        image = pydicom.dcmread(file)
+        image.add_new(0x00091001, "OB", bytes(count))
+        image.save_as(file)
+    volume = read_volume(tmp_path)
+    np.testing.assert_array_equal(volume.hu, expected.hu)
+    assert volume.origin == expected.origin
+    assert volume.warnings == ()
 
 
 def test_each_slice_is_rescaled_by_its_own_numbers(tmp_path, stored, write_slice):

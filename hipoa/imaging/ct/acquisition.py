@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hipoa.imaging.ct.scanner_names import recognise_kernel, recognise_maker, recognise_model
 
@@ -57,8 +57,8 @@ class Acquisition:
     age: str = ""
 
     @classmethod
-    def of(cls, header: Dataset, frame: int = 0) -> Acquisition:
-        """From a header; of one with functional groups from those of a frame, by its index, too."""
+    def of(cls, header: Dataset | Mapping[str, str], frame: int = 0) -> Acquisition:
+        """From a header, or its texts by keyword; of functional groups from those of a frame, by index."""
         texts = {name: _find(header, name, frame) for name in KEYWORDS}
         maker = recognise_maker(texts["Manufacturer"], texts["ManufacturerModelName"])
         sex, kv = texts["PatientSex"].upper(), _read_number(texts["KVP"], _KV)
@@ -73,7 +73,7 @@ class Acquisition:
         )
 
 
-def _find(header: Dataset, keyword: str, frame: int) -> str:
+def _find(header: Dataset | Mapping[str, str], keyword: str, frame: int) -> str:
     """The text of an element, of the header itself or of its functional groups; several values joined."""
     for place in _list_places(header, frame):
         try:
@@ -86,7 +86,7 @@ def _find(header: Dataset, keyword: str, frame: int) -> str:
     return ""
 
 
-def _list_places(header: Dataset, frame: int) -> Iterator[Dataset]:
+def _list_places(header: Any, frame: int) -> Iterator[Any]:
     yield header
     for name, index in zip(GROUPS, (0, frame), strict=True):
         groups = header.get(name)

@@ -156,13 +156,26 @@ def _refuse(files: Sequence[File], where: str, others: Counter[str]) -> None:
     )
 
 
-def read_stack(found: Found, where: str, part: slice | None = None) -> Image:
+def lay_out(stack: Stack, where: str) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Columns, rows and slices of a stack, and its 4 x 4 ras_from_ijk, k from slice to slice.
+
+    Raises:
+        CtError: The slices lie beside their line, or promise more than any CT has.
+    """
+    first = stack.slices[0]
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.column_stack([first.across, find_step(stack, where)])
+    matrix[:3, 3] = first.position
+    return check_extent((*first.size, len(stack.slices)), where), LPS_TO_RAS @ matrix
+
+
+def read_stack(found: Found, where: str, part: slice = slice(None)) -> Image:
     """Reads the slices of a stack, each with its own rescaling.
 
     Args:
         found: One that :func:`find_stacks` found.
         where: What the user named, for messages.
-        part: Only these of its slices, two at least; else all.
+        part: Only these of its slices; the place is that of the whole stack.
 
     Returns:
         int16 (i, j, k), clipped, k from slice to slice.
@@ -173,19 +186,15 @@ def read_stack(found: Found, where: str, part: slice | None = None) -> Image:
         OSError: A slice cannot be read now.
     """
     stack = found.stack
-    slices = stack.slices if part is None else stack.slices[part]
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.column_stack([slices[0].across, find_step(stack, where)])
-    matrix[:3, 3] = slices[0].position
-    columns, rows = slices[0].size
-    check_extent((columns, rows, len(slices)), where)
+    slices = stack.slices[part]
+    (columns, rows, _), matrix = lay_out(stack, where)
     values = take_pages((len(slices), rows, columns), np.int16)
     for k, pixels in enumerate(read_pixels(slices, where)):
         values[k] = pixels
     step_mm = round(float(np.linalg.norm(matrix[:3, 2])), 3)
     origin = Origin(stack.name, len(stack.slices), step_mm, found.set_aside, slices[0].acquired)
     notes = (found.note,) if found.note else ()
-    return Image(values.T, LPS_TO_RAS @ matrix, notes, origin, stack.gaps)
+    return Image(values.T, matrix, notes, origin, stack.gaps)
 
 
 def find_step(stack: Stack, where: str) -> np.ndarray:

@@ -35,7 +35,7 @@ _OF_FILES = (
     *("RescaleIntercept", "RescaleSlope", "RescaleType", _ENERGY),
 )
 _OF_FRAMES = ("FrameType", "FrameAcquisitionNumber", "FrameAcquisitionDateTime", "FrameReferenceDateTime")
-_KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in (*_OF_FILES, *_OF_FRAMES)}
+_KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in (*_OF_FILES, *_OF_FRAMES, *ACQUISITION)}
 TAGS = sorted(BaseTag(tag_for_keyword(name) or 0) for name in {*_OF_FILES, *ACQUISITION, *GROUPS, *_ENERGIES})
 """What is read of a file."""
 _NUMBERS = {"US": "H", "UL": "I", "SS": "h", "FD": "d"}

@@ -14,6 +14,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -44,6 +45,8 @@ _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 _RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = (0x7FE0, 0x10)
+# Nearly every header of one image; pydicom goes through it in two thirds of the time that a file takes.
+_START_BYTES = 1 << 15
 # A file without a preamble begins with its first group, in either order of bytes.
 _FIRST_GROUPS = (b"\2\0", b"\x08\0", b"\0\x08")
 
@@ -139,20 +142,27 @@ def read_header(file: File) -> Header:
     """
     with file.open("rb") as stream:
         # What the drive does not give now is a fault, and not some other kind of file.
-        start = stream.read(1 << 12)
+        start = stream.read(_START_BYTES)
         if is_zip(start):
             return Header(other="zip files")
         if start[128:132] != b"DICM" and start[:2] not in _FIRST_GROUPS:
             return Header(other=_NO_IMAGE)
-        stream.seek(0)
-        try:
-            dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
-            texts = read_texts(dataset)
-            return _describe(file, dataset, texts, _find_pixels(dataset, texts, stream, _measure(file)))
-        except OSError:
-            raise
-        except Exception:  # whatever a parser trips over
-            return Header(other=DAMAGED if _SAID_CT.search(start) else _NO_IMAGE)
+        # The few longer ones end too early, and are read from the file.
+        for source in (BytesIO(start), stream):
+            try:
+                return _parse(file, source)
+            except OSError:
+                raise
+            except Exception:  # whatever a parser trips over
+                continue
+    return Header(other=DAMAGED if _SAID_CT.search(start) else _NO_IMAGE)
+
+
+def _parse(file: File, stream: IO[bytes]) -> Header:
+    stream.seek(0)
+    dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
+    texts = read_texts(dataset)
+    return _describe(file, dataset, texts, _find_pixels(dataset, texts, stream, _measure(file)))
 
 
 def _measure(file: File) -> int:
@@ -171,7 +181,7 @@ def _describe(file: File, dataset: Dataset, common: dict[str, str], pixels: Pixe
         if other:
             others[other] += 1
         else:
-            found = identity, Acquisition.of(dataset, index), _rescale(pixels, texts)
+            found = identity, Acquisition.of(texts), _rescale(pixels, texts)
             slices.append(_make_slice(file, index, texts, *found, kind.name))
     # Of a file that holds both, what can be used counts.
     return Header(tuple(slices), "" if slices else others.most_common(1)[0][0], identity)

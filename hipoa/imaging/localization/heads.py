@@ -7,6 +7,7 @@ the head's centre is. About each place where votes meet, the fine network sees a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,15 +61,16 @@ class Head:
     moved_mm: float
 
 
-def find_heads(volume: Volume, body: Body) -> list[Head]:
-    """All that the networks take for femoral heads, at most one in 30 mm.
+def find_heads(volume: Volume, body: Body, places_ras_mm: Sequence[np.ndarray]) -> list[Head]:
+    """All that the fine network takes for femoral heads, at most one in 30 mm.
 
     Args:
         volume: The CT.
         body: The patient without the table.
+        places_ras_mm: Where to look (:func:`find_places`).
     """
     heads: list[Head] = []
-    for place in _find_places(cut_body(volume, body, SPACING_MM["coarse"])):
+    for place in places_ras_mm:
         head = look_closely(volume, body, place)
         if head is not None and all(_away(head, other) > _APART_MM for other in heads):
             heads.append(head)
@@ -103,8 +105,14 @@ def share_in_view(volume: Volume, centre_ras_mm: np.ndarray, radius_mm: float) -
     return float(_BALL_WEIGHTS[held].sum() / _BALL_WEIGHTS.sum())
 
 
-def _find_places(blocks: Blocks) -> list[np.ndarray]:
-    """Where votes of the coarse network meet, RAS mm (3,) each; where most meet comes first."""
+def find_places(volume: Volume, body: Body) -> list[np.ndarray]:
+    """Where votes of the coarse network meet, RAS mm (3,) each; where most meet comes first.
+
+    Args:
+        volume: The CT.
+        body: The patient without the table.
+    """
+    blocks = cut_body(volume, body, SPACING_MM["coarse"])
     out = apply_network("coarse", blocks.hu)
     points, weights = _collect(out, blocks.spacing_mm)
     places = []

@@ -16,7 +16,7 @@ import numpy as np
 from hipoa.imaging.body import Body
 from hipoa.imaging.hips import Hip, HipCentres
 from hipoa.imaging.localization.head_fit import Placed, place_head
-from hipoa.imaging.localization.heads import Head, find_heads, look_closely, share_in_view
+from hipoa.imaging.localization.heads import Head, find_heads, find_places, look_closely, share_in_view
 from hipoa.imaging.localization.network import load_weights
 from hipoa.imaging.volume import Volume
 from hipoa.tables import SIDES
@@ -47,18 +47,25 @@ class Finding:
     margin_mm: float
 
 
-def locate(volume: Volume, body: Body, least_confidence: float) -> HipCentres:
+def locate(
+    volume: Volume,
+    body: Body,
+    least_confidence: float,
+    places_ras_mm: Sequence[np.ndarray] | None = None,
+) -> HipCentres:
     """Finds the femoral heads of a CT.
 
     Args:
         volume: The CT.
         body: The patient without the table (:func:`hipoa.imaging.body.find_body`).
         least_confidence: Below it (0-1) a finding is no hip.
+        places_ras_mm: Where to look; None looks for these places too.
 
     Returns:
         The hips found, with their confidence; for a missing side the reason.
     """
-    chosen = _choose([_place(volume, head) for head in find_heads(volume, body)])
+    places = find_places(volume, body) if places_ras_mm is None else places_ras_mm
+    chosen = _choose([_place(volume, head) for head in find_heads(volume, body, places)])
     reasons = {side: refuse(found, least_confidence) for side, found in chosen.items()}
     hips = {side: found.hip for side, found in chosen.items() if not reasons[side]}
     missing = {side: reasons.get(side) or _NONE for side in SIDES if side not in hips}
