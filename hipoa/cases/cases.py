@@ -31,7 +31,8 @@ def run(
 ) -> None:
     """Makes a first table of cases from a folder that a PACS exported: a row for each study with a CT.
 
-    Patients get pseudonyms. The folders that `ct` names may hold patients' names: the table is for you alone.
+    Patients get pseudonyms, and cases names made of them: `case_id` and `patient_id` reach file names, tables
+    and the report. The folders that `ct` names may hold patients' names: the table is for you alone.
 
     Args:
         folder: The export: series in any folders or zip files, mixed with whatever else.
@@ -42,7 +43,7 @@ def run(
         grades: A spreadsheet of grades by the hospital's numbers, of which grades.csv is made beside the
             table.
         sheet: The sheet of its workbook, if not the first.
-        processes: That read headers; 0 for one per core.
+        processes: How many processes read headers; 0 for one per core.
 
     Raises:
         CtError: There is no such folder, no file in it, or the table would lie there.
