@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from hipoa.cases.export import describe_export
@@ -17,6 +17,7 @@ from hipoa.cases.private import Private, open_private, read_crosswalk, write_cro
 from hipoa.cases.table import Table, read_table
 from hipoa.errors import CtError
 
+SEVERAL = "their patient has several patient_ids in the table: write the right one"
 FOREIGN = "rows of the table are not of this key: whether their patients are among the new ones is not known"
 
 
@@ -67,9 +68,12 @@ def run(
                 folder.name, "the folder holds no file", "Name the folder that the PACS exported to."
             )
         read_export(index, processes or len(os.sched_getaffinity(0)))
-        found = describe_export(index, secret, table)
-    new = table.find_new(found.cases)
-    found.checks[FOREIGN] += len(table.names - {name.lower() for name in read_crosswalk(secret)})
+        pseudonyms = {name.lower(): row["patient_id"] for name, row in read_crosswalk(secret).items()}
+        patients = table.find_patients(pseudonyms)
+        found = describe_export(index, secret, table, patients)
+    new = [_name_as_before(row, patients) for row in table.find_new(found.cases)]
+    found.checks[SEVERAL] += sum(SEVERAL in row["check"] for row in new)
+    found.checks[FOREIGN] += len(table.names - set(pseudonyms))
     table.add(new)
     write_crosswalk(secret, found.crosswalk)
     write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview)
@@ -78,6 +82,14 @@ def run(
     if grades is not None:
         known = list_known(read_table(out), secret, found.cases)
         print("\n".join(make_grades(grades, known, out.with_name("grades.csv"), sheet)))
+
+
+def _name_as_before(row: Mapping[str, str], patients: Mapping[str, Set[str]]) -> dict[str, str]:
+    """A new row under the patient_id that the user gave the patient: under two, one would be in two folds."""
+    own = patients.get(row["patient_id"], {row["patient_id"]})
+    if len(own) == 1:
+        return {**row, "patient_id": min(own)}
+    return {**row, "check": "; ".join(filter(None, [SEVERAL, row["check"]]))}
 
 
 def list_known(table: Table, private: Private, made: Sequence[Mapping[str, str]]) -> list[Known]:

@@ -11,6 +11,16 @@ from hipoa.core.words import read_side
 
 GRADES = {"crowe": "Crowe", "kl": "KL"}
 KEYS = ("case", "accession", "patient")
+NAMES = GRADES | {
+    "case": "case_id",
+    "accession": "accession number",
+    "patient": "patient ID",
+    "side": "side",
+    "reader": "reader",
+    "read_on": "reading date",
+    "exam": "date of the CT",
+}
+"""What each role is called in messages."""
 
 _INDEX = {
     "kl": r"kellgren\W*(?:and|und|et|y|e|&)?\W*lawrence|kellgren|k\s*[-/&.・]?\s*l|"
@@ -64,7 +74,8 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _READER = re.compile(
-    r"(?:(?<![a-z])(?:reader|rater|observer|grader|dr|prof)(?![a-z])|(?:読影|評価|判定)者|読影医)[\s.:]*(?P<behind>[^\W_]+)|"
+    r"(?:(?<![a-z])(?:reader|rater|observer|grader|examiner|befunder|untersucher|auswerter|dr|prof)"
+    r"(?![a-z])|(?:読影|評価|判定|計測|検)者|読影医)[\s.:]*(?P<behind>[^\W_]+)|"
     r"(?P<before>[^\W_]+?)\s*(?:医師|先生)",
     re.IGNORECASE,
 )
@@ -94,7 +105,7 @@ class Column:
     def __str__(self) -> str:
         """The heading and what it was taken for."""
         side = {"L": ", left", "R": ", right"}.get(self.side, "")
-        return f'"{self.heading}" ({GRADES[self.role]}{side}{self.reader and f", reader {self.reader}"})'
+        return f'"{self.heading}" ({NAMES[self.role]}{side}{self.reader and f", reader {self.reader}"})'
 
 
 def parse_heading(text: str, at: int = 0) -> Column:
@@ -165,4 +176,4 @@ def _take_apart(text: str) -> tuple[str, set[str], list[str]]:
 
 
 def _bound(pattern: str) -> str:
-    return rf"(?<![a-z])(?:{pattern})(?![a-z])"
+    return rf"(?<![a-z])(?:{pattern})(?:(?![a-z])|(?=grad))"

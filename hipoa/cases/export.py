@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,20 +20,23 @@ _SEVERAL = "patients have several studies"
 _IN_TABLE = "in the table"
 
 
-def describe_export(index: Index, private: Private, table: Table) -> Found:
+def describe_export(index: Index, private: Private, table: Table, patients: Mapping[str, Set[str]]) -> Found:
     """Describes all studies, one by one: of a large export no more is in memory.
 
     Args:
         index: Of the export, all read.
         private: The key.
         table: Of cases, from whose folder paths count, and which patients of former exports stand in.
+        patients: What the table calls each patient.
     """
     found = Found(others=index.count_others())
     shared, sexes = index.list_shared_studies(), table.find_sexes()
-    for person in index.list_people():
+    # In the order of the pseudonyms: that of the hospital's numbers would say who came first.
+    for person in sorted(index.list_people(), key=private.name_patient):
         studies = index.list_studies(person)
         patient = private.name_patient(person)
-        doubt = _doubt(index, person, studies, sexes.get(patient, ()))
+        known = (sexes.get(name, set()) for name in patients.get(patient, ()))
+        doubt = _doubt(index, person, studies, set().union(*known))
         for study in studies:
             names = {"case_id": private.name_case(person, study), "patient_id": patient}
             described = describe_study(index, person, study)

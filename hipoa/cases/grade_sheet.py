@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hipoa.cases.columns import KEYS, Column
-from hipoa.cases.dates import parse_date, parse_reading_date
+from hipoa.cases.dates import find_order, parse_date, parse_reading_date
 from hipoa.cases.headings import Heading, find_heading
 from hipoa.core.grid import read_grid
 from hipoa.core.identifiers import normalise, parse_name, parse_reader
@@ -64,6 +65,7 @@ class SheetReading:
         read_on: The date of the reading, or empty.
         exam: The date of the examination as YYYYMMDD, or empty.
         exam_is_sure: Its column says that it is the examination's; else it may be another date.
+        exam_is_read: False where there is a date of the examination that could not be read.
     """
 
     row: int
@@ -77,6 +79,7 @@ class SheetReading:
     read_on: str = ""
     exam: str = ""
     exam_is_sure: bool = True
+    exam_is_read: bool = True
 
 
 @dataclass
@@ -86,7 +89,7 @@ class GradeSheet:
     Attributes:
         kind: What kind of file it was taken for.
         heading_row: The row number of its last heading.
-        used: The headings of grades and what they were taken for.
+        used: The headings that are read and what they were taken for.
         ignored: The headings of columns that are not used.
         readings: One per row, side and reader with a grade.
         ungraded: Numbers of the rows that name a patient and hold no grade.
@@ -130,15 +133,16 @@ def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
             '"R KL (reader A)"), or "patient ID", "side", "Crowe", "KL", and none beside them with Crowe or '
             "KL but a remark or a date. Of a workbook the first sheet is read: --sheet names another.",
         )
-    last, used = grid.rows[heading.end - 1][0], list(map(str, heading.grades))
+    last, used = grid.rows[heading.end - 1][0], list(map(str, heading.used))
     found = GradeSheet(grid.kind, last, used, heading.ignored)
     headings = [cells for _, cells in grid.rows[: heading.end]]
-    for number, cells in grid.rows[heading.end :]:
-        row = _Row(number, cells, heading)
+    body = [_Row(number, cells, heading) for number, cells in grid.rows[heading.end :]]
+    orders = {role: find_order(row.cell(heading.find(role)) for row in body) for role in ("read_on", "exam")}
+    for row, (number, cells) in zip(body, grid.rows[heading.end :], strict=True):
         if cells in headings or row.is_note():
             found.passed_over.append(number)
         else:
-            row.read_into(found)
+            row.read_into(found, orders)
     return found
 
 
@@ -179,12 +183,12 @@ class _Row:
         texts = [cell for cell in self.cells if cell]
         return not any(keys) or (len(texts) > 2 and len(set(texts)) == 1)
 
-    def read_into(self, sheet: GradeSheet) -> None:
+    def read_into(self, sheet: GradeSheet, orders: Mapping[str, str]) -> None:
         faults: list[str] = []
         grades = {column: self._read_grade(column, faults) for column in self.heading.grades}
         sheet.replaced += sum(_says_not_graded(self.cell(column)) for column in grades)
         if any(grade is not None for grade in grades.values()):
-            sheet.readings += self._gather(grades, self._read_common(faults), faults)
+            sheet.readings += self._gather(grades, self._read_common(orders, faults), faults)
         elif not faults:
             sheet.ungraded.append(self.number)
         sheet.faults += faults
@@ -196,19 +200,24 @@ class _Row:
         least = _LEAST[column.role]
         return self._try(column, lambda: read_grade(text, least, 4, column.role), faults, quote(text))
 
-    def _read_common(self, faults: list[str]) -> dict[str, Any]:
+    def _read_common(self, orders: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
         """What all readings of the row share."""
         found = {
             key: self._find_cell(key, parse_name, faults) for key in KEYS if self.cell(self.heading.find(key))
         }
         if not found:
             faults.append(f"row {self.number}: {_NO_NUMBER}")
-        exam = self.heading.find("exam")
+        column = self.heading.find("exam")
+        exam = parse_date(self.cell(column), orders["exam"])
         return {
             **found,
-            "read_on": self._find_cell("read_on", parse_reading_date, faults),
-            "exam": parse_date(self.cell(exam)),
-            "exam_is_sure": exam is not None and exam.rank < 2,
+            "read_on": self._find_cell(
+                "read_on", lambda text: parse_reading_date(text, orders["read_on"]), faults
+            ),
+            "exam": exam,
+            "exam_is_sure": column is not None and column.rank < 2,
+            # A word, as "unknown", is none.
+            "exam_is_read": bool(exam) or not re.search(r"\d", self.cell(column)),
         }
 
     def _gather(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from hipoa.cases.grade_sheet import GradeSheet, read_grade_sheet, refuse_faults
 from hipoa.cases.match import Known, Matched, match
-from hipoa.core.grid import read_grid
+from hipoa.cases.table import read_rows
 from hipoa.core.table_reader import read_grades
-from hipoa.core.words import find_column
 from hipoa.errors import TableError
 from hipoa.files import write_csv
 from hipoa.tables import GRADE_COLUMNS, Reading, write_grades
@@ -62,9 +61,7 @@ def _append(out: Path, readings: Sequence[Reading]) -> None:
     """Puts readings below a table of grades; its own rows and columns stay, also unknown ones."""
     if not readings:
         return
-    header, *lines = [cells for _, cells in read_grid(out).rows]
-    columns = [find_column(text) or text.lower() or f"column {n}" for n, text in enumerate(header, start=1)]
-    rows = [dict(zip(columns, cells, strict=False)) for cells in lines]
+    columns, rows = read_rows(out)
     missing = [name for name in GRADE_COLUMNS if name not in columns]
     write_csv(out, [*columns, *missing], [*rows, *map(vars, readings)])
 

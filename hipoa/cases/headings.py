@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from hipoa.cases.columns import GRADES, KEYS, Column, parse_heading, tells_of_grade, tells_of_side
+from hipoa.cases.columns import GRADES, KEYS, NAMES, Column, parse_heading, tells_of_grade, tells_of_side
 from hipoa.core.identifiers import normalise
 
 _SEARCHED_ROWS = 30
@@ -34,11 +34,16 @@ class Heading:
         return [column for column in self.columns if column.role in GRADES]
 
     @property
-    def ignored(self) -> list[str]:
-        """The headings of columns that are not used."""
+    def used(self) -> list[Column]:
+        """The columns that are read."""
         # A column of sides beside headings that say theirs is of something else, as of an operation.
         other = ("", "side") if any(column.side for column in self.grades) else ("",)
-        return [column.heading for column in self.columns if column.heading and column.role in other]
+        return [column for column in self.columns if column.role not in other]
+
+    @property
+    def ignored(self) -> list[str]:
+        """The headings of columns that are not used."""
+        return [column.heading for column in self.columns if column.heading and column not in self.used]
 
     def find(self, role: str) -> Column | None:
         """The column with a role that only one may have."""
@@ -162,5 +167,4 @@ def _is_weak(column: Column) -> bool:
 
 
 def _name(role: str, side: str) -> str:
-    names = {"patient": "patient ID", "read_on": "reading date", "exam": "exam date"}
-    return f"{side} {GRADES.get(role) or names.get(role, role)}".strip()
+    return f"{side} {NAMES[role]}".strip()

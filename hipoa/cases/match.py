@@ -178,10 +178,17 @@ def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
     """
     is_named = bool(reading.case or reading.accession)
     says_date = bool(reading.exam) and all(case.date for case in cases)
-    if len(cases) == 1 and (is_named or not (says_date and reading.exam_is_sure)):
+    doubts_date = reading.exam_is_sure and (says_date or not reading.exam_is_read)
+    if len(cases) == 1 and (is_named or not doubts_date):
         return cases[0]
+    if not reading.exam_is_read:
+        raise ValueError("the date of its CT cannot be read, or may be two dates: write it as 2020-01-31")
     if not says_date:
         raise ValueError(f"its patient has {len(cases)} CTs, and no date or accession number tells which")
+    return _choose_by_date(cases, reading)
+
+
+def _choose_by_date(cases: Sequence[Known], reading: SheetReading) -> Known:
     days = sorted(
         ((_days_between(reading.exam, case.date), case) for case in cases), key=lambda pair: pair[0]
     )

@@ -61,8 +61,8 @@ def doubt_person(person: str, identities: Iterable[Identity], issuers: Iterable[
 
 
 def check_person(person: str) -> str:
-    """What a user should look at of how a person is known; empty where there is an ID."""
-    return _CHECKS.get(json.loads(person)[0], "")
+    """What a user should look at of how a person is known; empty where there is an ID, or nothing at all."""
+    return _CHECKS.get(json.loads(person)[0], "") if person else ""
 
 
 def parse_identity(text: str) -> Identity:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hipoa.core.grid import read_grid
+from hipoa.core.words import find_column
 from hipoa.errors import TableError
 from hipoa.files import write_csv
 from hipoa.tables import CASE_COLUMNS
@@ -54,6 +55,18 @@ class Table:
             sexes.setdefault(row["patient_id"], set()).update({row.get("sex", "")} & {"F", "M"})
         return sexes
 
+    def find_patients(self, pseudonyms: Mapping[str, str]) -> dict[str, set[str]]:
+        """What its rows call each patient: a user may have written another patient_id over a pseudonym.
+
+        Args:
+            pseudonyms: The patient's pseudonym of each case_id in small letters.
+        """
+        patients: dict[str, set[str]] = {}
+        for row in self.rows:
+            pseudonym = pseudonyms.get(row["case_id"].lower(), row["patient_id"])
+            patients.setdefault(pseudonym, set()).add(row["patient_id"])
+        return patients
+
     def find_new(self, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """Those of some rows whose case and CT are not in the table."""
         names, cts = self.names, self.cts
@@ -75,16 +88,31 @@ def read_table(path: Path) -> Table:
         raise TableError(path.name, "the table is written as CSV", "Name a file that ends in .csv by --out.")
     if not path.exists():
         return Table(path, list(COLUMNS))
-    lines = [cells for _, cells in read_grid(path).rows if any(cells)]
-    header = [cell.lower() for cell in lines[0]] if lines else []
-    if set(_NEEDED) - set(header) or len(set(header)) < len(header):
+    columns, rows = read_rows(path)
+    if set(_NEEDED) - set(columns) or len(set(columns)) < len(columns):
         raise TableError(
             path.name,
             f"it is no table of cases (its first row names {', '.join(_NEEDED)} once each)",
             "Name a new file by --out.",
         )
-    rows = [dict(zip(header, [*line, *[""] * len(header)], strict=False)) for line in lines[1:]]
-    return Table(path, [*header, *(name for name in COLUMNS if name not in header)], rows)
+    return Table(path, [*columns, *(name for name in COLUMNS if name not in columns)], rows)
+
+
+def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """A table that goes on being a user's: its columns, also unknown ones, and its rows, cells by column.
+
+    Columns without any text, as spreadsheets leave them behind a table, are none.
+
+    Raises:
+        TableError: The file cannot be read.
+    """
+    lines = [cells for _, cells in read_grid(path).rows]
+    width = max(map(len, lines), default=0)
+    filled = [line + [""] * (width - len(line)) for line in lines]
+    kept = [at for at in range(width) if any(line[at] for line in filled)]
+    header, *body = [[line[at] for at in kept] for line in filled] or [[]]
+    columns = [find_column(text) or text.lower() or f"column {n}" for n, text in enumerate(header, start=1)]
+    return columns, [dict(zip(columns, line, strict=True)) for line in body]
 
 
 def name_path(path: Path, table: Path) -> str:

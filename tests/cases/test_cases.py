@@ -242,6 +242,60 @@ def test_a_row_that_the_user_wrote_for_a_ct_is_not_doubled_and_said(tmp_path, wr
     assert "1  rows of the table are not of this key" in capsys.readouterr().out
 
 
+def rename(path, rename_patient):
+    """Saves a table of cases as Excel does, with empty columns behind, under other patient_ids."""
+    header, *rows = list(csv.reader(path.open()))
+    at = header.index("patient_id")
+    for number, row in enumerate(rows):
+        row[at] = rename_patient(number, row[at])
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=";").writerows([*line, "", ""] for line in (header, *rows))
+
+
+def test_a_patient_that_the_user_renamed_stays_one(tmp_path, write_series):
+    write_series(tmp_path / "export/a")
+    make(tmp_path / "export")
+    rename(tmp_path / "cases.csv", lambda _number, _name: "HIP-1")
+    write_series(tmp_path / "more/b", study="2")
+    write_series(tmp_path / "more/c", study="3", patient="4")
+    rows = make(tmp_path / "more")
+    assert [row["patient_id"] for row in rows[:2]] == ["HIP-1", "HIP-1"]
+    assert rows[2]["patient_id"].startswith("P")
+    write_series(tmp_path / "again/d", study="4", PatientSex="M", PatientBirthDate="")
+    assert len(make(tmp_path / "again")) == 3  # the table says that the patient is a woman
+
+
+def test_a_patient_under_two_names_of_the_user_is_to_be_looked_at(tmp_path, write_series, capsys):
+    write_series(tmp_path / "export/a")
+    write_series(tmp_path / "export/b", study="2")
+    make(tmp_path / "export")
+    rename(tmp_path / "cases.csv", lambda number, _name: f"HIP-{number}")
+    write_series(tmp_path / "more/c", study="3")
+    assert make(tmp_path / "more")[2]["check"].startswith("their patient has several patient_ids")
+    assert "1  their patient has several patient_ids in the table" in capsys.readouterr().out
+
+
+def test_a_ct_of_nobody_is_set_aside(tmp_path, write_series, capsys):
+    nobody = {
+        "patient": "",
+        "PatientName": "",
+        "StudyInstanceUID": "",
+        "SeriesInstanceUID": "",
+        "StudyDate": "",
+    }
+    write_series(tmp_path / "export/a", **nobody)
+    write_series(tmp_path / "export/b", study="2")
+    assert [row["ct"] for row in make(tmp_path / "export")] == ["export/b"]
+    assert "1  neither patient nor study nor series is named" in capsys.readouterr().out
+
+
+def test_the_order_of_rows_says_nothing_of_the_hospitals_numbers(tmp_path, write_series):
+    for number in range(12):
+        write_series(tmp_path / f"export/{number}", study=str(number), patient=str(100 + number))
+    patients = [row["patient_id"] for row in make(tmp_path / "export")]
+    assert patients == sorted(patients)
+
+
 def test_a_run_that_was_stopped_goes_on(tmp_path, write_series, monkeypatch):
     for n in range(5):
         write_series(tmp_path / f"export/{n}", study=str(n), count=20)

@@ -2,6 +2,7 @@
 import csv
 import re
 import stat
+from dataclasses import replace
 
 import openpyxl
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from hipoa.cases.cases import run
 from hipoa.cases.columns import parse_heading
-from hipoa.cases.dates import parse_date
+from hipoa.cases.dates import find_order, parse_date
 from hipoa.cases.grade_sheet import SheetReading, read_grade_sheet, refuse_faults
 from hipoa.cases.grades import make_grades
 from hipoa.cases.match import Known, match
@@ -333,13 +334,64 @@ def test_a_fault_shows_no_cell_that_may_be_a_name_or_number(tmp_path):
         ("05.04.2023", "20230405"),
         ("令和5年4月5日", "20230405"),
         ("H30.4.5", "20180405"),
+        ("2023年4月5日(水)", "20230405"),
+        ("2023-04-05T10:30:00", "20230405"),
+        ("令和元年5月6日", "20190506"),
+        ("4/25/2023", "20230425"),
+        ("25/4/2023", "20230425"),
+        ("4/4/2023", "20230404"),
+        ("05-Apr-2023", "20230405"),
+        ("April 5, 2023", "20230405"),
+        ("5. März 2023", "20230305"),
         ("4/5/2023", ""),
+        ("2023-12", ""),
+        ("2023/12", ""),
+        ("2023年12月", ""),
+        ("202312", ""),
+        ("2023-02-30", ""),
+        ("2023-04-05, 2023-05-06", ""),
+        ("04.05.23", ""),
         ("spring", ""),
         ("", ""),
     ],
 )
 def test_dates(text, date):
     assert parse_date(text) == date
+
+
+@pytest.mark.parametrize(
+    ("others", "date"),
+    [(["1/31/2023"], "20230405"), (["31/1/2023"], "20230504"), (["1/31/2023", "31/1/2023"], ""), ([], "")],
+)
+def test_other_dates_of_the_column_tell_day_and_month(others, date):
+    assert parse_date("4/5/2023", find_order([*others, "4/5/2023", "31.1.2023"])) == date
+
+
+def test_a_date_of_the_ct_that_cannot_be_read_is_no_match(tmp_path):
+    rows = [
+        ["ID", "CT date", "side", "KL"],
+        *[["1", "2021", "L", 1], ["2", "4/5/2021", "L", 1], ["3", "unknown", "L", 1], ["4", "", "L", 1]],
+    ]
+    readings = read_grade_sheet(write_plain(tmp_path / "g.csv", rows)).readings
+    assert [one.exam_is_read for one in readings] == [False, False, True, True]
+    known = [Known(f"c{number}", str(number), date="20210405") for number in range(1, 5)]
+    found = match(readings, known)
+    assert [one.case_id for one in found.readings] == ["c3", "c4"]
+    assert [row for row, reason in found.unmatched if "cannot be read, or may be two dates" in reason] == [
+        2,
+        3,
+    ]
+    named = [replace(one, accession=f"A{one.patient}") for one in readings]
+    known = [replace(one, accession=f"A{one.hospital_id}") for one in known]
+    assert len(match(named, known).readings) == 4
+
+
+def test_all_columns_that_are_read_are_said(tmp_path):
+    rows = [["MRN", "CT date", "KLgrade R", "KL L (Untersucher 2)", "rater"], ["1", "", 1, 2, "A"]]
+    assert read_grade_sheet(write_plain(tmp_path / "g.csv", rows)).used == [
+        *['"MRN" (patient ID)', '"CT date" (date of the CT)', '"KLgrade R" (KL, right)'],
+        *['"KL L (Untersucher 2)" (KL, left, reader 2)', '"rater" (reader)'],
+    ]
 
 
 def asked(patient="", row=2, side="R", kl=2, **other):
