@@ -76,7 +76,7 @@ def run(
     found.checks[FOREIGN] += len(table.names - set(pseudonyms))
     table.add(new)
     write_crosswalk(secret, found.crosswalk)
-    write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview)
+    write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview, set(read_crosswalk(secret)))
     secret.headers.unlink()
     print("\n".join(summarise(found, out, len(new))))
     if grades is not None:

@@ -47,7 +47,9 @@ def make_grades(path: Path, known: Sequence[Known], out: Path, sheet: str = "") 
     beside = out.with_name(f"{out.stem}_unmatched.csv")
     _write_unmatched(beside, matched.unmatched)
     said = _say_reading(path, read)
-    return [*said, *_say_matching(matched, out, beside), *_say_kept(out, len(own), kept)]
+    graded = {reading.case_id for reading in own}
+    pool = sum(case not in graded for case in matched.ungraded)
+    return [*said, *_say_matching(matched, pool, out, beside), *_say_kept(out, len(own), kept)]
 
 
 def _lay_behind(own: Sequence[Reading], new: Sequence[Reading]) -> tuple[list[Reading], int]:
@@ -106,11 +108,11 @@ def _say_rows(rows: Sequence[int]) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:_SHOWN]))}{more}"
 
 
-def _say_matching(matched: Matched, out: Path, beside: Path) -> list[str]:
+def _say_matching(matched: Matched, pool: int, out: Path, beside: Path) -> list[str]:
     cases = {reading.case_id for reading in matched.readings}
     lines = [
-        f"{out.name}: {len(matched.readings)} readings of {len(cases)} CTs; {len(matched.ungraded)} CTs have "
-        "no grade and form the pool"
+        f"{out.name}: {len(matched.readings)} readings of {len(cases)} CTs; {pool} CTs have no grade and "
+        "form the pool"
     ]
     rows = {row for row, _ in matched.unmatched}
     if rows:
@@ -125,6 +127,6 @@ def _say_kept(out: Path, own: int, differ: int) -> list[str]:
     if differ:
         lines.append(
             f"{out.name}: {differ} of them have other grades than the spreadsheet: to take its grades, "
-            f"remove {out.name} and start again"
+            f"remove {out.name} and start again; if they are another reader's, give it a column reader"
         )
     return lines

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hipoa.cases.studies import Study
+from hipoa.cases.table import read_rows
 from hipoa.files import write_csv
 from hipoa.imaging.ct.stacks import Stack
 
@@ -78,9 +79,18 @@ def list_others(others: Mapping[str, int]) -> Iterator[dict[str, str]]:
         yield {"what": what, "images": str(count), "status": "set aside"}
 
 
-def write_overview(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Writes the overview: a row for each stack of each study, and for what else there was."""
-    write_csv(path, COLUMNS, ({name: row.get(name, "") for name in COLUMNS} for row in rows))
+def write_overview(path: Path, rows: Sequence[Mapping[str, str]], known: Set[str]) -> None:
+    """Writes the overview: a row for each stack of each study, and for what else there was.
+
+    Args:
+        path: Of the file; what it says of studies of other exports stays.
+        rows: Of this export.
+        known: The cases of the crosswalk.
+    """
+    before = read_rows(path)[1] if path.exists() else []
+    others = known - {row.get("case_id") for row in rows}
+    kept = [row for row in before if row.get("case_id") in others]
+    write_csv(path, COLUMNS, ({name: row.get(name, "") for name in COLUMNS} for row in [*kept, *rows]))
 
 
 def summarise(found: Found, table: Path, added: int) -> list[str]:

@@ -259,8 +259,10 @@ def test_a_patient_that_the_user_renamed_stays_one(tmp_path, write_series):
     write_series(tmp_path / "more/b", study="2")
     write_series(tmp_path / "more/c", study="3", patient="4")
     rows = make(tmp_path / "more")
-    assert [row["patient_id"] for row in rows[:2]] == ["HIP-1", "HIP-1"]
-    assert rows[2]["patient_id"].startswith("P")
+    patients = {row["ct"]: row["patient_id"] for row in rows}
+    assert [patients["export/a"], patients["more/b"]] == ["HIP-1", "HIP-1"]
+    assert patients["more/c"].startswith("P")
+    assert sum(line["status"] == "taken" for line in read_csv(tmp_path / "cases_overview.csv")) == 3
     write_series(tmp_path / "again/d", study="4", PatientSex="M", PatientBirthDate="")
     assert len(make(tmp_path / "again")) == 3  # the table says that the patient is a woman
 

@@ -548,6 +548,8 @@ def test_rows_of_the_user_stay(tmp_path):
     assert out.read_text().startswith("case_id,mine,side,crowe,kl,column 6,reader,date\na,seen twice,R,1,4,,")
     assert any("1 of them have other grades than the spreadsheet" in line for line in said)
     assert any("2 rows were there" in line for line in said)
+    more = write_plain(tmp_path / "more.csv", [HEADING, ["7003", "", 1, 1, 1, 1]])
+    assert any("2 readings of 1 CTs; 0 CTs have no grade" in line for line in make_grades(more, KNOWN, out))
     before = out.read_bytes()
     make_grades(tmp_path / "g.xlsx", KNOWN, out)
     assert out.read_bytes() == before
