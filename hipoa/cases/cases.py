@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from hipoa.cases.export import describe_export
-from hipoa.cases.grades import make_grades
+from hipoa.cases.grades import make_grades, open_grades
 from hipoa.cases.headers import find_files, read_export, show
 from hipoa.cases.index import Index
 from hipoa.cases.match import Known
@@ -61,6 +61,8 @@ def run(
         )
     table = read_table(out)
     secret = open_private(private or out.with_suffix(".private"))
+    if grades is not None:
+        open_grades(grades, out.with_name("grades.csv"), sheet)  # its faults first: an export takes long
     with Index(secret.headers) as index:
         index.note(show(find_files(folder)))
         if not index.count():

@@ -16,6 +16,26 @@ from hipoa.tables import GRADE_COLUMNS, Reading, write_grades
 _SHOWN = 12
 
 
+def open_grades(path: Path, out: Path, sheet: str = "") -> GradeSheet:
+    """Reads a spreadsheet of grades.
+
+    Args:
+        path: The spreadsheet.
+        out: What will be made of it.
+        sheet: The name or number of a workbook's sheet, if it is not the first that is shown.
+
+    Raises:
+        TableError: It cannot be read, a cell of it is at fault, or it is `out` itself.
+    """
+    if path.resolve() == out.resolve():
+        raise TableError(
+            path.name, "the table of grades would be written over it", "Give the spreadsheet another name."
+        )
+    read = read_grade_sheet(path, sheet)
+    refuse_faults(path, read)
+    return read
+
+
 def make_grades(path: Path, known: Sequence[Known], out: Path, sheet: str = "") -> list[str]:
     """Writes grades.csv from a spreadsheet of grades, and beside it which rows belong to no CT.
 
@@ -31,10 +51,9 @@ def make_grades(path: Path, known: Sequence[Known], out: Path, sheet: str = "") 
         What was done, a line each, without anything that tells who a patient is.
 
     Raises:
-        TableError: The spreadsheet cannot be read, a cell of it is at fault, or no row belongs to a CT.
+        TableError: As `open_grades`, or no row belongs to a CT.
     """
-    read = read_grade_sheet(path, sheet)
-    refuse_faults(path, read)
+    read = open_grades(path, out, sheet)
     matched = match(read.readings, known)
     if not matched.readings:
         raise TableError(path.name, _say_why_none(read, matched), "Compare its numbers with the PACS's.")

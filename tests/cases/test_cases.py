@@ -486,6 +486,27 @@ def test_no_mark_of_a_header_leaves_the_private_folder(tmp_path, write_series, c
         assert mark in private
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("sheet.csv", "MRN,side,KL\n1,R,7\n", 'row 2, "KL": "7" is not one of 0-4'),
+        ("lost.xlsx", None, "the file cannot be read"),
+        ("grades.csv", "MRN,side,KL\n1,R,2\n", "would be written over it. Give the spreadsheet another name"),
+    ],
+)
+def test_a_spreadsheet_that_cannot_be_used_is_refused_before_the_export_is_read(
+    tmp_path, write_series, capsys, name, text, why
+):
+    write_series(tmp_path / "export/a", patient="1")
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(TableError, match=why):
+        make(tmp_path / "export", grades=tmp_path / name)
+    assert not (tmp_path / "cases.csv").exists()
+    assert not capsys.readouterr().out
+    assert text is None or (tmp_path / name).read_text() == text
+
+
 def test_what_is_no_folder_or_no_table_is_refused(tmp_path, write_series):
     write_series(tmp_path / "export")
     with pytest.raises(CtError, match="it is no folder"):
