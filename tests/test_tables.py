@@ -211,7 +211,7 @@ LEFT = [
     "izquierda",
     "左",
 ]
-LEFT += ["左側", "左股関節", "L側", "왼쪽", "좌측", "左侧", "sinistra"]
+LEFT += ["左 (L)", "links (li.)", "左側", "左股関節", "L側", "왼쪽", "좌측", "左侧", "sinistra"]
 RIGHT = [
     "R",
     "Ｒ",
@@ -246,6 +246,8 @@ def test_sides_in_many_languages(folder, cell, side):
         ("両側", r'side "両側" is both sides: write a row for each'),
         ("L/R", "side is both sides: write a row for each"),
         ("LT RT", "side is neither"),
+        ("右 (L)", "side is neither"),
+        ("右 D", "side is neither"),
         ("left or right", "side is neither"),
         ("sin", "side is neither"),
     ],

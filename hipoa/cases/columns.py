@@ -61,6 +61,12 @@ _ROLES: dict[str, Sequence[str]] = {
         r"date|日付|datum|fecha|data|日期|날짜",
     ),
 }
+# How cells are written: of a side, of a date, of a reader.
+_FORM = re.compile(
+    r"(?:r|l|rt|lt|re|li|right|left|右|左)(?:\s*(?:[/,|・=]|or)\s*(?:r|l|rt|lt|re|li|right|left|右|左))+|"
+    r"[dmyjta]{1,4}(?:[-./ ]?[dmyjta]{1,4}){2}|initials",
+    re.IGNORECASE,
+)
 # Beside Crowe or KL they make a heading another thing than the grade of a hip.
 _NO_GRADE = re.compile(
     r"knee|膝|ankle|足関節|remark|comment|note|date|datum|confiden|bemerkung|備考|コメント|メモ|日付|日$|备注|비고",
@@ -114,11 +120,9 @@ def parse_heading(text: str, at: int = 0) -> Column:
     Raises:
         ValueError: It names Crowe or KL beside a word that is not known: of another time or measure?
     """
-    word = re.sub(r"[\W_]+", "", normalise(text).casefold())
-    for role, patterns in _ROLES.items():
-        for rank, pattern in enumerate(patterns):
-            if re.fullmatch(pattern, word):
-                return Column(at, text, role, rank=rank)
+    role, rank = _find_role(text)
+    if role:
+        return Column(at, text, role, rank=rank)
     indices = _find_indices(text)
     if not indices or _NO_GRADE.search(text):
         return Column(at, text)
@@ -131,6 +135,27 @@ def parse_heading(text: str, at: int = 0) -> Column:
         # Never a guess: a second time, another radiograph and a reader look alike.
         raise ValueError(f'says "{" ".join(unknown)}", which may be a reader, a time or another measure')
     return Column(at, text, indices.pop(), "".join(sides), reader)
+
+
+def _find_role(text: str) -> tuple[str, int]:
+    """Its role and how sure that is; in brackets it may stand once more, or the form: Side (R/L)."""
+    whole = _look_up(text)
+    found = re.fullmatch(r"(.+?)\s*[(\[](.+)[)\]]", normalise(text))
+    if whole[0] or found is None:
+        return whole
+    bare, within = _look_up(found[1]), _look_up(found[2])
+    return bare if _FORM.fullmatch(found[2]) or within[0] == bare[0] else whole
+
+
+def _look_up(text: str) -> tuple[str, int]:
+    word = re.sub(r"[\W_]+", "", normalise(text).casefold())
+    found = (
+        (role, rank)
+        for role, patterns in _ROLES.items()
+        for rank, pattern in enumerate(patterns)
+        if re.fullmatch(pattern, word)
+    )
+    return next(found, ("", 0))
 
 
 def _prepare(text: str) -> str:

@@ -145,7 +145,10 @@ def read_exclusion(text: str) -> str:
 
 def _find_side(text: str) -> str:
     word = re.sub(r"[.()\[\]:,]+", " ", simplify(text))
-    return _SIDES.get(" ".join(word.split())) or _SIDES.get(" ".join(_OF_A_SIDE.sub(" ", word).split()), "")
+    bare = _OF_A_SIDE.sub(" ", word).split()
+    side = _SIDES.get(" ".join(word.split())) or _SIDES.get(" ".join(bare), "")
+    said = {_SIDES.get(one, "") for one in bare}
+    return side or (said.pop() if len(said) == 1 else "")  # one side said twice, as in 右 (R)
 
 
 def _doubt_side(text: str) -> str:

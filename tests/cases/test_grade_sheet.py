@@ -386,6 +386,27 @@ def test_a_date_of_the_ct_that_cannot_be_read_is_no_match(tmp_path):
     assert len(match(named, known).readings) == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "role"),
+    [
+        ("Side (R/L)", "side"),
+        ("側（左・右）", "side"),
+        ("側 (Side)", "side"),
+        ("Seite [re/li]", "side"),
+        ("患者ID (Patient ID)", "patient"),
+        ("CT date (dd.mm.yyyy)", "exam"),
+        ("撮影日 (YYYY/MM/DD)", "exam"),
+        ("Reader (initials)", "reader"),
+        ("Side (operation)", ""),
+        ("Date (birth)", ""),
+        ("Patient ID (mother)", ""),
+        ("Patient (name)", ""),
+    ],
+)
+def test_what_stands_in_brackets_behind_a_heading(text, role):
+    assert parse_heading(text).role == role
+
+
 def test_all_columns_that_are_read_are_said(tmp_path):
     rows = [["MRN", "CT date", "KLgrade R", "KL L (Untersucher 2)", "rater"], ["1", "", 1, 2, "A"]]
     assert read_grade_sheet(write_plain(tmp_path / "g.csv", rows)).used == [
