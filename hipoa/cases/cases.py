@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -18,6 +19,7 @@ from hipoa.cases.table import Table, read_table
 from hipoa.errors import CtError
 
 SEVERAL = "their patient has several patient_ids in the table: write the right one"
+MOVED = "rows name a CT that is not there: mend their paths, or take them out and start again"
 FOREIGN = "rows of the table are not of this key: whether their patients are among the new ones is not known"
 
 
@@ -52,7 +54,8 @@ def run(
         TableError: What is at `out` is no table of cases, or the spreadsheet cannot be used.
     """
     if not folder.is_dir():
-        raise CtError(folder.name, "it is no folder", "Name the folder that the PACS exported to.")
+        do = "Unpack it, and name" if zipfile.is_zipfile(folder) else "Name"
+        raise CtError(folder.name, "it is no folder", f"{do} the folder that the PACS exported to.")
     if any(path.resolve().is_relative_to(folder.resolve()) for path in filter(None, (out, private))):
         raise CtError(
             folder.name,
@@ -76,6 +79,7 @@ def run(
     new = [_name_as_before(row, patients) for row in table.find_new(found.cases)]
     found.checks[SEVERAL] += sum(SEVERAL in row["check"] for row in new)
     found.checks[FOREIGN] += len(table.names - set(pseudonyms))
+    found.checks[MOVED] += table.count_lost()
     table.add(new)
     write_crosswalk(secret, found.crosswalk)
     write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview, set(read_crosswalk(secret)))

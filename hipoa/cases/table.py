@@ -11,6 +11,7 @@ from hipoa.core.grid import read_grid
 from hipoa.core.words import find_column
 from hipoa.errors import TableError
 from hipoa.files import write_csv
+from hipoa.sheets import parse_existing
 from hipoa.tables import CASE_COLUMNS
 
 COLUMNS = (
@@ -47,6 +48,16 @@ class Table:
     def locate(self, row: Mapping[str, str]) -> str:
         """Where the CT of a row lies."""
         return os.path.abspath(self.path.parent / row["ct"])  # noqa: PTH100
+
+    def count_lost(self) -> int:
+        """How many rows name a CT that is not there."""
+        lost = 0
+        for row in self.rows:
+            try:
+                parse_existing(self.path.parent, row["ct"])
+            except ValueError:
+                lost += 1
+        return lost
 
     def find_sexes(self) -> dict[str, set[str]]:
         """What its rows say of the patients' sex: "F", "M" or both, of those of whom they say it."""

@@ -298,6 +298,19 @@ def test_the_order_of_rows_says_nothing_of_the_hospitals_numbers(tmp_path, write
     assert patients == sorted(patients)
 
 
+def test_an_export_that_was_moved_is_said(tmp_path, write_series, capsys):
+    write_series(tmp_path / "export/a")
+    make(tmp_path / "export")
+    assert "not there" not in capsys.readouterr().out
+    (tmp_path / "export").rename(tmp_path / "moved")
+    assert [row["ct"] for row in make(tmp_path / "moved")] == ["export/a"]
+    assert (
+        "1  rows name a CT that is not there: mend their paths, or take them out" in capsys.readouterr().out
+    )
+    (tmp_path / "cases.csv").unlink()
+    assert [row["ct"] for row in make(tmp_path / "moved")] == ["moved/a"]
+
+
 def test_a_run_that_was_stopped_goes_on(tmp_path, write_series, monkeypatch):
     for n in range(5):
         write_series(tmp_path / f"export/{n}", study=str(n), count=20)
@@ -511,6 +524,9 @@ def test_what_is_no_folder_or_no_table_is_refused(tmp_path, write_series):
     write_series(tmp_path / "export")
     with pytest.raises(CtError, match="it is no folder"):
         make(tmp_path / "none")
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path / "export")
+    with pytest.raises(CtError, match=r"it is no folder\. Unpack it, and name the folder"):
+        make(tmp_path / "all.zip")
     with pytest.raises(TableError, match=r"ends in \.csv"):
         make(tmp_path / "export", tmp_path / "cases.xlsx")
     (tmp_path / "cases.csv").write_text("a,b\n1,2\n")
