@@ -14,7 +14,7 @@ from hipoa.cases.headers import find_files, read_export, show
 from hipoa.cases.index import Index
 from hipoa.cases.match import Known
 from hipoa.cases.overview import summarise, write_overview
-from hipoa.cases.private import Private, open_private, read_crosswalk, write_crosswalk
+from hipoa.cases.private import Private, open_private, read_crosswalk, write_crosswalk, write_set_aside
 from hipoa.cases.table import Table, read_table
 from hipoa.errors import CtError
 
@@ -76,6 +76,7 @@ def run(
         pseudonyms = {name.lower(): row["patient_id"] for name, row in read_crosswalk(secret).items()}
         patients = table.find_patients(pseudonyms)
         found = describe_export(index, secret, table, patients)
+        write_set_aside(secret, index.list_others())
     new = [_name_as_before(row, patients) for row in table.find_new(found.cases)]
     found.checks[SEVERAL] += sum(SEVERAL in row["check"] for row in new)
     found.checks[FOREIGN] += len(table.names - set(pseudonyms))
@@ -84,7 +85,7 @@ def run(
     write_crosswalk(secret, found.crosswalk)
     write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview, set(read_crosswalk(secret)))
     secret.headers.unlink()
-    print("\n".join(summarise(found, out, len(new))))
+    print("\n".join(summarise(found, out, len(new), secret.set_aside)))
     if grades is not None:
         known = list_known(read_table(out), secret, found.cases)
         print("\n".join(make_grades(grades, known, out.with_name("grades.csv"), sheet)))

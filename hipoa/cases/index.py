@@ -176,6 +176,13 @@ class Index:
         rows = f"SELECT other, count(*) FROM files WHERE other <> '' {mine} GROUP BY other ORDER BY 2 DESC, 1"
         return dict(self._ask(rows, *values))
 
+    def list_others(self) -> Iterator[tuple[str, str]]:
+        """Of each file that is something else than a CT's image the folder or zip file, and what it is."""
+        rows = self._base.execute("SELECT path, member, other FROM files WHERE other <> '' ORDER BY path")
+        for path, member, other in rows:
+            place = os.fsdecode(path)
+            yield place if member else os.path.dirname(place), other  # noqa: PTH120
+
     def is_shared(self, place: str, person: str, study: str) -> bool:
         """Whether below a folder, or in a zip file, lies somebody else's file or a CT of another study."""
         return self._holds(place, "person NOT IN ('', ?) OR (images > 0 AND study <> ?)", person, study)

@@ -93,8 +93,15 @@ def write_overview(path: Path, rows: Sequence[Mapping[str, str]], known: Set[str
     write_csv(path, COLUMNS, ({name: row.get(name, "") for name in COLUMNS} for row in [*kept, *rows]))
 
 
-def summarise(found: Found, table: Path, added: int) -> list[str]:
-    """What is said at the end, line by line."""
+def summarise(found: Found, table: Path, added: int, where: Path) -> list[str]:
+    """What is said at the end, line by line.
+
+    Args:
+        found: What became of the export.
+        table: Of cases.
+        added: New cases, a count.
+        where: The file that says where the files lie that were set aside.
+    """
     count = found.counts
     known = len(found.cases) - added
     lines = [
@@ -103,7 +110,7 @@ def summarise(found: Found, table: Path, added: int) -> list[str]:
         f"{table.name}: {added} new cases" + (f", {known} were there and stay as they are" if known else ""),
     ]
     lines += _list_counts("studies set aside", found.aside)
-    lines += _list_counts("files set aside", found.others)
+    lines += _list_counts(f"files set aside (where they lie: {where.parent.name}/{where.name})", found.others)
     lines += _list_counts("to look at", found.checks)
     return lines
 

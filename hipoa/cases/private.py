@@ -9,6 +9,7 @@ import hmac
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Private:
     def crosswalk(self) -> Path:
         """The table of who is who."""
         return self.folder / "crosswalk.csv"
+
+    @property
+    def set_aside(self) -> Path:
+        """Where the files lie that were set aside."""
+        return self.folder / "set_aside.csv"
 
     @property
     def headers(self) -> Path:
@@ -155,6 +161,19 @@ def read_crosswalk(private: Private) -> dict[str, dict[str, str]]:
             "another program has changed the file",
             "Save it as CSV in UTF-8 with commas and its first columns, or move it and the table elsewhere.",
         ) from None
+
+
+def write_set_aside(private: Private, places: Iterable[tuple[str, str]]) -> None:
+    """Writes where files lie that are no image of a CT that can be read: a patient may be among them.
+
+    Args:
+        private: The folder.
+        places: Folder or zip file, and what it is, of each file.
+    """
+    with write_private(private.set_aside) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("folder", "what", "files"))
+        writer.writerows((*place, count) for place, count in Counter(places).items())
 
 
 def write_crosswalk(private: Private, rows: Iterable[Mapping[str, str]]) -> None:

@@ -135,6 +135,23 @@ def test_what_is_no_ct_is_counted_and_no_case(tmp_path, write_series, write_imag
         assert f" {line}\n" in said
 
 
+def test_where_a_patient_lies_of_whom_no_slice_can_be_read_is_said_in_private(tmp_path, write_series, capsys):
+    write_series(tmp_path / "export/a")
+    write_series(tmp_path / "export/b/ct", study="2", patient="4")
+    for slice_ in (tmp_path / "export/b/ct").iterdir():
+        slice_.write_bytes(slice_.read_bytes()[:600])
+    shutil.make_archive(str(tmp_path / "export/c"), "zip", tmp_path / "export/b")
+    make(tmp_path / "export")
+    where = tmp_path / "cases.private/set_aside.csv"
+    assert {row["folder"]: (row["what"], row["files"]) for row in read_csv(where)} == {
+        str(tmp_path / "export/b/ct"): ("damaged CT slices", "10"),
+        str(tmp_path / "export/c.zip"): ("damaged CT slices", "10"),
+    }
+    assert where.stat().st_mode & 0o077 == 0
+    said = capsys.readouterr().out
+    assert "files set aside (where they lie: cases.private/set_aside.csv):\n       20  damaged CT" in said
+
+
 def test_the_stack_named_hip_goes_before_a_finer_one_of_another_part(tmp_path, write_series):
     write_series(tmp_path / "export/st/head", series="2", number=2, count=20, BodyPartExamined="HEAD")
     write_series(tmp_path / "export/st/hip", series="5", number=5, count=10, BodyPartExamined="PELVIS")
