@@ -178,10 +178,12 @@ class Index:
 
     def list_others(self) -> Iterator[tuple[str, str]]:
         """Of each file that is something else than a CT's image the folder or zip file, and what it is."""
-        rows = self._base.execute("SELECT path, member, other FROM files WHERE other <> '' ORDER BY path")
-        for path, member, other in rows:
+        rows = self._base.execute(
+            "SELECT path, member <> '' OR bytes < 0, other FROM files WHERE other <> '' ORDER BY path"
+        )
+        for path, is_place, other in rows:
             place = os.fsdecode(path)
-            yield place if member else os.path.dirname(place), other  # noqa: PTH120
+            yield place if is_place else os.path.dirname(place), other  # noqa: PTH120
 
     def is_shared(self, place: str, person: str, study: str) -> bool:
         """Whether below a folder, or in a zip file, lies somebody else's file or a CT of another study."""

@@ -12,7 +12,9 @@ import hipoa
 from hipoa.provenance import sha256
 
 LIBRARIES = (
-    *("torch", "torchvision", "timm", "diffdrr", "kornia", "simpleitk", "nibabel", "numpy", "scipy"),
+    *("torch", "torchvision", "timm", "diffdrr", "kornia", "numpy", "scipy"),
+    # what reads CTs and tables
+    *("pydicom", "python-gdcm", "simpleitk", "nibabel", "python-calamine"),
     *("scikit-learn", "umap-learn", "captum", "matplotlib", "pydantic", "snakemake"),
 )
 

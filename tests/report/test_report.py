@@ -211,6 +211,7 @@ def test_the_same_study_gives_the_same_page(fabricated, page):
 def test_the_manifest(fabricated, page):
     manifest = json.loads((fabricated.root / "manifest.json").read_text())
     assert manifest["versions"]["hipoa"]
+    assert {"pydicom", "python-gdcm", "python-calamine"} <= set(manifest["versions"])
     assert {"hips/labelled.csv", "metrics.csv", "report.html", "figures/accuracy.svg"} <= set(
         manifest["sha256"]
     )
