@@ -426,16 +426,13 @@ class Study:
         return next(trained, next(iter(experiments)))
 
     def simulate_flags(self) -> str:
-        """What the simulation needs of triage, of its experiment and, if it trains networks, of train.
+        """What the simulation needs of triage and of its experiment.
 
         No more: another budget of the list must not simulate again.
         """
-        config = self.config
-        row = config["experiments"][self.simulated_experiment]
-        names = ("network", "input_px", *(["loss"] if config["simulate"]["retrain"] else []))
-        own = {name: config["triage"][name] for name in ("measure", "diversity")}
-        flags = [to_flags(own | {name: row[name] for name in names})]
-        return " ".join(flags + ([self.flags("train")] if config["simulate"]["retrain"] else []))
+        row = self.config["experiments"][self.simulated_experiment]
+        own = {name: self.config["triage"][name] for name in ("measure", "diversity")}
+        return to_flags(own | {name: row[name] for name in ("network", "input_px")})
 
     @property
     def explanations(self) -> list[str]:
