@@ -398,6 +398,18 @@ def test_a_missing_table(folder):
         read_cases(folder / "ct")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [('a,L,1,2,"Dr X\nb,R,1,3,A\n', 3), ('a,L,1,2,"X\nb,R,1,3,"A\n', 3)]
+)
+def test_a_quote_that_is_not_closed_swallows_no_rows(tmp_path, text, line):
+    path = tmp_path / "grades.csv"
+    path.write_text("case_id,side,crowe,kl,reader\n" + text)
+    with pytest.raises(TableError, match=rf"grades.csv: line {line}: .* quote that is not closed"):
+        read_grades(path)
+    path.write_text('case_id,side,crowe,kl,reader\na,L,1,2,"X, ""Y"""\nb,R,1,3,5" nail\n')
+    assert [reading.reader for reading in read_grades(path)] == ['X, "Y"', '5" nail']
+
+
 def test_a_quote_that_is_not_closed(folder):
     text = 'case_id,patient_id,ct\na,"P1,' + "x" * 140_000
     with pytest.raises(TableError, match=r"cases.csv: line 2: field larger .* quote that is not closed"):

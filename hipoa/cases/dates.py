@@ -11,11 +11,12 @@ _ERAS = {"R": 2018, "令和": 2018, "H": 1988, "平成": 1988, "S": 1925, "昭�
 
 def parse_date(text: str) -> str:
     """A date as YYYYMMDD; "" if it is none, or one of which day and month cannot be told."""
-    found = re.fullmatch(r"(\d{4})\D{0,2}(\d\d?)\D{0,2}(\d\d?)\D?(?: .*)?", normalise(text))
+    # Without anything between them month and day have two digits each: 202012 is a month, 2020115 either.
+    found = re.fullmatch(r"(\d{4})(?:\D{1,2}(\d\d?)\D{1,2}(\d\d?)|(\d\d)(\d\d))\D?(?: .*)?", normalise(text))
     german = re.fullmatch(r"(\d\d?)\.\s?(\d\d?)\.\s?(\d{4})", normalise(text))
     era = re.fullmatch(r"(R|H|S|令和|平成|昭和)\.?(\d\d?)[./年-](\d\d?)[./月-](\d\d?)日?", normalise(text))
     if found:
-        year, month, day = map(int, found.groups())
+        year, month, day = map(int, filter(None, found.groups()))
     elif german:
         day, month, year = map(int, german.groups())
     elif era:
