@@ -211,7 +211,7 @@ LEFT = [
     "izquierda",
     "左",
 ]
-LEFT += ["左側", "左股関節", "L側", "왼쪽", "좌측", "左侧", "sinistra"]
+LEFT += ["left_hip", "linken", "左边", "左側", "左股関節", "L側", "왼쪽", "좌측", "左侧", "sinistra"]
 RIGHT = [
     "R",
     "Ｒ",
@@ -917,3 +917,15 @@ def test_a_bare_snakemake_can_import_the_tables_and_hashes():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("sexes", ["HM", "mh"])
+def test_m_beside_h_is_no_man(folder, sexes):
+    """Hombre and mujer, homem and mulher."""
+    text = "case_id,patient_id,ct,sex\na,P1,ct/a.nii.gz,{}\nb,P2,ct/b.nii.gz,{}\n"
+    with pytest.raises(
+        TableError, match=r'in the column sex "M" beside "H" may mean mujer, .*: write F and M'
+    ):
+        cases_of(folder, text.format(*sexes))
+    assert [case.sex for case in cases_of(folder, text.format("F", "M"))] == ["F", "M"]
+    assert [case.sex for case in cases_of(folder, text.format("H", "F"))] == ["H", "F"]

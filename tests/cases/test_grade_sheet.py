@@ -310,6 +310,19 @@ def test_no_side_is_swapped(tmp_path_factory, order, form, spelling, grades):
     }
 
 
+@pytest.mark.parametrize("second", ["A,B", ","])
+def test_grades_without_a_heading_are_not_left_out(tmp_path, second):
+    """CSV writes merged headings once: the second reader's grades have none."""
+    path = tmp_path / "g.csv"
+    path.write_text(f"ID,R KL,,L KL,\n,{second},{second}\n1,1,2,3,4\n2,1,,3,0\n")
+    sheet = read_grade_sheet(path)
+    assert len(sheet.faults) == 2
+    with pytest.raises(TableError, match=r"column 3 holds grades and has no heading: write one .*; column 5"):
+        refuse_faults(path, sheet)
+    path.write_text(",ID,R KL,,L KL,\n0,7,1,uncertain,3,5\n1,8,1,2,3,\n")
+    assert read_grade_sheet(path).faults == []
+
+
 def test_a_fault_shows_no_cell_that_may_be_a_name_or_number(tmp_path):
     rows = [
         ["ID", "side", "KL", "reader", "読影日"],
