@@ -31,6 +31,7 @@ SURE = [
     (HEAD + "a,L,1,2,Weiß\n", ["utf-8", "utf-16"]),
     (HEAD + "a,L,1,2,Kühn\n", ["cp1252"]),
     (HEAD + "a,L,1,2,um 30° gedreht\n", ["cp1252", "mac_roman"]),
+    ("name;r;a;s\ntête fémorale gauche;1;2;3\ntête fémorale (droite);1;2;3\n", ["cp1252"]),
     (FRENCH, ["utf-8", "utf-16", "cp1252", "mac_roman"]),
     (HEAD + "a,gauche,1,2,Hélène\n", ["cp1252"]),
     (SPANISH, ["utf-8", "utf-16", "cp1252"]),

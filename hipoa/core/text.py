@@ -38,8 +38,9 @@ _CELLS = 2000
 _BETWEEN = re.compile(rb'[^,;\t\r\n"]+')
 # A side in a language that no one writes in Windows-1250 or -1254.
 _WESTERN_SIDE = re.compile(
-    rb"(?im)(?:^|[,;\t\"])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|destr[ao]|esquerd[ao]|direit[ao]"
-    rb"|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
+    rb"(?im)(?:^|[,;\t\"])(?:destr[ao]|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
+    rb"|(?:^|[,;\t\" (])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|esquerd[ao]|direit[ao])"
+    rb"(?=[,;\t\r\n\" )]|$)"
 )
 
 

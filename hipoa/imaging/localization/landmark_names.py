@@ -22,8 +22,10 @@ def compile_words(words: Mapping[str, str]) -> re.Pattern[str]:
     """
     # "der" of a German name is no side.
     sides = {side: {*map(_fold, found)} - WEAK_SIDES for side, found in SIDE_WORDS.items()}
-    kinds = words | {side: "|".join(sorted(found, key=len, reverse=True)) for side, found in sides.items()}
-    return re.compile("|".join(f"(?P<{kind}>{_fold(pattern)})" for kind, pattern in kinds.items()))
+    said = {side: "|".join(sorted(found, key=len, reverse=True)) for side, found in sides.items()}
+    return re.compile(
+        "|".join(f"(?P<{kind}>{_fold(pattern)})" for kind, pattern in {**words, **said}.items())
+    )
 
 
 def _fold(text: str) -> str:
