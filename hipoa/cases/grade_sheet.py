@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class SheetReading:
         case: A case_id, accession: an accession number, patient: a patient ID; at least one is filled.
         reader: A name, or empty.
         read_on: The date of the reading, or empty.
-        exam: The date of the examination as YYYYMMDD, or empty.
+        exam: The date of the examination as YYYYMMDD, "?" where it is not one day for sure, or empty.
         exam_is_sure: Its column says that it is the examination's; else it may be another date.
     """
 
@@ -205,7 +206,7 @@ class _Row:
         return {
             **found,
             "read_on": self._find_cell("read_on", parse_reading_date, faults),
-            "exam": parse_date(self.cell(exam)),
+            "exam": parse_date(self.cell(exam)) or ("?" if re.search(r"\d", self.cell(exam)) else ""),
             "exam_is_sure": exam is not None and exam.rank < 2,
         }
 
