@@ -35,7 +35,8 @@ def _fold(text: str) -> str:
     )
 
 
-# English, German, Japanese, Chinese. What begins with another word stands before it; umlauts lost their dots.
+# English, German, Japanese, Chinese; heads in French, Spanish and Italian too. What begins with another word
+# stands before it; umlauts lost their dots.
 _WORD = compile_words({
     # L5 is a vertebra, R2 a ray.
     "unknown": r"[lr]\d+",
