@@ -63,7 +63,7 @@ _ANSWERS = _spread(
 _SEXES = _spread(
     {
         "F": "f female w weiblich frau woman women femme féminin femenino mujer 女 女性 여 여성 여자 ♀",
-        "M": "m male männlich mann man men homme masculin masculino hombre 男 男性 남 남성 남자 ♂",
+        "M": "m h male männlich mann man men homme masculin masculino hombre 男 男性 남 남성 남자 ♂",
     }
 )
 

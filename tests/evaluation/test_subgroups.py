@@ -36,6 +36,8 @@ def test_an_age_may_be_free_text(text, years):
         ("女", "F"),
         ("m.", "M"),
         ("Male", "M"),
+        ("H", "M"),
+        ("여자", "F"),
         ("1", ""),
     ],
 )
