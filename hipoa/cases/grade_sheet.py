@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,34 +21,17 @@ from hipoa.sheets import quote
 _LEAST = {"crowe": 1, "kl": 0}
 # What surgeons write where there is no natural joint, or nothing was graded. A dash may mean "no arthritis".
 _NOT_GRADED = {
-    "N/A",
-    "NA",
-    "N.A.",
-    "THA",
-    "THR",
-    "BHA",
-    "HEMI",
-    "TEP",
-    "人工関節",
-    "人工股関節",
-    "未評価",
-    "評価不能",
+    *("N/A", "NA", "N.A.", "THA", "THR", "BHA", "HEMI", "TEP"),
+    *("人工関節", "人工股関節", "未評価", "評価不能"),
 }
 _SUMMARIES = {
-    "total",
-    "sum",
-    "mean",
-    "average",
-    "median",
-    "sd",
-    "合計",
-    "計",
-    "平均",
-    "平均値",
-    "中央値",
-    "標準偏差",
+    *("total", "sum", "mean", "average", "median", "sd"),
+    *("合計", "計", "平均", "平均値", "中央値", "標準偏差"),
 }
 _NO_NUMBER = "no patient number, but a grade"
+_NO_HEADING = (
+    "column {} holds grades and has no heading: write one (CSV keeps that of merged cells in the first alone)"
+)
 _SHOWN = 20
 
 
@@ -62,7 +47,7 @@ class SheetReading:
         case: A case_id, accession: an accession number, patient: a patient ID; at least one is filled.
         reader: A name, or empty.
         read_on: The date of the reading, or empty.
-        exam: The date of the examination as YYYYMMDD, or empty.
+        exam: The date of the examination as YYYYMMDD, "?" where it is not one day for sure, or empty.
         exam_is_sure: Its column says that it is the examination's; else it may be another date.
     """
 
@@ -133,13 +118,21 @@ def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
     last, used = grid.rows[heading.end - 1][0], list(map(str, heading.grades))
     found = GradeSheet(grid.kind, last, used, heading.ignored)
     headings = [cells for _, cells in grid.rows[: heading.end]]
+    unnamed: dict[int, set[str]] = defaultdict(set)
     for number, cells in grid.rows[heading.end :]:
         row = _Row(number, cells, heading)
         if cells in headings or row.is_note():
             found.passed_over.append(number)
-        else:
-            row.read_into(found)
+            continue
+        row.read_into(found)
+        for at, cell in row.list_unnamed():
+            unnamed[at].add(cell)
+    found.faults += [_NO_HEADING.format(at + 1) for at in sorted(unnamed) if _is_graded(unnamed[at])]
     return found
+
+
+def _is_graded(cells: Iterable[str]) -> bool:
+    return all(_is_grade(cell, "kl") for cell in cells)
 
 
 def refuse_faults(path: Path, sheet: GradeSheet) -> None:
@@ -168,6 +161,12 @@ class _Row:
 
     def cell(self, column: Column | None) -> str:
         return "" if column is None or column.at >= len(self.cells) else self.cells[column.at]
+
+    def list_unnamed(self) -> list[tuple[int, str]]:
+        """Cells behind the first grade whose column has no heading: (its place from 0, text)."""
+        named = {column.at for column in self.heading.columns if column.heading}
+        first = min(column.at for column in self.heading.grades)
+        return [(at, cell) for at, cell in enumerate(self.cells) if cell and at > first and at not in named]
 
     def is_note(self) -> bool:
         """It sums up others, or no cell is a grade and no patient is named, or it is one text merged."""
@@ -207,7 +206,7 @@ class _Row:
         return {
             **found,
             "read_on": self._find_cell("read_on", parse_reading_date, faults),
-            "exam": parse_date(self.cell(exam)),
+            "exam": parse_date(self.cell(exam)) or ("?" if re.search(r"\d", self.cell(exam)) else ""),
             "exam_is_sure": exam is not None and exam.rank < 2,
         }
 

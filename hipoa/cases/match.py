@@ -177,11 +177,17 @@ def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
         ValueError: It is not sure.
     """
     is_named = bool(reading.case or reading.accession)
-    says_date = bool(reading.exam) and all(case.date for case in cases)
-    if len(cases) == 1 and (is_named or not (says_date and reading.exam_is_sure)):
+    if len(cases) == 1 and is_named:
+        return cases[0]
+    says_date = _says_date(cases, reading)
+    if len(cases) == 1 and not (says_date and reading.exam_is_sure):
         return cases[0]
     if not says_date:
         raise ValueError(f"its patient has {len(cases)} CTs, and no date or accession number tells which")
+    return _choose_by_date(cases, reading)
+
+
+def _choose_by_date(cases: Sequence[Known], reading: SheetReading) -> Known:
     days = sorted(
         ((_days_between(reading.exam, case.date), case) for case in cases), key=lambda pair: pair[0]
     )
@@ -199,6 +205,12 @@ def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
             f"its patient has several CTs within {CLEAR_DAYS} days of its date, none of that day"
         )
     return case
+
+
+def _says_date(cases: Sequence[Known], reading: SheetReading) -> bool:
+    if reading.exam == "?" and reading.exam_is_sure:
+        raise ValueError("the date of its CT may be several days: write it as 2020-01-31")
+    return reading.exam not in ("", "?") and all(case.date for case in cases)
 
 
 def _days_between(one: str, other: str) -> float:
