@@ -213,16 +213,6 @@ def parse_exclusion(text: str) -> str:
     return _quoting(words.read_exclusion, text)
 
 
-def parse_number(text: str) -> int | None:
-    """A whole number of at most four digits; None if the cell is empty."""
-    word = re.sub(r"\.0$", "", normalise(text))
-    if not word:
-        return None
-    if not re.fullmatch(r"[0-9]{1,4}", word):
-        raise ValueError(f"{quote(text)}is no number from 0 to 9999")
-    return int(word)
-
-
 def parse_side(text: str) -> str:
     """The patient's side: "L" or "R"."""
     return _quoting(words.read_side, text)

@@ -211,7 +211,8 @@ LEFT = [
     "izquierda",
     "左",
 ]
-LEFT += ["左 (L)", "links (li.)", "左側", "左股関節", "L側", "왼쪽", "좌측", "左侧", "sinistra"]
+LEFT += ["left_hip", "linken", "左边", "左 (L)", "links (li.)"]
+LEFT += ["左側", "左股関節", "L側", "왼쪽", "좌측", "左侧", "sinistra"]
 RIGHT = [
     "R",
     "Ｒ",
@@ -398,6 +399,18 @@ def test_a_missing_table(folder):
         read_cases(folder / "cases.csv")
     with pytest.raises(TableError, match=r"^ct: the file cannot be read \(Is a directory"):
         read_cases(folder / "ct")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [('a,L,1,2,"Dr X\nb,R,1,3,A\n', 3), ('a,L,1,2,"X\nb,R,1,3,"A\n', 3)]
+)
+def test_a_quote_that_is_not_closed_swallows_no_rows(tmp_path, text, line):
+    path = tmp_path / "grades.csv"
+    path.write_text("case_id,side,crowe,kl,reader\n" + text)
+    with pytest.raises(TableError, match=rf"grades.csv: line {line}: .* quote that is not closed"):
+        read_grades(path)
+    path.write_text('case_id,side,crowe,kl,reader\na,L,1,2,"X, ""Y"""\nb,R,1,3,5" nail\n')
+    assert [reading.reader for reading in read_grades(path)] == ['X, "Y"', '5" nail']
 
 
 def test_a_quote_that_is_not_closed(folder):
@@ -907,3 +920,15 @@ def test_a_bare_snakemake_can_import_the_tables_and_hashes():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("sexes", ["HM", "mh"])
+def test_m_beside_h_is_no_man(folder, sexes):
+    """Hombre and mujer, homem and mulher."""
+    text = "case_id,patient_id,ct,sex\na,P1,ct/a.nii.gz,{}\nb,P2,ct/b.nii.gz,{}\n"
+    with pytest.raises(
+        TableError, match=r'in the column sex "M" beside "H" may mean mujer, .*: write F and M'
+    ):
+        cases_of(folder, text.format(*sexes))
+    assert [case.sex for case in cases_of(folder, text.format("F", "M"))] == ["F", "M"]
+    assert [case.sex for case in cases_of(folder, text.format("H", "F"))] == ["H", "F"]

@@ -16,6 +16,9 @@ FRENCH = HEAD + "a,gauche,1,2,René\nb,droite,2,3,François\n"
 SPANISH = HEAD + "a,izquierda,1,2,Muñoz\nb,derecha,2,3,Pérez\n"
 CZECH = HEAD + "a,L,1,2,Dvořák\nb,R,2,3,Růžička\n"
 
+POLISH = HEAD + "a,L,1,2,Wiśniewski\nb,R,2,3,Dąbrowska\n"
+TURKISH = HEAD + "a,L,1,2,Doğan\nb,R,2,3,Güneş\n"
+
 SURE = [
     (JAPANESE, ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp932", "euc_jp", "iso2022_jp"]),
     (HEAD + "a,左,1,2,\n", ["utf-8", "utf-16-le", "cp932", "euc_jp", "gb18030", "big5"]),
@@ -28,10 +31,16 @@ SURE = [
     (HEAD + "a,L,1,2,Weiß\n", ["utf-8", "utf-16"]),
     (HEAD + "a,L,1,2,Kühn\n", ["cp1252"]),
     (HEAD + "a,L,1,2,um 30° gedreht\n", ["cp1252", "mac_roman"]),
+    ("name;r;a;s\ntête fémorale gauche;1;2;3\ntête fémorale (droite);1;2;3\n", ["cp1252"]),
     (FRENCH, ["utf-8", "utf-16", "cp1252", "mac_roman"]),
     (HEAD + "a,gauche,1,2,Hélène\n", ["cp1252"]),
     (SPANISH, ["utf-8", "utf-16", "cp1252"]),
-    (CZECH, ["utf-8", "utf-16", "cp1250"]),
+    (CZECH, ["utf-8", "utf-16", "cp1250", "cp852"]),
+    (POLISH, ["cp1250", "cp852"]),
+    (TURKISH, ["cp857"]),
+    (HEAD + "a,izquierda,1,2,¿dudoso?\nb,derecha,1,2,Muñoz\n", ["cp1252", "mac_roman", "cp850"]),
+    (HEAD + "a,L,1,2,Müller 12 m²\n", ["cp1252"]),
+    (HEAD + "a,L,1,2,É\n", ["utf-8"]),
 ]
 
 
@@ -46,6 +55,12 @@ def test_a_table_is_read_as_it_was_written(text, encoding):
         (HEAD + "a,L,1,2,Hélène\n", "cp1252", "Windows-1252 or Windows-1250"),
         (HEAD + "a,L,1,2,Kučera\n", "cp1250", "Windows-1252 or Windows-1250"),
         (HEAD + "a,L,1,2,Köhler\n", "cp850", "Mac Roman or DOS"),
+        (HEAD + "a,L,1,2,İbrahim Şahin\n", "cp1254", "Windows-1252 or .*Windows-1254"),
+        (HEAD + "a,L,1,2,¿dudoso?\n", "cp1252", "Windows-1252 or"),
+        (HEAD + "a,L,1,2,Szőke\n", "cp852", "DOS .* or DOS"),
+        (HEAD + "a,L,1,2,Yılmaz\n", "cp857", "Mac Roman or"),
+        (HEAD + "a,L,1,2,女\n", "gb18030", "UTF-8 or GB18030"),
+        (HEAD + "a,L,1,2,žena\n", "iso8859-2", "Mac Roman or"),
         (HEAD + "a,L,1,2,Иванов\n", "cp1251", "not sure"),
         (HEAD + "a,L,1,2,Παπαδόπουλος\n", "cp1253", "not sure"),
         (HEAD + "a,L,1,2,סמיח\n", "cp1255", "not sure"),
@@ -60,7 +75,13 @@ def test_what_may_be_two_things_is_refused_by_name(text, encoding, names):
     assert decode(text.encode("utf-8-sig"), "t.csv") == text
 
 
-@pytest.mark.parametrize("data", [b"\x00\x01\x02\x03", b"\x89PNG\r\n\x1a\n\x00\x00", b"\xff\xfe\x00\xd8"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"\x00\x01\x02\x03", b"\x89PNG\r\n\x1a\n\x00\x00", b"\xff\xfe\x00\xd8"),
+        *(b"case_id,side\na,L\x1b[0m\n", "a,김철수".encode("iso2022_kr")),
+    ],
+)
 def test_what_is_no_text_is_refused(data):
     with pytest.raises(TableError, match=r"^t.csv: it is no text, or damaged\. Save it"):
         decode(data, "t.csv")

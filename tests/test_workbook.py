@@ -135,6 +135,31 @@ def test_merged_cells_of_an_opendocument_workbook(tmp_path):
     assert read_grid(path, fill_merged=True).rows[0] == (1, ["m", "m", "n"])
 
 
+@pytest.mark.parametrize("shown", ["{}", "<text:span>{}</text:span>"])
+def test_comments_and_parts_of_a_cell_hide_nothing_of_it(tmp_path, shown):
+    error = 'office:value-type="string" office:string-value="" calcext:value-type="error"'
+    ruby = (
+        "<text:ruby><text:ruby-base>山田</text:ruby-base><text:ruby-text>ヤマダ</text:ruby-text></text:ruby>"
+    )
+    row = [
+        ('office:value-type="float" office:value="12"', shown.format("0012")),
+        (error, shown.format("#N/A")),
+        ('office:value-type="string"', ruby),
+    ]
+    path = write_ods(tmp_path / "t.ods", [row])
+    assert read_grid(path).rows == [(1, ["0012", "#N/A", "山田"])]
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("content.xml").decode()
+    commented = content.replace(
+        "<text:p>", "<office:annotation><text:p>9</text:p></office:annotation><text:p>"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", commented)
+    assert read_grid(path).rows == [(1, ["0012", "#N/A", "山田"])]
+
+
 def test_an_opendocument_workbook_is_read_as_a_person_sees_it(tmp_path):
     error = 'office:value-type="float" office:value="0" calcext:value-type="error"'
     missing = 'office:value-type="string" office:string-value="" calcext:value-type="error"'

@@ -25,7 +25,7 @@ _MONTHS = (
 )
 _MONTH_OF = {word: number for number, words in enumerate(_MONTHS, start=1) for word in words.split()}
 # Behind a date may stand the weekday and the time.
-_BEHIND = r"\s?(?:\(\w{1,3}\))?(?:[T ]\s?\d\d?:\d\d.*)?"
+_BEHIND = r"\s?(?:\(\w{1,3}\))?(?:[T ]\s?\d\d?:\d\d.*|[T ]\d{4}(?:\d\d)?)?"
 _YEAR_FIRST = re.compile(
     rf"(?:(?P<y>\d{{4}})(?P<m>\d\d)(?P<d>\d\d)|"
     rf"(?P<year>\d{{4}})\s?[-./年 ]\s?(?P<month>\d\d?)\s?[-./月 ]\s?(?P<day>\d\d?)[.日]?){_BEHIND}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,34 +21,17 @@ from hipoa.sheets import quote
 _LEAST = {"crowe": 1, "kl": 0}
 # What surgeons write where there is no natural joint, or nothing was graded. A dash may mean "no arthritis".
 _NOT_GRADED = {
-    "N/A",
-    "NA",
-    "N.A.",
-    "THA",
-    "THR",
-    "BHA",
-    "HEMI",
-    "TEP",
-    "人工関節",
-    "人工股関節",
-    "未評価",
-    "評価不能",
+    *("N/A", "NA", "N.A.", "THA", "THR", "BHA", "HEMI", "TEP"),
+    *("人工関節", "人工股関節", "未評価", "評価不能"),
 }
 _SUMMARIES = {
-    "total",
-    "sum",
-    "mean",
-    "average",
-    "median",
-    "sd",
-    "合計",
-    "計",
-    "平均",
-    "平均値",
-    "中央値",
-    "標準偏差",
+    *("total", "sum", "mean", "average", "median", "sd"),
+    *("合計", "計", "平均", "平均値", "中央値", "標準偏差"),
 }
 _NO_NUMBER = "no patient number, but a grade"
+_NO_HEADING = (
+    "column {} holds grades and has no heading: write one (CSV keeps that of merged cells in the first alone)"
+)
 _SHOWN = 20
 
 
@@ -63,9 +47,8 @@ class SheetReading:
         case: A case_id, accession: an accession number, patient: a patient ID; at least one is filled.
         reader: A name, or empty.
         read_on: The date of the reading, or empty.
-        exam: The date of the examination as YYYYMMDD, or empty.
+        exam: The date of the examination as YYYYMMDD, "?" where it is not one day for sure, or empty.
         exam_is_sure: Its column says that it is the examination's; else it may be another date.
-        exam_is_read: False where there is a date of the examination that could not be read.
     """
 
     row: int
@@ -79,7 +62,6 @@ class SheetReading:
     read_on: str = ""
     exam: str = ""
     exam_is_sure: bool = True
-    exam_is_read: bool = True
 
 
 @dataclass
@@ -136,14 +118,22 @@ def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
     last, used = grid.rows[heading.end - 1][0], list(map(str, heading.used))
     found = GradeSheet(grid.kind, last, used, heading.ignored)
     headings = [cells for _, cells in grid.rows[: heading.end]]
+    unnamed: dict[int, set[str]] = defaultdict(set)
     body = [_Row(number, cells, heading) for number, cells in grid.rows[heading.end :]]
     orders = {role: find_order(row.cell(heading.find(role)) for row in body) for role in ("read_on", "exam")}
     for row, (number, cells) in zip(body, grid.rows[heading.end :], strict=True):
         if cells in headings or row.is_note():
             found.passed_over.append(number)
-        else:
-            row.read_into(found, orders)
+            continue
+        row.read_into(found, orders)
+        for at, cell in row.list_unnamed():
+            unnamed[at].add(cell)
+    found.faults += [_NO_HEADING.format(at + 1) for at in sorted(unnamed) if _is_graded(unnamed[at])]
     return found
+
+
+def _is_graded(cells: Iterable[str]) -> bool:
+    return all(_is_grade(cell, "kl") for cell in cells)
 
 
 def refuse_faults(path: Path, sheet: GradeSheet) -> None:
@@ -172,6 +162,12 @@ class _Row:
 
     def cell(self, column: Column | None) -> str:
         return "" if column is None or column.at >= len(self.cells) else self.cells[column.at]
+
+    def list_unnamed(self) -> list[tuple[int, str]]:
+        """Cells behind the first grade whose column has no heading: (its place from 0, text)."""
+        named = {column.at for column in self.heading.columns if column.heading}
+        first = min(column.at for column in self.heading.grades)
+        return [(at, cell) for at, cell in enumerate(self.cells) if cell and at > first and at not in named]
 
     def is_note(self) -> bool:
         """It sums up others, or no cell is a grade and no patient is named, or it is one text merged."""
@@ -214,10 +210,9 @@ class _Row:
             "read_on": self._find_cell(
                 "read_on", lambda text: parse_reading_date(text, orders["read_on"]), faults
             ),
-            "exam": exam,
+            # A word, as "unknown", is no date.
+            "exam": exam or ("?" if re.search(r"\d", self.cell(column)) else ""),
             "exam_is_sure": column is not None and column.rank < 2,
-            # A word, as "unknown", is none.
-            "exam_is_read": bool(exam) or not re.search(r"\d", self.cell(column)),
         }
 
     def _gather(

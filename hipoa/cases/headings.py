@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from hipoa.cases.columns import GRADES, KEYS, NAMES, Column, parse_heading, tells_of_grade, tells_of_side
 from hipoa.core.identifiers import normalise
+from hipoa.core.words import WEAK_SIDES
 
 _SEARCHED_ROWS = 30
 _DEEPEST = 3
@@ -162,8 +163,7 @@ def _find_problems(columns: Sequence[Column]) -> list[str]:
 
 
 def _is_weak(column: Column) -> bool:
-    # "der" is a word of German, "dx" and "sx" are diagnosis and symptoms in English.
-    return re.search(r"(?<![a-z])(?:der|dx|sx)(?![a-z])", column.heading, re.IGNORECASE) is not None
+    return not WEAK_SIDES.isdisjoint(re.findall(r"[^\W\d_]+", column.heading.casefold()))
 
 
 def _name(role: str, side: str) -> str:

@@ -177,12 +177,11 @@ def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
         ValueError: It is not sure.
     """
     is_named = bool(reading.case or reading.accession)
-    says_date = bool(reading.exam) and all(case.date for case in cases)
-    doubts_date = reading.exam_is_sure and (says_date or not reading.exam_is_read)
-    if len(cases) == 1 and (is_named or not doubts_date):
+    if len(cases) == 1 and is_named:
         return cases[0]
-    if not reading.exam_is_read:
-        raise ValueError("the date of its CT cannot be read, or may be two dates: write it as 2020-01-31")
+    says_date = _says_date(cases, reading)
+    if len(cases) == 1 and not (says_date and reading.exam_is_sure):
+        return cases[0]
     if not says_date:
         raise ValueError(f"its patient has {len(cases)} CTs, and no date or accession number tells which")
     return _choose_by_date(cases, reading)
@@ -206,6 +205,12 @@ def _choose_by_date(cases: Sequence[Known], reading: SheetReading) -> Known:
             f"its patient has several CTs within {CLEAR_DAYS} days of its date, none of that day"
         )
     return case
+
+
+def _says_date(cases: Sequence[Known], reading: SheetReading) -> bool:
+    if reading.exam == "?" and reading.exam_is_sure:
+        raise ValueError("the date of its CT cannot be read, or may be several days: write it as 2020-01-31")
+    return reading.exam not in ("", "?") and all(case.date for case in cases)
 
 
 def _days_between(one: str, other: str) -> float:

@@ -98,8 +98,11 @@ def _from_text(data: bytes, path: Path) -> Grid:
     stated = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line, which it does not show
     text = text[stated.end() :] if stated else text
     # Not splitlines(): it breaks rows at form feeds and within quoted cells.
+    # Strict, or a quote that is not closed would swallow the rows below it without a word.
     lines = csv.reader(
-        io.StringIO(text, newline=""), delimiter=stated[1] if stated else _find_delimiter(text)
+        io.StringIO(text, newline=""),
+        delimiter=stated[1] if stated else _find_delimiter(text),
+        strict=True,
     )
     try:
         rows = _number(enumerate(lines, start=1))

@@ -14,19 +14,28 @@ from hipoa.core.words import VOCABULARY
 
 # Letters of languages that are written in these encodings; a word holds those of one language.
 _WESTERN = "äöüß àâæçéèêëîïôœùûüÿ áéíóúñü àèéìòóù ãáâàçéêíóõôú åäöé æøåéóö éèëïöüáíó áðéíóúýþæö"
+_EASTERN = "áčďéěíňóřšťúůýž áäčďéíľňóôšťúýž ąćęłńóśźż čćđšž áéíóöőúüű äöüß ăâîșțşţ"
+_TURKISH = "çğıiöşüâîû"
 _ALPHABETS = {
     "cp1252": _WESTERN,
     "mac_roman": _WESTERN,
     "cp850": _WESTERN,
-    "cp1250": "áčďéěíňóřšťúůýž áäčďéíľňóôšťúýž ąćęłńóśźż čćđšž áéíóöőúüű äöüß ăâîșțşţ",
-    "cp1254": "çğıiöşüâîû",
+    "cp1250": _EASTERN,
+    "cp852": _EASTERN,
+    "cp1254": _TURKISH,
+    "cp857": _TURKISH,
 }
+# Of old programs: none of them is meant where one of Windows makes as much sense.
+_RARE = ("cp852", "cp857")
 # What no language writes: what looks so is another letter of another encoding.
-_NEVER = re.compile("ń[aeiouyóąę]|řr|rř|õ(?!e)|ã(?![oes]|$)|(?<![aeiouyäöü])ß")
+_NEVER = re.compile("ń[aeiouyóąę]|řr|rř|ľ[eií]|õ(?!e)|ã(?![oes]|$)|(?<![aeiouyäöü])ß")
 _SIGNS = re.compile(
-    r"(?<![^\W\d_])[°±µ²³½×·§€£–—«„“‘](?![^\W\d_])|(?<=[0-9 ])[°µ]|(?<!\w)[«„“‘](?=\w)|(?<=\w)[»”“’…](?!\w)"
+    r"(?<![^\W\d_])[°±µ²³½×·§€£–—«„“‘](?![^\W\d_])|(?<=[0-9 ])[°µ]|(?<=m)[²³]"
+    r"|(?<!\w)[«„“‘¿¡](?=\w)|(?<=\w)[»”“’…](?!\w)"
 )
-_PROOF = re.compile(r"(?<=[0-9 ])[°±µ²³½–—…](?=[ ,.;:)0-9CF]|$)|“[^”]+”|(?<=[A-Za-z])’(?=[a-z])")
+_PROOF = re.compile(
+    r"(?<=[0-9 ])[°±µ²³½–—…](?=[ ,.;:)0-9CF]|$)|“[^”]+”|(?<=[A-Za-z])’(?=[a-z])|(?<!\w)[¿¡](?=\w)"
+)
 _APOSTROPHE = re.compile(r"(?<=[A-Za-z])’(?=[A-Za-z])")
 # The usual characters of names and of such tables, and of Korean the usual syllables of names.
 _USUAL = {
@@ -81,12 +90,13 @@ def find_encodings(readings: Mapping[str, list[str]]) -> list[str]:
 def _find_odd(texts: Sequence[str]) -> set[str]:
     """The letters of a text that may fit UTF-8 by chance: a few of two bytes that no one writes alone."""
     letters = set(re.sub("[\0-\x7f]", "", "".join(texts)))
-    chance = len(letters) <= 3 and max(letters) < "\u0800" and not all(map(_is_plain, texts))
+    chance = 0 < len(letters) <= 3 and max(letters) < "\u0800" and not all(map(_is_plain, texts))
     return letters if chance else set()
 
 
 def _is_plain(text: str) -> bool:
-    return _PLAIN_LETTERS.fullmatch(_drop_signs(text)) is not None
+    alone = re.fullmatch(r"\s*[À-ſ]\s*", text)
+    return _PLAIN_LETTERS.fullmatch(_drop_signs(text)) is not None and not alone
 
 
 def _drop_signs(text: str) -> str:
@@ -99,6 +109,8 @@ def _find_likely(readings: Mapping[str, list[str]]) -> list[str]:
     if best < _THRESHOLD:
         return []
     close = [name for name in judged if judged[name] > best - _THRESHOLD]
+    if any(name.startswith("cp125") for name in close):
+        close = [name for name in close if name not in _RARE]
     # Encodings that give the same text are one.
     kept = {tuple(readings[name]): name for name in reversed(close)}
     return sorted(kept.values(), key=list(readings).index)
@@ -109,7 +121,9 @@ def _judge(name: str, texts: Sequence[str]) -> float:
     if name in _CJK:
         begins = name == "cp932" and any(_begins_so(text) for text in texts)
         return _judge_characters(name, {text.strip() for text in texts}) + _BEGINS_SO * begins
-    words = {word for text in texts for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()}
+    words = {
+        word for text in texts for word in re.findall(r"[^\W\d_]+", _drop_signs(text)) if not word.isascii()
+    }
     if any(map(_has_odd_sign, texts)) or not all(_is_likely(word, _ALPHABETS[name]) for word in words):
         return _IMPOSSIBLE
     return _WORD * (sum(len(word) > 2 for word in words) + any(map(_PROOF.search, texts)))
@@ -122,7 +136,7 @@ def _has_odd_sign(text: str) -> bool:
 
 def _is_likely(word: str, alphabets: str) -> bool:
     """Whether a word has letters of one language, mostly plain ones, and capitals where words have them."""
-    own = {char for char in word.lower() if not char.isascii()}
+    own = {char for char in word.lower() if not char.isascii()} - {"\u0307"}  # İ in small letters
     mostly_plain = sum(map(str.isascii, word)) * 2 >= len(word)
     parts = re.split(r"(?<=[a-z])(?=[A-Z])", word)  # as McDonald
     in_case = all(part.islower() or part.isupper() or part.istitle() for part in parts)

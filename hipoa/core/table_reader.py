@@ -167,9 +167,19 @@ def _read_cases(path: Path) -> _Sheet:
             sheet.names.add(case.case_id)
         if len(sheet.faults) == before:
             sheet.rows.append(case)
+    sheet.faults += _doubt_sexes(sheet.rows)
     if alike:
         sheet.warnings.append(_warn_of_likeness(path, list(alike.values())))
     return sheet
+
+
+def _doubt_sexes(cases: Sequence[Case]) -> list[str]:
+    """Where H stands for men, M stands for women."""
+    sexes = {normalise(case.sex).upper() for case in cases}
+    doubted = {"H", "M"} <= sexes and "F" not in sexes
+    return (
+        ['in the column sex "M" beside "H" may mean mujer, mulher or male: write F and M'] if doubted else []
+    )
 
 
 def _find_owner(owners: dict[str, Case], case: Case) -> Case:

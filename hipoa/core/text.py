@@ -28,6 +28,8 @@ _NAMES = {
     "cp1254": "Windows-1254",
     "mac_roman": "Mac Roman",
     "cp850": "DOS (CP850)",
+    "cp852": "DOS (CP852)",
+    "cp857": "DOS (CP857)",
 }
 SAVE = 'Save it as "CSV UTF-8" or as an Excel workbook (.xlsx).'
 
@@ -36,8 +38,9 @@ _CELLS = 2000
 _BETWEEN = re.compile(rb'[^,;\t\r\n"]+')
 # A side in a language that no one writes in Windows-1250 or -1254.
 _WESTERN_SIDE = re.compile(
-    rb"(?im)(?:^|[,;\t\"])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|destr[ao]|esquerd[ao]|direit[ao]"
-    rb"|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
+    rb"(?im)(?:^|[,;\t\"])(?:destr[ao]|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
+    rb"|(?:^|[,;\t\" (])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|esquerd[ao]|direit[ao])"
+    rb"(?=[,;\t\r\n\" )]|$)"
 )
 
 
@@ -85,8 +88,8 @@ def _decode_marked(data: bytes, where: str) -> tuple[str, str] | None:
             return _refuse_control(data.decode("utf-16")), "UTF-16"
         if b"\0" in data:
             return _refuse_control(data.decode(_find_order(data))), "UTF-16"
-        if re.search(rb"\x1b(\$[@B]|\([BJI])", data):
-            return data.decode("iso2022_jp_ext"), "ISO-2022-JP"
+        if b"\x1b" in data:
+            return _refuse_control(data.decode("iso2022_jp_ext")), "ISO-2022-JP"
     except (UnicodeDecodeError, LookupError):
         raise TableError(where, "it is no text, or damaged", SAVE) from None
     return None

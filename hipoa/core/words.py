@@ -24,15 +24,20 @@ def _spread(rows: Mapping[str, str]) -> dict[str, str]:
 # English, German, French, Spanish, Italian, Portuguese, Dutch, Nordic, Slavic, Japanese, Chinese, Korean.
 _SIDES = _spread(
     {
-        "L": "l lt left li links linke linker linkes gauche izq izda izquierda izquierdo sinistra sinistro "
-        "sx sinister esquerda esquerdo venstre vänster vasen lewa lewy levá levý vlevo 左 왼쪽 좌 ひだり",
-        "R": "r rt right re rechts rechte rechter rechtes droit droite der dcha derecha derecho destra "
-        "destro dx dex dexter direita direito højre høyre höger oikea prawa prawy pravá pravý vpravo 右 "
-        "오른쪽 우 みぎ",
+        "L": "l lt left li links linke linken linker linkes gauche izq izda izquierda izquierdo sinistra "
+        "sinistro sx sinister esquerda esquerdo venstre vänster vasen lewa lewy levá levý "
+        "vlevo 左 왼쪽 좌 ひだり",
+        "R": "r rt right re rechts rechte rechten rechter rechtes droit droite der dcha derecha derecho "
+        "destra destro dx dex dexter direita direito højre høyre höger oikea prawa prawy pravá pravý "
+        "vpravo 右 오른쪽 우 みぎ",
         "LR": "lr rl l/r r/l l+r r+l both bilateral beide beidseits bds bilatéral bilatérale ambos ambas "
         "両 両側 左右 双侧 양측",
     }
 )
+# Of a longer text they may be another thing: German "der", English diagnosis and symptoms.
+WEAK_SIDES = frozenset(["der", "dx", "sx"])
+SIDE_WORDS = {side: [word for word, meant in _SIDES.items() if meant == side] for side in ("L", "R")}
+"""How each side is written, in small letters."""
 # A letter that is a side in one language and another, or a number, in the next.
 _DOUBTFUL = {
     "d": "droite, derecha or destra, or the class D",
@@ -46,13 +51,19 @@ _DOUBTFUL = {
 }
 _OF_A_SIDE = re.compile(
     r"\b(hip|side|hip joint|hüfte|seite|hanche|côté|cadera|lado|anca|lato|heup)\b"
-    "|股関節|髋关节|髋|髖|股|側|侧|측"
+    "|股関節|髋关节|髋|髖|股|側|侧|측|边"
 )
 # A cross of its own (×, ✗) is a yes here and a no in Japan: it is neither.
 _ANSWERS = _spread(
     {
         "yes": "1 yes y true x ja j oui si sí sim はい 有 あり ○ ◯ ✓ ✔ ☑ 是 예 wahr vrai verdadero vero",
         "no": "0 no n false nein non nee いいえ 無 なし 否 아니오 아니요 falsch faux falso",
+    }
+)
+_SEXES = _spread(
+    {
+        "F": "f female w weiblich frau woman women femme féminin femenino mujer 女 女性 여 여성 여자 ♀",
+        "M": "m h male männlich mann man men homme masculin masculino hombre 男 男性 남 남성 남자 ♂",
     }
 )
 
@@ -92,7 +103,6 @@ _HEADINGS = _spread(
 )
 _OTHER = _spread(
     {
-        "sex": "男 女 男性 女性 남 여 남자 여자",
         "side": "左側 右側 左侧 右侧 左股 右股 좌측 우측",
         "unit": "度 級 年 月 日 歳 岁",
         "landmark": "名前 大腿骨頭 左大腿骨頭 右大腿骨頭 左大腿骨頭中心 右大腿骨頭中心 左骨頭 右骨頭 "
@@ -101,7 +111,7 @@ _OTHER = _spread(
     }
 )
 VOCABULARY = frozenset(
-    word for words in (_SIDES, _HEADINGS, _ANSWERS, _OTHER) for word in words if not word.isascii()
+    word for words in (_SIDES, _SEXES, _HEADINGS, _ANSWERS, _OTHER) for word in words if not word.isascii()
 )
 """Words that tell in which encoding a table is written."""
 
@@ -144,7 +154,7 @@ def read_exclusion(text: str) -> str:
 
 
 def _find_side(text: str) -> str:
-    word = re.sub(r"[.()\[\]:,]+", " ", simplify(text))
+    word = re.sub(r"[.()\[\]:,_]+", " ", simplify(text))
     bare = _OF_A_SIDE.sub(" ", word).split()
     side = _SIDES.get(" ".join(word.split())) or _SIDES.get(" ".join(bare), "")
     said = {_SIDES.get(one, "") for one in bare}
@@ -154,6 +164,11 @@ def _find_side(text: str) -> str:
 def _doubt_side(text: str) -> str:
     meant = _DOUBTFUL.get(simplify(text))
     return "is neither L nor R (the patient's side)" + (f": it may mean {meant}" if meant else "")
+
+
+def read_sex(text: str) -> str:
+    """F or "M" of a patient; empty where a text, such as a number, says neither for sure."""
+    return _SEXES.get(simplify(text).rstrip("."), "")
 
 
 @lru_cache(maxsize=_KEPT)

@@ -27,8 +27,11 @@ _XLSX_CELL = re.compile(
 )
 _XLSX_VALUE = re.compile(r"<(?:\w+:)?v(?: [^>]*)?>([^<]+)</")
 _XLSX_LOST = re.compile(r'\st="e"|<(?:\w+:)?v\s*/>|<(?:\w+:)?v></|</(?:\w+:)?f></|<(?:\w+:)?f\b[^>]*/></')
+# A comment of a cell, and how a name is spoken.
+_ODS_BESIDE = re.compile(r"<(office:annotation|text:ruby-text)\b.*?</\1>", re.DOTALL)
 _ODS_CELL = re.compile(
-    r"<table:table-cell\b(?P<attributes>[^>]*?)(?<!/)>(?P<inner>\s*<text:p[^>]*>(?P<shown>[^<]*)<)"
+    r"<table:table-cell\b(?P<attributes>[^>]*?)(?<!/)>"
+    r"(?P<inner>\s*<text:p[^>]*>(?:<text:span[^>]*>)?(?P<shown>[^<]*)<)"
 )
 _XLS_ERROR = rb"[\0\x07\x0f\x17\x1d\x24\x2a]"
 # Records of the binary format: a cell with an error, a formula whose result is one, a format of zeros alone.
@@ -198,7 +201,7 @@ def _restore_ods(text: str) -> str:
         left = re.sub(r'\soffice:(?:value|string-value|value-type)="[^"]*"', "", attributes)
         return f'<table:table-cell{left} office:value-type="string">{cell["inner"]}'
 
-    return _ODS_CELL.sub(restore, text)
+    return _ODS_CELL.sub(restore, _ODS_BESIDE.sub("", text))
 
 
 def _find(attributes: str, name: str) -> str:

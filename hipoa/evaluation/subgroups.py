@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.core.sexes import read_sex
+from hipoa.core.words import read_sex
 from hipoa.evaluation.columns import as_numbers, read_columns
 from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.scoring import CLASSES, Row, interval_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.core.sexes import read_sex
+from hipoa.core.words import read_sex
 from hipoa.files import write_csv, write_npz
 from hipoa.imaging.batch import Work, select_cases
 from hipoa.imaging.ct.scanner_names import OTHER

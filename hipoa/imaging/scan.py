@@ -53,15 +53,16 @@ def examine(
     """
     best: Scan | None = None
     faults: list[CtError] = []
-    for number, open_ct in enumerate(find_volumes(ct, series)):
+    for open_ct in find_volumes(ct, series):
         try:
             scan = _look(open_ct(), labels, landmarks, settings)
         except CtError as error:
             faults.append(error)
             continue
         if best is None or _count_shown(scan) > _count_shown(best):
-            note = f"{number} finer CT series set aside: unusable or with fewer hips"
-            best = _warn(scan, note) if number else scan
+            # A series without hips is no fault: of a chest, say. What was set aside is on record anyway.
+            note = f"{len(faults)} finer CT series cannot be used: {faults[0].found}" if faults else ""
+            best = _warn(scan, note) if note else scan
         if _count_shown(best) == len(SIDES):
             break
     if best is None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from hipoa.core.sexes import read_sex
+from hipoa.core.words import read_sex
 from hipoa.evaluation.subgroups import parse_years
 from hipoa.report.cohort import Hip, split_cohorts
 

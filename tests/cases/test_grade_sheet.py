@@ -311,6 +311,25 @@ def test_no_side_is_swapped(tmp_path_factory, order, form, spelling, grades):
     }
 
 
+@pytest.mark.parametrize("second", ["A,B", ","])
+def test_grades_without_a_heading_are_not_left_out(tmp_path, second):
+    """CSV writes merged headings once: the second reader's grades have none."""
+    path = tmp_path / "g.csv"
+    path.write_text(f"ID,R KL,,L KL,\n,{second},{second}\n1,1,2,3,4\n2,1,,3,0\n")
+    sheet = read_grade_sheet(path)
+    assert len(sheet.faults) == 2
+    with pytest.raises(TableError, match=r"column 3 holds grades and has no heading: write one .*; column 5"):
+        refuse_faults(path, sheet)
+    path.write_text(",ID,R KL,,L KL,\n0,7,1,uncertain,3,5\n1,8,1,2,3,\n")
+    assert read_grade_sheet(path).faults == []
+
+
+def test_a_date_that_may_be_several_days_is_no_missing_one(tmp_path):
+    rows = [["ID", "CT date", "R KL", "L KL"], ["1", "4/5/2023", 2], ["2", "202304", 2], ["3", "unknown", 2]]
+    sheet = read_grade_sheet(write_plain(tmp_path / "g.csv", rows))
+    assert [reading.exam for reading in sheet.readings] == ["?", "?", ""]
+
+
 def test_a_fault_shows_no_cell_that_may_be_a_name_or_number(tmp_path):
     rows = [
         ["ID", "side", "KL", "reader", "読影日"],
@@ -348,6 +367,8 @@ def test_a_fault_shows_no_cell_that_may_be_a_name_or_number(tmp_path):
         ("2023/12", ""),
         ("2023年12月", ""),
         ("202312", ""),
+        ("20230405 0930", "20230405"),
+        ("2023115", ""),
         ("2023-02-30", ""),
         ("2023-04-05, 2023-05-06", ""),
         ("04.05.23", ""),
@@ -373,11 +394,11 @@ def test_a_date_of_the_ct_that_cannot_be_read_is_no_match(tmp_path):
         *[["1", "2021", "L", 1], ["2", "4/5/2021", "L", 1], ["3", "unknown", "L", 1], ["4", "", "L", 1]],
     ]
     readings = read_grade_sheet(write_plain(tmp_path / "g.csv", rows)).readings
-    assert [one.exam_is_read for one in readings] == [False, False, True, True]
+    assert [one.exam for one in readings] == ["?", "?", "", ""]
     known = [Known(f"c{number}", str(number), date="20210405") for number in range(1, 5)]
     found = match(readings, known)
     assert [one.case_id for one in found.readings] == ["c3", "c4"]
-    assert [row for row, reason in found.unmatched if "cannot be read, or may be two dates" in reason] == [
+    assert [row for row, reason in found.unmatched if "cannot be read, or may be several days" in reason] == [
         2,
         3,
     ]
@@ -483,11 +504,15 @@ TWO = [Known("a", "7", "A1", "20230101"), Known("b", "7", "A2", "20240101")]
         (asked("7", exam="20230120"), TWO[:1], "a"),
         (asked("7", exam="20290120", exam_is_sure=False), TWO[:1], "a"),
         (asked("7", exam="20290120"), [Known("a", "7")], "a"),
+        (asked("7", exam="?", exam_is_sure=False), TWO[:1], "a"),
+        (asked("7", exam="?", accession="A2"), TWO, "b"),
         (asked(accession="A2"), TWO, "b"),
         (asked("7", accession="A2", exam="20010101"), TWO, "b"),
         (asked(case="b"), TWO, "b"),
         (asked("7"), TWO, "2 CTs, and no date or accession number tells which"),
         (asked("7", exam="20240102", exam_is_sure=False), TWO, "2 CTs, none of its date"),
+        (asked("7", exam="?"), TWO[:1], "or may be several days: write it as 2020-01-31"),
+        (asked("7", exam="?", exam_is_sure=False), TWO, "2 CTs, and no date or accession"),
         (asked("7", exam="20240301"), TWO, "no CT within 30 days of its date"),
         (asked("7", exam="20290120"), TWO[:1], "no CT within 30 days of its date"),
         (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hipoa.core.sexes import read_sex
+from hipoa.core.words import read_sex
 from hipoa.evaluation.subgroups import GROUPED_BY, LEAST_PATIENTS, merge_few, parse_years, read_subgroups
 
 FEW = "others, each of fewer than 5 patients"
@@ -36,6 +36,8 @@ def test_an_age_may_be_free_text(text, years):
         ("女", "F"),
         ("m.", "M"),
         ("Male", "M"),
+        ("H", "M"),
+        ("여자", "F"),
         ("1", ""),
     ],
 )

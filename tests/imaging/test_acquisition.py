@@ -70,7 +70,7 @@ MODELS = {
     "BrightSpeed": ("GE", "BrightSpeed"),
     "Brilliance 64": ("Philips", "Brilliance 64"),
     "iCT 256": ("Philips", "iCT 256"),
-    "IQon - Spectral CT": ("Philips", "Spectral CT"),
+    "IQon - Spectral CT": ("Philips", "IQon Spectral CT"),
     "Ingenuity Core 128": ("Philips", "Ingenuity Core 128"),
     "Incisive CT": ("Philips", "Incisive CT"),
     "Spectral CT 7500": ("Philips", "Spectral CT 7500"),

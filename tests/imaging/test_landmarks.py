@@ -72,6 +72,18 @@ def test_one_hip_alone(tmp_path):
         ("a.csv", "side,r,a,s\npubis,0,10,-300\n", "of 1 landmarks none is named as a femoral head"),
         ("a.csv", "side,r,a,s\nR,Doe,10,-300\n", "a coordinate or radius is no number"),
         ("a.csv", "side,r,a,s,radius\nR,85,10,-300,inf\n", "not finite"),
+        (
+            "a.csv",
+            "side,r,a,s\nL,-90,5,0,0\nR,90,5,0,0\n",
+            "more cells than there are columns: write decimal",
+        ),
+        ("a.csv", 'side,r,a,s,note\nL,-90,0,0,"x\nR,90,0,0,y\n', "Look for a quote that is not closed"),
+        ("a.fcsv", "# CoordinateSystem = RAS\n# columns = x,y,z,label\n-90,5,0,0,L\n", "more cells than"),
+        (
+            "a.mrk.json",
+            '{"markups": [{"coordinateSystem": "RAS", "coordinateUnits": "cm", "controlPoints": []}]}',
+            "not in mm",
+        ),
         ("a.mrk.json", "[]", "laid out as no table or markups"),
         ("a.csv", "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n", "hip lies -171 mm to the right"),
         ("a.csv", "side,r,a,s\nR,nan,10,-300\n", "not finite"),
@@ -106,6 +118,10 @@ def test_what_cannot_be_used(tmp_path, name, text, message):
         ("左大腿骨頭", "右大腿骨頭中心"),
         ("左側股関節中心", "骨頭 右"),
         ("\uff2c", "\uff26\uff28\uff3f\uff32"),
+        ("tête fémorale gauche", "tête fémorale (droite)"),
+        ("cabeza femoral izquierda", "cabeza femoral derecha"),
+        ("testa femorale sinistra", "testa femorale destra"),
+        ("caput femoris sinister", "caput femoris dexter"),
     ],
 )
 def test_names_of_femoral_heads(names):
@@ -127,6 +143,7 @@ def test_names_of_femoral_heads(names):
         *("L5", "L-5", "L 4", "R1", "S1 left", "Lumbar", "left knee", "Femurschaft links", "femur_left"),
         *("femoral neck R", "head-neck junction R", "hip bone L", "Hüftbein links", "pubis", "left centre"),
         *("acetabular rim L", "左大腿骨頸部", "Lili", "F-1", "right-left", "L R hip", "hip", "Doe L hip", ""),
+        *("Kopf der Hüfte", "Mitte der Hüfte", "Zentrum der Hüfte links", "hip dx", "sx hip"),
     ],
 )
 def test_names_of_other_landmarks(name):
@@ -139,6 +156,11 @@ def test_names_of_other_landmarks(name):
     [
         ("", "L", Meaning("head", "L")),
         ("", "lt", Meaning("head", "L")),
+        ("", "gauche", Meaning("head", "L")),
+        ("", "Der.", Meaning("head", "R")),
+        ("femoral head", "dx", Meaning("head", "R")),
+        ("", "우측", Meaning("head", "R")),
+        ("", "d", Meaning("", "")),
         ("femoral head", "R", Meaning("head", "R")),
         ("socket", "R", Meaning("socket", "R")),
         ("ASIS", "L", Meaning("", "L")),

@@ -727,6 +727,17 @@ def test_what_was_corrected_stands_in_the_rows(tmp_path, pelvis, landmarks):
     assert all("the values were 1024 too high" in row["warnings"] for row in rows)
 
 
+def test_a_finer_series_that_cannot_be_used_is_said(tmp_path, pelvis, landmarks, write_stack):
+    hu = pelvis.hu[::-1, ::-1]
+    first = [(-158.0, -100.0, -420 + 4.0 * k) for k in range(hu.shape[2])]
+    write_stack(tmp_path / "ct/pelvis", hu, places=first, series="1", number=2, spacing=(4, 4))
+    finer = [(-158.0, -100.0, -420 + 2.0 * k) for k in range(hu.shape[2])]
+    write_stack(tmp_path / "ct/mask", hu // 700, places=finer, series="2", number=3, spacing=(4, 4))
+    text = f"case_id,patient_id,ct,landmarks\na,p,ct,{landmarks}\n"
+    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
+    assert all("1 finer CT series cannot be used: the values" in row["warnings"] for row in run(tmp_path))
+
+
 def test_the_series_that_shows_the_hips_is_taken(tmp_path, pelvis, landmarks, write_stack):
     """A longer series of the chest lies beside that of the pelvis."""
     hu = pelvis.hu[::-1, ::-1]
@@ -741,6 +752,6 @@ def test_the_series_that_shows_the_hips_is_taken(tmp_path, pelvis, landmarks, wr
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     rows = run(tmp_path)
     assert [row["status"] for row in rows] == ["ok"] * 4 + ["refused"] * 2
-    assert "1 finer CT series set aside: unusable or with fewer hips" in rows[0]["warnings"]
-    assert "set aside" not in rows[2]["warnings"]
+    assert not any("series" in row["warnings"] for row in rows)
+    assert [row["set_aside"] for row in rows[:4]] == ["series 3"] * 4
     assert "lies outside the CT" in rows[4]["reason"]

@@ -81,6 +81,18 @@ def test_a_map_of_version_1_is_recognised_by_its_heads(tmp_path, write_nifti):
         assert not told[side].warnings
 
 
+def test_a_map_of_moose_is_known_by_its_name_alone(tmp_path, write_nifti):
+    masks = draw() | {"hip_left": EMPTY, "hip_right": EMPTY}
+    path = write_map(tmp_path / "CT_Peripheral-Bones_1.nii.gz", masks, write_nifti, (5, 6, 7, 8))
+    found = locate_by_labels(path, IDS).hips
+    for side, word in SIDES:
+        assert np.linalg.norm(np.array(found[side].centre_ras_mm) - CENTRES[word]) < 1
+        assert "MOOSE" in found[side].warnings[0]
+    # The same values are liver and stomach elsewhere.
+    with pytest.raises(CtError, match="it shows no femur"):
+        locate_by_labels(path.rename(tmp_path / "map.nii.gz"), IDS)
+
+
 def write_both(path, write_nifti, ids, others):
     """The bones of :func:`draw` and, below them, slabs of other values."""
     masks = draw()

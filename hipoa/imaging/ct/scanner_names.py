@@ -55,7 +55,7 @@ _MODELS = {
         iCT: 128, 256, SP
         Ingenuity: CT, Core, Core 128, Elite, Flex, TF
         Incisive: CT
-        IQon:
+        IQon: Spectral CT
         Spectral CT: 7500
         Big Bore:
         Mx8000: IDT, IDT 16, Dual

@@ -5,21 +5,21 @@ A name counts only if every word of it is known: beside femora and hip bones lie
 
 from __future__ import annotations
 
-from hipoa.imaging.localization.landmark_names import SIDE_WORDS, compile_words, find_words
+from hipoa.imaging.localization.landmark_names import compile_words, find_words
 
 # English, German, Japanese, Chinese. What begins with another word stands before it.
 _WORD = compile_words({
     # L5 is a vertebra, R2 a ray.
     "unknown": r"[lr]\d+",
     "femoral_head": "(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|股骨頭|股骨头",
-    "head": "heads?|caput",
-    "femur": "femoral|femora|femurs?|femoris|ossis|thighbones?|oberschenkel(?:knochens?)?|大腿骨|股骨",
+    "head": "heads?|caput|tete|cabeza|testa",
+    "femur": "femorale|femoral|femora|femurs?|femoris|ossis|thighbones?|oberschenkel(?:knochens?)?|"
+    "大腿骨|股骨",
     "hip": "hips?|hemipelvis|innominat(?:e|um)|coxa[el]?|huft(?:beins?|knochens?|e)|beckenhalfte|"
     "寛骨|髖骨|髋骨",
     "pelvis": "pelvis|pelvic|becken(?:knochens?)?|骨盤|骨盆",
     "other": "bones?|os|structure|of|the|entire|whole|proximal(?:e[rs]?)?|knochen|masks?|seg|segment|"
     "segmentation|labels?|側|の",
-    **SIDE_WORDS,
 })  # fmt: skip
 _SIDES = {"L": "left", "R": "right"}
 KNOWN = "such as femur_left, Left femur, Femur L, Femur_Head_L, Oberschenkel links or 左大腿骨"

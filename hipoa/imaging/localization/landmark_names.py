@@ -10,35 +10,44 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SIDE_WORDS = {
-    "L": "links|linke[rsn]?|left|lt|li|l|左",
-    "R": "rechts|rechte[rsn]?|right|rt|re|r|右",
-}
-"""How a side is written; what begins with another word stands before it."""
+from hipoa.core.words import SIDE_WORDS, WEAK_SIDES, read_side
 
 
 def compile_words(words: Mapping[str, str]) -> re.Pattern[str]:
-    """A pattern that matches one word and names its kind.
+    """A pattern that matches one word, or a side as tables have it, and names its kind.
 
     Args:
-        words: By kind, the words that belong to it as a pattern: lower case without accents.
+        words: By kind, the words that belong to it as a pattern: lower case without accents. What begins with
+            another word stands before it; sides stand behind all.
     """
-    return re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in words.items()))
+    # "der" of a German name is no side.
+    sides = {side: {*map(_fold, found)} - WEAK_SIDES for side, found in SIDE_WORDS.items()}
+    said = {side: "|".join(sorted(found, key=len, reverse=True)) for side, found in sides.items()}
+    return re.compile(
+        "|".join(f"(?P<{kind}>{_fold(pattern)})" for kind, pattern in {**words, **said}.items())
+    )
 
 
-# English, German, Japanese, Chinese. What begins with another word stands before it; umlauts lost their dots.
+def _fold(text: str) -> str:
+    """A text without accents, of usual width."""
+    return "".join(
+        c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) not in {"Mn", "Cf"}
+    )
+
+
+# English, German, Japanese, Chinese; heads in French, Spanish and Italian too. What begins with another word
+# stands before it; umlauts lost their dots.
 _WORD = compile_words({
     # L5 is a vertebra, R2 a ray.
     "unknown": r"[lr]\d+",
     "number": r"\d+",
     "socket": "sockets?|acetabulum|acetabular|acetabuli|(?:huft)?pfannen?|寛骨臼|臼蓋|髖臼|髋臼",
-    "head": "fhc|fh|heads?|caput|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭|"
+    "head": "fhc|fh|heads?|caput|tete|cabeza|testa|(?:huft|femur|oberschenkel)kopf(?:e?s)?|大腿骨頭|骨頭|"
     "股骨頭|股骨头",
     "hip": "hjc|hips?|hufte|huft(?:gelenks?)?|股関節|髖關節|髋关节",
-    "femur": "femoral|femoris|femur|ossis",
+    "femur": "femorale?|femoris|femur|ossis",
     "other": "joint|center|centre|zentrum|mittelpunkt|mitte|native|true|landmark|marker|mark|point|of|the|"
-    "des|中心|側|の",
-    **SIDE_WORDS,
+    r"des\b|中心|側|の",
 })  # fmt: skip
 # Alone, "LT" may be a lesser trochanter and "re" anything.
 _SIDE_ALONE = re.compile("links|left|l|左|rechts|right|r|右")
@@ -68,7 +77,7 @@ def read_name(name: str, of_side: str = "") -> Meaning:
         name: As it was typed.
         of_side: What stands beside it in a column for the side.
     """
-    kinds = {*find_words(name, _WORD), *find_words(of_side, _WORD)}
+    kinds = {*find_words(name, _WORD), *_read_column(of_side)}
     sides = kinds & {"L", "R"}
     side = sides.pop() if len(sides) == 1 else ""
     if "unknown" in kinds:
@@ -81,11 +90,18 @@ def read_name(name: str, of_side: str = "") -> Meaning:
     return Meaning("head" if named or (side and alone) else "", side)
 
 
+def _read_column(of_side: str) -> list[str]:
+    """What a column for the side says: a side as tables have it, or a name."""
+    kinds = find_words(of_side, _WORD)
+    try:
+        return [read_side(of_side)] if "unknown" in kinds else kinds
+    except ValueError:
+        return kinds
+
+
 def _plain(text: str) -> str:
     """Lower case without accents, words apart."""
-    letters = unicodedata.normalize("NFKD", text)
-    letters = "".join(c for c in letters if unicodedata.category(c) not in {"Mn", "Cf"})
-    letters = re.sub("([a-z])([A-Z])", r"\1 \2", letters).casefold().replace("hueft", "huft")
+    letters = re.sub("([a-z])([A-Z])", r"\1 \2", _fold(text)).casefold().replace("hueft", "huft")
     return re.sub(r"[\W_]+", " ", letters).strip()
 
 

@@ -41,7 +41,11 @@ def locate_by_landmarks(path: Path) -> HipCentres:
         raise CtError(path.name, error.found, _SAVE) from None
     except FileNotFoundError:
         raise CtError(path.name, "there is no such file", "Check the path.") from None
-    except (OSError, json.JSONDecodeError, RecursionError, csv.Error):
+    except csv.Error:
+        raise CtError(
+            path.name, "the landmarks cannot be read", "Look for a quote that is not closed."
+        ) from None
+    except (OSError, json.JSONDecodeError, RecursionError):
         raise CtError(path.name, "the landmarks cannot be read", _DO) from None
     except _UnusableError as error:
         raise CtError(path.name, f"the landmarks cannot be used ({error})", _DO) from None
@@ -117,6 +121,8 @@ def _from_markups(content: Mapping) -> list[Point]:
     points: list[Point] = []
     for markup in content["markups"]:
         space = _space(str(markup.get("coordinateSystem", "")))
+        if "mm" not in markup.get("coordinateUnits", "mm"):  # a text, or a list with it
+            raise _UnusableError("the coordinates are not in mm")
         points += [
             (read_name(str(point.get("label", ""))), _ras(point["position"], space), None)
             for point in markup["controlPoints"]
@@ -131,8 +137,8 @@ def _from_fcsv(text: str) -> list[Point]:
     columns = [
         word.strip() for word in header.get("columns", "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label").split(",")
     ]
-    rows = csv.reader(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    cells = [dict(zip(columns, row, strict=False)) for row in rows]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    cells = _name_cells(columns, csv.reader(lines, strict=True))
     return [(read_name(row["label"]), _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
 
 
@@ -140,10 +146,20 @@ def _from_csv(text: str) -> list[Point]:
     stated = re.search(r"^#.*\b(RAS|LPS)\b", text, re.MULTILINE | re.IGNORECASE)
     lines = [line for line in text.splitlines() if line.strip(" ,;\t") and not line.startswith("#")]
     delimiter = max(",;\t", key=lines[0].count)
-    rows = csv.reader(lines, delimiter=delimiter)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     columns = [_read_heading(cell) for cell in next(rows)]
-    cells = [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]
+    cells = _name_cells(columns, rows)
     return [_csv_point(row, stated.group(1) if stated else "") for row in cells]
+
+
+def _name_cells(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[dict[str, str]]:
+    """The cells of each row by column; decimal commas between commas would shift them."""
+    cells = [[cell.strip() for cell in row] for row in rows]
+    if any(any(row[len(columns) :]) for row in cells):
+        raise _UnusableError(
+            "a row has more cells than there are columns: write decimal points, or semicolons between cells"
+        )
+    return [dict(zip(columns, row, strict=False)) for row in cells]
 
 
 def _read_heading(text: str) -> str:

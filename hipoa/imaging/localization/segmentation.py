@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,10 @@ NAMES = ("femur_left", "femur_right", "hip_left", "hip_right")
 # TotalSegmentator's values of these in its task "total"; those of version 2 are the setting's default. In
 # version 1 the values 75 to 78 are right ribs, in version 2 are 88 and 89 the iliopsoas, 90 brain, 91 skull.
 VERSION_1, VERSION_2 = (88, 89, 90, 91), (75, 76, 77, 78)
+# MOOSE's model clin_ct_peripheral_bones, whose name its files bear: no hip bone, which is another model's.
+# Source: its table of labels (github.com/ENHANCE-PET/MOOSE), in whose versions only other bones moved.
+_MOOSE = {"femur_left": (0, 5), "femur_right": (0, 6)}
+_NAMES_MOOSE = re.compile(r"peripheral[ _-]?bones", re.IGNORECASE)
 _SHOWN_VALUES = 12
 CHECK_LABELS = (
     f"Check label_ids (TotalSegmentator 2: 75, 76, 77, 78; 1: {', '.join(map(str, VERSION_1))}) and that "
@@ -152,6 +157,10 @@ def _read_map(path: Path, label_ids: tuple[int, int, int, int]) -> tuple[dict[st
             f"it has {labels.n_layers} layers, and none of its segments is named as a femur of a side",
             f"Name its segments in 3D Slicer ({KNOWN}).",
         )
+    if label_ids == VERSION_2 and _NAMES_MOOSE.search(path.name):
+        regions = labels.take(_MOOSE.items())
+        if regions:
+            return regions, "the label map was taken for one of MOOSE's peripheral bones, by its name"
     regions = _take_ids(labels, label_ids)
     old = _take_ids(labels, VERSION_1) if label_ids == VERSION_2 else {}
     if old and _is_version_1(regions, old, path.name):
