@@ -1,11 +1,11 @@
-# make install, make demo, make test, make check; PYTHON names the interpreter to build the environment with.
+# make install, make demo, make test, make test-all, make check; PYTHON names the interpreter to build the environment with.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test check format schema lock clean
+.PHONY: install demo test test-all check format schema lock clean
 
 install: $(INSTALLED)
 
@@ -20,7 +20,11 @@ $(INSTALLED): envs/lock.txt pyproject.toml
 demo: install
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
+# What a developer runs while working; test-all adds the long ones: Slurm, the loop of reading, kills, trainings.
 test: install
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install

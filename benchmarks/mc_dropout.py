@@ -1,7 +1,7 @@
 """What fifty passes with dropout cost beside one pass, and that they are the passes of the naive way.
 
-Both grade the same hips: one pass is dropout off, the fifty passes include a deterministic one and the
-search for the part that all share, which is made once for each model and not for each hip.
+Both grade the same hips: one pass is dropout off, the fifty passes include a deterministic one and, with
+dropout everywhere, two looks at one image for whether the passes share its last maps, once for each model.
 
     python benchmarks/mc_dropout.py [--cases NETWORK:WHERE ...] [--hips N] [--json FILE]
 """

@@ -15,7 +15,6 @@ from diffdrr.pose import RigidTransform
 from hipoa.imaging.attenuation import Curve, attenuate
 from hipoa.imaging.exposure import Exposure, cut_together
 from hipoa.imaging.geometry import XrayGeometry
-from hipoa.imaging.joseph import Joseph
 from hipoa.imaging.render import project_hip
 
 Renderer = Callable[[], np.ndarray]
@@ -29,10 +28,8 @@ def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     renderers = {
         "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
         "hipoa joseph_cpu, whole CT": lambda: _hipoa(exposure, "joseph_cpu", curve),
-        "hipoa joseph, plugged into DiffDRR, whole CT": diffdrr(whole, Joseph()),
-        "hipoa joseph, plugged into DiffDRR, crop": diffdrr(crop, Joseph()),
-        "DiffDRR siddon, whole CT (its default)": diffdrr(whole, None),
-        "DiffDRR siddon, crop, patches": diffdrr(crop, None, patch_size=_PATCH_PX),
+        "DiffDRR siddon, whole CT (its default)": diffdrr(whole, "siddon"),
+        "DiffDRR siddon, crop, patches": diffdrr(crop, "siddon", patch_size=_PATCH_PX),
         "DiffDRR trilinear, crop, patches": diffdrr(crop, "trilinear", patch_size=_PATCH_PX),
     }
     if _is_installed("nanodrr"):
@@ -48,10 +45,8 @@ def make_gpu_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     renderers = {
         "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
         "hipoa trilinear, crop, from memory": lambda: _hipoa(part, "trilinear", curve),
-        "hipoa joseph, crop, from memory": lambda: _hipoa(part, "joseph", curve),
-        "hipoa joseph, plugged into DiffDRR, crop": diffdrr(crop, Joseph()),
-        "DiffDRR siddon, whole CT (its default)": diffdrr(whole, None),
-        "DiffDRR siddon, crop": diffdrr(crop, None),
+        "DiffDRR siddon, whole CT (its default)": diffdrr(whole, "siddon"),
+        "DiffDRR siddon, crop": diffdrr(crop, "siddon"),
         "DiffDRR trilinear, crop": diffdrr(crop, "trilinear"),
     }
     if _is_installed("nanodrr"):
@@ -112,8 +107,8 @@ def _hipoa(exposure: Exposure, renderer: str, curve: Curve) -> np.ndarray:
     return project_hip(*place, renderer=renderer, curve=curve).line_integral
 
 
-def diffdrr(scene: Scene, renderer: Any, **options: Any) -> Renderer:
-    """DiffDRR as it comes; ``renderer`` is a name, a module to plug in, or None for its default."""
+def diffdrr(scene: Scene, renderer: str, **options: Any) -> Renderer:
+    """DiffDRR as it comes."""
     geometry: XrayGeometry = scene.geometry
     subject: Any = SimpleNamespace(
         reorient=torch.tensor([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]]),
@@ -121,11 +116,8 @@ def diffdrr(scene: Scene, renderer: Any, **options: Any) -> Renderer:
         density=SimpleNamespace(data=torch.from_numpy(scene.density)),
         mask=None,
     )
-    named = {"renderer": renderer} if isinstance(renderer, str) else {}
     size = {"height": geometry.detector_px, "delx": scene.pixel_mm}
-    drr = DRR(subject, sdd=geometry.source_to_detector_mm, **size, **named, **options)
-    if isinstance(renderer, torch.nn.Module):
-        drr.renderer = renderer
+    drr = DRR(subject, sdd=geometry.source_to_detector_mm, renderer=renderer, **size, **options)
     drr.to(scene.device)
     pose = torch.eye(4, device=scene.device)[None]
     pose[:, 1, 3] = geometry.source_to_hip_mm

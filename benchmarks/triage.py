@@ -26,9 +26,9 @@ from hipoa.triage.curves import RANDOM, describe
 from hipoa.triage.doubts import measure_doubt
 from hipoa.triage.frozen import extract_features
 from hipoa.triage.graded_hips import read_graded_hips
-from hipoa.triage.heads import fit_heads, predict_heads, reduce_features
+from hipoa.triage.linear_probe import ask_probe, reduce_features
 from hipoa.triage.settings import DoubtsSettings, SimulateSettings, TriageSettings
-from hipoa.triage.simulate import FROZEN, simulate, teach_heads
+from hipoa.triage.simulate import FROZEN, simulate
 
 FOLDS = 4
 QUICK = SimulateSettings(
@@ -50,11 +50,12 @@ def describe_hips(radiograph, weights, input_px):
 
 def play(raw, hips, settings):
     """The gains over random of each order of reading."""
+    features = reduce_features(raw, ~hips.test, settings.head_dimensions)
     curves = simulate(
         hips,
-        raw,
+        features,
         FROZEN,
-        teach_heads(hips, raw, settings),
+        lambda rows, seed: ask_probe(features, hips.grade, rows, seed, settings),
         (RANDOM, *settings.strategies),
         settings,
         TriageSettings(),
@@ -69,12 +70,10 @@ def predict_out_of_fold(features, patient, grade, seed, settings):
     """Probabilities (n, 7) and measures (n,) of heads that did not see the patient."""
     fold_of = split_patients(patient.tolist(), grade.tolist(), FOLDS, [seed])
     fold = np.array([fold_of[name] for name in patient.tolist()])
-    seeds = [[seed, number] for number in range(FOLDS)]
-    runs = [np.flatnonzero(fold != number) for number in range(FOLDS)]
-    said = predict_heads(features, fit_heads(features, grade, runs, seeds, settings), seeds, settings)
     probability, measures = np.zeros((len(grade), 7)), {name: np.zeros(len(grade)) for name in MEASURES}
-    for number, model in enumerate(said):
+    for number in range(FOLDS):
         here = fold == number
+        model = ask_probe(features, grade, np.flatnonzero(~here), [seed, number], settings)
         probability[here] = model.probability[here]
         for name in measures:
             measures[name][here] = getattr(model, name)[here]

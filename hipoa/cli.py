@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 import hipoa
 from hipoa.errors import ConfigError, DiskError, HipoaError
-from hipoa.settings import Settings
+from hipoa.settings import Settings, settings_error
 from hipoa.workflow import STAGES
 
 COMMANDS = {
@@ -182,7 +182,7 @@ def _settings(command: str, model: type[Settings], given: dict[str, Any]) -> Set
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise settings_error(command, error) from None
+        raise settings_error(command, error, "Mend the setting.") from None
 
 
 def _value(text: str, kind: Any) -> Any:
@@ -196,12 +196,6 @@ def _value(text: str, kind: Any) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def settings_error(where: str, error: ValidationError) -> ConfigError:
-    """Pydantic's findings as one line with dotted paths."""
-    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-    return ConfigError(where, "; ".join(faults), "Mend the setting.")
 
 
 def _flag(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from hipoa.errors import ConfigError, CtError
 from hipoa.evaluation.passes import (
@@ -32,6 +33,7 @@ from hipoa.imaging.scan import Scan, examine, list_missing, require_hip
 from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
 from hipoa.imaging.volume import stem
 from hipoa.provenance import sha256
+from hipoa.settings import settings_error
 from hipoa.tables import SIDES, hip_id
 
 UNLIKE = 0.99
@@ -90,16 +92,14 @@ def run(
     """
     manifest = _read_manifest(study)
     config = manifest["configuration"]
+    project, look, settings, table = _read_settings(config, marks)
     models = find_models(study, manifest, experiment, repeats)
-    project = ProjectSettings.model_validate(config["project"] | marks.model_dump())
     scan = examine(ct, labels, landmarks, project, series)
     require_hip(scan, ct.name)
-    seen, notes, made = _image_hips(scan, ct.name, project, DevelopSettings.model_validate(config["develop"]))
+    seen, notes, made = _image_hips(scan, ct.name, project, look)
     notes += _compare_renderer(made["renderer"], study)
     radiographs = np.stack([image for image, _ in seen.values()])
     names = np.array([hip_id(stem(ct), side) for side in seen])
-    settings = PredictSettings.model_validate(config["predict"])
-    table = ClassTable.model_validate({name: config["hips"][name] for name in ClassTable.model_fields})
     predictions = [_predict(model, radiographs, names, settings, table) for model in models]
     heads = _combine(models, predictions, config["uncertainty"]["variance_of"])
     novelty = np.mean(
@@ -154,6 +154,21 @@ def _read_manifest(study: Path) -> dict[str, Any]:
             f"--study {study.name}", "there is no manifest.json", "Name the results of a finished study."
         )
     return read_json(path)
+
+
+def _read_settings(
+    config: Mapping[str, Any], marks: MarkSettings
+) -> tuple[ProjectSettings, DevelopSettings, PredictSettings, ClassTable]:
+    try:
+        return (
+            ProjectSettings.model_validate(config["project"] | marks.model_dump()),
+            DevelopSettings.model_validate(config["develop"]),
+            PredictSettings.model_validate(config["predict"]),
+            ClassTable.model_validate({name: config["hips"][name] for name in ClassTable.model_fields}),
+        )
+    except ValidationError as error:
+        do = "Run the study again with settings that this version of hipoa has."
+        raise settings_error("manifest.json", error, do) from None
 
 
 def _find_model(study: Path, entry: Mapping[str, Any]) -> Model:

@@ -1,6 +1,8 @@
 """What every room's settings share: frozen, bounded, and strict about unknown names."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hipoa.errors import ConfigError
 
 
 class Settings(BaseModel):
@@ -11,3 +13,9 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def settings_error(where: str, error: ValidationError, what_to_do: str) -> ConfigError:
+    """Pydantic's findings as one line with dotted paths."""
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    return ConfigError(where, "; ".join(faults), what_to_do)

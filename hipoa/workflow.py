@@ -117,7 +117,9 @@ def _find_faults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterat
             yield from _find_unknown(path, error.instance, error.schema)
         else:
             where = ".".join(path) or "configuration"
-            yield f"{where}: {error.message.replace(chr(10), ' ')}"
+            # One word of several: among them the renderer joseph, which is joseph_cpu now.
+            hint = _suggest(str(error.instance), error.validator_value) if error.validator == "enum" else ""
+            yield f"{where}: {error.message.replace(chr(10), ' ')}{hint}"
 
 
 def _import_validator() -> Any:
@@ -137,10 +139,12 @@ def _find_unknown(path: list[str], given: Mapping[str, Any], part: Mapping[str, 
         if patterns and not re.search(patterns[0], name):
             yield f'{where}: a name has at most 40 letters, digits, "_" and "-"'
         elif not patterns and name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            yield f"{where}: there is no such setting" + (
-                f" (did you mean {'.'.join([*path, close[0]])}?)" if close else ""
-            )
+            yield f"{where}: there is no such setting{_suggest(name, known, '.'.join([*path, '']))}"
+
+
+def _suggest(word: str, known: Iterable[str], before: str = "") -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {before}{close[0]}?)" if close else ""
 
 
 def _leaves(errors: Any) -> Iterator[Any]:
@@ -422,16 +426,13 @@ class Study:
         return next(trained, next(iter(experiments)))
 
     def simulate_flags(self) -> str:
-        """What the simulation needs of triage, of its experiment and, if it trains networks, of train.
+        """What the simulation needs of triage and of its experiment.
 
         No more: another budget of the list must not simulate again.
         """
-        config = self.config
-        row = config["experiments"][self.simulated_experiment]
-        names = ("network", "input_px", *(["loss"] if config["simulate"]["retrain"] else []))
-        own = {name: config["triage"][name] for name in ("measure", "diversity")}
-        flags = [to_flags(own | {name: row[name] for name in names})]
-        return " ".join(flags + ([self.flags("train")] if config["simulate"]["retrain"] else []))
+        row = self.config["experiments"][self.simulated_experiment]
+        own = {name: self.config["triage"][name] for name in ("measure", "diversity")}
+        return to_flags(own | {name: row[name] for name in ("network", "input_px")})
 
     @property
     def explanations(self) -> list[str]:

@@ -73,18 +73,22 @@ def _build_loss(
             logits, classes, weight, label_smoothing=smoothing
         )
     if kind == "ordinal":
-        return _build_ordinal(head, settings.ordinal_sharpness, torch.from_numpy(graded), weight)
+        sharpness = settings.ordinal_sharpness
+        return lambda logits, classes: _ordinal_cross_entropy(logits, classes, sharpness, weight)
     return lambda outputs, classes: _squared_error(outputs[:, 0], classes, head, weight)
 
 
-def _build_ordinal(head: Head, sharpness: float, target: Tensor, weight: Tensor | None) -> Loss:
-    # Imported where it is used: the other losses do not need the library.
-    from dlordinal.losses import SORDLoss  # pyright: ignore[reportMissingImports]
+def _ordinal_cross_entropy(
+    logits: Tensor, classes: Tensor, sharpness: float, weight: Tensor | None
+) -> Tensor:
+    """Cross-entropy against a target whose shares fall by exp(-sharpness) per class of distance.
 
-    # Source: Diaz and Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
-    loss = SORDLoss(alpha=sharpness, num_classes=head.classes, train_targets=target, weight=weight)
-    # It makes its targets in float64.
-    return lambda logits, classes: loss(logits, classes).float()
+    Source: Diaz and Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
+    """
+    distance = (torch.arange(logits.shape[1], device=logits.device) - classes.double()[:, None]).abs()
+    target = functional.softmax(-sharpness * distance, dim=1)
+    losses = -(target * functional.log_softmax(logits, dim=1)).sum(1)
+    return (losses if weight is None else losses * weight[classes]).mean().float()
 
 
 def _squared_error(output: Tensor, classes: Tensor, head: Head, weight: Tensor | None) -> Tensor:

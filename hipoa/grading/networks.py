@@ -32,22 +32,6 @@ HEADER = "hipoa"
 _NEVER_ON = ("DropPath", "PatchDropout", "DropBlock2d")
 
 
-class _Extractor(nn.Module):
-    """All of a network before its classifier, with the normalisation that its weights expect."""
-
-    def __init__(self, backbone: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.backbone: Any = backbone
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        normalised = (images - self.mean) / self.std
-        return self.backbone.forward_head(self.backbone.forward_features(normalised), pre_logits=True)
-
-
 class GradingNetwork(nn.Module):
     """A network of timm that takes grey images and normalises them as its weights expect.
 
@@ -62,23 +46,20 @@ class GradingNetwork(nn.Module):
         self, backbone: nn.Module, dropout: float, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         super().__init__()
-        self.extractor = _Extractor(backbone, mean, std)
+        self.backbone: Any = backbone
         self.dropout = nn.Dropout(dropout)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
-    @property
-    def backbone(self) -> Any:
-        """The network of timm."""
-        return self.extractor.backbone
+    def encode(self, images: Tensor) -> Tensor:
+        """The last maps or tokens (n, ...) of grey images (n, 1, H, W)."""
+        return self.backbone.forward_features((images - self.mean) / self.std)
 
-    @property
-    def mean(self) -> Tensor:
-        """Of the channels, (1, 3, 1, 1) grey values 0-1."""
-        return self.extractor.mean
-
-    @property
-    def std(self) -> Tensor:
-        """Of the channels, (1, 3, 1, 1) grey values 0-1."""
-        return self.extractor.std
+    def pool(self, encoded: Tensor) -> Tensor:
+        """The features (n, D) that the classifier sees, from the last maps or tokens (n, ...)."""
+        return self.backbone.forward_head(encoded, pre_logits=True)
 
     def extract(self, images: Tensor) -> Tensor:
         """The features that the classifier sees, before this network's own dropout.
@@ -89,7 +70,7 @@ class GradingNetwork(nn.Module):
         Returns:
             (n, D)
         """
-        return self.extractor(images)
+        return self.pool(self.encode(images))
 
     def classify(self, features: Tensor) -> Tensor:
         """Outputs (n, outputs) from features (n, D), through the dropout before the classifier."""
@@ -97,7 +78,13 @@ class GradingNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Outputs (n, outputs) from grey images (n, 1, H, W)."""
-        return self.classify(self.extract(images))
+        return self.finish(images, 0)
+
+    def finish(self, values: Tensor, done: int) -> Tensor:
+        """Outputs (n, outputs) from what the first `done` of encode, pool and classify gave."""
+        for part in (self.encode, self.pool, self.classify)[done:]:
+            values = part(values)
+        return values
 
 
 def build_network(

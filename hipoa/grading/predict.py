@@ -12,16 +12,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hipoa.errors import NetworkError
 from hipoa.files import read_json, write_npz
 from hipoa.grading.device import exact_float32, find_device
+from hipoa.grading.mc_dropout import count_shared, sample_outputs
 from hipoa.grading.memory import naming_memory
 from hipoa.grading.networks import GradingNetwork, build_network, dropout_on, prepare_images
 from hipoa.grading.radiographs import find_visible, read_fold_of, read_radiographs
 from hipoa.grading.readout import Readout
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import ClassTable, PredictSettings
-from hipoa.grading.shared import SharedPart, find_shared
 from hipoa.grading.staircase import join_probabilities, join_values
 from hipoa.grading.tasks import GRADE, TASKS
 
@@ -152,72 +151,23 @@ def predict_hips(
     plain: list[Tensor] = []
     features: list[Tensor] = []
     with torch.inference_mode(), exact_float32():
-        shared = SharedPart(find_shared(network, torch.zeros(3, 1, input_px, input_px, device=device)))
+        done = count_shared(network, input_px)
         for part in _split(len(radiograph), settings.predict_batch_size):
             images = prepare_images(radiograph[part], input_px, device)
             network.eval()
-            with shared.recording():
-                extracted = network.extract(images)
-                plain.append(network.classify(extracted).cpu())
+            encoded = network.encode(images)
+            extracted = network.pool(encoded)
+            plain.append(network.classify(extracted).cpu())
             features.append(extracted.cpu())
+            shared = (images, encoded, extracted)[done]
             dropout_on(network, where)
-            outputs.append(sample_outputs(network, shared, images, seeds[part], settings, where).cpu())
+            outputs.append(sample_outputs(network, done, shared, seeds[part], settings, where).cpu())
     return Prediction(
         readout.kind,
         _to_arrays(readout.read(torch.cat(outputs))),
         _to_arrays(readout.read(torch.cat(plain))),
         torch.cat(features).numpy(),
     )
-
-
-def sample_outputs(
-    network: GradingNetwork,
-    shared: SharedPart,
-    images: Tensor,
-    seeds: Sequence[int],
-    settings: PredictSettings,
-    where: str,
-) -> Tensor:
-    """Outputs (n, passes, outputs) of images (n, 1, H, W) whose shared part was just recorded.
-
-    Raises:
-        NetworkError: The passes are all the same, or not finite.
-    """
-    sampled = [_sample_hip(network, shared, images, row, seed, settings) for row, seed in enumerate(seeds)]
-    if not sampled:
-        return images.new_zeros(0, settings.passes, network.backbone.num_classes)
-    outputs = torch.stack(sampled)
-    if not bool(outputs.isfinite().all()):
-        raise NetworkError(
-            where,
-            "its outputs are not finite numbers",
-            "Train it again, with half_precision: false if it was true.",
-        )
-    if bool((outputs == outputs[:, :1]).all()):
-        raise NetworkError(
-            where,
-            f"all {settings.passes} passes are the same",
-            "Set dropout above 0, or dropout_where to everywhere.",
-        )
-    return outputs
-
-
-def _sample_hip(
-    network: GradingNetwork,
-    shared: SharedPart,
-    images: Tensor,
-    row: int,
-    seed: int,
-    settings: PredictSettings,
-) -> Tensor:
-    """The passes (passes, outputs) of one hip, as many at once as a batch may hold."""
-    torch.manual_seed(seed)
-    outputs = []
-    for part in _split(settings.passes, settings.predict_batch_size):
-        times = min(part.stop, settings.passes) - part.start
-        with shared.replaying(row, times):
-            outputs.append(network(images[row : row + 1].expand(times, -1, -1, -1)))
-    return torch.cat(outputs)
 
 
 def add_grade(prediction: Prediction, classes: ClassTable) -> Prediction:

@@ -45,9 +45,9 @@ def project_hip(
         body: The patient; everything outside is taken as air.
         centre_ras_mm: The hip centre (3,), in the middle of the image.
         geometry: Source, detector and field of view.
-        renderer: "joseph_cpu" or "joseph" (attenuation interpolated between voxel centres, where the ray
-            meets a plane of voxels; without and with torch), "trilinear" (the same, at even steps along the
-            ray; DiffDRR), "siddon" (constant voxels; DiffDRR) or "auto" (:func:`choose_renderer`).
+        renderer: "joseph_cpu" (attenuation interpolated between voxel centres, where the ray meets a plane
+            of voxels; Numba), "trilinear" (the same, at even steps along the ray; DiffDRR), "siddon"
+            (constant voxels; DiffDRR) or "auto" (:func:`choose_renderer`).
         curve: Linear attenuation by HU.
 
     Raises:
@@ -179,10 +179,9 @@ def _render(density_per_mm: Any, rays: Rays, renderer: str) -> np.ndarray:
 def _make_renderer(shape: tuple[int, ...], rays: Rays, renderer: str) -> tuple[Any, dict[str, Any]]:
     from diffdrr.renderers import Siddon, Trilinear
 
-    if renderer != "trilinear":
-        from hipoa.imaging.joseph import Joseph
-
-        return {"siddon": Siddon, "joseph": Joseph}[renderer](), {}
+    render = {"siddon": Siddon, "trilinear": Trilinear}[renderer]()
+    if renderer == "siddon":
+        return render, {}
     ends = [(-0.5, n - 0.5) for n in shape]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1)
     depth = depths_mm(to_ras(rays.ras_from_ijk, corners), rays.centre_ras_mm, rays.geometry)
@@ -190,4 +189,4 @@ def _make_renderer(shape: tuple[int, ...], rays: Rays, renderer: str) -> tuple[A
     # A sample per 0.9 of the smallest voxel side: finer changes less than 1e-4 of the image.
     smallest_mm = 0.9 * np.linalg.norm(rays.ras_from_ijk[:3, :3], axis=0).min()
     n_points = int(np.ceil(np.ptp(depth) / smallest_mm)) + 1
-    return Trilinear(), {"alphamin": alpha.min(), "alphamax": alpha.max(), "n_points": n_points}
+    return render, {"alphamin": alpha.min(), "alphamax": alpha.max(), "n_points": n_points}

@@ -28,10 +28,10 @@ class ProjectSettings(MarkSettings):
     with Crowe IV, 7 would lose head, neck or teardrop at 170 mm, 2 at 180 and none at 190.
     """
 
-    renderer: Literal["auto", "joseph_cpu", "joseph", "trilinear", "siddon"] = Field(
+    renderer: Literal["auto", "joseph_cpu", "trilinear", "siddon"] = Field(
         "auto",
         description="auto (trilinear on a GPU, joseph_cpu without one), joseph_cpu (Joseph's method, Numba), "
-        "joseph (the same, torch), trilinear or siddon (DiffDRR); all but siddon interpolate between voxels",
+        "trilinear or siddon (DiffDRR); all but siddon interpolate between voxels",
     )
     beam: Literal["perspective", "orthographic"] = Field(
         "perspective", description="rays from the source, or parallel rays, which the distances do not change"

@@ -134,10 +134,4 @@ class SimulateSettings(Settings):
     head_decay: float = Field(0.01, ge=0, le=10, description="weight decay of the head, per step")
     head_steps: int = Field(200, ge=10, le=10_000, description="steps of Adam, a count")
     head_passes: int = Field(50, ge=2, le=1000, description="passes with dropout on, a count")
-    retrain: bool = Field(
-        False,
-        description="also train the whole network anew in every round, for random against variance; as "
-        "long as retrain_seeds x (simulate_rounds + 1) x 2 trainings take",
-    )
-    retrain_seeds: int = Field(3, ge=1, le=100, description="seeds of these trainings, a count")
     simulate_seed: int = Field(0, ge=0, description="seed of the simulation")

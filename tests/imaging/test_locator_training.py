@@ -36,6 +36,7 @@ def volumes(training, tmp_path_factory):
     return cache
 
 
+@pytest.mark.slow
 def test_the_same_number_draws_the_same_volume(training):
     _, anatomy, _ = training
     one, again = anatomy.draw(3), anatomy.draw(3)
@@ -43,6 +44,7 @@ def test_the_same_number_draws_the_same_volume(training):
     assert one.heads["R"][0] - one.heads["L"][0] == pytest.approx(175, abs=30)
 
 
+@pytest.mark.slow
 def test_no_kept_bone_trains(training, monkeypatch):
     import with_hips
 
@@ -60,6 +62,7 @@ def test_no_kept_bone_trains(training, monkeypatch):
     assert seen == set(with_hips.KEPT_PELVES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["coarse", "fine"])
 def test_a_crop_knows_where_its_heads_are(training, volumes, scale):
     """Cells within a head are of its side, and their offsets end at its centre, however it was turned."""
@@ -79,6 +82,7 @@ def test_a_crop_knows_where_its_heads_are(training, volumes, scale):
     assert seen > 3
 
 
+@pytest.mark.slow
 def test_the_mirror_image_exchanges_the_sides(training, volumes):
     """In most crops, turned by up to 45 degrees, the right head lies to the right of the left one."""
     train, _, augment = training
@@ -91,6 +95,7 @@ def test_the_mirror_image_exchanges_the_sides(training, volumes):
     assert all(right)
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped(training, volumes, monkeypatch):
     """A run that was killed after two steps ends with the weights of one that was not."""
     import torch
@@ -120,6 +125,7 @@ def test_training_goes_on_where_it_stopped(training, volumes, monkeypatch):
         assert torch.equal(again["network"][name], values), name
 
 
+@pytest.mark.slow
 def test_the_forward_pass_in_numpy_is_that_of_the_network(training):
     import torch
 

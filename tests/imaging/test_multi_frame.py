@@ -1,6 +1,7 @@
 """CTs of which one file holds all slices, and compressed ones: the same voxels as of one file a slice."""
 
 import copy
+import zipfile
 
 import gdcm
 import numpy as np
@@ -12,11 +13,16 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
+    RLELossless,
     generate_uid,
 )
 
 from hipoa.errors import CtError
+from hipoa.imaging.ct import pixels
+from hipoa.imaging.ct.dicom import find_stacks, read_stack
+from hipoa.imaging.ct.gather import gather
 from hipoa.imaging.ct.headers import read_header
 from hipoa.imaging.volume import read_volume
 
@@ -91,6 +97,57 @@ def test_frames_have_their_own_rescaling_kind_and_kernel(tmp_path, classic):
     groups.CTImageFrameTypeSequence[0].FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
     image.save_as(tmp_path / "enhanced/IM1")
     assert len(read_header(tmp_path / "enhanced/IM1").frames) == 11
+
+
+def write_phases(folder, classic, shift):
+    """Two phases as the frames of one compressed file, which nothing but their order tells apart."""
+    folder.mkdir()
+    image = convert(classic, np.arange(12))
+    stored = image.pixel_array
+    image[PER_FRAME].value.extend(copy.deepcopy(list(image[PER_FRAME].value)))
+    image.NumberOfFrames = 24
+    image.PixelData = np.concatenate([stored, stored + shift]).astype(stored.dtype).tobytes()
+    image.compress(RLELossless)
+    image.save_as(folder / "IM1")
+
+
+def test_compressed_frames_of_one_place_are_copies_only_with_the_same_pixels(tmp_path, classic, monkeypatch):
+    opened = []
+    read_whole = pixels._read_whole
+    monkeypatch.setattr(pixels, "_read_whole", lambda file: opened.append(file) or read_whole(file))
+    expected = read_volume(classic).hu
+    write_phases(tmp_path / "phases", classic, shift=5)
+    np.testing.assert_array_equal(read_volume(tmp_path / "phases").hu, expected)
+    np.testing.assert_array_equal(read_volume(tmp_path / "phases", "3b").hu, expected + 5)
+    write_phases(tmp_path / "copies", classic, shift=0)
+    volume = read_volume(tmp_path / "copies")
+    np.testing.assert_array_equal(volume.hu, expected)
+    assert volume.warnings == ("12 copies of slices left out",)
+    assert len(opened) == 3 * 2  # to compare the frames, and to read them
+
+
+def test_frames_in_a_zip_are_unpacked_once(tmp_path, classic, monkeypatch):
+    convert(classic).save_as(tmp_path / "IM1")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "IM1", "IM1")
+    found = find_stacks(gather(tmp_path / "x.zip"), "x.zip")[0]
+    opened = []
+    unpack = zipfile.ZipFile.open
+    monkeypatch.setattr(
+        zipfile.ZipFile, "open", lambda *args, **kw: opened.append(args) or unpack(*args, **kw)
+    )
+    image = read_stack(found, "x.zip")
+    assert len(opened) == 1
+    np.testing.assert_array_equal(image.values, HU)
+
+
+def test_a_file_with_other_than_its_frames_is_damaged(tmp_path, classic):
+    (tmp_path / "cut").mkdir()
+    image = convert(classic)
+    del image[PER_FRAME].value[-1]
+    image.save_as(tmp_path / "cut/IM1")
+    with pytest.raises(CtError, match=r"1 damaged CT slices\). Copy or export the series again"):
+        read_volume(tmp_path / "cut")
 
 
 def test_one_series_of_both_kinds_is_one_ct(tmp_path, classic):
@@ -199,8 +256,30 @@ def test_every_compressed_coding_is_read_without_a_word(tmp_path, classic, capfd
 def test_a_coding_that_is_not_read_is_named(tmp_path, classic):
     for path in classic.iterdir():
         dataset = pydicom.dcmread(path)
-        dataset.compress(pydicom.uid.RLELossless)
-        dataset.file_meta.TransferSyntaxUID = pydicom.uid.HTJ2KLossless
+        dataset.compress(RLELossless)
+        dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
         dataset.save_as(path)
     with pytest.raises(CtError, match=r"in a way that is not read \(High-Throughput JPEG 2000.*uncompressed"):
+        read_volume(classic)
+
+
+@pytest.mark.filterwarnings("ignore:End of file")
+def test_a_compressed_slice_that_is_cut_is_named(classic):
+    for path in classic.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+    cut = next(classic.iterdir())
+    cut.write_bytes(cut.read_bytes()[:-60])
+    with pytest.raises(CtError, match=r"a slice of the series, cannot be read as an image. Copy or export"):
+        read_volume(classic)
+
+
+def test_pixels_of_no_whole_bytes_are_not_guessed(classic):
+    for path in classic.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.BitsAllocated = dataset.BitsStored = 12
+        dataset.HighBit = 11
+        dataset.save_as(path)
+    with pytest.raises(CtError, match="12 damaged CT slices"):
         read_volume(classic)

@@ -119,6 +119,7 @@ def test_two_phases_or_kernels_of_one_series_are_never_mixed(write, kind):
     assert is_read(found[0], first)
     assert is_read(found[1], second)
     assert read_volume(folder).origin.set_aside == "series 3b"
+    refused(folder, "it has no CT series 3ba to use", "3ba")
 
 
 def test_phases_between_each_other_are_told_apart(write):
@@ -127,6 +128,67 @@ def test_phases_between_each_other_are_told_apart(write):
     folder = write(second, even(12, start=0.4), acquisition=2)
     assert is_read(read_volume(folder), first)
     assert is_read(read_volume(folder, "3b"), second)
+
+
+SCANS = {
+    "acquisition": ({"acquisition": 1}, {"acquisition": 2}),
+    "time of each slice": ({"time": lambda k: 101500 + k}, {"time": lambda k: 101700 + k}),
+    "order": ({"instance": lambda k: k}, {"instance": lambda k: 100 + k}),
+}
+
+
+@pytest.mark.parametrize("lengths", [(20, 20), (20, 12)])
+@pytest.mark.parametrize("start", [1.5, 0.8])
+@pytest.mark.parametrize("kind", SCANS)
+def test_scans_whose_slices_lie_between_each_other_are_never_mixed(write, kind, start, lengths):
+    first, second = map(draw, lengths)
+    write(first, even(lengths[0]), **SCANS[kind][0])
+    folder = write(second, even(lengths[1], start=start), **SCANS[kind][1])
+    assert is_read(read_volume(folder), first)
+    assert is_read(read_volume(folder, "3b"), second)
+
+
+def test_scans_that_each_lost_a_slice_are_never_mixed(tmp_path, write_slice):
+    scans = draw(20), draw(20)
+    for number, hu in enumerate(scans):
+        for k in set(range(20)) - {8 + number}:
+            tags = {TIME: str(101500 + 200 * number + k)}.items()
+            place = (-50, -40, 3.0 * k + 1.5 * number)
+            write_slice(tmp_path / f"{number}{k:02d}", hu[..., k], place, number=3, tags=tags)
+    assert is_read(read_volume(tmp_path), scans[0][..., 9:])
+    assert is_read(read_volume(tmp_path, "3b"), scans[1][..., 10:])
+
+
+def test_one_even_scan_may_be_numbered_and_lie_in_folders_in_any_way(tmp_path, write_slice):
+    hu = draw(40)
+    for k in range(40):
+        half = k % 2
+        tags = {TIME: str(101500 + k), INSTANCE: str(20 * half + k // 2)}.items()
+        write_slice(tmp_path / f"{half}/{k:02d}", hu[..., k], (-50, -40, 1.5 * k), number=3, tags=tags)
+    volume = read_volume(tmp_path)
+    assert is_read(volume, hu)
+    assert volume.origin.set_aside == ""
+
+
+OVER_MIDNIGHT = [f"{235950 + k}" if k < 10 else f"{k - 10:06d}" for k in range(20)]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ({"time": lambda k: OVER_MIDNIGHT[k]}, {"time": lambda k: f"{30 + k:06d}"}),
+        ({"instance": lambda k: 1 + k}, {"instance": lambda k: 20 - k}),
+    ],
+)
+def test_phases_over_midnight_or_numbered_from_the_other_end_are_never_mixed(write, tags):
+    first, second = draw(20), draw(20)
+    write(first, even(20), **tags[0])
+    folder = write(second, even(20), **tags[1])
+    found = [read_volume(folder, name) for name in ("3", "3b")]
+    if np.array_equal(found[0].hu, second[::-1, ::-1]):
+        found.reverse()
+    assert is_read(found[0], first)
+    assert is_read(found[1], second)
 
 
 def test_phases_that_nothing_tells_apart_are_not_guessed(tmp_path, write_slice):

@@ -70,6 +70,7 @@ def _features(images, corner=(0, 0)):
     return np.array([worth.describe_grey(image, 1.2, corner) for image in images])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trees", [False, True])
 def test_a_shortcut_is_found_where_there_is_one_only(trees: bool):
     rng = np.random.default_rng([9])

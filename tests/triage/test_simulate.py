@@ -1,9 +1,13 @@
 """The simulation: by patient, on a test set that is never read, and an answer that can be no."""
 
 import csv
+import importlib.util
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,12 +17,12 @@ from sklearn.linear_model import LogisticRegression
 from hipoa.errors import CohortError
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.files import read_csv
-from hipoa.grading.settings import Experiment, TrainSettings
+from hipoa.grading.settings import Experiment
 from hipoa.triage.curves import RANDOM, Curves, describe, judge, make_rise, save_labels, state_answer
 from hipoa.triage.graded_hips import Hips, read_graded_hips
-from hipoa.triage.heads import fit_heads, predict_heads, reduce_features
+from hipoa.triage.linear_probe import ask_probe, fit_probe, reduce_features
 from hipoa.triage.settings import SimulateSettings, TriageSettings
-from hipoa.triage.simulate import COLUMNS, plan_batches, run, simulate, teach_heads
+from hipoa.triage.simulate import COLUMNS, plan_batches, run, simulate
 from hipoa.triage.strategies import Choice
 
 SMALL = SimulateSettings(
@@ -41,24 +45,27 @@ def hips():
 @pytest.fixture(scope="module")
 def features(hips):
     random = np.random.default_rng([2])
-    return np.column_stack([hips.grade, random.normal(size=(60, 5))]) @ random.normal(size=(6, 20))
+    raw = np.column_stack([hips.grade, random.normal(size=(60, 5))]) @ random.normal(size=(6, 20))
+    return reduce_features(raw, ~hips.test, 64)
+
+
+def learn(hips, features):
+    return lambda rows, seed: ask_probe(features, hips.grade, rows, seed, SMALL)
 
 
 def test_all_strategies_begin_and_end_with_the_same_patients(hips, features):
-    learner = teach_heads(hips, features, SMALL)
     asked = []
 
-    def watch(runs, seeds):
-        asked.append([set(hips.patient[rows].tolist()) for rows in runs])
-        assert not any(hips.test[rows].any() for rows in runs)
-        for rows in runs:
-            chosen = set(hips.patient[rows].tolist())
-            assert len(rows) == np.isin(hips.patient, list(chosen)).sum()
-        return learner(runs, seeds)
+    def watch(rows, seed):
+        chosen = set(hips.patient[rows].tolist())
+        asked.append(chosen)
+        assert not hips.test[rows].any()
+        assert len(rows) == np.isin(hips.patient, list(chosen)).sum()
+        return learn(hips, features)(rows, seed)
 
     strategies = (RANDOM, "entropy", "diversity", "hybrid")
     curves = simulate(hips, features, "heads", watch, strategies, SMALL, TriageSettings())
-    first, last = (np.array(part, dtype=object).reshape(4, 3) for part in (asked[0], asked[-1]))
+    first, last = (np.array(part, dtype=object).reshape(4, 3) for part in (asked[:12], asked[-12:]))
     for seed in range(3):
         assert all(first[number, seed] == first[0, seed] for number in range(4))
         assert all(len(last[number, seed]) == 22 for number in range(4))
@@ -70,7 +77,7 @@ def test_all_strategies_begin_and_end_with_the_same_patients(hips, features):
 
 
 def test_one_strategy_more_changes_no_other(hips, features):
-    learner = teach_heads(hips, features, SMALL)
+    learner = learn(hips, features)
     few = simulate(hips, features, "heads", learner, (RANDOM, "entropy"), SMALL, TriageSettings())
     many = simulate(
         hips, features, "heads", learner, (RANDOM, "variance", "entropy"), SMALL, TriageSettings()
@@ -90,33 +97,37 @@ def test_a_head_without_dropout_and_decay_is_logistic_regression():
     features = random.normal(size=(200, 3)).astype(np.float32)
     grade = np.where(features[:, 0] + random.normal(size=200) > 0, 3, 2)
     settings = SimulateSettings(head_dropout=1e-6, head_decay=0.05, head_steps=2000, head_passes=2)
-    weights = fit_heads(features, grade, [np.arange(200)], [[0]], settings)[0]
+    weights = fit_probe(features, grade, settings).weight.detach().numpy()
     reference = LogisticRegression(C=1 / (200 * 0.05), tol=1e-8).fit(features, grade)
-    both = weights[:-1, 2] - weights[:-1, 1]
+    both = weights[2] - weights[1]
     # Two vectors with decay each share what one vector with half the decay is.
     halved = LogisticRegression(C=2 / (200 * 0.05), tol=1e-8).fit(features, grade).coef_[0]
     assert both == pytest.approx(halved, abs=0.02)
     assert both != pytest.approx(reference.coef_[0], abs=0.02)
 
 
-def test_a_runs_result_depends_on_no_other_run():
-    random = np.random.default_rng([4])
-    features = random.normal(size=(40, 5)).astype(np.float32)
-    grade = random.integers(1, 8, 40)
-    short, long = np.arange(10), np.arange(35)
-    alone = fit_heads(features, grade, [long], [[1]], SMALL)
-    beside = fit_heads(features, grade, [short, long], [[0], [1]], SMALL)
-    assert np.allclose(alone[0], beside[1], atol=1e-5)
-    said = predict_heads(features, alone, [[1]], SMALL)[0]
-    assert (said.variance > 0).all()
-    assert said.probability.sum(axis=1) == pytest.approx(1)
+def test_a_runs_result_depends_on_its_seed_and_its_hips_alone(hips, features):
+    rows = np.arange(35)
+    once = learn(hips, features)(rows, [1])
+    other = learn(hips, features)(rows, [2])
+    torch.rand(3)
+    again = learn(hips, features)(rows, [1])
+    assert (once.probability == again.probability).all()
+    assert (once.probability != other.probability).any()
+    assert (once.variance > 0).all()
+    assert once.probability.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_pass_is_one_classifier_for_all_hips(hips, features):
+    twins = np.concatenate([features, features])
+    said = ask_probe(twins, np.tile(hips.grade, 2), np.arange(35), [1], SMALL)
+    assert said.variance[:60] == pytest.approx(said.variance[60:], rel=1e-4)
 
 
 def test_uncertain_hips_are_taken_by_patient(hips, features):
-    learner = teach_heads(hips, features, SMALL)
-    (said,) = learner([np.arange(10)], [[0]])
+    said = learn(hips, features)(np.arange(10), [0])
     known = np.arange(60) < 10
-    choice = Choice(hips, known, reduce_features(features, ~hips.test, 4), said, [0, 0, 0])
+    choice = Choice(hips, known, features[:, :4], said, [0, 0, 0])
     taken = choice.take("entropy", 3, TriageSettings())
     assert len(set(hips.patient[taken].tolist())) == 3
     assert len(taken) == 6
@@ -229,8 +240,7 @@ ROW = Experiment(network="test_vit.r160_in1k", weights="none", input_px=32)
 def play(tmp_path, settings, patients=20):
     table, stack = write_cohort(tmp_path, "labelled", patients)
     out = tmp_path / "simulation.csv"
-    train = TrainSettings(epochs=1, warmup_epochs=0)
-    run(settings, TriageSettings(), BOOTSTRAP, ROW, train, hips=[table], stacks=[stack], out=out)
+    run(settings, TriageSettings(), BOOTSTRAP, ROW, hips=[table], stacks=[stack], out=out)
     assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
     return read_csv(out)
 
@@ -247,14 +257,24 @@ def test_from_tables_to_an_answer_the_same_every_time(tmp_path):
     }
 
 
-def test_whole_networks_are_trained_where_that_is_asked_for(tmp_path):
-    settings = SMALL.model_copy(update={"retrain": True, "retrain_seeds": 1, "simulate_rounds": 1})
-    rows = play(tmp_path, settings)
-    whole = [row for row in rows if row["learner"] == "whole network, trained anew"]
-    assert {row["strategy"] for row in whole} == {"random", "variance", ""}
-    assert {row["n_seeds"] for row in whole} == {"1"}
-    note = "test patients and seeds resampled; test_vit.r160_in1k trained from random weights"
-    assert {row["note"] for row in whole if row["quantity"] == "curve"} == {note}
+def test_the_benchmark_trains_whole_networks(tmp_path, monkeypatch, capsys):
+    write_cohort(tmp_path, "labelled", 20)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "preset: micro\nsimulate: {simulate_rounds: 1}\n"
+        "experiments: {efficientnet: null, vit: {network: test_vit.r160_in1k, weights: none, input_px: 32}}\n"
+    )
+    path = Path(__file__).parents[2] / "benchmarks/retrain.py"
+    given = ["--configfile", str(config), "--hips", str(tmp_path), "--seeds", "1"]
+    monkeypatch.setattr(sys, "argv", [str(path), *given])
+    spec = importlib.util.spec_from_file_location("retrain", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main()
+    printed, progress = capsys.readouterr()
+    assert progress.count(": trained on ") == 4
+    assert "curve variance ECA" in printed
+    assert "measured on a fixed quarter of the labelled patients" in printed.splitlines()[-1]
 
 
 def test_turned_off_or_too_small(tmp_path):

@@ -90,6 +90,10 @@ def test_the_user_has_the_last_word():
             {"phantom": {"population": "clinic"}},
             r"phantom\.population: 'clinic' is not one of \['demo', 'study'\]",
         ),
+        (
+            {"project": {"renderer": "joseph"}},
+            r"project\.renderer: 'joseph' .* \(did you mean joseph_cpu\?\)",
+        ),
         ({"phantom": {"pool": 1000}}, r"phantom\.pool: 1000 is greater than the maximum of 999"),
         ({"study": "../other"}, r"study: '\.\./other' does not match"),
         ({"preset": "publisched"}, r'preset: "publisched" is no preset\. Use one of: demo, micro, published'),

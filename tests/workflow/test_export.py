@@ -13,6 +13,8 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+pytestmark = pytest.mark.slow
+
 MARK = "QXZMARK"
 """Stands in every text of the headers that may tell who it is."""
 TEXTS = {

@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from hipoa.errors import ConfigError
+from hipoa.grade import run
+from hipoa.imaging.settings import MarkSettings
+
 
 @pytest.fixture(scope="module")
 def unread(finished):
@@ -75,3 +79,10 @@ def test_a_model_that_is_another_or_gone_is_refused(study, unread, tmp_path):
         "the model is not there. Run the study again with keep_models: all."
         in grade(study, *shared, "--out", tmp_path).stderr
     )
+
+
+def test_a_study_made_with_a_renderer_that_is_gone_is_to_be_run_again(tmp_path):
+    manifest = {"study": "old", "configuration": {"project": {"renderer": "joseph"}}, "models": []}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"renderer: Input should be .*'joseph_cpu'.* Run the study again"):
+        run(MarkSettings(), tmp_path / "ct.nii", study=tmp_path, out=tmp_path / "out")

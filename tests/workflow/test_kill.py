@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 MODEL = "results/small/models/vit/r0f0.safetensors"
 CHECKPOINT = "cache/train/small/vit/r0f0.pt"
 EPOCHS = 60

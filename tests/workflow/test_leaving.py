@@ -9,6 +9,8 @@ import pytest
 
 from hipoa.files import read_csv, read_json, read_npz
 
+pytestmark = pytest.mark.slow
+
 GONE = ("phantom-e001", "phantom-p001")  # the only external case, and one of the pool
 TARGET = "results/small/hips/pool.csv"
 

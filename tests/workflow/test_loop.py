@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import ROOT, Workspace
 
+pytestmark = pytest.mark.slow
+
 READ = 20
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from hipoa.files import read_csv
 
+pytestmark = pytest.mark.slow
+
 WAIT = ("--latency-wait", "15", "--jobs", "8")
 
 HOOK = """

@@ -30,6 +30,7 @@ _INSTEAD = {
     COMPUTED: "Give the plain CT series of the examination, or one of {:g} to {:g} keV.".format(*CT_KEV),
     BITS: "Export the series again.",
     _UNEVEN: "Export the whole series once, reconstructed evenly.",
+    DAMAGED: "Copy or export the series again.",
     "": "Name the folder of the axial series, or convert it to NIfTI.",
 }
 
@@ -75,7 +76,10 @@ def find_stacks(files: Iterable[File], where: str, name: str = "") -> list[Found
     if not named:
         _refuse_name(found, where, name, others)
     check_one_exam([one for stack in named for one in stack.identities], where, name, len(named) > 1)
-    return [Found(one, _note(one, named, others), _name_others(one, found, others)) for one in named]
+    like = Counter(map(merits, named))
+    return [
+        Found(one, _note(one, like[merits(one)], others), _name_others(one, found, others)) for one in named
+    ]
 
 
 def _look(files: Sequence[File]) -> tuple[list[Slice], Counter[str], set[Identity]]:
@@ -100,12 +104,12 @@ def _count_unused(stacks: Iterable[Stack], others: Counter[str]) -> None:
 
 
 def _is_named(stack: Stack, name: str) -> bool:
-    return name in ("", stack.name, str(stack.number)) or name == f"{stack.name}a"
+    number = "" if stack.number is None else str(stack.number)
+    return name in ("", stack.name, number) or name == f"{number}a" == f"{stack.name}a"
 
 
-def _note(stack: Stack, named: Sequence[Stack], others: Counter[str]) -> str:
+def _note(stack: Stack, like: int, others: Counter[str]) -> str:
     kind = stack.slices[0].kind
-    like = sum(merits(other) == merits(stack) for other in named)
     notes = [
         f"{stack.copies} copies of slices left out" if stack.copies else "",
         f"{COMPUTED} ({kind}): taken as plain CT" if kind else "",

@@ -54,14 +54,21 @@ def read_texts(dataset: Dataset) -> dict[str, str]:
 
 
 def list_frames(dataset: Dataset, common: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The texts of each frame; those of its functional groups go before the file's, which are common."""
+    """The texts of each frame; those of its functional groups go before the file's, which are common.
+
+    Raises:
+        ValueError: It has other than as many frames as it says.
+    """
     common = common | _find_energy(dataset)
     shared_name, own_name = GROUPS
     if own_name not in dataset:
         yield common
         return
     shared = _read_groups(next(iter(dataset.get(shared_name) or []), Dataset()))
-    for groups in dataset[own_name].value:
+    of_frames = dataset[own_name].value
+    if (read_whole(common, "NumberOfFrames") or len(of_frames)) != len(of_frames):
+        raise ValueError("frames without functional groups")
+    for groups in of_frames:
         texts = common | shared | _read_groups(groups) | {"NumberOfFrames": "1"}
         for name, of_file in (("FrameType", "ImageType"), ("FrameAcquisitionNumber", "AcquisitionNumber")):
             texts[of_file] = texts.get(name) or texts.get(of_file, "")

@@ -20,7 +20,7 @@ from hipoa.imaging.ct.headers import File
 from hipoa.imaging.file_kinds import is_zip, refuse_kind
 from hipoa.imaging.silence import silent
 
-_SERIES, _FRAMES = 0x0020000E, 0x00280008
+_SERIES, _FRAMES, _CONCATENATION = 0x0020000E, 0x00280008, 0x00209161
 _SERIES_BYTES = b"\x20\x00\x0e\x00"
 _PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 # No CT is packed so tightly; a small file that unpacks to much harms nobody.
@@ -155,10 +155,11 @@ def _spell(name: str) -> str:
 
 
 def _gather_series(image: Path) -> list[File]:
-    """The images of an image's series in its folder; one of several frames alone."""
+    """The images of an image's series in its folder; one of several frames alone, if it is no part of one."""
     header = _read_header(image)
     series = _read_text(header, _SERIES) if header else ""
-    if header and _read_text(header, _FRAMES).lstrip("0") not in ("", "1"):
+    several = _read_text(header, _FRAMES).lstrip("0") not in ("", "1") if header else False
+    if header and several and not _read_text(header, _CONCATENATION):
         return [image]
     if not series:
         found = "it does not say of which series it is"
@@ -187,10 +188,12 @@ def _read_start(file: File) -> bytes:
 
 
 def _read_header(path: Path) -> Dataset | None:
-    """Series and count of frames of a DICOM file; None if it is damaged."""
+    """Series, concatenation and count of frames of a DICOM file; None if it is damaged."""
     try:
         with silent():
-            return dcmread(path, force=True, stop_before_pixels=True, specific_tags=[_SERIES, _FRAMES])
+            return dcmread(
+                path, force=True, stop_before_pixels=True, specific_tags=[_SERIES, _CONCATENATION, _FRAMES]
+            )
     except OSError:
         raise
     except Exception:  # a damaged one makes pydicom raise whatever it trips over

