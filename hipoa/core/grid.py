@@ -108,7 +108,9 @@ def _from_text(data: bytes, path: Path) -> Grid:
         rows = _number(enumerate(lines, start=1))
     except csv.Error as error:
         raise TableError(
-            path.name, f"line {lines.line_num}: {error}", "Look for a quote that is not closed."
+            path.name,
+            f"line {lines.line_num}: {error}",
+            "Look for a quote that is not closed, or has text behind it.",
         ) from error
     kind = f"text in {encoding}" if encoding not in ("", "UTF-8") else ""
     return Grid(rows, kind or ("text, no workbook" if path.suffix.lower() in _WORKBOOKS else ""))
