@@ -18,6 +18,7 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
+from scipy import ndimage
 
 from hipoa.errors import CtError
 from hipoa.imaging.ct import pixels
@@ -251,6 +252,23 @@ def test_every_compressed_coding_is_read_without_a_word(tmp_path, classic, capfd
     assert capfd.readouterr() == ("", "")
     np.testing.assert_allclose(volume.hu, expected.hu, atol=off)
     np.testing.assert_array_equal(volume.ras_from_ijk, expected.ras_from_ijk)
+
+
+def test_lossy_coding_takes_no_air_for_metal_and_no_metal_for_air(tmp_path, classic):
+    (tmp_path / "small").mkdir()
+    body = np.zeros((64, 64))
+    body[16:52, 16:52] = 1100
+    body[26:44, 26:44] = 4092
+    noise = np.random.default_rng([8]).normal(3, 8, (64, 64))
+    stored = (ndimage.gaussian_filter(body, 1.0) + noise).clip(0, 4095).astype(np.uint16)
+    for path in classic.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 0, 12, 11
+        dataset.Rows, dataset.Columns, dataset.PixelData = 64, 64, stored.tobytes()
+        dataset.save_as(path)
+        compress(path, tmp_path / "small" / path.name, gdcm.TransferSyntax.JPEGExtendedProcess2_4)
+    found = find_stacks(gather(tmp_path / "small"), "small")[0]
+    np.testing.assert_allclose(read_stack(found, "small").values[..., 3].T + 1024, stored, atol=30)
 
 
 def test_a_coding_that_is_not_read_is_named(tmp_path, classic):

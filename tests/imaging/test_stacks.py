@@ -199,6 +199,14 @@ def test_phases_that_nothing_tells_apart_are_not_guessed(tmp_path, write_slice):
     refused(tmp_path, "24 (unevenly spaced CT images|CT images in shorter series)")
 
 
+def test_two_people_in_one_series_are_called_so(tmp_path, write_slice):
+    for patient in ("1", "2"):
+        for k in range(12):
+            place, tags = (-50, -40, 3.0 * k), {"0010|0020": patient}.items()
+            write_slice(tmp_path / f"{k}-{patient}", draw(1)[..., 0], place, number=3, tags=tags)
+    refused(tmp_path, "several people: they differ in patient ID. Give each patient a folder of its own")
+
+
 @pytest.mark.parametrize("tags", [{}, {"acquisition": lambda k: k}, {"time": lambda k: 101500 + k}])
 def test_numbers_and_times_of_every_slice_part_no_even_stack(write, tags):
     hu = draw(20)

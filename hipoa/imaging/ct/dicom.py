@@ -69,9 +69,10 @@ def find_stacks(files: Iterable[File], where: str, name: str = "") -> list[Found
     stacks = sort_stacks(slices)
     found = [stack for stack in stacks if stack.name]
     _count_unused(stacks, others)
+    if slices:
+        check_one_person(people, where)
     if not found:
         _refuse(files, where, others)
-    check_one_person(people, where)
     named = [stack for stack in found if _is_named(stack, name)]
     if not named:
         _refuse_name(found, where, name, others)

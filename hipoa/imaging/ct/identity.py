@@ -73,7 +73,7 @@ def check_one_person(images: Iterable[Identity], where: str) -> None:
     seen = set(images)
     given = {field: {getattr(one, field) for one in seen} - {""} for field in _PERSONAL}
     differ = [_PERSONAL[field] for field, values in given.items() if not _may_be_one(field, values)]
-    names = [one.name for one in seen if one.name]
+    names = {one.name for one in seen if one.name}
     if any(not (one <= other or other <= one) for one, other in combinations(names, 2)):
         differ.append("name")
     if differ:

@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEGExtended12Bit
+from scipy import ndimage
 
 from hipoa.errors import CtError
 from hipoa.imaging.ct.headers import File, Pixels, Slice
@@ -19,6 +20,9 @@ from hipoa.imaging.image import round_into
 from hipoa.imaging.silence import silent
 
 _GDCM = "gdcm"
+_HIGHEST = 2**12 - 1
+# A blurred edge from one end to the other has values between.
+_NEAR_END = 1500
 
 
 def read_stored(images: Iterable[Slice]) -> Iterator[bytes]:
@@ -141,8 +145,27 @@ def _decode_12_bits(dataset: Dataset, frame: int) -> np.ndarray:
     content = image.GetBuffer().encode("utf-8", "surrogateescape")
     if len(content) != 2 * dataset.Rows * dataset.Columns:
         raise RuntimeError("a slice cannot be decoded")
-    dtype = "<i2" if dataset.PixelRepresentation else "<u2"
-    return np.frombuffer(content, dtype).reshape(dataset.Rows, dataset.Columns)
+    shape = dataset.Rows, dataset.Columns
+    if dataset.PixelRepresentation:
+        return np.frombuffer(content, "<i2").reshape(shape)
+    return _swap_ends(np.frombuffer(content, "<u2").reshape(shape))
+
+
+def _swap_ends(stored: np.ndarray) -> np.ndarray:
+    """Stored values of 12 bits (rows, columns), those beyond either end at that end.
+
+    Lossy coding makes 0 fall a little lower. GDCM then gives the highest value, and the lowest for what is
+    too high. No CT has that value amid values of the other end.
+    """
+    mended = stored.copy()
+    for wrong, right in ((_HIGHEST, 0), (0, _HIGHEST)):
+        areas, count = ndimage.label(stored == wrong, np.ones((3, 3)))
+        off = np.where(stored == wrong, 0, 1 + np.abs(stored.astype(np.int32) - right))
+        about = ndimage.maximum(ndimage.maximum_filter(off, 3), areas, np.arange(count + 1))
+        amid = (np.asarray(about) > 0) & (np.asarray(about) < _NEAR_END)
+        amid[0] = False
+        mended[amid[areas]] = right
+    return mended
 
 
 def _get_frame(dataset: Dataset, frame: int) -> bytes:
