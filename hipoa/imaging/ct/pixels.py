@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -159,10 +160,12 @@ def _swap_ends(stored: np.ndarray) -> np.ndarray:
     """
     mended = stored.copy()
     for wrong, right in ((_HIGHEST, 0), (0, _HIGHEST)):
-        areas, count = ndimage.label(stored == wrong, np.ones((3, 3)))
+        # Its annotation leaves out that it gives a pair.
+        labelled: Any = ndimage.label(stored == wrong, np.ones((3, 3)))
+        areas, count = labelled
         off = np.where(stored == wrong, 0, 1 + np.abs(stored.astype(np.int32) - right))
-        about = ndimage.maximum(ndimage.maximum_filter(off, 3), areas, np.arange(count + 1))
-        amid = (np.asarray(about) > 0) & (np.asarray(about) < _NEAR_END)
+        about = np.asarray(ndimage.maximum(ndimage.maximum_filter(off, 3), areas, np.arange(count + 1)))
+        amid = (about > 0) & (about < _NEAR_END)
         amid[0] = False
         mended[amid[areas]] = right
     return mended
