@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs one command.
 
     Returns:
-        0 on success, 2 when the input is at fault (one line on stderr).
+        0 on success, 2 when the input is at fault (one line on stderr), 130 when it was interrupted.
     """
     if not argv or argv[0] in {"-h", "--help"}:
         print(_overview())
@@ -88,6 +88,9 @@ def main(argv: Sequence[str]) -> int:
         # A cell or a name may hold a line break; a message stays one line.
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{argv[0]}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

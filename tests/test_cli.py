@@ -265,3 +265,13 @@ def test_what_needs_no_torch_starts_without_it(argv):
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_interrupt_is_one_line(monkeypatch, capsys):
+    def run():
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "interrupted", SimpleNamespace(run=run))
+    monkeypatch.setitem(COMMANDS, "plan", ("interrupted", "waits"))
+    assert main(["plan"]) == 130
+    assert capsys.readouterr().err == "plan: interrupted\n"
