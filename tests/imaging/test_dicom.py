@@ -152,7 +152,7 @@ def test_a_tilted_gantry_is_straightened(tmp_path, tilt_deg, write_stack):
 
 def test_a_folder_without_a_ct_and_a_broken_slice(tmp_path, stored, write_stack):
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "empty: the folder holds no DICOM series of CT with 8 slices or more")
+    refused(tmp_path / "empty", "empty: it holds no DICOM series of CT with 8 slices or more")
     write_stack(tmp_path / "broken", stored)
     file = tmp_path / "broken" / "006.dcm"
     file.write_bytes(file.read_bytes()[:-150])

@@ -454,7 +454,7 @@ def unplaced(write, folder):
         file.write_bytes(file.read_bytes().replace(b"\x20\0\x32\0", b"\x20\0\x33\0"))
 
 
-NO_SERIES = "the folder holds no DICOM series of CT with 8 slices or more"
+NO_SERIES = "it holds no DICOM series of CT with 8 slices or more"
 FOLDERS = {
     "an empty folder": (lambda write, folder: None, NO_SERIES),
     "a folder of an image": (
@@ -473,7 +473,7 @@ FOLDERS = {
         r"\(14 projections of several slices\)",
     ),
     "slices without position": (unplaced, r"\(14 CT images without position, orientation or pixel size\)"),
-    "two patients": (two_patients, "the folder holds CTs of several people: they differ in patient ID"),
+    "two patients": (two_patients, "it holds CTs of several people: they differ in patient ID"),
     "grey slices": (
         stack(((HU + 1100) / 8).clip(0, 255).astype(np.int16)),
         "labels, or grey values for display",

@@ -16,15 +16,13 @@ from hipoa.imaging.ct.headers import BITS, COMPUTED, DAMAGED, File, Slice, read_
 from hipoa.imaging.ct.identity import Identity, check_one_exam, check_one_person
 from hipoa.imaging.ct.multi_energy import CT_KEV
 from hipoa.imaging.ct.pixels import read_pixels
-from hipoa.imaging.ct.separation import ASIDE_MM, LEAST_SLICES
+from hipoa.imaging.ct.separation import ASIDE_MM, LEAST_SLICES, UNEVEN
 from hipoa.imaging.ct.stacks import Stack, merits, sort_stacks
 from hipoa.imaging.image import LPS_TO_RAS, Image, Origin, check_extent, take_pages
 
 _SHORT = "CT images in shorter series"
 _UNEVEN = "unevenly spaced CT images"
 _MOST_NAMED = 10
-# And this share of a step.
-_ASIDE_SHARE = 0.05
 # What to do where there is nothing else in a folder.
 _INSTEAD = {
     COMPUTED: "Give the plain CT series of the examination, or one of {:g} to {:g} keV.".format(*CT_KEV),
@@ -155,7 +153,7 @@ def _refuse(files: Sequence[File], where: str, others: Counter[str]) -> None:
     do = next(do for kind, do in _INSTEAD.items() if not kind or any(kind in text for text in others))
     raise CtError(
         where,
-        f"the folder holds no DICOM series of CT with {LEAST_SLICES} slices or more"
+        f"it holds no DICOM series of CT with {LEAST_SLICES} slices or more"
         + (f" ({named})" if named else ""),
         "Name the image file in it." if converted else do,
     )
@@ -211,7 +209,7 @@ def find_step(stack: Stack, where: str) -> np.ndarray:
     places = np.array([image.position for image in stack.slices])
     step = (places[-1] - places[0]) / (len(places) - 1)
     aside_mm = np.linalg.norm(places - places[0] - np.outer(np.arange(len(places)), step), axis=1).max()
-    if aside_mm > ASIDE_MM + _ASIDE_SHARE * stack.step_mm:
+    if aside_mm > ASIDE_MM + UNEVEN * stack.step_mm:
         raise CtError(
             where,
             f"slices lie up to {aside_mm:.1f} mm beside the line of the others",

@@ -21,6 +21,7 @@ from typing import IO
 import numpy as np
 from pydicom import Dataset, dcmread
 
+from hipoa.core.ct_files import is_dicom
 from hipoa.imaging.ct.acquisition import Acquisition
 from hipoa.imaging.ct.elements import TAGS, list_frames, read_numbers, read_texts, read_whole
 from hipoa.imaging.ct.identity import Identity
@@ -47,8 +48,6 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = (0x7FE0, 0x10)
 # Nearly every header of one image; pydicom goes through it in two thirds of the time that a file takes.
 _START_BYTES = 1 << 15
-# A file without a preamble begins with its first group, in either order of bytes.
-_FIRST_GROUPS = (b"\2\0", b"\x08\0", b"\0\x08")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def read_header(file: File) -> Header:
         start = stream.read(_START_BYTES)
         if is_zip(start):
             return Header(other="zip files")
-        if start[128:132] != b"DICM" and start[:2] not in _FIRST_GROUPS:
+        if not is_dicom(start):
             return Header(other=_NO_IMAGE)
         # The few longer ones end too early, and are read from the file.
         for source in (BytesIO(start), stream):

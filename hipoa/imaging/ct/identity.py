@@ -79,7 +79,7 @@ def check_one_person(images: Iterable[Identity], where: str) -> None:
     if differ:
         raise CtError(
             where,
-            f"the folder holds CTs of several people: they differ in {' and '.join(differ)}",
+            f"it holds CTs of several people: they differ in {' and '.join(differ)}",
             "Give each patient a folder of its own.",
         )
 
