@@ -9,12 +9,12 @@ min_version("9.11")
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from hipoa.errors import HipoaError
-from hipoa.leftovers import remove_leftovers
-from hipoa.needs import ask_memory, ask_minutes
-from hipoa.report.names import DRAWN, DRAWN_FROM, FIGURES, SOURCES
-from hipoa.summary import describe, describe_failures
-from hipoa.workflow import Study, announce, find_unseen, pattern, resolve, shell_prefix, stage_code
+from hipoa.core.errors import HipoaError
+from hipoa.workflow.leftovers import remove_leftovers
+from hipoa.workflow.resources import ask_memory, ask_minutes
+from hipoa.report.outputs import DRAWN, DRAWN_FROM, FIGURES, SOURCES
+from hipoa.workflow.summary import describe, describe_failures
+from hipoa.workflow.study import Study, announce, find_unseen, pattern, resolve, shell_prefix, stage_code
 
 
 configfile: "config.yaml"

@@ -8,13 +8,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from hipoa.phantom.measure import measure_hip
+from hipoa.phantom.anatomy.solids import Grid
+from hipoa.phantom.cohort.measure import measure_hip
+from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import build_case
-from hipoa.phantom.plan import plan_cases
-from hipoa.phantom.render import render
-from hipoa.phantom.scanner import add_noise
+from hipoa.phantom.scanner.scanner import add_noise
+from hipoa.phantom.scanner.voxels import render
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.shapes import Grid
 
 SHAPE, SPACING_MM = (512, 512, 400), (0.75, 0.75, 1.25)
 _SEED = 4

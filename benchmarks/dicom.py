@@ -20,7 +20,7 @@ from benchmarks.series import write_series
 OURS = """
 import sys, time
 from hipoa.cli import main
-import hipoa.imaging.drr, hipoa.imaging.joseph_cpu, hipoa.imaging.ct.dicom
+import hipoa.imaging.drr, hipoa.imaging.projection.joseph, hipoa.imaging.ct.dicom.series
 started = time.perf_counter()
 assert main(sys.argv[1:]) == 0
 """

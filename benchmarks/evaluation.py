@@ -27,14 +27,14 @@ from scipy.special import softmax
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from hipoa.files import write_csv, write_json, write_npz
+from hipoa.core.files import write_csv, write_json, write_npz
+from hipoa.core.tables.rows import COHORTS
 from hipoa.grading.settings import STAIRCASE
 from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
-from hipoa.report.names import DRAWN_FROM, SOURCES
-from hipoa.tables import COHORTS
-from hipoa.triage.simulate import COLUMNS as SIMULATED
-from hipoa.workflow import Study, resolve
+from hipoa.report.outputs import DRAWN_FROM, SOURCES
+from hipoa.triage.simulation.simulate import COLUMNS as SIMULATED
+from hipoa.workflow.study import Study, resolve
 
 SHARES = np.array([0.08, 0.10, 0.14, 0.28, 0.16, 0.12, 0.12])
 """Of the seven classes: most hips of a surgical clinic are severe."""

@@ -19,16 +19,16 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import norm
 
-from hipoa.evaluation.bootstrap import interval_95, two_sided_p
-from hipoa.evaluation.compare import rank_test, score_folds
-from hipoa.evaluation.conformal import predict_sets
+from hipoa.evaluation.comparison.compare import rank_test, score_folds
+from hipoa.evaluation.comparison.paired import resampled_t_test
+from hipoa.evaluation.conformal.sets import predict_sets
 from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.groups import group_errors
-from hipoa.evaluation.paired import resampled_t_test
+from hipoa.evaluation.metrics.estimates import Family, mean_of, tally_values
+from hipoa.evaluation.metrics.scores import exact_accuracy
 from hipoa.evaluation.passes import MEASURES
-from hipoa.evaluation.scores import exact_accuracy
-from hipoa.evaluation.scoring import Family, mean_of, tally_values
 from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import interval_95, two_sided_p
 
 FOLDS = 4
 LEVELS = (0.8, 0.9, 0.95)

@@ -21,20 +21,20 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 from scipy.spatial.transform import Rotation
 
-from hipoa.imaging.body import find_body
-from hipoa.imaging.hips import HipCentres
-from hipoa.imaging.image import Image, turn_to_ras
+from hipoa.core.tables.rows import SIDES
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.image import Image, turn_to_ras
+from hipoa.imaging.ct.volume import Volume
+from hipoa.imaging.localization.hip_centres import HipCentres
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume
-from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.disease import draw_disease
-from hipoa.phantom.hip import Hip, Person, draw_person
-from hipoa.phantom.measure import fit_head
-from hipoa.phantom.render import render
-from hipoa.phantom.scanner import ORDERS, add_noise
-from hipoa.phantom.shapes import Ellipsoid, Grid, RoundCone, Solid, fraction
-from hipoa.tables import SIDES
+from hipoa.phantom.anatomy.build import build_hip
+from hipoa.phantom.anatomy.disease import draw_disease
+from hipoa.phantom.anatomy.hip import Hip, Person, draw_person
+from hipoa.phantom.anatomy.solids import Ellipsoid, Grid, RoundCone, Solid, fraction
+from hipoa.phantom.cohort.measure import fit_head
+from hipoa.phantom.scanner.scanner import ORDERS, add_noise
+from hipoa.phantom.scanner.voxels import render
 
 KINDS = (
     "plain",

@@ -18,13 +18,13 @@ from pathlib import Path
 import locator
 import numpy as np
 
-from hipoa.imaging.body import find_body
-from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.core.tables.rows import SIDES
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.checks import confirm_marks
+from hipoa.imaging.localization.hip_centres import Hip, HipCentres
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume
-from hipoa.phantom.hip import Hip as BuiltHip
-from hipoa.tables import SIDES
+from hipoa.phantom.anatomy.hip import Hip as BuiltHip
 
 _OFF_MM = (3, 5, 8, 10, 12, 20, 30)
 _CHILD, _GONE_HU = 0.6, 60

@@ -17,9 +17,9 @@ import torch
 from stopwatch import clock, describe_machine, tell
 
 from hipoa.grading.device import exact_float32, find_device
-from hipoa.grading.networks import build_network, dropout_on, prepare_images
-from hipoa.grading.predict import predict_hips
-from hipoa.grading.readout import Readout
+from hipoa.grading.inference.predict import predict_hips
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.networks import build_network, dropout_on, prepare_images
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.device import find_device
-from hipoa.grading.fit import Training
-from hipoa.grading.losses import build_criterion
-from hipoa.grading.networks import build_network, prepare_images
-from hipoa.grading.readout import Readout
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.losses import build_criterion
+from hipoa.grading.model.networks import build_network, prepare_images
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
+from hipoa.grading.training.checkpoints import Checkpoint
+from hipoa.grading.training.fit import Training
 
 UNCHANGED = {"rotate_deg": 0, "zoom": 0, "blur_sigma_px": 0, "brightness": 0, "contrast": 0, "holes": 0}
 TARGET = np.array([[0], [1], [2], [3], [4], [5], [6], [0]])

@@ -12,10 +12,10 @@ import torch
 from diffdrr.drr import DRR
 from diffdrr.pose import RigidTransform
 
-from hipoa.imaging.attenuation import Curve, attenuate
-from hipoa.imaging.exposure import Exposure, cut_together
-from hipoa.imaging.geometry import XrayGeometry
-from hipoa.imaging.render import project_hip
+from hipoa.imaging.projection.attenuation import Curve, attenuate
+from hipoa.imaging.projection.geometry import XrayGeometry
+from hipoa.imaging.projection.render import project_hip
+from hipoa.imaging.projection.request import Exposure, cut_together
 
 Renderer = Callable[[], np.ndarray]
 # Divides 150: a patch that does not is ignored by DiffDRR.

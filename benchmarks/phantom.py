@@ -25,13 +25,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.bones import Symmetric, Without
-from hipoa.phantom.disease import draw_disease, stream
-from hipoa.phantom.hip import Hip, draw_person
-from hipoa.phantom.measure import measure_hip
-from hipoa.phantom.shapes import Grid, Solid
-from hipoa.phantom.truth import find_faults
+from hipoa.phantom.anatomy.bones import Symmetric, Without
+from hipoa.phantom.anatomy.build import build_hip
+from hipoa.phantom.anatomy.disease import draw_disease, stream
+from hipoa.phantom.anatomy.hip import Hip, draw_person
+from hipoa.phantom.anatomy.solids import Grid, Solid
+from hipoa.phantom.cohort.measure import measure_hip
+from hipoa.phantom.cohort.truth import find_faults
 
 COHORTS = ("labelled", "external", "pool")
 GEOMETRY = (

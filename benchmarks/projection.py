@@ -31,11 +31,11 @@ from benchmarks.case import BuiltCase, make_case
 from benchmarks.dicom import COMMAND, time_dicom
 from benchmarks.peers import Renderer, make_gpu_renderers, make_renderers
 from benchmarks.stopwatch import describe_machine
-from hipoa.imaging.attenuation import Curve, attenuate, make_curve
-from hipoa.imaging.body import find_body
-from hipoa.imaging.exposure import Exposure, cut_together
-from hipoa.imaging.geometry import Rays, XrayGeometry
-from hipoa.imaging.volume import read_volume
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.projection.attenuation import Curve, attenuate, make_curve
+from hipoa.imaging.projection.geometry import Rays, XrayGeometry
+from hipoa.imaging.projection.request import Exposure, cut_together
 
 OURS, DEFAULT = "hipoa joseph_cpu, crop", "DiffDRR siddon, whole CT (its default)"
 BEST = ("DiffDRR siddon, crop, patches", "DiffDRR trilinear, crop, patches")
@@ -63,7 +63,7 @@ for place in places:
 _OURS = """
 import sys, time
 from hipoa.cli import main
-import hipoa.imaging.drr, hipoa.imaging.joseph_cpu
+import hipoa.imaging.drr, hipoa.imaging.projection.joseph
 started = time.perf_counter()
 assert main(sys.argv[1:]) == 0
 """

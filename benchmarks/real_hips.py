@@ -20,12 +20,12 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from hipoa.imaging.body import find_body
-from hipoa.imaging.hips import HipCentres
-from hipoa.imaging.image import Image, turn_to_ras
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.image import Image, turn_to_ras
+from hipoa.imaging.ct.volume import Volume, read_volume
+from hipoa.imaging.localization.hip_centres import HipCentres
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume, read_volume
 
 Move = Callable[[np.ndarray], np.ndarray]
 """Where a point (3,) of the CT comes to lie, RAS mm."""

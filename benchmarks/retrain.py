@@ -25,22 +25,22 @@ from hipoa.evaluation.passes import (
     summarise_values,
 )
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.device import find_device
-from hipoa.grading.fit import Training, build_trainee
-from hipoa.grading.losses import build_criterion
-from hipoa.grading.predict import predict_hips, seed_hips
-from hipoa.grading.readout import Readout
+from hipoa.grading.inference.predict import predict_hips, seed_hips
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import Experiment, PredictSettings, TrainSettings
 from hipoa.grading.tasks import GRADE
-from hipoa.triage.curves import RANDOM, describe, state_answer
-from hipoa.triage.frozen import extract_features
-from hipoa.triage.graded_hips import Hips, read_graded_hips
-from hipoa.triage.linear_probe import reduce_features
+from hipoa.grading.training.checkpoints import Checkpoint
+from hipoa.grading.training.fit import Training, build_trainee
 from hipoa.triage.settings import SimulateSettings, TriageSettings
-from hipoa.triage.simulate import count_hips, simulate
-from hipoa.workflow import resolve
+from hipoa.triage.simulation.frozen_features import extract_features
+from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
+from hipoa.triage.simulation.learning_curves import RANDOM, describe, state_answer
+from hipoa.triage.simulation.linear_probe import reduce_features
+from hipoa.triage.simulation.simulate import count_hips, simulate
+from hipoa.workflow.study import resolve
 
 
 def train_network(

@@ -24,14 +24,14 @@ from stopwatch import clock, describe_machine, tell
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hipoa.grading.checkpoints import Checkpoint
 from hipoa.grading.device import find_device
-from hipoa.grading.fit import Training
-from hipoa.grading.losses import build_criterion
-from hipoa.grading.networks import build_network
-from hipoa.grading.readout import Readout
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.losses import build_criterion
+from hipoa.grading.model.networks import build_network
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
+from hipoa.grading.training.checkpoints import Checkpoint
+from hipoa.grading.training.fit import Training
 
 READOUT = Readout(TASKS["combined"], "classification")
 

@@ -19,16 +19,16 @@ from sklearn.metrics import roc_auc_score
 
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.grading.folds import split_patients
-from hipoa.grading.networks import HEADER
+from hipoa.grading.data.folds import split_patients
+from hipoa.grading.model.networks import HEADER
 from hipoa.grading.settings import Experiment
-from hipoa.triage.curves import RANDOM, describe
-from hipoa.triage.doubts import measure_doubt
-from hipoa.triage.frozen import extract_features
-from hipoa.triage.graded_hips import read_graded_hips
-from hipoa.triage.linear_probe import ask_probe, reduce_features
+from hipoa.triage.label_errors import measure_doubt
 from hipoa.triage.settings import DoubtsSettings, SimulateSettings, TriageSettings
-from hipoa.triage.simulate import FROZEN, simulate
+from hipoa.triage.simulation.frozen_features import extract_features
+from hipoa.triage.simulation.graded_hips import read_graded_hips
+from hipoa.triage.simulation.learning_curves import RANDOM, describe
+from hipoa.triage.simulation.linear_probe import ask_probe, reduce_features
+from hipoa.triage.simulation.simulate import FROZEN, simulate
 
 FOLDS = 4
 QUICK = SimulateSettings(

@@ -21,16 +21,16 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from pydantic import ValidationError
 
 import hipoa
-from hipoa.errors import ConfigError, DiskError, HipoaError
-from hipoa.settings import Settings, settings_error
-from hipoa.workflow import STAGES
+from hipoa.core.errors import ConfigError, DiskError, HipoaError
+from hipoa.core.settings import Settings, settings_error
+from hipoa.workflow.study import STAGES
 
 COMMANDS = {
     "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
     "read": ("hipoa.reading.read", "the page on which a surgeon reads the listed hips"),
     "readings": ("hipoa.reading.readings", "what was read, as a table of grades"),
-    "forget": ("hipoa.forget", "remove every trace of a case from a study"),
-    "plan": ("hipoa.plan", "jobs, time, disk and memory of the configured study"),
+    "forget": ("hipoa.workflow.forget", "remove every trace of a case from a study"),
+    "plan": ("hipoa.workflow.plan", "jobs, time, disk and memory of the configured study"),
     "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
     "cases": ("hipoa.cases.cases", "from what a PACS exports to a first table of cases"),
     "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
@@ -57,8 +57,11 @@ COMMANDS = {
     "rounds": (STAGES["rounds"], "what each round of reading brought"),
     "figures": (STAGES["figures"], "draw the figures"),
     "report": (STAGES["report"], "write the HTML report and the manifest"),
-    "summary": ("hipoa.summary", "what a study has come to: cases, refusals, time and memory per stage"),
-    "schema": ("hipoa.config", "print the JSON schema of the configuration"),
+    "summary": (
+        "hipoa.workflow.summary",
+        "what a study has come to: cases, refusals, time and memory",
+    ),
+    "schema": ("hipoa.workflow.config", "print the JSON schema of the configuration"),
 }
 
 

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hipoa.errors import ConfigError, CtError
+from hipoa.core.code_hash import sha256
+from hipoa.core.errors import ConfigError, CtError
+from hipoa.core.files import read_csv, read_json, read_npz, write_json
+from hipoa.core.settings import settings_error
+from hipoa.core.tables.rows import SIDES, hip_id
 from hipoa.evaluation.passes import (
     HipUncertainty,
     ModelSummary,
@@ -19,22 +23,25 @@ from hipoa.evaluation.passes import (
     summarise_passes,
     summarise_values,
 )
-from hipoa.files import read_csv, read_json, read_npz, write_json
+from hipoa.grading.inference.knn_distance import measure_novelty
+from hipoa.grading.inference.predict import (
+    Prediction,
+    add_grade,
+    load_network,
+    predict_hips,
+    read_readout,
+    seed_hips,
+)
 from hipoa.grading.memory import naming_memory
-from hipoa.grading.novelty import measure_novelty
-from hipoa.grading.predict import Prediction, add_grade, load_network, predict_hips, read_readout, seed_hips
 from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
+from hipoa.imaging.ct.volume import stem
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.exposure import aim
-from hipoa.imaging.quality import describe_ct
-from hipoa.imaging.render import choose_renderer
-from hipoa.imaging.scan import Scan, examine, list_missing, require_hip
+from hipoa.imaging.localization.scan import Scan, examine, list_missing, require_hip
+from hipoa.imaging.projection.quality import describe_ct
+from hipoa.imaging.projection.render import choose_renderer
+from hipoa.imaging.projection.request import aim
 from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
-from hipoa.imaging.volume import stem
-from hipoa.provenance import sha256
-from hipoa.settings import settings_error
-from hipoa.tables import SIDES, hip_id
 
 UNLIKE = 0.99
 """Above this share of the study's hips a new hip is said to be unlike them."""

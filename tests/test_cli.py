@@ -11,8 +11,8 @@ from pydantic import Field
 import hipoa
 from hipoa import cli
 from hipoa.cli import COMMANDS, main
-from hipoa.errors import CtError
-from hipoa.settings import Settings
+from hipoa.core.errors import CtError
+from hipoa.core.settings import Settings
 
 
 class Colours(Settings):

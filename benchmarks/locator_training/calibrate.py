@@ -28,12 +28,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from augment import make_ct
 from train import CACHE, WEIGHTS, Volumes, write
 
-from hipoa.errors import CtError
-from hipoa.imaging.body import find_body
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.volume import Volume
+from hipoa.imaging.localization.candidates import find_heads
 from hipoa.imaging.localization.head_fit import place_head
-from hipoa.imaging.localization.heads import find_heads
 from hipoa.imaging.localization.locator import FEATURES, describe
-from hipoa.imaging.volume import Volume
 
 _WITHIN_MM = 6.0
 _SEED = 77

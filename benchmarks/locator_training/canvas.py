@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from surfaces import Surface
 
-from hipoa.phantom.shapes import Grid, Solid
+from hipoa.phantom.anatomy.solids import Grid, Solid
 
 VOXEL_MM = 2.0
 LABELS = (

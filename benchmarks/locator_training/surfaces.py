@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import KDTree
 
-from hipoa.imaging.spheres import fit_sphere
-from hipoa.phantom import bones as shape_model
+from hipoa.imaging.localization.sphere_fit import fit_sphere
+from hipoa.phantom.anatomy import bones as shape_model
 
 BONES = Path(__file__).parent / "bones"
 _UNIT_MM = 0.02  # of the stored points

@@ -8,7 +8,7 @@ import numpy as np
 from canvas import CODE, VOXEL_MM, Canvas
 from scipy import ndimage
 
-from hipoa.phantom.shapes import Ellipsoid, RoundCone, Solid
+from hipoa.phantom.anatomy.solids import Ellipsoid, RoundCone, Solid
 
 
 def draw_flesh(

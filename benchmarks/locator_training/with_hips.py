@@ -9,11 +9,11 @@ from scipy.spatial.transform import Rotation
 from surfaces import Surface, model_femur, model_pelvis, pelvis, read_bones, real_femur
 from tissue import draw_extras, draw_flesh, draw_lumbar
 
-from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.disease import draw_disease
-from hipoa.phantom.hip import draw_person
-from hipoa.phantom.measure import fit_head
-from hipoa.phantom.shapes import Grid, RoundCone, Solid
+from hipoa.phantom.anatomy.build import build_hip
+from hipoa.phantom.anatomy.disease import draw_disease
+from hipoa.phantom.anatomy.hip import draw_person
+from hipoa.phantom.anatomy.solids import Grid, RoundCone, Solid
+from hipoa.phantom.cohort.measure import fit_head
 
 # Real pelves and femora whose volumes choose nothing and train nothing: confidence is calibrated on them.
 KEPT_PELVES, KEPT_FEMORA = (3, 9, 17, 24), ("m4_rfemur",)

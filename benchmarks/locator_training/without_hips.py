@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from tissue import draw_table, enlarge, make_vertebra
 
-from hipoa.phantom.shapes import Cup, Ellipsoid, RoundCone, Solid
+from hipoa.phantom.anatomy.solids import Cup, Ellipsoid, RoundCone, Solid
 
 
 def draw_shoulder(rng: np.random.Generator) -> Anatomy:

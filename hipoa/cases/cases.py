@@ -16,7 +16,7 @@ from hipoa.cases.match import Known
 from hipoa.cases.overview import summarise, write_overview
 from hipoa.cases.private import Private, open_private, read_crosswalk, write_crosswalk, write_set_aside
 from hipoa.cases.table import Table, read_table
-from hipoa.errors import CtError
+from hipoa.core.errors import CtError
 
 SEVERAL = "their patient has several patient_ids in the table: write the right one"
 MOVED = "rows name a CT that is not there: mend their paths, or take them out and start again"

@@ -2,8 +2,8 @@
 
 A body part named hip or pelvis goes before none that is known, and this before another; plain CT before what
 was computed from several energies; the largest region; of reconstructions of one region the first by the rule
-of `hipoa.imaging.ct.stacks`. Hips cannot be seen from headers: where several regions are left and the study
-can be named as a whole, the reading of its CTs decides, which takes the first that shows both hips.
+of `hipoa.imaging.ct.dicom.stacks`. Hips cannot be seen from headers: where several regions are left and the
+study can be named as a whole, the reading of its CTs decides, which takes the first that shows both hips.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hipoa.cases.body_parts import Part
-from hipoa.imaging.ct.stacks import Stack
+from hipoa.imaging.ct.dicom.stacks import Stack
 
 # Of the larger extent along each axis, that two reconstructions of one region share.
 _SAME_REGION = 0.9

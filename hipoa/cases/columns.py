@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hipoa.core.identifiers import normalise
-from hipoa.core.words import read_side
+from hipoa.core.tables.words import read_side
 
 GRADES = {"crowe": "Crowe", "kl": "KL"}
 KEYS = ("case", "accession", "patient")

@@ -12,11 +12,11 @@ from typing import Any
 from hipoa.cases.columns import KEYS, Column
 from hipoa.cases.dates import find_order, parse_date, parse_reading_date
 from hipoa.cases.headings import Heading, find_heading
-from hipoa.core.grid import read_grid
+from hipoa.core.errors import TableError
 from hipoa.core.identifiers import normalise, parse_name, parse_reader
-from hipoa.core.words import read_grade, read_side
-from hipoa.errors import TableError
-from hipoa.sheets import quote
+from hipoa.core.tables.cells import quote
+from hipoa.core.tables.grid import read_grid
+from hipoa.core.tables.words import read_grade, read_side
 
 _LEAST = {"crowe": 1, "kl": 0}
 # What surgeons write where there is no natural joint, or nothing was graded. A dash may mean "no arthritis".

@@ -8,10 +8,10 @@ from pathlib import Path
 from hipoa.cases.grade_sheet import GradeSheet, read_grade_sheet, refuse_faults
 from hipoa.cases.match import Known, Matched, match
 from hipoa.cases.table import read_rows
-from hipoa.core.table_reader import read_grades
-from hipoa.errors import TableError
-from hipoa.files import write_csv
-from hipoa.tables import GRADE_COLUMNS, Reading, write_grades
+from hipoa.core.errors import TableError
+from hipoa.core.files import write_csv
+from hipoa.core.tables.reader import read_grades
+from hipoa.core.tables.rows import GRADE_COLUMNS, Reading, write_grades
 
 _SHOWN = 12
 

@@ -20,12 +20,12 @@ from tqdm import tqdm
 from hipoa.cases.index import File, Index, Place, Read
 from hipoa.cases.people import name_person, parse_identity
 from hipoa.core.ct_files import SUFFIXES, walk
-from hipoa.errors import CtError
+from hipoa.core.errors import CtError
 from hipoa.imaging.ct.acquisition import Acquisition
-from hipoa.imaging.ct.gather import gather
-from hipoa.imaging.ct.headers import Header, Pixels, Slice, read_header
-from hipoa.imaging.ct.identity import Identity
-from hipoa.imaging.readers import read_ahead
+from hipoa.imaging.ct.dicom.gather import gather
+from hipoa.imaging.ct.dicom.headers import Header, Pixels, Slice, read_header
+from hipoa.imaging.ct.dicom.identity import Identity
+from hipoa.imaging.worker_pool import read_ahead
 
 UNREADABLE = "files and folders that cannot be read"
 BAD_ZIP = "zip files that are locked, damaged, empty, or within zip files: unpack them"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from hipoa.cases.columns import GRADES, KEYS, NAMES, Column, parse_heading, tells_of_grade, tells_of_side
 from hipoa.core.identifiers import normalise
-from hipoa.core.words import WEAK_SIDES
+from hipoa.core.tables.words import WEAK_SIDES
 
 _SEARCHED_ROWS = 30
 _DEEPEST = 3

@@ -9,7 +9,7 @@ from datetime import date
 
 from hipoa.cases.grade_sheet import SheetReading
 from hipoa.core.identifiers import normalise, reduce_likeness
-from hipoa.tables import Reading
+from hipoa.core.tables.rows import Reading
 
 NEAR_DAYS = 30
 """So far a CT may be from the date in the sheet that names its examination."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hipoa.cases.studies import Study
 from hipoa.cases.table import read_rows
-from hipoa.files import write_csv
-from hipoa.imaging.ct.stacks import Stack
+from hipoa.core.files import write_csv
+from hipoa.imaging.ct.dicom.stacks import Stack
 
 COLUMNS = (
     *("case_id", "patient_id", "what", "series", "images", "step_mm", "extent_mm"),

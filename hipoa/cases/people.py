@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from hipoa.errors import CtError
-from hipoa.imaging.ct.identity import Identity, check_one_person
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.dicom.identity import Identity, check_one_person
 
 SEVERAL = "one patient ID for several people: they differ in sex or date of birth"
 ISSUERS = "one patient ID of several issuers, perhaps of several people: make a table of each hospital"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hipoa.errors import ConfigError, TableError
-from hipoa.files import read_csv, replacing
+from hipoa.core.errors import ConfigError, TableError
+from hipoa.core.files import read_csv, replacing
 
 CROSSWALK_COLUMNS = (
     "case_id",

@@ -14,10 +14,10 @@ from hipoa.cases.body_parts import name_part
 from hipoa.cases.choice import name_series, rank
 from hipoa.cases.headers import BAD_ZIP, unpack
 from hipoa.cases.index import Index
-from hipoa.errors import CtError
-from hipoa.imaging.ct.headers import Slice
-from hipoa.imaging.ct.identity import check_one_exam
-from hipoa.imaging.ct.stacks import Stack, sort_stacks
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.dicom.headers import Slice
+from hipoa.imaging.ct.dicom.identity import check_one_exam
+from hipoa.imaging.ct.dicom.stacks import Stack, sort_stacks
 
 FEW = "no CT of enough evenly spaced slices"
 LEFT = "several regions: the run takes the first stack that shows both hips"

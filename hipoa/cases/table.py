@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hipoa.core.grid import read_grid
-from hipoa.core.words import find_column
-from hipoa.errors import TableError
-from hipoa.files import write_csv
-from hipoa.sheets import parse_existing
-from hipoa.tables import CASE_COLUMNS
+from hipoa.core.errors import TableError
+from hipoa.core.files import write_csv
+from hipoa.core.tables.cells import parse_existing
+from hipoa.core.tables.grid import read_grid
+from hipoa.core.tables.rows import CASE_COLUMNS
+from hipoa.core.tables.words import find_column
 
 COLUMNS = (
     *CASE_COLUMNS,

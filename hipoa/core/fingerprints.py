@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from hipoa.core.ct_files import find_source, list_data_files, walk
-from hipoa.tables import Case, Reading
+from hipoa.core.tables.rows import Case, Reading
 
 _WHOLE_BYTES = 2**16
 _BLOCK_BYTES = 1024

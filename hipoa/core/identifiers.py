@@ -58,7 +58,7 @@ def reduce_likeness(name: str) -> str:
 
 
 def parse_name(text: str) -> str:
-    """A name in its one spelling; as the functions of `hipoa.sheets` it raises a ValueError.
+    """A name in its one spelling; as the functions of `hipoa.core.tables.cells` it raises a ValueError.
 
     Raises:
         ValueError: The name is empty, an error of a spreadsheet, a rounded number or a word for "missing".

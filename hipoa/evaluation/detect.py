@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.evaluation.bootstrap import interval_95
-from hipoa.evaluation.columns import format_number
+from hipoa.core.columns import format_number
+from hipoa.core.files import write_csv
 from hipoa.evaluation.graded import Graded, average_repeats, find_cohorts, read_graded
-from hipoa.evaluation.passes import MEASURES
-from hipoa.evaluation.ranks import (
+from hipoa.evaluation.metrics.estimates import NOT_COVERED, Row, rank_by_repeat
+from hipoa.evaluation.metrics.rank_areas import (
     RankedHips,
     area_under_generalised_risk_coverage,
     area_under_risk_coverage,
     area_under_roc,
     risk_at,
 )
-from hipoa.evaluation.scoring import NOT_COVERED, Row, rank_by_repeat
+from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.files import write_csv
+from hipoa.evaluation.statistics.bootstrap import interval_95
 
 _KEYS = ("experiment", "cohort", "prediction", "measure", "event")
 _COUNTS = ("n_hips", "n_patients", "n_events", "note")

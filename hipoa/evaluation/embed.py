@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hipoa.errors import CohortError
-from hipoa.evaluation.columns import as_integers, format_number, read_columns
+from hipoa.core.columns import as_integers, format_number, read_columns
+from hipoa.core.errors import CohortError
+from hipoa.core.files import write_csv
 from hipoa.evaluation.passes import predict_grade
 from hipoa.evaluation.predictions import (
     Prediction,
@@ -19,7 +20,6 @@ from hipoa.evaluation.predictions import (
     sort_predictions,
 )
 from hipoa.evaluation.settings import EmbedSettings
-from hipoa.files import write_csv
 
 COLUMNS = ("experiment", "repeat", "fold", "hip_id", "x", "y", "grade", "predicted", "error")
 

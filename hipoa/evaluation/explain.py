@@ -16,13 +16,13 @@ from captum.attr import LayerGradCam
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_json, read_npz, write_npz
 from hipoa.evaluation.graded import Graded, read_graded
 from hipoa.evaluation.settings import ExplainSettings
-from hipoa.files import read_json, read_npz, write_npz
-from hipoa.grading.networks import GradingNetwork, prepare_images
-from hipoa.grading.predict import load_network, read_readout
-from hipoa.grading.readout import REGRESSION, Readout
+from hipoa.grading.inference.predict import load_network, read_readout
+from hipoa.grading.model.heads import REGRESSION, Readout
+from hipoa.grading.model.networks import GradingNetwork, prepare_images
 
 RIGHT, WRONG = "right", "wrong"
 ROLL_OUT, GRAD_CAM = "attention roll-out", "Grad-CAM"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import entr
 
-from hipoa.evaluation.columns import as_integers, as_numbers, read_columns
+from hipoa.core.columns import as_integers, as_numbers, read_columns
 from hipoa.evaluation.groups import group_errors
 from hipoa.evaluation.passes import MEASURES, round_value
 from hipoa.evaluation.predictions import N_GRADES

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.errors import CohortError
-from hipoa.files import read_npz
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_npz
 from hipoa.grading.tasks import GRADE, HEADS
 
 N_GRADES = GRADE.classes

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from hipoa.settings import Settings
+from hipoa.core.settings import Settings
 
 
 class UncertaintySettings(Settings):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.errors import CohortError
-from hipoa.evaluation.columns import as_integers, format_number, read_columns
+from hipoa.core.columns import as_integers, format_number, read_columns
+from hipoa.core.errors import CohortError
+from hipoa.core.files import write_csv
 from hipoa.evaluation.groups import group_errors
 from hipoa.evaluation.passes import (
     MEASURES,
@@ -27,7 +28,6 @@ from hipoa.evaluation.predictions import (
     sort_predictions,
 )
 from hipoa.evaluation.settings import UncertaintySettings
-from hipoa.files import write_csv
 from hipoa.grading.tasks import GRADE, HEADS
 
 PROBABILITIES = tuple(f"p{grade}" for grade in range(1, N_GRADES + 1))

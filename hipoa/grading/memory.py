@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from hipoa.errors import ResourceError
+from hipoa.core.errors import ResourceError
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hipoa.settings import Settings
+from hipoa.core.settings import Settings
 
 Crowe = Annotated[int, Field(ge=1, le=4)]
 Kl = Annotated[int, Field(ge=0, le=4)]

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from hipoa.errors import ConfigError
-from hipoa.files import read_csv, read_npz, replacing, write_csv, write_npz
-from hipoa.imaging.geometry import Projection
+from hipoa.core.errors import ConfigError
+from hipoa.core.files import read_csv, read_npz, replacing, write_csv, write_npz
+from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.settings import DevelopSettings
 
 RADIOGRAPH_PX = 150

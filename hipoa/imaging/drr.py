@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hipoa.errors import CtError
-from hipoa.files import write_json
+from hipoa.core.errors import CtError
+from hipoa.core.files import write_json
+from hipoa.core.tables.rows import SIDES
+from hipoa.imaging.ct.volume import stem
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.exposure import Exposure, Row, aim, cut_together
-from hipoa.imaging.quality import describe_ct
-from hipoa.imaging.render import choose_renderer
-from hipoa.imaging.scan import Scan, examine, list_missing, require_hip
+from hipoa.imaging.localization.scan import Scan, examine, list_missing, require_hip
+from hipoa.imaging.projection.quality import describe_ct
+from hipoa.imaging.projection.render import choose_renderer
+from hipoa.imaging.projection.request import Exposure, Row, aim, cut_together
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
-from hipoa.imaging.volume import stem
-from hipoa.tables import SIDES
 
 
 def run(

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.core.words import read_sex
-from hipoa.files import write_csv, write_npz
-from hipoa.imaging.batch import Work, select_cases
+from hipoa.core.code_hash import code_hash
+from hipoa.core.files import write_csv, write_npz
+from hipoa.core.tables.rows import SIDES, Case, hip_id
+from hipoa.core.tables.words import read_sex
 from hipoa.imaging.ct.scanner_names import OTHER
-from hipoa.imaging.exposure import PLACE_COLUMNS, Row, aim
-from hipoa.imaging.geometry import Projection
-from hipoa.imaging.quality import COLUMNS as QUALITY_COLUMNS
+from hipoa.imaging.projection.geometry import Projection
+from hipoa.imaging.projection.quality import COLUMNS as QUALITY_COLUMNS
+from hipoa.imaging.projection.request import PLACE_COLUMNS, Row, aim
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.provenance import code_hash
-from hipoa.tables import SIDES, Case, hip_id
+from hipoa.imaging.shard import Work, select_cases
 
 COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason"),

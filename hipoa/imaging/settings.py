@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hipoa.settings import Settings
+from hipoa.core.settings import Settings
 
 LabelId = Annotated[int, Field(ge=1, le=65535)]
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.errors import CtError
-from hipoa.files import write_csv
-from hipoa.imaging.batch import Work, select_cases
+from hipoa.core.code_hash import code_hash
+from hipoa.core.errors import CtError
+from hipoa.core.files import write_csv
+from hipoa.core.tables.rows import SIDES, Case, hip_id
 from hipoa.imaging.develop import describe, forget, write_png
-from hipoa.imaging.exposure import Exposure, Row, aim
-from hipoa.imaging.gaps import check_gaps
-from hipoa.imaging.geometry import Projection, XrayGeometry, find_in_image
-from hipoa.imaging.scan import Scan
+from hipoa.imaging.localization.scan import Scan
+from hipoa.imaging.projection.gaps import check_gaps
+from hipoa.imaging.projection.geometry import Projection, XrayGeometry, find_in_image
+from hipoa.imaging.projection.request import Exposure, Row, aim
 from hipoa.imaging.settings import ProjectSettings, ViewSettings
-from hipoa.provenance import code_hash
-from hipoa.tables import SIDES, Case, hip_id
+from hipoa.imaging.shard import Work, select_cases
 
 _HEAD = ("head_x_px", "head_y_px", "head_radius_px")
 COLUMNS = (

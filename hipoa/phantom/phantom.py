@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.errors import ConfigError
-from hipoa.files import write_csv, write_json
-from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.disease import (
+from hipoa.core.errors import ConfigError
+from hipoa.core.files import write_csv, write_json
+from hipoa.core.tables.rows import COHORTS, SIDES, Case, Reading, hip_id, shard_of, write_cases, write_grades
+from hipoa.phantom.anatomy.build import build_hip
+from hipoa.phantom.anatomy.disease import (
     CLASSES,
     SHARES_OF_POPULATION,
     draw_disease,
@@ -21,11 +22,11 @@ from hipoa.phantom.disease import (
     read_hip,
     stream,
 )
-from hipoa.phantom.hip import Hip, draw_person
-from hipoa.phantom.measure import measure_hip
-from hipoa.phantom.plan import PlannedCase, count_patients, plan_cases
-from hipoa.phantom.render import render
-from hipoa.phantom.scanner import (
+from hipoa.phantom.anatomy.hip import Hip, draw_person
+from hipoa.phantom.cohort.measure import measure_hip
+from hipoa.phantom.cohort.members import PlannedCase, count_patients, plan_cases
+from hipoa.phantom.cohort.truth import LANDMARK_COLUMNS, READERS, TRUTH_COLUMNS, check_hip, describe_hip
+from hipoa.phantom.scanner.scanner import (
     ORDERS,
     Position,
     Scanner,
@@ -37,9 +38,8 @@ from hipoa.phantom.scanner import (
     write_ct,
     write_dicom,
 )
+from hipoa.phantom.scanner.voxels import render
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.truth import LANDMARK_COLUMNS, READERS, TRUTH_COLUMNS, check_hip, describe_hip
-from hipoa.tables import COHORTS, SIDES, Case, Reading, hip_id, shard_of, write_cases, write_grades
 
 
 def run(

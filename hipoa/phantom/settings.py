@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hipoa.settings import Settings
+from hipoa.core.settings import Settings
 
 Spacing = Annotated[float, Field(gt=0.3, le=5)]
 Count = Annotated[int, Field(ge=0, le=999)] | None

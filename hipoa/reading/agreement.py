@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hipoa.evaluation.bootstrap import interval_95, resample_patients
 from hipoa.evaluation.graded import number_cells
-from hipoa.evaluation.scores import (
+from hipoa.evaluation.metrics.scores import (
     count_confusions,
     exact_accuracy,
     quadratic_weighted_kappa,
     unweighted_kappa,
 )
+from hipoa.evaluation.statistics.bootstrap import interval_95, resample_patients
 from hipoa.grading.settings import ClassTable
-from hipoa.reading.ledger import Ledger
+from hipoa.reading.reading_index import Ledger
 from hipoa.reading.record import Record
 
 SCORES = {

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from hipoa.errors import ReadingError
+from hipoa.core.errors import ReadingError
 
 # A hundred views of 500 x 500 pixels are 50 MB.
 _KEPT = 100

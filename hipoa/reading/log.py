@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hipoa.errors import ReadingError
-from hipoa.reading.ledger import Ledger
+from hipoa.core.errors import ReadingError
+from hipoa.reading.reading_index import Ledger
 from hipoa.reading.record import Record
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from waitress.server import create_server
 
-from hipoa.errors import ConfigError
-from hipoa.reading.desk import Desk
-from hipoa.reading.guard import MAX_BODY
+from hipoa.core.errors import ConfigError
 from hipoa.reading.log import Log
-from hipoa.reading.page import make_app
+from hipoa.reading.server.access import MAX_BODY
+from hipoa.reading.server.routes import make_app
+from hipoa.reading.server.service import Desk
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import read_worklist
 

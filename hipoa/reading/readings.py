@@ -6,18 +6,18 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from hipoa.core.errors import ConfigError, ReadingError
+from hipoa.core.files import write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.table_reader import read_grades
-from hipoa.errors import ConfigError, ReadingError
-from hipoa.files import write_csv
+from hipoa.core.tables.reader import read_grades
+from hipoa.core.tables.rows import Reading, write_grades
 from hipoa.reading.agreement import COLUMNS, measure_agreement
-from hipoa.reading.ledger import Ledger, agree
 from hipoa.reading.log import read_log
 from hipoa.reading.read import find_log
+from hipoa.reading.reading_index import Ledger, agree
 from hipoa.reading.record import Record
 from hipoa.reading.settings import DeriveSettings
 from hipoa.reading.worklist import read_worklist
-from hipoa.tables import Reading, write_grades
 
 CONSENSUS = "consensus"
 _KEY = ("case_id", "side", "reader", "date")

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from hipoa.core.files import read_csv, read_json, replacing, write_csv, write_json
 from hipoa.core.identifiers import normalise
-from hipoa.files import read_csv, read_json, replacing, write_csv, write_json
-from hipoa.grading.sticky import COLUMNS as FOLD_COLUMNS
+from hipoa.grading.data.persistent_folds import COLUMNS as FOLD_COLUMNS
 from hipoa.reading.rounds import drop_hips
 
 Removal = tuple[Path, str, Callable[[], None]]

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from hipoa.evaluation.bootstrap import interval_95
-from hipoa.evaluation.columns import format_number, read_columns
+from hipoa.core.columns import format_number, read_columns
+from hipoa.core.files import read_json, write_csv, write_json
 from hipoa.evaluation.graded import Graded, read_graded
-from hipoa.evaluation.scoring import CLASSES, NOT_COVERED
+from hipoa.evaluation.metrics.estimates import CLASSES, NOT_COVERED
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.files import read_json, write_csv, write_json
+from hipoa.evaluation.statistics.bootstrap import interval_95
 from hipoa.reading.settings import RoundsSettings
 
 COLUMNS = ("round", "experiment", "quantity", "value", "unit", "low", "high", "n_hips", "n_patients", "note")

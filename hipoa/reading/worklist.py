@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hipoa.errors import CohortError
-from hipoa.files import read_csv, read_json
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv, read_json
+from hipoa.core.tables.rows import COHORTS, SIDES
 from hipoa.grading.settings import STAIRCASE, ClassTable
 from hipoa.reading.images import ImageFile
-from hipoa.tables import COHORTS, SIDES
 
 _SYNTHETIC_SCANNER = "phantom "
 _CLASSES = range(1, 8)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hipoa.errors import CohortError
-from hipoa.evaluation.columns import read_columns
-from hipoa.tables import COHORTS
+from hipoa.core.columns import read_columns
+from hipoa.core.errors import CohortError
+from hipoa.core.tables.rows import COHORTS
 
 _ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV"}
 _SYNTHETIC_SCANNER = "phantom "

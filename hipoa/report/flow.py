@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
 from hipoa.report.cohort import Hip, split_cohorts
 
 _STATUSES = ("ok", "excluded", "refused")

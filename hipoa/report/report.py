@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hipoa.files import read_json, write_json, write_text
+from hipoa.core.files import read_json, write_json, write_text
 from hipoa.report.cohort import read_hips
-from hipoa.report.lineage import trace_files
 from hipoa.report.manifest import find_versions, hash_files, hide_paths, list_models
-from hipoa.report.names import DRAWN
+from hipoa.report.outputs import DRAWN
 from hipoa.report.page import render
+from hipoa.report.provenance import trace_files
 from hipoa.report.results import Results
 from hipoa.report.settings import ReportSettings
 

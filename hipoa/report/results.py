@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hipoa.errors import TableError
-from hipoa.files import read_csv
-from hipoa.report.accuracy import NO_NETWORKS, Score, gather_scores
+from hipoa.core.errors import TableError
+from hipoa.core.files import read_csv
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic
 from hipoa.report.flow import Flow, count_hips
+from hipoa.report.score_table import NO_NETWORKS, Score, gather_scores
 from hipoa.report.settings import ReportSettings
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from hipoa.settings import Settings
+from hipoa.core.settings import Settings
 
 
 class FiguresSettings(Settings):

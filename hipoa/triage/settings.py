@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hipoa.settings import Settings
+from hipoa.core.settings import Settings
 
 Unit = Literal["patient", "hip"]
 

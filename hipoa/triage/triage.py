@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.errors import CohortError, ConfigError
-from hipoa.evaluation.columns import format_number
+from hipoa.core.columns import format_number
+from hipoa.core.errors import CohortError, ConfigError
+from hipoa.core.files import write_csv
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.predictions import PredictionFile, sort_predictions
-from hipoa.files import write_csv
+from hipoa.triage.acquisition_functions import Measured, measure_hips
 from hipoa.triage.batch import choose_batch, group_units
-from hipoa.triage.features import Between, Labelled, Surroundings, build_spaces, look_around
-from hipoa.triage.measures import Measured, measure_hips
+from hipoa.triage.neighbours import Between, Labelled, Surroundings, build_spaces, look_around
 from hipoa.triage.reasons import explain_moves, give_reasons
 from hipoa.triage.settings import TriageSettings
 from hipoa.triage.unread import Columns, explain_set_aside, read_labelled, read_unread
@@ -36,7 +36,7 @@ class Candidates:
     Attributes:
         hips: Their cells in the tables of hips.
         known: (n,) bool, has a prediction.
-        measured: Of `hipoa.triage.measures.measure_hips`, hip by hip, and ``distance``.
+        measured: Of `hipoa.triage.acquisition_functions.measure_hips`, hip by hip, and ``distance``.
         around: Their nearest labelled hips.
         between: Distances between them.
     """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.evaluation.columns import as_numbers, read_columns
-from hipoa.triage.features import Labelled
+from hipoa.core.columns import as_numbers, read_columns
+from hipoa.triage.neighbours import Labelled
 from hipoa.triage.settings import TriageSettings
 
 _READ = ("crowe", "kl", "grade", "off_table")

@@ -9,11 +9,11 @@ from pydicom import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 
 from hipoa.cases import cases, headers, index, studies
-from hipoa.core.table_reader import read_cases, read_tables
-from hipoa.errors import CtError, TableError
-from hipoa.files import read_csv
-from hipoa.imaging.ct.dicom import find_stacks
-from hipoa.imaging.ct.gather import gather
+from hipoa.core.errors import CtError, TableError
+from hipoa.core.files import read_csv
+from hipoa.core.tables.reader import read_cases, read_tables
+from hipoa.imaging.ct.dicom.gather import gather
+from hipoa.imaging.ct.dicom.series import find_stacks
 
 
 def make(folder, out=None, **options):

@@ -15,10 +15,10 @@ from hipoa.cases.dates import find_order, parse_date
 from hipoa.cases.grade_sheet import SheetReading, read_grade_sheet, refuse_faults
 from hipoa.cases.grades import make_grades
 from hipoa.cases.match import Known, match
+from hipoa.core.errors import TableError
 from hipoa.core.identifiers import parse_name
-from hipoa.core.table_reader import read_grades, read_tables
-from hipoa.errors import TableError
-from hipoa.tables import Reading
+from hipoa.core.tables.reader import read_grades, read_tables
+from hipoa.core.tables.rows import Reading
 
 
 def write_book(path, rows, merged=()):

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from hipoa.cases.private import open_private, read_crosswalk, write_crosswalk
+from hipoa.core.errors import ConfigError, TableError
 from hipoa.core.identifiers import parse_name, parse_safe_name
-from hipoa.errors import ConfigError, TableError
 
 ROW = {
     "case_id": "PA-B",

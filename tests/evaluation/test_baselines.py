@@ -3,8 +3,13 @@ import csv
 import numpy as np
 import pytest
 
-from hipoa.evaluation.baselines import GEOMETRY_COLUMNS, grade_by_geometry, read_geometry, score_geometry
 from hipoa.evaluation.graded import read_graded
+from hipoa.evaluation.metrics.baselines import (
+    GEOMETRY_COLUMNS,
+    grade_by_geometry,
+    read_geometry,
+    score_geometry,
+)
 from hipoa.evaluation.settings import BootstrapSettings
 
 

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from hipoa.evaluation import bootstrap
-from hipoa.evaluation.bootstrap import interval_95, resample_patients
-from hipoa.evaluation.scores import (
+from hipoa.evaluation.metrics.scores import (
     count_confusions,
     exact_accuracy,
     mean_absolute_error,
     quadratic_weighted_kappa,
 )
+from hipoa.evaluation.statistics import bootstrap
+from hipoa.evaluation.statistics.bootstrap import interval_95, resample_patients
 
 ECA = {"ECA": exact_accuracy}
 

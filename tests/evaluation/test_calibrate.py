@@ -4,17 +4,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from hipoa.evaluation.calibrate import (
+from hipoa.core.files import read_csv
+from hipoa.evaluation.calibration.calibrate import (
     COLUMNS,
     RELIABILITY_COLUMNS,
     expected_calibration_error,
     run,
     tally_bins,
 )
+from hipoa.evaluation.calibration.temperature import fit_temperature, scale, scale_crossfitted, split_by_fold
 from hipoa.evaluation.graded import read_graded
 from hipoa.evaluation.settings import BootstrapSettings, CalibrateSettings
-from hipoa.evaluation.temperature import fit_temperature, scale, scale_crossfitted, split_by_fold
-from hipoa.files import read_csv
 
 
 class Fixed(ClassifierMixin, BaseEstimator):

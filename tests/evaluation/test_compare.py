@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from hipoa.evaluation.compare import COLUMNS, give_stars, rank_test, run
-from hipoa.evaluation.holm import adjust_holm
+from hipoa.core.files import read_csv
+from hipoa.evaluation.comparison.compare import COLUMNS, give_stars, rank_test, run
 from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
-from hipoa.files import read_csv
+from hipoa.evaluation.statistics.holm import adjust_holm
 
 NETWORK, GROUP = "network: {} per fold", "uncertainty: {} vs {}"
 

@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from hipoa.evaluation.conform import COLUMNS, run, state_promise
-from hipoa.evaluation.conformal import find_threshold, grow_about, grow_sets, predict_sets
+from hipoa.core.files import read_csv
+from hipoa.evaluation.conformal.conform import COLUMNS, run, state_promise
+from hipoa.evaluation.conformal.sets import find_threshold, grow_about, grow_sets, predict_sets
 from hipoa.evaluation.graded import read_graded
 from hipoa.evaluation.settings import BootstrapSettings, ConformSettings
-from hipoa.files import read_csv
 
 probabilities = st.lists(st.floats(0.001, 1), min_size=7, max_size=7).map(lambda p: np.array([p]) / sum(p))
 

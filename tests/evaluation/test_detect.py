@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from hipoa.core.files import read_csv
 from hipoa.evaluation.detect import AVERAGED, COLUMNS, CURVE_COLUMNS, PER_REPEAT, PERFECT, RANDOM, run
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.files import read_csv
 
 
 def rows_of(repeats=2, hips=80, cohort="labelled", seed=0, knows=0.6):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv
 from hipoa.evaluation.embed import COLUMNS, embed_features, project_to_axes, run
 from hipoa.evaluation.settings import EmbedSettings
-from hipoa.files import read_csv
 
 SETTINGS = EmbedSettings()
 

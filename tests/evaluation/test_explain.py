@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_npz, write_npz
 from hipoa.evaluation import explain
 from hipoa.evaluation.explain import (
     GRAD_CAM,
@@ -18,9 +19,8 @@ from hipoa.evaluation.explain import (
 )
 from hipoa.evaluation.graded import read_graded
 from hipoa.evaluation.settings import ExplainSettings
-from hipoa.files import read_npz, write_npz
-from hipoa.grading.networks import GradingNetwork, build_network, prepare_images
-from hipoa.grading.readout import Readout
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.networks import GradingNetwork, build_network, prepare_images
 from hipoa.grading.tasks import TASKS
 
 PX = 64

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from hipoa.errors import CohortError
-from hipoa.evaluation.baselines import CONSTANT, MAJORITY
-from hipoa.evaluation.metrics import COLUMNS, VOTE, run
-from hipoa.evaluation.readers import READERS
-from hipoa.evaluation.scores import RECALLS, SCORES
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv
+from hipoa.evaluation.metrics.baselines import CONSTANT, MAJORITY
+from hipoa.evaluation.metrics.metrics import COLUMNS, VOTE, run
+from hipoa.evaluation.metrics.raters import READERS
+from hipoa.evaluation.metrics.scores import RECALLS, SCORES
 from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
-from hipoa.files import read_csv
 
 CLASS_TABLE = "[[1, 1], [1, 2], [1, 3], [1, 4], [2, 4], [3, 4], [4, 4]]"
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hipoa.evaluation.bootstrap import two_sided_p
-from hipoa.evaluation.compare import run
-from hipoa.evaluation.paired import COLUMNS, CORRECTED, PAIRED, UNPAIRED, resampled_t_test
+from hipoa.core.files import read_csv
+from hipoa.evaluation.comparison.compare import run
+from hipoa.evaluation.comparison.paired import COLUMNS, CORRECTED, PAIRED, UNPAIRED, resampled_t_test
 from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
-from hipoa.files import read_csv
+from hipoa.evaluation.statistics.bootstrap import two_sided_p
 
 
 @pytest.fixture

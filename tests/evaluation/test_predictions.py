@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
 from hipoa.evaluation.predictions import read_prediction, sort_predictions
 
 

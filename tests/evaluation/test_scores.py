@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from hipoa.evaluation.scores import (
+from hipoa.evaluation.metrics.scores import (
     SCORES,
     balanced_accuracy,
     count_confusions,

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from hipoa.core.words import read_sex
-from hipoa.evaluation.subgroups import GROUPED_BY, LEAST_PATIENTS, merge_few, parse_years, read_subgroups
+from hipoa.core.tables.words import read_sex
+from hipoa.evaluation.metrics.subgroups import (
+    GROUPED_BY,
+    LEAST_PATIENTS,
+    merge_few,
+    parse_years,
+    read_subgroups,
+)
 
 FEW = "others, each of fewer than 5 patients"
 

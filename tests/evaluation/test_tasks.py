@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from hipoa.evaluation import compare, embed, metrics, uncertainty
+from hipoa.core.files import read_csv
+from hipoa.evaluation import embed, uncertainty
+from hipoa.evaluation.comparison import compare
+from hipoa.evaluation.metrics import metrics
 from hipoa.evaluation.passes import ModelSummary, combine_models, round_value, share_value, summarise_values
 from hipoa.evaluation.settings import (
     BootstrapSettings,
@@ -12,7 +15,6 @@ from hipoa.evaluation.settings import (
     MetricsSettings,
     UncertaintySettings,
 )
-from hipoa.files import read_csv
 from hipoa.grading.tasks import CROWE, GRADE, KL
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv
 from hipoa.evaluation.settings import UncertaintySettings
 from hipoa.evaluation.uncertainty import COLUMNS, run
-from hipoa.files import read_csv
 
 SETTINGS = UncertaintySettings()
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hipoa.grading.networks import build_network, dropout_on, prepare_images
-from hipoa.grading.predict import predict_hips
-from hipoa.grading.readout import Readout
+from hipoa.grading.inference.predict import predict_hips
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.networks import build_network, dropout_on, prepare_images
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hipoa.files import read_npz
-from hipoa.grading import augment as augment_stage
-from hipoa.grading.augmentation import build_augmentation
+from hipoa.core.files import read_npz
 from hipoa.grading.settings import TrainSettings
+from hipoa.grading.training import augment as augment_stage
+from hipoa.grading.training.augmentation import build_augmentation
 
 NOTHING = {"rotate_deg": 0, "zoom": 0, "blur_sigma_px": 0, "brightness": 0, "contrast": 0, "holes": 0}
 EACH = [

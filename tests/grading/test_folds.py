@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipoa.errors import CohortError
-from hipoa.files import read_csv
-from hipoa.grading import folds
-from hipoa.grading.folds import place_patients, split_patients
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv
+from hipoa.grading.data import folds
+from hipoa.grading.data.folds import place_patients, split_patients
 from hipoa.grading.settings import FoldsSettings
 
 GRADES = st.integers(1, 7) | st.just("")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipoa.errors import CohortError, TableError
-from hipoa.files import read_csv, read_npz
-from hipoa.grading import hips
+from hipoa.core.errors import CohortError, TableError
+from hipoa.core.files import read_csv, read_npz
+from hipoa.core.tables.rows import Reading
+from hipoa.grading.data import hips
+from hipoa.grading.data.hips import SHARD_COLUMNS, check_refused, grade_hips
 from hipoa.grading.data.labels import combine, grade_hip
-from hipoa.grading.hips import SHARD_COLUMNS, check_refused, grade_hips
 from hipoa.grading.settings import STAIRCASE, HipsSettings
-from hipoa.tables import Reading
 
 
 def read(crowe, kl, date=""):

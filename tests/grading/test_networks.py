@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hipoa.errors import NetworkError, WeightsError
-from hipoa.grading.networks import HEADER, build_network, dropout_on, has_dropout, prepare_images
+from hipoa.core.errors import NetworkError, WeightsError
+from hipoa.grading.model.networks import HEADER, build_network, dropout_on, has_dropout, prepare_images
 
 # The source's three networks, with small inputs and random weights.
 SOURCE = {"vit_base_patch16_224.augreg_in1k": 32, "vgg16.tv_in1k": 32, "densenet161.tv_in1k": 64}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hipoa.grading.networks import build_network
-from hipoa.grading.optimise import build_optimiser, rate_factor
+from hipoa.grading.model.networks import build_network
 from hipoa.grading.settings import TrainSettings
+from hipoa.grading.training.optimise import build_optimiser, rate_factor
 
 PLAIN = {
     "adamw": lambda groups: torch.optim.AdamW(groups, lr=0.01),

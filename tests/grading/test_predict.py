@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from hipoa.errors import NetworkError, ResourceError
-from hipoa.files import read_json, read_npz, write_json
-from hipoa.grading import predict, train
-from hipoa.grading.radiographs import find_visible
+from hipoa.core.errors import NetworkError, ResourceError
+from hipoa.core.files import read_json, read_npz, write_json
+from hipoa.grading.data.radiographs import find_visible
+from hipoa.grading.inference import predict
 from hipoa.grading.settings import ClassTable, Experiment, PredictSettings, TrainSettings
+from hipoa.grading.training import train
 
 ROW = Experiment(network="test_resnet.r160_in1k", weights="none", input_px=32)
 

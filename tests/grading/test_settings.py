@@ -46,7 +46,7 @@ def test_an_unknown_source_of_weights_is_refused(weights):
 def test_no_two_flags_of_a_stage_share_a_name(stage):
     import importlib
 
-    from hipoa.settings import Settings
+    from hipoa.core.settings import Settings
 
     run = importlib.import_module(f"hipoa.grading.{stage}").run
     names = []

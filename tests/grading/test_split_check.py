@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipoa.errors import CohortError, TableError
+from hipoa.core.errors import CohortError, TableError
+from hipoa.core.tables.rows import Case, Reading
+from hipoa.grading.data.folds import split_patients
+from hipoa.grading.data.hips import grade_hips
 from hipoa.grading.data.split_check import count_labelled
-from hipoa.grading.folds import split_patients
-from hipoa.grading.hips import grade_hips
 from hipoa.grading.settings import HipsSettings
-from hipoa.tables import Case, Reading
 
 
 def count(pairs, exclude=(), builtin=(0, 0), **rule):

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from hipoa.files import read_csv, read_json, read_npz
-from hipoa.grading import predict, train
-from hipoa.grading.losses import build_criterion, weigh_classes
-from hipoa.grading.readout import Readout
+from hipoa.core.files import read_csv, read_json, read_npz
+from hipoa.grading.data.class_table import join_probabilities, join_values
+from hipoa.grading.inference import predict
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.losses import build_criterion, weigh_classes
 from hipoa.grading.settings import STAIRCASE, ClassTable, Experiment, PredictSettings, TrainSettings
-from hipoa.grading.staircase import join_probabilities, join_values
 from hipoa.grading.tasks import CROWE, GRADE, KL, TASKS
+from hipoa.grading.training import train
 
 CPU = torch.device("cpu")
 LOSSES = ("classification", "regression", "ordinal")

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hipoa.errors import CohortError, ResourceError, TrainingError
-from hipoa.files import read_csv, read_json
-from hipoa.grading import fit, predict, train
-from hipoa.grading.fit import split_batches
+from hipoa.core.code_hash import sha256
+from hipoa.core.errors import CohortError, ResourceError, TrainingError
+from hipoa.core.files import read_csv, read_json
+from hipoa.grading.inference import predict
 from hipoa.grading.settings import Experiment, TrainSettings
-from hipoa.provenance import sha256
+from hipoa.grading.training import fit, train
+from hipoa.grading.training.fit import split_batches
 
 ROW = Experiment(network="test_vit.r160_in1k", weights="none", input_px=32)
 QUICK = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}

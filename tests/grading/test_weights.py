@@ -13,11 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from hipoa.errors import WeightsError
-from hipoa.files import read_json
-from hipoa.grading import weights
-from hipoa.grading.networks import build_network
-from hipoa.provenance import sha256
+from hipoa.core.code_hash import sha256
+from hipoa.core.errors import WeightsError
+from hipoa.core.files import read_json
+from hipoa.grading.model import weights
+from hipoa.grading.model.networks import build_network
 
 SMALL = "test_vit.r160_in1k"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

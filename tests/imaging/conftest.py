@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from hipoa.imaging import volume as reading
-from hipoa.imaging.volume import Volume
+from hipoa.imaging.ct import volume as reading
+from hipoa.imaging.ct.volume import Volume
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 NAME = "Doe^Jane"

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipoa.imaging.attenuation import (
+from hipoa.imaging.projection.attenuation import (
     BONE_HU,
     attenuate,
     cortical_bone_hu,

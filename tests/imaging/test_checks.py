@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hipoa.cli import main
-from hipoa.imaging.body import find_body
-from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.volume import Volume, read_volume
 from hipoa.imaging.localization.checks import confirm_marks
+from hipoa.imaging.localization.hip_centres import Hip, HipCentres
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume, read_volume
 
 DATA = Path(__file__).parents[1] / "data"
 HEADS = {

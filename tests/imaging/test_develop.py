@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hipoa.errors import ConfigError
-from hipoa.files import read_npz, write_csv, write_npz
+from hipoa.core.errors import ConfigError
+from hipoa.core.files import read_npz, write_csv, write_npz
 from hipoa.imaging.develop import develop, run
-from hipoa.imaging.geometry import Projection
 from hipoa.imaging.project import COLUMNS
+from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.settings import DevelopSettings
 
 

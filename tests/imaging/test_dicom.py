@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from hipoa.errors import CtError
-from hipoa.imaging.volume import read_volume
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.volume import read_volume
 
 NAME = "Doe^Jane"
 

@@ -12,11 +12,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
+from hipoa.core.errors import CtError
 from hipoa.core.fingerprints import fingerprint
-from hipoa.errors import CtError
-from hipoa.imaging.ct.gather import gather
-from hipoa.imaging.volume import find_volumes, read_volume, stem
-from hipoa.tables import Case
+from hipoa.core.tables.rows import Case
+from hipoa.imaging.ct.dicom.gather import gather
+from hipoa.imaging.ct.volume import find_volumes, read_volume, stem
 
 HU = np.random.default_rng([9]).choice([-1000, -100, 50, 700], (9, 8, 10)).astype(np.int16)
 OTHER = HU[::-1].copy()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hipoa.imaging.localization.blocks import Blocks
 from hipoa.imaging.localization.head_fit import fit_head_edges
+from hipoa.imaging.localization.patch import Blocks
 
 CENTRE, RADIUS = np.array([3.0, -2.0, 1.0]), 22.0
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hipoa.errors import CtError
+from hipoa.core.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.volume import read_volume
+from hipoa.imaging.ct.volume import read_volume
 
 DATA = Path(__file__).parents[1] / "data"
 SHAPE = (72, 56, 40)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hipoa.errors import CtError
-from hipoa.imaging.ct.identity import Identity, check_one_exam
-from hipoa.imaging.volume import read_volume
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.dicom.identity import Identity, check_one_exam
+from hipoa.imaging.ct.volume import read_volume
 
 HU = np.full((11, 13, 10), -1000, np.int16)
 HU[2:-2, 2:-2] = 40

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from hipoa.errors import CtError
-from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.core.errors import CtError
+from hipoa.imaging.localization.hip_centres import Hip, HipCentres
 from hipoa.imaging.localization.landmark_names import Meaning, read_name
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipoa.imaging.body import Body, find_body
-from hipoa.imaging.hips import Hip
+from hipoa.imaging.ct.body import Body, find_body
+from hipoa.imaging.ct.volume import Volume, read_volume
 from hipoa.imaging.localization import locator
-from hipoa.imaging.localization.blocks import Blocks, cut_blocks, cut_body
-from hipoa.imaging.localization.heads import Head
+from hipoa.imaging.localization.candidates import Head
+from hipoa.imaging.localization.hip_centres import Hip
 from hipoa.imaging.localization.locator import locate
-from hipoa.imaging.volume import Volume, read_volume
+from hipoa.imaging.localization.patch import Blocks, cut_blocks, cut_body
 
 
 @pytest.fixture(scope="module")

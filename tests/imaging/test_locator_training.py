@@ -150,7 +150,7 @@ def test_the_forward_pass_in_numpy_is_that_of_the_network(training):
 
 
 def test_damaged_weights_are_refused(monkeypatch, tmp_path):
-    from hipoa.errors import ConfigError
+    from hipoa.core.errors import ConfigError
     from hipoa.imaging.localization import network
 
     network.load_weights.cache_clear()

@@ -7,21 +7,21 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from hipoa.imaging import long_ct
-from hipoa.imaging.ct import dicom
-from hipoa.imaging.exposure import aim
-from hipoa.imaging.image import Image, to_ras
-from hipoa.imaging.lazy_image import defer, hold
-from hipoa.imaging.scan import examine
+from hipoa.imaging.ct.dicom import series
+from hipoa.imaging.ct.image import Image, to_ras
+from hipoa.imaging.ct.lazy_image import defer, hold
+from hipoa.imaging.localization import long_ct
+from hipoa.imaging.localization.scan import examine
+from hipoa.imaging.projection.request import aim
 from hipoa.imaging.settings import ProjectSettings, ViewSettings
 from hipoa.imaging.view import aim_wide
-from hipoa.phantom.measure import measure_hip
+from hipoa.phantom.anatomy.solids import Grid
+from hipoa.phantom.cohort.measure import measure_hip
+from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import build_case
-from hipoa.phantom.plan import plan_cases
-from hipoa.phantom.render import render
-from hipoa.phantom.scanner import add_noise
+from hipoa.phantom.scanner.scanner import add_noise
+from hipoa.phantom.scanner.voxels import render
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.shapes import Grid
 
 # Slices of 2.5 mm: 400 mm about the hips, and 150 mm more above and below.
 STEP_MM, MORE = 2.5, 60
@@ -95,9 +95,9 @@ def whole(monkeypatch):
 def read(monkeypatch):
     """How many slices of a folder have been read, each time."""
     counts = []
-    pixels = dicom.read_pixels
+    pixels = series.read_pixels
     monkeypatch.setattr(
-        dicom, "read_pixels", lambda images, where: counts.append(len(images)) or pixels(images, where)
+        series, "read_pixels", lambda images, where: counts.append(len(images)) or pixels(images, where)
     )
     return counts
 
@@ -199,7 +199,7 @@ def test_a_mark_beyond_the_ends_of_a_long_ct(file, body, tmp_path):
     rows = [f"{side},{r},{a},{s + 2000}" for side, (r, a, s) in body[2].items()]
     path.write_text("\n".join(["side,centre_r_mm,centre_a_mm,centre_s_mm", *rows]) + "\n")
     scan = examine(file, None, path, settings())
-    with pytest.raises(dicom.CtError, match="the hip centre of the landmarks lies outside the CT"):
+    with pytest.raises(series.CtError, match="the hip centre of the landmarks lies outside the CT"):
         aim(scan, "R", settings())
 
 

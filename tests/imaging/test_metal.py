@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hipoa.imaging.localization.blocks import Blocks
 from hipoa.imaging.localization.metal import find_metal, measure_metal_head
+from hipoa.imaging.localization.patch import Blocks
 
 CENTRE = np.array([5.0, -3.0, 2.0])
 

@@ -5,9 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from hipoa.errors import CtError
-from hipoa.imaging.ct.multi_energy import Kind, name_kind
-from hipoa.imaging.volume import read_volume
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.dicom.multi_energy import Kind, name_kind
+from hipoa.imaging.ct.volume import read_volume
 
 SECRET = "Doe Jane"
 PLAIN = "ORIGINAL\\PRIMARY\\AXIAL"

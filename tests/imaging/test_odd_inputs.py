@@ -10,14 +10,14 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
 
-from hipoa.errors import CtError
-from hipoa.files import read_npz
+from hipoa.core.errors import CtError
+from hipoa.core.files import read_npz
 from hipoa.imaging import project
-from hipoa.imaging import volume as reading
-from hipoa.imaging.ct import dicom
-from hipoa.imaging.image import LPS_TO_RAS
+from hipoa.imaging.ct import volume as reading
+from hipoa.imaging.ct.dicom import series
+from hipoa.imaging.ct.image import LPS_TO_RAS
+from hipoa.imaging.ct.volume import find_volumes, read_image, read_volume
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import find_volumes, read_image, read_volume
 
 SHAPE = (18, 16, 14)
 AFFINE = np.array([[1.5, 0, 0, -12], [0, 2, 0, -20], [0, 0, 2.5, 90], [0, 0, 0, 1.0]])
@@ -632,7 +632,7 @@ def test_a_fault_that_stays_is_one_line_without_names(tmp_path, monkeypatch, fau
 
 def test_a_folder_that_fails_once_is_read(tmp_path, monkeypatch, write_stack):
     write_stack(tmp_path, HU, places=places())
-    find, read, faults = dicom.find_stacks, dicom.read_stack, [OSError(5, "I/O"), RuntimeError("ITK")]
+    find, read, faults = series.find_stacks, series.read_stack, [OSError(5, "I/O"), RuntimeError("ITK")]
 
     def fail_once(function):
         def call(*arguments):
@@ -642,8 +642,8 @@ def test_a_folder_that_fails_once_is_read(tmp_path, monkeypatch, write_stack):
 
         return call
 
-    monkeypatch.setattr(dicom, "find_stacks", fail_once(find))
-    monkeypatch.setattr(dicom, "read_stack", fail_once(read))
+    monkeypatch.setattr(series, "find_stacks", fail_once(find))
+    monkeypatch.setattr(series, "read_stack", fail_once(read))
     np.testing.assert_array_equal(read_volume(tmp_path).hu, HU[::-1, ::-1])
     assert not faults
 

@@ -3,8 +3,9 @@ import csv
 import numpy as np
 import pytest
 
-from hipoa.files import read_npz
-from hipoa.imaging import project, scan
+from hipoa.core.files import read_npz
+from hipoa.imaging import project
+from hipoa.imaging.localization import scan
 from hipoa.imaging.settings import ProjectSettings
 
 SETTINGS = ProjectSettings.model_validate({"detector_px": 40})

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hipoa.imaging.hips import Hip, HipCentres
-from hipoa.imaging.quality import COLUMNS, describe_hip, find_cuts, measure_lean
+from hipoa.imaging.localization.hip_centres import Hip, HipCentres
+from hipoa.imaging.projection.quality import COLUMNS, describe_hip, find_cuts, measure_lean
 from hipoa.imaging.settings import ProjectSettings
 
 SETTINGS = ProjectSettings.model_validate({"field_of_view_mm": 120})

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipoa.imaging.body import find_body
+from hipoa.imaging.ct.body import find_body
+from hipoa.imaging.ct.volume import read_volume
 from hipoa.imaging.localization.locator import find_head_near
-from hipoa.imaging.volume import read_volume
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"

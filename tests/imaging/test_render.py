@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipoa.errors import CtError
-from hipoa.imaging.attenuation import attenuate, cortical_bone_per_mm, make_curve, water_per_mm
-from hipoa.imaging.body import Body, find_body
-from hipoa.imaging.geometry import XrayGeometry
-from hipoa.imaging.render import choose_renderer, project_hip
-from hipoa.imaging.volume import Volume
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.body import Body, find_body
+from hipoa.imaging.ct.volume import Volume
+from hipoa.imaging.projection.attenuation import attenuate, cortical_bone_per_mm, make_curve, water_per_mm
+from hipoa.imaging.projection.geometry import XrayGeometry
+from hipoa.imaging.projection.render import choose_renderer, project_hip
 
 GEOMETRY = XrayGeometry(1000, 800, 160, 40)
 RENDERERS = ("joseph_cpu", "trilinear", "siddon")

@@ -5,10 +5,10 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipoa.errors import CtError
+from hipoa.core.errors import CtError
 from hipoa.imaging.localization.label_names import read_bone
 from hipoa.imaging.localization.segmentation import NAMES, locate_by_labels
-from hipoa.imaging.spheres import fit_sphere, fit_sphere_robustly
+from hipoa.imaging.localization.sphere_fit import fit_sphere, fit_sphere_robustly
 
 IDS = (75, 76, 77, 78)
 SIDES = (("L", "left"), ("R", "right"))

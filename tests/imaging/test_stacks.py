@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hipoa.errors import CtError
-from hipoa.imaging.exposure import aim
-from hipoa.imaging.scan import examine
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.localization.scan import examine
+from hipoa.imaging.projection.request import aim
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import read_volume
 
 RNG = np.random.default_rng([11])
 ACQUISITION, INSTANCE, TIME, KERNEL = "0020|0012", "0020|0013", "0008|0032", "0018|1210"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hipoa.cli import main
-from hipoa.files import read_csv, write_csv, write_npz
+from hipoa.core.files import read_csv, write_csv, write_npz
 from hipoa.imaging.develop import run as develop_run
 from hipoa.imaging.project import COLUMNS
 from hipoa.imaging.settings import DevelopSettings

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hipoa.files import read_csv
+from hipoa.core.files import read_csv
 from hipoa.imaging import view
-from hipoa.imaging.geometry import Rays, XrayGeometry, find_in_image
+from hipoa.imaging.projection.geometry import Rays, XrayGeometry, find_in_image
 from hipoa.imaging.settings import ProjectSettings, ViewSettings
 
 SETTINGS = ProjectSettings.model_validate({})
@@ -115,7 +115,7 @@ def test_views_of_hips_that_are_refused_now_are_taken_away(study):
 
 def test_what_was_rendered_is_kept(study, monkeypatch):
     first = run(study)
-    monkeypatch.setattr("hipoa.imaging.batch.examine", lambda *_: pytest.fail("a CT was opened"))
+    monkeypatch.setattr("hipoa.imaging.shard.examine", lambda *_: pytest.fail("a CT was opened"))
     (study / "cases.csv").write_text("\n".join((study / "cases.csv").read_text().splitlines()[:3]) + "\n")
     assert run(study) == {name: row for name, row in first.items() if name[0] in "ab"}
 

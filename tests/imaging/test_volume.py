@@ -7,9 +7,9 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hipoa.errors import CtError
-from hipoa.imaging.image import copy_in_pages, take_pages
-from hipoa.imaging.volume import Volume, read_volume, stem
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.image import copy_in_pages, take_pages
+from hipoa.imaging.ct.volume import Volume, read_volume, stem
 
 SHAPE = (5, 6, 7)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hipoa.phantom.cohort.members import PlannedCase, plan_cases
 from hipoa.phantom.phantom import run
-from hipoa.phantom.plan import PlannedCase, plan_cases
 from hipoa.phantom.settings import PhantomSettings
 
 COARSE = {"spacing_mm": (4.0, 4.0, 4.0), "external_spacing_mm": (4.0, 4.0, 5.0)}

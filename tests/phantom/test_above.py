@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.disease import draw_disease
-from hipoa.phantom.hip import draw_person
-from hipoa.phantom.render import render
-from hipoa.phantom.shapes import Grid
+from hipoa.phantom.anatomy.build import build_hip
+from hipoa.phantom.anatomy.disease import draw_disease
+from hipoa.phantom.anatomy.hip import draw_person
+from hipoa.phantom.anatomy.solids import Grid
+from hipoa.phantom.scanner.voxels import render
 
 STEP_MM = 4.0
 ORIGIN = np.array([-150.0, -150.0, -60.0])

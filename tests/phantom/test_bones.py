@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hipoa.phantom.bones import Field, Symmetric, Without, build_bones
-from hipoa.phantom.hip import SOCKET_X_MM, draw_person
-from hipoa.phantom.shapes import Grid, RoundCone
+from hipoa.phantom.anatomy.bones import Field, Symmetric, Without, build_bones
+from hipoa.phantom.anatomy.hip import SOCKET_X_MM, draw_person
+from hipoa.phantom.anatomy.solids import Grid, RoundCone
 
 HEIGHT_MM = 214.0
 NECK = (0.74, -0.13, -0.66)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from hipoa.phantom.disease import (
+from hipoa.phantom.anatomy.disease import (
     CLASSES,
     SHARES,
     SHARES_OF_POPULATION,
@@ -26,9 +26,9 @@ from hipoa.phantom.disease import (
     reading_law,
     stream,
 )
-from hipoa.phantom.measure import CROWE_BOUNDS
+from hipoa.phantom.cohort.measure import CROWE_BOUNDS
+from hipoa.phantom.cohort.members import POPULATIONS
 from hipoa.phantom.phantom import describe_ceiling
-from hipoa.phantom.plan import POPULATIONS
 from hipoa.phantom.settings import PhantomSettings
 
 

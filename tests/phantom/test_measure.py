@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hipoa.phantom.hip import Hip
-from hipoa.phantom.measure import Measured, measure_hip, reach_mm, surface_along
+from hipoa.phantom.anatomy.hip import Hip
+from hipoa.phantom.anatomy.solids import Grid, RoundCone, directions
+from hipoa.phantom.cohort.measure import Measured, measure_hip, reach_mm, surface_along
+from hipoa.phantom.cohort.members import PlannedCase, count_patients, plan_cases
+from hipoa.phantom.cohort.truth import check_hip, find_faults
 from hipoa.phantom.phantom import build_case
-from hipoa.phantom.plan import PlannedCase, count_patients, plan_cases
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.shapes import Grid, RoundCone, directions
-from hipoa.phantom.truth import check_hip, find_faults
 
 Built = list[tuple[Hip, Measured]]
 

@@ -17,16 +17,16 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from hipoa.cli import main
-from hipoa.core.table_reader import read_cases, read_grades
-from hipoa.errors import ConfigError
-from hipoa.imaging.volume import read_volume
-from hipoa.phantom.disease import CLASSES
-from hipoa.phantom.implants import PROSTHETIC_HEAD_MM
+from hipoa.core.errors import ConfigError
+from hipoa.core.tables.reader import read_cases, read_grades
+from hipoa.core.tables.rows import assign_cohorts
+from hipoa.imaging.ct.volume import read_volume
+from hipoa.phantom.anatomy.disease import CLASSES
+from hipoa.phantom.anatomy.implants import PROSTHETIC_HEAD_MM
+from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import TRUTH_COLUMNS, build_case, position_case, run, scan
-from hipoa.phantom.plan import plan_cases
-from hipoa.phantom.scanner import ORDERS, Position, write_ct, write_dicom
+from hipoa.phantom.scanner.scanner import ORDERS, Position, write_ct, write_dicom
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.tables import assign_cohorts
 
 ROOT = Path(__file__).parents[2]
 

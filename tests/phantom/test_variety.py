@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from hipoa.phantom import phantom
-from hipoa.phantom.anatomy import build_hip
-from hipoa.phantom.disease import draw_disease
-from hipoa.phantom.hip import Hip, Person, draw_person
-from hipoa.phantom.measure import measure_hip
+from hipoa.phantom.anatomy.build import build_hip
+from hipoa.phantom.anatomy.disease import draw_disease
+from hipoa.phantom.anatomy.hip import Hip, Person, draw_person
+from hipoa.phantom.anatomy.solids import Grid
+from hipoa.phantom.cohort.measure import measure_hip
+from hipoa.phantom.cohort.members import plan_cases
+from hipoa.phantom.cohort.truth import find_faults
 from hipoa.phantom.phantom import build_case
-from hipoa.phantom.plan import plan_cases
-from hipoa.phantom.render import CORTICAL_HU, render, render_bones
+from hipoa.phantom.scanner.voxels import CORTICAL_HU, render, render_bones
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.shapes import Grid
-from hipoa.phantom.truth import find_faults
 
 NEW = ("femur_turn_deg", "cancellous_hu", "head_shell", "trabecular_hu", "trabecula_mm")
 

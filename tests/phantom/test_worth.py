@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
-from hipoa.phantom import anatomy
-from hipoa.phantom.anatomy import build_hip, junction_drop_mm
-from hipoa.phantom.disease import draw_disease
-from hipoa.phantom.hip import Person, draw_person
+from hipoa.phantom.anatomy import build
+from hipoa.phantom.anatomy.build import build_hip, junction_drop_mm
+from hipoa.phantom.anatomy.disease import draw_disease
+from hipoa.phantom.anatomy.hip import Person, draw_person
+from hipoa.phantom.anatomy.solids import RoundCone
+from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import build_case
-from hipoa.phantom.plan import plan_cases
-from hipoa.phantom.scanner import draw_pose
+from hipoa.phantom.scanner.scanner import draw_pose
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.phantom.shapes import RoundCone
 
 
 def _load():
@@ -110,8 +110,8 @@ def test_the_default_radiograph_shows_every_dislocated_hip(monkeypatch):
     """As drawn: which bones there are, osteophytes and cysts move no landmark, and cost minutes."""
     nothing = SimpleNamespace(hip_bone=None, femur=SimpleNamespace(moved=lambda *_: None))
     monkeypatch.setattr(Person, "bones", nothing)
-    monkeypatch.setattr(anatomy, "place_osteophytes", lambda *_: [])
-    monkeypatch.setattr(anatomy, "place_cysts", lambda *_: [])
+    monkeypatch.setattr(build, "place_osteophytes", lambda *_: [])
+    monkeypatch.setattr(build, "place_cysts", lambda *_: [])
     reach_mm = [
         _reach_mm(PhantomSettings(seed=seed, population="study"), case)
         for seed in range(1, 6)

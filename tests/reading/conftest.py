@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from hipoa.imaging.develop import write_png
-from hipoa.reading.desk import Desk
 from hipoa.reading.log import Log
-from hipoa.reading.page import make_app
+from hipoa.reading.server.routes import make_app
+from hipoa.reading.server.service import Desk
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import read_worklist
 

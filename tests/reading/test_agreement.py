@@ -6,7 +6,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from hipoa.grading.settings import ClassTable
 from hipoa.reading.agreement import measure_agreement
-from hipoa.reading.ledger import Ledger
+from hipoa.reading.reading_index import Ledger
 
 from .test_records import record
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from hipoa.errors import ConfigError
+from hipoa.core.errors import ConfigError
 from hipoa.reading import read
 from hipoa.reading.settings import ReadSettings
 

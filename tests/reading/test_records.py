@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from hipoa.core.table_reader import read_grades
-from hipoa.errors import ConfigError, ReadingError
+from hipoa.core.errors import ConfigError, ReadingError
+from hipoa.core.tables.reader import read_grades
+from hipoa.core.tables.rows import Reading
 from hipoa.reading import readings
-from hipoa.reading.ledger import Ledger
 from hipoa.reading.log import Log, read_log
+from hipoa.reading.reading_index import Ledger
 from hipoa.reading.record import Record
 from hipoa.reading.settings import DeriveSettings
-from hipoa.tables import Reading
 
 from .conftest import Page
 

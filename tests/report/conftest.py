@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipoa.evaluation import calibrate, compare, conform, detect, embed, metrics, uncertainty
+from hipoa.core.files import write_csv
+from hipoa.evaluation import detect, embed, uncertainty
+from hipoa.evaluation.calibration import calibrate
+from hipoa.evaluation.comparison import compare
+from hipoa.evaluation.conformal import conform
+from hipoa.evaluation.metrics import metrics
 from hipoa.evaluation.settings import (
     BootstrapSettings,
     CalibrateSettings,
@@ -18,18 +23,18 @@ from hipoa.evaluation.settings import (
     MetricsSettings,
     UncertaintySettings,
 )
-from hipoa.files import write_csv
 from hipoa.reading import rounds
 from hipoa.reading.settings import RoundsSettings
-from hipoa.report import figures, report
-from hipoa.report.names import DRAWN_FROM, SOURCES
+from hipoa.report import report
+from hipoa.report.figures import figures
+from hipoa.report.outputs import DRAWN_FROM, SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
-from hipoa.triage import doubts, triage
-from hipoa.triage.curves import Curves, describe, state_answer
+from hipoa.triage import label_errors, triage
 from hipoa.triage.settings import DoubtsSettings, TriageSettings
-from hipoa.triage.simulate import ANSWER, FROZEN
-from hipoa.triage.simulate import COLUMNS as SIMULATION_COLUMNS
-from hipoa.workflow import resolve
+from hipoa.triage.simulation.learning_curves import Curves, describe, state_answer
+from hipoa.triage.simulation.simulate import ANSWER, FROZEN
+from hipoa.triage.simulation.simulate import COLUMNS as SIMULATION_COLUMNS
+from hipoa.workflow.study import resolve
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
@@ -247,7 +252,7 @@ class Study:
             hips=self.hips,
             out=self.root / "triage.csv",
         )
-        doubts.run(
+        label_errors.run(
             DoubtsSettings(),
             uncertainty=tables,
             hips=self.root / "hips" / "labelled.csv",

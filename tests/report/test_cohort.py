@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.tables.rows import COHORTS
 from hipoa.phantom.phantom import _scanner
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.report.cohort import describe_classes, is_synthetic, read_hips, read_radiographs
-from hipoa.tables import COHORTS
 
 
 def test_only_the_wanted_radiographs_are_read(fabricated):

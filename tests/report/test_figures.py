@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hipoa.core.files import read_csv, read_json
 from hipoa.evaluation.graded import read_graded
-from hipoa.files import read_csv, read_json
-from hipoa.report import style
-from hipoa.report.accuracy import gather_scores
-from hipoa.report.charts import draw_accuracy, draw_learning
-from hipoa.report.figures import sort_rows
-from hipoa.report.names import DRAWN
-from hipoa.report.outcomes import draw_confusion, draw_embedding, draw_variance
+from hipoa.report.figures import style
+from hipoa.report.figures.accuracy_figures import draw_confusion, draw_embedding, draw_variance
+from hipoa.report.figures.charts import draw_accuracy, draw_learning
+from hipoa.report.figures.figures import sort_rows
+from hipoa.report.outputs import DRAWN
+from hipoa.report.score_table import gather_scores
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):

@@ -1,9 +1,9 @@
 import pytest
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
 from hipoa.report.cohort import find_predicted, read_hips
+from hipoa.report.figures.flowchart import draw_flow
 from hipoa.report.flow import STEPS, count_flow, count_hips, count_reasons
-from hipoa.report.flowchart import draw_flow
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from hipoa.errors import TableError
-from hipoa.files import read_csv
+from hipoa.core.errors import TableError
+from hipoa.core.files import read_csv
 from hipoa.report import sections
-from hipoa.report.accuracy import find_best, find_score, gather_scores
 from hipoa.report.checklists import CLAIM, TRIPOD_AI
 from hipoa.report.cohort import read_hips
 from hipoa.report.manifest import hash_files, hide_paths
-from hipoa.report.names import TABLES
+from hipoa.report.outputs import TABLES
 from hipoa.report.page import SECTIONS
-from hipoa.report.published import PUBLISHED
+from hipoa.report.published_figures import PUBLISHED
+from hipoa.report.score_table import find_best, find_score, gather_scores
 from hipoa.report.sections import reporting
 from hipoa.report.sections.refused import list_notes
 

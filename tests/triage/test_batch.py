@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipoa.grading.novelty import measure_distances
+from hipoa.grading.inference.knn_distance import measure_distances
 from hipoa.triage.batch import choose_batch, group_units
 
 

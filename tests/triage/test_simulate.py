@@ -14,16 +14,24 @@ from hypothesis.extra.numpy import arrays
 from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.files import read_csv
 from hipoa.grading.settings import Experiment
-from hipoa.triage.curves import RANDOM, Curves, describe, judge, make_rise, save_labels, state_answer
-from hipoa.triage.graded_hips import Hips, read_graded_hips
-from hipoa.triage.linear_probe import ask_probe, fit_probe, reduce_features
 from hipoa.triage.settings import SimulateSettings, TriageSettings
-from hipoa.triage.simulate import COLUMNS, plan_batches, run, simulate
-from hipoa.triage.strategies import Choice
+from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
+from hipoa.triage.simulation.learning_curves import (
+    RANDOM,
+    Curves,
+    describe,
+    judge,
+    make_rise,
+    save_labels,
+    state_answer,
+)
+from hipoa.triage.simulation.linear_probe import ask_probe, fit_probe, reduce_features
+from hipoa.triage.simulation.simulate import COLUMNS, plan_batches, run, simulate
+from hipoa.triage.simulation.strategies import Choice
 
 SMALL = SimulateSettings(
     simulate_seeds=3, simulate_rounds=3, head_steps=30, head_passes=5, strategies=("entropy", "hybrid")

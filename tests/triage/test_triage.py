@@ -3,8 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from hipoa.errors import CohortError, ConfigError
-from hipoa.files import read_csv
+from hipoa.core.errors import CohortError, ConfigError
+from hipoa.core.files import read_csv
 from hipoa.triage.settings import TriageSettings
 from hipoa.triage.triage import COLUMNS, run
 

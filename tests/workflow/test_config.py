@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hipoa import workflow
-from hipoa.config import Config, preset, schema
-from hipoa.errors import CohortError, ConfigError, TableError
-from hipoa.files import read_json
-from hipoa.workflow import Study, find_unseen, pattern, resolve, shell_prefix, to_flags
+from hipoa.core.errors import CohortError, ConfigError, TableError
+from hipoa.core.files import read_json
+from hipoa.workflow import study
+from hipoa.workflow.config import Config, preset, schema
+from hipoa.workflow.study import Study, find_unseen, pattern, resolve, shell_prefix, to_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -246,9 +246,7 @@ def test_a_pattern_admits_its_names_alone():
 def test_every_rule_has_a_stage_of_its_name():
     from hipoa.cli import COMMANDS
 
-    assert {
-        name: module for name, (module, _) in COMMANDS.items() if name in workflow.STAGES
-    } == workflow.STAGES
+    assert {name: module for name, (module, _) in COMMANDS.items() if name in study.STAGES} == study.STAGES
 
 
 class TestSnakefile:

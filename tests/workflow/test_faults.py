@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from hipoa.files import read_csv
-from hipoa.provenance import sha256
+from hipoa.core.code_hash import sha256
+from hipoa.core.files import read_csv
 
 MODEL = "results/small/models/efficientnet/r0f0.safetensors"
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hipoa.errors import ConfigError
+from hipoa.core.errors import ConfigError
 from hipoa.grade import run
 from hipoa.imaging.settings import MarkSettings
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hipoa.files import read_csv, read_json, read_npz
+from hipoa.core.files import read_csv, read_json, read_npz
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from hipoa import plan
-from hipoa.errors import ConfigError
-from hipoa.workflow import Study, resolve
+from hipoa.core.errors import ConfigError
+from hipoa.workflow import plan
+from hipoa.workflow.study import Study, resolve
 
 
 def ask(folder, *arguments):

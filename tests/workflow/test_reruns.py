@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hipoa.files import read_csv
-from hipoa.tables import shard_of
+from hipoa.core.files import read_csv
+from hipoa.core.tables.rows import shard_of
 
 EVALUATED = (
     *("metrics", "compare", "calibrate", "detect", "conform", "explain"),
@@ -43,14 +43,14 @@ def test_the_built_in_cohort(unrun):
     assert made["train"] == 4
     unrun.configure(report={"title": "Another"}, train__epochs=2)
     assert unrun.planned() == made
-    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 8", "N_MODES = 7")
+    unrun.edit("hipoa/phantom/anatomy/bones.py", "N_MODES = 8", "N_MODES = 7")
     assert unrun.planned() == made | below
-    unrun.edit("hipoa/phantom/bones.py", "N_MODES = 7", "N_MODES = 8")
+    unrun.edit("hipoa/phantom/anatomy/bones.py", "N_MODES = 7", "N_MODES = 8")
     unrun.configure(phantom__noise_hu=12)
     assert unrun.planned() == made | below
     unrun.configure(phantom__noise_hu=9)
     assert unrun.planned() == made
-    unrun.edit("hipoa/imaging/render.py", "def ", "_NEW = 1\n\n\ndef ")
+    unrun.edit("hipoa/imaging/projection/render.py", "def ", "_NEW = 1\n\n\ndef ")
     assert unrun.planned() == made | {"project": 2, "develop": 2, "hips": 2}
 
 
@@ -172,7 +172,7 @@ def test_a_new_setting_of_a_room_runs_that_room_again(study, room, before, stage
 
 
 def test_a_function_of_the_imaging_room(study):
-    study.edit("hipoa/imaging/attenuation.py", "/ 10", "/ 10.5")
+    study.edit("hipoa/imaging/projection/attenuation.py", "/ 10", "/ 10.5")
     planned = study.planned()
     assert planned["project"] == planned["develop"] > 3
     assert planned["train"] == 4
@@ -181,13 +181,13 @@ def test_a_function_of_the_imaging_room(study):
 
 
 def test_a_docstring_and_a_comment(study):
-    study.edit("hipoa/imaging/attenuation.py", '"""', '"""Said otherwise. ')
-    study.edit("hipoa/grading/train.py", "\n\n\n", "\n\n\n# A comment.\n")
+    study.edit("hipoa/imaging/projection/attenuation.py", '"""', '"""Said otherwise. ')
+    study.edit("hipoa/grading/training/train.py", "\n\n\n", "\n\n\n# A comment.\n")
     assert study.planned() == {}
 
 
 def test_the_wording_of_an_error(study):
-    study.edit("hipoa/errors.py", "{where}: {found}. {do}", "{where}! {found}. {do}")
+    study.edit("hipoa/core/errors.py", "{where}: {found}. {do}", "{where}! {found}. {do}")
     assert study.planned() == {}
 
 
@@ -243,7 +243,8 @@ def test_a_newly_graded_hip_of_the_pool(study):
     assert (planned["folds"], planned["train"]) == (1, 4)
     shards = study.planned_outputs("project")
     assert sorted(path.split("/")[3] for path in shards) == ["labelled", "pool"]
-    hook = "import hipoa.imaging.scan\n    hipoa.imaging.scan.examine = None\n"  # who reads a CT fails
+    # Who reads a CT fails.
+    hook = "import hipoa.imaging.localization.scan\n    hipoa.imaging.localization.scan.examine = None\n"
     (study.folder / "sitecustomize.py").write_text(f"import sys\nif 'project' in sys.orig_argv:\n    {hook}")
     study.snakemake(*shards)
     for shard in shards:
@@ -318,6 +319,7 @@ def test_another_python_for_the_head(study, tmp_path):
     site = next(tmp_path.glob("venv/lib/python3*/site-packages"))
     (site / "others.pth").write_text("\n".join(path for path in sys.path if "site-packages" in path))
     study.python = tmp_path / "venv/bin/python"
+    # Who reads a CT fails.
     hook = "import platform, sys\nplatform.python_version = lambda: '3.99.0'\n"
     (site / "sitecustomize.py").write_text(hook + "sys.version = '3.99.0' + sys.version[6:]\n")
     assert study.planned() == {}

@@ -14,10 +14,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from hipoa.files import read_csv
-from hipoa.needs import NEEDS, ask_memory, ask_minutes
-from hipoa.summary import measure
-from hipoa.workflow import STAGES, Study, resolve
+from hipoa.core.files import read_csv
+from hipoa.workflow.resources import NEEDS, ask_memory, ask_minutes
+from hipoa.workflow.study import STAGES, Study, resolve
+from hipoa.workflow.summary import measure
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ("local", "slurm")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from hipoa.files import read_csv
+from hipoa.core.files import read_csv
 
 pytestmark = pytest.mark.slow
 

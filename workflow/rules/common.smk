@@ -1,4 +1,4 @@
-# Lists of files that several rules name. Decisions are taken in hipoa/workflow.py, where they are tested.
+# Lists of files that several rules name. Decisions are taken in hipoa/workflow/study.py, where they are tested.
 
 EXPERIMENTS = list(study.config["experiments"])
 COHORTS = study.used_cohorts

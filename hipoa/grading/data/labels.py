@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hipoa.errors import TableError
-from hipoa.tables import Reading
+from hipoa.core.errors import TableError
+from hipoa.core.tables.rows import Reading
 
 
 class LabelRule(Protocol):

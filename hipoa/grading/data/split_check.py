@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hipoa.errors import CohortError
+from hipoa.core.errors import CohortError
+from hipoa.core.tables.rows import Case, Reading, hip_id
 from hipoa.grading.data.labels import LabelRule, grade_hip
-from hipoa.tables import Case, Reading, hip_id
 
 _WAYS = {
     "are left out": "take them out of the column exclude of the table of cases",

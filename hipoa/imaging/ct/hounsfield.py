@@ -11,7 +11,7 @@ from itertools import chain
 
 import numpy as np
 
-from hipoa.errors import CtError
+from hipoa.core.errors import CtError
 from hipoa.imaging.ct.background import clear_background, surrounds
 from hipoa.imaging.ct.histogram import PADDING_HU, Histogram
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from hipoa.imaging.body import Body
-from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.imaging.ct.body import Body
+from hipoa.imaging.ct.volume import Volume
+from hipoa.imaging.localization.hip_centres import Hip, HipCentres
 from hipoa.imaging.localization.locator import Finding, find_head_near, refuse
 from hipoa.imaging.localization.segmentation import CHECK_LABELS
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.volume import Volume
 
 # A head further away is not the one that was marked; a centre further off than the second is warned of.
 WITHIN_MM, NEAR_MM = 15.0, 6.0

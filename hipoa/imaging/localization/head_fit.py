@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hipoa.imaging.hips import USUAL_RADIUS_MM
-from hipoa.imaging.localization.blocks import Blocks
+from hipoa.imaging.localization.directions import spread_rays
+from hipoa.imaging.localization.hip_centres import USUAL_RADIUS_MM
 from hipoa.imaging.localization.metal import find_metal_head
-from hipoa.imaging.rays import spread_rays
-from hipoa.imaging.spheres import fit_sphere
+from hipoa.imaging.localization.patch import Blocks
+from hipoa.imaging.localization.sphere_fit import fit_sphere
 
 _CAP_HU = (-150.0, 500.0)
 _TISSUE_HU, _METAL_HU, _EDGE_HU_PER_MM = 130.0, 1200.0, 20.0

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 from scipy.ndimage import find_objects
 
-from hipoa.errors import CtError
+from hipoa.core.errors import CtError
+from hipoa.imaging.ct.volume import SUFFIXES, read_image, read_labels, stem
 from hipoa.imaging.localization.label_names import KNOWN, read_bone
-from hipoa.imaging.volume import SUFFIXES, read_image, read_labels, stem
 
 T = TypeVar("T")
 Box = tuple[slice, ...]
@@ -154,7 +154,7 @@ def _read_names(path: Path) -> list[tuple[str, Slot]]:
     if name.endswith((".nii", ".nii.gz")):
         return list(_read_nifti_names(path))
     if name.endswith((".nrrd", ".nhdr")):
-        from hipoa.imaging.metaimage import read_header_texts
+        from hipoa.imaging.ct.itk import read_header_texts
 
         return list(_read_segments(read_header_texts(path)))
     return []

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hipoa.core.words import SIDE_WORDS, WEAK_SIDES, read_side
+from hipoa.core.tables.words import SIDE_WORDS, WEAK_SIDES, read_side
 
 
 def compile_words(words: Mapping[str, str]) -> re.Pattern[str]:

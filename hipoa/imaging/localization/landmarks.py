@@ -10,11 +10,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hipoa.core.text import decode
-from hipoa.errors import CtError, TableError
-from hipoa.imaging.hips import USUAL_RADIUS_MM, Hip, HipCentres
+from hipoa.core.errors import CtError, TableError
+from hipoa.core.tables.encoding import decode
+from hipoa.core.tables.rows import SIDES
+from hipoa.imaging.localization.hip_centres import USUAL_RADIUS_MM, Hip, HipCentres
 from hipoa.imaging.localization.landmark_names import KNOWN, Meaning, read_name
-from hipoa.tables import SIDES
 
 Point = tuple[Meaning, tuple[float, float, float], float | None]
 """What its name means, position in RAS mm, radius in mm if it is given."""

@@ -13,13 +13,13 @@ from itertools import product
 
 import numpy as np
 
-from hipoa.imaging.body import Body
-from hipoa.imaging.hips import Hip, HipCentres
+from hipoa.core.tables.rows import SIDES
+from hipoa.imaging.ct.body import Body
+from hipoa.imaging.ct.volume import Volume
+from hipoa.imaging.localization.candidates import Head, find_heads, find_places, look_closely, share_in_view
 from hipoa.imaging.localization.head_fit import Placed, place_head
-from hipoa.imaging.localization.heads import Head, find_heads, find_places, look_closely, share_in_view
+from hipoa.imaging.localization.hip_centres import Hip, HipCentres
 from hipoa.imaging.localization.network import load_weights
-from hipoa.imaging.volume import Volume
-from hipoa.tables import SIDES
 
 # Two heads of one adult: about 175 mm apart, with dysplasia further (method notes, section 4).
 _APART_MM, _USUAL_MM = (100.0, 270.0), 175.0
@@ -57,7 +57,7 @@ def locate(
 
     Args:
         volume: The CT.
-        body: The patient without the table (:func:`hipoa.imaging.body.find_body`).
+        body: The patient without the table (:func:`hipoa.imaging.ct.body.find_body`).
         least_confidence: Below it (0-1) a finding is no hip.
         places_ras_mm: Where to look; None looks for these places too.
 

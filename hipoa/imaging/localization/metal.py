@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from hipoa.imaging.geometry import box_about
-from hipoa.imaging.hips import Hip
-from hipoa.imaging.image import run_forwards
-from hipoa.imaging.localization.blocks import Blocks
-from hipoa.imaging.rays import spread_rays
-from hipoa.imaging.volume import Volume
+from hipoa.imaging.ct.image import run_forwards
+from hipoa.imaging.ct.volume import Volume
+from hipoa.imaging.localization.directions import spread_rays
+from hipoa.imaging.localization.hip_centres import Hip
+from hipoa.imaging.localization.patch import Blocks
 
 _REACH_MM = 60.0
 _METAL_HU = 1500.0
@@ -40,7 +39,7 @@ class MetalHead:
 def metal_volume_mm3(volume: Volume, hip: Hip, implant_hu: float) -> float:
     """Volume of the voxels of at least ``implant_hu`` in a cube of 12 cm about the hip centre, mm3."""
     centre = np.array(hip.centre_ras_mm)
-    box = box_about(volume, centre - _REACH_MM, centre + _REACH_MM)
+    box = volume.box(centre - _REACH_MM, centre + _REACH_MM)
     hu, _ = run_forwards(volume.hu[box])
     return float(np.count_nonzero(hu >= implant_hu) * volume.spacing_mm.prod())
 

@@ -14,7 +14,7 @@ from importlib import resources
 
 import numpy as np
 
-from hipoa.errors import ConfigError
+from hipoa.core.errors import ConfigError
 
 CLASSES = ("rest", "left head", "right head", "pelvis", "femur", "other bone")
 # The network sees HU between these as 0 to 2; what lies outside a CT is air, 0.

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from hipoa.errors import CtError
-from hipoa.imaging.hips import LEAST_APART_MM, Hip, HipCentres
-from hipoa.imaging.image import to_ras
+from hipoa.core.errors import CtError
+from hipoa.core.tables.rows import SIDES
+from hipoa.imaging.ct.image import to_ras
+from hipoa.imaging.localization.hip_centres import LEAST_APART_MM, Hip, HipCentres
 from hipoa.imaging.localization.label_maps import LabelMap, Region, read_folder
 from hipoa.imaging.localization.label_names import KNOWN
-from hipoa.imaging.spheres import Sphere, fit_sphere_robustly
-from hipoa.tables import SIDES
+from hipoa.imaging.localization.sphere_fit import Sphere, fit_sphere_robustly
 
 NAMES = ("femur_left", "femur_right", "hip_left", "hip_right")
 # TotalSegmentator's values of these in its task "total"; those of version 2 are the setting's default. In

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hipoa.report.result_rows import find_row
 from hipoa.report.results import Results
-from hipoa.report.rows import find_row
 
 METRICS = ("expected calibration error", "Brier score", "negative log likelihood")
 

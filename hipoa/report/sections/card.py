@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hipoa.report.accuracy import find_best
+from hipoa.report.result_rows import list_words
 from hipoa.report.results import Results
-from hipoa.report.rows import list_words
+from hipoa.report.score_table import find_best
 from hipoa.report.sections.summary import write_score
 
 

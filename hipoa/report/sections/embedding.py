@@ -9,12 +9,12 @@ from typing import Any
 
 from matplotlib.colors import to_hex
 
-from hipoa.evaluation.columns import read_columns
+from hipoa.core.columns import read_columns
 from hipoa.evaluation.groups import GROUPS
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.outcomes import score_map
+from hipoa.report.figures.accuracy_figures import score_map
+from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, GROUP_COLOURS
 from hipoa.report.results import Results
-from hipoa.report.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, GROUP_COLOURS
 
 _Known = Mapping[str, tuple[str, float | None, float | None]]
 _SURENESS = "max_probability"

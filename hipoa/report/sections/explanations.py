@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hipoa.files import read_npz
+from hipoa.core.files import read_npz
 from hipoa.report.cohort import read_radiographs
-from hipoa.report.embed import embed_heat, embed_jpeg, show_as_in_patient
+from hipoa.report.data_urls import embed_heat, embed_jpeg, show_as_in_patient
 from hipoa.report.results import Results
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hipoa.report.cohort import Hip
-from hipoa.report.quality import voxel_mm
+from hipoa.report.radiograph_quality import voxel_mm
 from hipoa.report.results import Results
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hipoa.evaluation.baselines import CONSTANT
+from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.accuracy import Score, find_best, find_score
-from hipoa.report.distrust import list_doubts
+from hipoa.report.caveats import list_doubts
+from hipoa.report.result_rows import find_row, list_words, write_estimate, write_row
 from hipoa.report.results import Results
-from hipoa.report.rows import find_row, list_words, write_estimate, write_row
+from hipoa.report.score_table import Score, find_best, find_score
 
 _FIRST = 3
 

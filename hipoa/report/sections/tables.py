@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hipoa.report.names import TABLES
+from hipoa.report.outputs import TABLES
 from hipoa.report.results import Results
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hipoa.evaluation.groups import GROUPS
+from hipoa.report.result_rows import find_row
 from hipoa.report.results import Results
-from hipoa.report.rows import find_row
 
 _DETECTED = (
     ("error >= 1", "AUROC"),

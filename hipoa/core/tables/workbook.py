@@ -1,0 +1,285 @@
+"""The sheets of a workbook (.xlsx, .ods, .xls), its cells as a person sees them.
+
+python-calamine reads the cells, but leaves errors out (an #N/A is empty, a #DIV/0! is 0), and with them
+formulas that no program has calculated and zeros that a format puts ahead (007). So these are written into
+the file's own XML as text before it is read; of an .xls, which is no XML, they are refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+from hipoa.core.errors import TableError
+
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+SAVE = "Open it in a spreadsheet program and save it as .xlsx or as CSV UTF-8."
+_ODS = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+
+_XLSX_CELL = re.compile(
+    r"<(?P<x>(?:\w+:)?)c\b(?P<attributes>[^>]*?)(?<!/)>(?P<inner>.*?)</(?P=x)c>", re.DOTALL
+)
+_XLSX_VALUE = re.compile(r"<(?:\w+:)?v(?: [^>]*)?>([^<]+)</")
+_XLSX_LOST = re.compile(r'\st="e"|<(?:\w+:)?v\s*/>|<(?:\w+:)?v></|</(?:\w+:)?f></|<(?:\w+:)?f\b[^>]*/></')
+# A comment of a cell, and how a name is spoken.
+_ODS_BESIDE = re.compile(r"<(office:annotation|text:ruby-text)\b.*?</\1>", re.DOTALL)
+_ODS_CELL = re.compile(
+    r"<table:table-cell\b(?P<attributes>[^>]*?)(?<!/)>"
+    r"(?P<inner>\s*<text:p[^>]*>(?:<text:span[^>]*>)?(?P<shown>[^<]*)<)"
+)
+_XLS_ERROR = rb"[\0\x07\x0f\x17\x1d\x24\x2a]"
+# Records of the binary format: a cell with an error, a formula whose result is one, a format of zeros alone.
+_XLS_LOST = re.compile(
+    b"|".join(
+        [
+            rb"\x05\x02\x08\0.{6}" + _XLS_ERROR + rb"\x01",
+            rb"\x06\0.{8}\x02." + _XLS_ERROR + rb".{3}\xff\xff",
+            *(rb"\x1e\x04%c\0..%c\0\0" % (5 + digits, digits) + b"0" * digits for digits in range(2, 16)),
+        ]
+    ),
+    re.DOTALL,
+)
+_XLS_TEXT = re.compile(rb"\x06\0(?P<size>.[\0-\x20]).{6}\0.{5}\xff\xff", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet.
+
+    Attributes:
+        rows: All rows from the first, cells from the first column, as text.
+        kind: What it is, in words: program, number of the sheet.
+    """
+
+    rows: list[list[str]]
+    kind: str
+
+
+def read_workbook(data: bytes, where: str, sheet: str = "", *, fill_merged: bool = False) -> Sheet:
+    """Reads one sheet.
+
+    Args:
+        data: The file.
+        where: Its name, for messages.
+        sheet: Name or number, from 1, of a sheet; "" for the first that is shown.
+        fill_merged: Repeat the text of merged cells in each of them.
+
+    Raises:
+        TableError: It is no workbook that can be read, is protected by a password, or has no such sheet.
+    """
+    program, data = _prepare(data, where)
+    book = _open(data, where)
+    name, number, count = _choose(book, where, sheet)
+    found = book.get_sheet_by_name(name)
+    rows = [[_as_text(value) for value in row] for row in found.to_python(skip_empty_area=False)]
+    if fill_merged:
+        ranges = found.merged_cell_ranges
+        _fill(rows, _find_spans(data, name) if ranges is None else ranges)
+    which = f', sheet "{sheet}"' if sheet else f", sheet {number} of {count}" if count > 1 else ""
+    return Sheet(rows, f"{program}{which}")
+
+
+def _prepare(data: bytes, where: str) -> tuple[str, bytes]:
+    """The program in words, and the file with all that a person sees in it as text."""
+    if data.startswith(OLE):
+        return "Excel workbook (.xls)", _check_xls(data, where)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = set(archive.namelist())
+            _refuse_others(names, where)
+            return _restore(archive, names, data, where)
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ElementTree.ParseError):
+        raise TableError(where, "the workbook is damaged", "Save it again.") from None
+
+
+def _refuse_others(names: set[str], where: str) -> None:
+    kinds = {
+        "xl/workbook.bin": "a binary workbook (.xlsb), of which errors cannot be read",
+        "word/document.xml": "a text document (Word)",
+        "Index/Document.iwa": "a document of Numbers or Pages",
+        "ppt/presentation.xml": "a presentation",
+    }
+    for name, kind in kinds.items():
+        if name in names:
+            raise TableError(where, f"it is {kind}", SAVE)
+    if not names & {"xl/workbook.xml", "content.xml"}:
+        raise TableError(where, "it is a zip archive, no table", "Unpack it and name the table.")
+
+
+def _check_xls(data: bytes, where: str) -> bytes:
+    streams = {
+        "EncryptedPackage": "",
+        "WordDocument": "a text document (Word)",
+        "PowerPoint": "a presentation",
+    }
+    for stream, kind in streams.items():
+        if stream.encode("utf-16-le") in data:
+            raise TableError(where, f"it is {kind}", SAVE) if kind else _say_protected(where)
+    if _XLS_LOST.search(data) or any(_lacks_text(data, found) for found in _XLS_TEXT.finditer(data)):
+        what = "errors (#N/A), formulas that were not calculated, or a format that puts zeros ahead"
+        raise TableError(where, f"it holds {what}, which cannot be read of an .xls", SAVE)
+    return data
+
+
+def _lacks_text(data: bytes, formula: re.Match[bytes]) -> bool:
+    """Whether what a formula gave does not follow it, in a record of its own or behind a shared formula."""
+    end = formula.start() + 4 + int.from_bytes(formula["size"], "little")
+    return data[end : end + 2] not in (b"\x07\x02", b"\xbc\x04", b"\x21\x02")
+
+
+def _say_protected(where: str) -> TableError:
+    return TableError(where, "it is protected by a password", "Save it without one.")
+
+
+def _restore(archive: zipfile.ZipFile, names: set[str], data: bytes, where: str) -> tuple[str, bytes]:
+    if "content.xml" in names:
+        if b"encryption-data" in archive.read("META-INF/manifest.xml"):
+            raise _say_protected(where)
+        return "OpenDocument workbook", _rewrite(archive, data, ["content.xml"], _restore_ods)
+    sheets = [name for name in names if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
+    widths = _find_widths(archive.read("xl/styles.xml")) if "xl/styles.xml" in names else {}
+    return "Excel workbook", _rewrite(archive, data, sheets, lambda text: _restore_xlsx(text, widths))
+
+
+def _rewrite(
+    archive: zipfile.ZipFile, data: bytes, names: Iterable[str], change: Callable[[str], str]
+) -> bytes:
+    """The archive with some of its texts changed; the same bytes where none is."""
+    texts = {name: archive.read(name).decode("utf-8") for name in names}
+    changed = {name: new for name, text in texts.items() if (new := change(text)) != text}
+    if not changed:
+        return data
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as out:
+        for name in archive.namelist():
+            out.writestr(name, changed[name] if name in changed else archive.read(name))
+    return made.getvalue()
+
+
+def _find_widths(styles: bytes) -> dict[str, int]:
+    """{style of a cell: digits} of the formats that put zeros ahead, such as 000."""
+    tag = r"<(?:\w+:)?"
+    text = styles.decode("utf-8")
+    formats = dict(re.findall(tag + r'numFmt\b[^>]*?numFmtId="(\d+)"[^>]*?formatCode="(0{2,})"', text))
+    cells = re.search(tag + r"cellXfs\b.*?</(?:\w+:)?cellXfs>", text, re.DOTALL)
+    used = re.findall(tag + r'xf\b[^>]*?numFmtId="(\d+)"', cells[0]) if cells else []
+    return {str(style): len(formats[number]) for style, number in enumerate(used) if number in formats}
+
+
+def _restore_xlsx(text: str, widths: dict[str, int]) -> str:
+    if not widths and not _XLSX_LOST.search(text):
+        return text
+
+    def restore(cell: re.Match[str]) -> str:
+        kind, style = (_find(cell["attributes"], name) for name in ("t", "s"))
+        value = _XLSX_VALUE.search(cell["inner"])
+        shown = value[1] if value else ""
+        if kind == "" or kind == "n":
+            width = widths.get(style, 0)
+            padded = shown.zfill(width) if re.fullmatch(r"\d+", shown) else shown
+            shown = "#FORMULA!" if not shown and re.search(r"<(?:\w+:)?f\b", cell["inner"]) else padded
+        if kind != "e" and shown == (value[1] if value else ""):
+            return cell[0]
+        x, attributes = cell["x"], re.sub(r'\st="[^"]*"', "", cell["attributes"])
+        return f'<{x}c{attributes} t="str"><{x}v>{shown}</{x}v></{x}c>'
+
+    return _XLSX_CELL.sub(restore, text)
+
+
+def _restore_ods(text: str) -> str:
+    def restore(cell: re.Match[str]) -> str:
+        attributes = cell["attributes"]
+        padded = _find(attributes, "office:value-type") == "float" and re.fullmatch(r"0\d+", cell["shown"])
+        if _find(attributes, "calcext:value-type") != "error" and not padded:
+            return cell[0]
+        left = re.sub(r'\soffice:(?:value|string-value|value-type)="[^"]*"', "", attributes)
+        return f'<table:table-cell{left} office:value-type="string">{cell["inner"]}'
+
+    return _ODS_CELL.sub(restore, _ODS_BESIDE.sub("", text))
+
+
+def _find(attributes: str, name: str) -> str:
+    found = re.search(rf'(?:^|\s){name}="([^"]*)"', attributes)
+    return found[1] if found else ""
+
+
+def _open(data: bytes, where: str) -> Any:
+    try:
+        import python_calamine
+    except ImportError:
+        raise TableError(
+            where,
+            "a workbook needs the package python-calamine",
+            'Install it beside Snakemake (pip install python-calamine), or save the table as "CSV UTF-8".',
+        ) from None
+    try:
+        return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+    except python_calamine.PasswordError:
+        raise _say_protected(where) from None
+    except (python_calamine.CalamineError, OSError, ValueError):
+        raise TableError(where, "the workbook is damaged or of an unknown kind", SAVE) from None
+
+
+def _choose(book: Any, where: str, sheet: str) -> tuple[str, int, int]:
+    """Name of the sheet, its number among those that are shown, and their count."""
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+    sheets = [found for found in book.sheets_metadata if found.typ == SheetTypeEnum.WorkSheet]
+    shown = [found.name for found in sheets if found.visible == SheetVisibleEnum.Visible]
+    wanted = sheet.strip()
+    if wanted in {found.name for found in sheets}:
+        return wanted, 0, len(shown)
+    number = int(wanted) if re.fullmatch(r"[0-9]{1,3}", wanted) else 0 if wanted else 1
+    if not 1 <= number <= len(shown):
+        what = "no sheet of this name or number" if wanted else "no sheet that is shown"
+        raise TableError(
+            where, f"it has {what}", f"Write FILE#NUMBER, from 1 to {len(shown)}, or FILE#NAME of a sheet."
+        )
+    return shown[number - 1], number, len(shown)
+
+
+def _fill(rows: list[list[str]], ranges: Iterable[tuple[tuple[int, int], tuple[int, int]]]) -> None:
+    for (top, left), (bottom, right) in ranges:
+        if top >= len(rows) or left >= len(rows[top]):
+            continue
+        for row in rows[top : bottom + 1]:
+            row[left : right + 1] = [rows[top][left]] * len(row[left : right + 1])
+
+
+def _find_spans(content: bytes, name: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The merged cells of a sheet of an OpenDocument workbook."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        root = ElementTree.fromstring(archive.read("content.xml"))
+    table = next(found for found in root.iter(f"{{{_ODS}}}table") if found.get(f"{{{_ODS}}}name") == name)
+    top = 0
+    for row in table.iter(f"{{{_ODS}}}table-row"):
+        left = 0
+        for cell in row:
+            down, right = (_count(cell, f"number-{side}-spanned") for side in ("rows", "columns"))
+            if down * right > 1:
+                yield (top, left), (top + down - 1, left + right - 1)
+            left += _count(cell, "number-columns-repeated")
+        top += _count(row, "number-rows-repeated")
+
+
+def _count(element: ElementTree.Element, name: str) -> int:
+    return int(element.get(f"{{{_ODS}}}{name}", "1"))
+
+
+def _as_text(value: Any) -> str:
+    """A cell as a person sees it: 7 for 7.0, no exponent, dates as 2020-01-31."""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        # Workbooks keep 15 digits: a longer number is no longer what was typed.
+        exact = f"{value:.5E}" if abs(value) >= 1e15 else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else exact
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    return str(value)

@@ -1,0 +1,1 @@
+"""Whether probabilities hold."""

@@ -1,0 +1,1 @@
+"""Scores of ordinal classes, with their intervals."""

@@ -1,0 +1,111 @@
+"""Scores of the hips of one sex, age band, side, with or without an implant, and of one kind of CT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.core.columns import as_numbers, read_columns
+from hipoa.core.tables.words import read_sex
+from hipoa.evaluation.graded import Graded
+from hipoa.evaluation.metrics.estimates import CLASSES, Row, interval_rows
+from hipoa.evaluation.settings import BootstrapSettings
+
+COLUMNS = (
+    *("experiment", "cohort", "column", "subgroup", "metric", "value", "unit", "low", "high"),
+    *("n_hips", "n_patients", "note"),
+)
+SCORED = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
+GROUPED_BY = ("sex", "age", "scanner", "side", "implant", "manufacturer", "kernel_kind", "kv", "step_mm")
+# Of scanners and protocols there may be many: what few patients have is one group.
+_MERGED = ("scanner", "manufacturer", "kernel_kind", "kv", "step_mm")
+LEAST_PATIENTS = 5
+# Thin slices as planning asks for, usual ones, and thicker ones; mm from slice to slice.
+_STEP_MM = (1.0, 2.5)
+
+_NOT_STATED = "not stated"
+_FEW = f"others, each of fewer than {LEAST_PATIENTS} patients"
+_NOTE = "the interval is of one subgroup; many are looked at, so that some differ by chance"
+
+
+def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dict[str, dict[str, str]]:
+    """The subgroup of every hip in each grouping.
+
+    Args:
+        hips: The tables ``R/hips/{cohort}.csv``.
+        age_bounds_years: At which a new band begins, rising.
+
+    Returns:
+        Column to (hip to subgroup).
+    """
+    found: dict[str, dict[str, str]] = {column: {} for column in GROUPED_BY}
+    for path in hips:
+        table = read_columns(path, ("hip_id", *GROUPED_BY))
+        names = table["hip_id"].tolist()
+        table["sex"] = np.array([read_sex(text) or text for text in table["sex"].tolist()], dtype=str)
+        years = [parse_years(text) for text in table["age"].tolist()]
+        table["age"] = name_bands(np.array(years, dtype=float), age_bounds_years)
+        table["implant"] = np.where(table["implant"] == "", "no", table["implant"])
+        table["kv"] = np.array([f"{kv} kV" if kv else "" for kv in table["kv"].tolist()], dtype=str)
+        table["step_mm"] = _name_steps(as_numbers(table["step_mm"]))
+        for column in GROUPED_BY:
+            stated = np.where(table[column] == "", _NOT_STATED, table[column])
+            found[column] |= zip(names, stated.tolist(), strict=True)
+    return found
+
+
+def parse_years(text: str) -> float | None:
+    """An age in years; None where a text, such as one of a table of cases, gives none."""
+    found = re.match(r"\s*([0-9]{1,3}(?:\.[0-9]+)?)\s*(\+|[Yy].*)?$", text)
+    return float(found[1]) if found else None
+
+
+def _name_steps(step_mm: np.ndarray) -> np.ndarray:
+    fine, usual = _STEP_MM
+    names = np.array([f"up to {fine:g} mm", f"over {fine:g} to {usual:g} mm", f"over {usual:g} mm"])
+    chosen = names[np.searchsorted(_STEP_MM, np.nan_to_num(step_mm), side="left")]
+    return np.where(np.isnan(step_mm), "", chosen)
+
+
+def name_bands(age_years: np.ndarray, bounds_years: Sequence[int]) -> np.ndarray:
+    """The band of each age (n,), such as "50-64"; empty where the age is NaN."""
+    edges = [0, *bounds_years]
+    names = [f"{low}-{high - 1}" for low, high in pairwise(edges)]
+    bands = np.array([*names, f"{edges[-1]} and over"])
+    chosen = bands[np.searchsorted(bounds_years, np.nan_to_num(age_years), side="right")]
+    return np.where(np.isnan(age_years), "", chosen)
+
+
+def score_subgroups(
+    table: Graded, cohort: str, groups: dict[str, dict[str, str]], bootstrap: BootstrapSettings
+) -> Iterator[Row]:
+    """One row for each score of each subgroup; no rows of a column in which all hips are alike.
+
+    Args:
+        table: One experiment's graded hips of one cohort.
+        cohort: The cohort's name.
+        groups: From `read_subgroups`.
+        bootstrap: The resampling.
+    """
+    for column, of_hip in groups.items():
+        subgroup = np.array([of_hip.get(name, _NOT_STATED) for name in table.hip.tolist()], dtype=str)
+        if column in _MERGED:
+            subgroup = merge_few(subgroup, table.patient)
+        names = np.unique(subgroup).tolist()
+        for name in names if len(names) > 1 else []:
+            inside = table.where(subgroup == name)
+            for row in interval_rows(inside, cohort, CLASSES.pick(SCORED), _NOTE, bootstrap):
+                yield {**row, "column": column, "subgroup": name}
+
+
+def merge_few(subgroup: np.ndarray, patient: np.ndarray) -> np.ndarray:
+    """The subgroup of each row (n,), those of few patients (n,) as one; what is not stated stays apart."""
+    names, of_row = np.unique(subgroup, return_inverse=True)
+    _, person = np.unique(patient, return_inverse=True)
+    n_patients = np.bincount(np.unique(np.stack([of_row, person]), axis=1)[0], minlength=len(names))
+    few = names[(n_patients < LEAST_PATIENTS) & (names != _NOT_STATED)]
+    return np.where(np.isin(subgroup, few), _FEW, subgroup)

@@ -1,0 +1,153 @@
+"""One table and one image stack per cohort, with one grade per hip."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv, read_npz, write_csv, write_npz
+from hipoa.core.tables.reader import read_grades
+from hipoa.core.tables.rows import Reading, hip_id
+from hipoa.grading.data.labels import grade_hip
+from hipoa.grading.settings import HipsSettings
+
+Row = dict[str, str]
+
+# The columns of a shard's table, for a cohort that has no shard.
+SHARD_COLUMNS = (
+    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
+    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
+    *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "mark_to_head_mm", "warnings"),
+    *("series", "slices", "step_mm", "set_aside", "manufacturer", "model", "kernel", "kernel_kind", "kv"),
+    *("thickness_mm", "head_x_mm", "head_y_mm", "renderer", "png", "mm_per_px", "mirrored"),
+)
+GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
+SHOWN_REASONS = 3
+RADIOGRAPH_PX = 150
+
+
+def run(
+    settings: HipsSettings,
+    *,
+    cohort: str,
+    tables: list[Path],
+    stacks: list[Path],
+    grades: list[Path],
+    out: Path,
+    stack: Path,
+) -> None:
+    """Joins a cohort's shards and gives each hip its grade.
+
+    Args:
+        settings: The class table and the label rule.
+        cohort: labelled, external or pool.
+        tables: The shards' tables of radiographs.
+        stacks: The shards' images, in the same order.
+        grades: Tables of readings; readings of hips of other cohorts are passed over.
+        out: The table to write.
+        stack: The images to write, of the hips with status ok.
+
+    Raises:
+        CohortError: Too large a share of the hips was refused.
+        TableError: A table of readings is at fault.
+    """
+    rows = sorted((row for table in tables for row in _read_shard(table, out)), key=lambda row: row["hip_id"])
+    check_refused(rows, cohort, settings.max_refused_share)
+    readings = [reading for path in grades for reading in read_grades(path)]
+    graded = grade_hips(rows, readings, cohort, settings)
+    columns = [*(rows[0] if rows else SHARD_COLUMNS), *GRADE_COLUMNS]
+    wanted = [row["hip_id"] for row in rows if row["status"] == "ok"]
+    write_npz(stack, join_images(wanted, map(_read_images, stacks), cohort))
+    write_csv(out, columns, graded)
+
+
+def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
+    """Stops the run when too many hips were refused; excluded hips do not count.
+
+    Raises:
+        CohortError: Naming the number, the share and the first reasons.
+    """
+    wanted = [row for row in rows if row["status"] != "excluded"]
+    refused = [row for row in wanted if row["status"] == "refused"]
+    if not refused or len(refused) <= max_share * len(wanted):
+        return
+    reasons = "; ".join(f"{row['hip_id']}: {row['reason'].rstrip('.')}" for row in refused[:SHOWN_REASONS])
+    more = f"; and {len(refused) - SHOWN_REASONS} more" if len(refused) > SHOWN_REASONS else ""
+    raise CohortError(
+        f"cohort {cohort}",
+        f"{len(refused)} of {len(wanted)} hips ({len(refused) / len(wanted):.0%}) were refused, "
+        f"{max_share:.0%} are allowed ({reasons}{more})",
+        "Mend these CTs, mark them in the column exclude, or raise max_refused_share.",
+    )
+
+
+def grade_hips(
+    rows: Iterable[Row], readings: Iterable[Reading], cohort: str, settings: HipsSettings
+) -> list[dict[str, object]]:
+    """Adds the columns of the grade to the rows of hips.
+
+    Args:
+        rows: One per hip, with hip_id.
+        readings: Of any hips, in the order of their tables.
+        cohort: The name written into each row.
+        settings: The class table and the label rule.
+
+    Returns:
+        The rows in the same order, with GRADE_COLUMNS; None where there is no grade.
+    """
+    of_hip: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        of_hip[hip_id(reading.case_id, reading.side)].append(reading)
+    return [
+        {**row, "cohort": cohort, **grade_hip(row["hip_id"], of_hip[row["hip_id"]], settings)} for row in rows
+    ]
+
+
+def join_images(
+    wanted: Sequence[str], shards: Iterable[tuple[Sequence[str], np.ndarray]], cohort: str
+) -> dict[str, np.ndarray]:
+    """Stacks the images of the wanted hips, in their order, with one shard in memory at a time.
+
+    Args:
+        wanted: The names of hips.
+        shards: Names (m,) and images (m, 150, 150) of each shard; hips that are not wanted are passed over.
+        cohort: For the message.
+
+    Returns:
+        hip_id (n,) str, radiograph (n, 150, 150) uint8.
+
+    Raises:
+        CohortError: A hip has no image.
+    """
+    row_of = {hip: row for row, hip in enumerate(wanted)}
+    joined = np.zeros((len(wanted), RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
+    missing = np.ones(len(wanted), dtype=bool)
+    for names, images in shards:
+        here = [number for number, name in enumerate(names) if name in row_of]
+        rows = [row_of[names[number]] for number in here]
+        joined[rows], missing[rows] = images[here], False
+    if missing.any():
+        raise CohortError(
+            f"cohort {cohort}",
+            f"{missing.sum()} hips have no radiograph, the first is {wanted[int(missing.argmax())]}",
+            "Run develop again for this cohort.",
+        )
+    return {"hip_id": np.array(wanted, dtype=np.str_), "radiograph": joined}
+
+
+def _read_shard(table: Path, out: Path) -> list[Row]:
+    rows = read_csv(table)
+    for row in rows:
+        if row.get("png"):  # relative to its table, which is now another one
+            row["png"] = Path(os.path.relpath(table.parent / row["png"], out.parent)).as_posix()
+    return rows
+
+
+def _read_images(stack: Path) -> tuple[Sequence[str], np.ndarray]:
+    shard = read_npz(stack)
+    return shard["hip_id"].tolist(), shard["radiograph"]

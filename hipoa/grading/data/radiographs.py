@@ -1,0 +1,63 @@
+"""Reading what the networks see: radiographs with their patients, and the folds that say who may see whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.core.files import read_csv, read_npz
+
+
+@dataclass(frozen=True)
+class Radiographs:
+    """The hips of a cohort that have a radiograph.
+
+    Attributes:
+        hip_id: (n,) names.
+        patient_id: (n,) pseudonyms.
+        radiograph: (n, 150, 150) uint8 grey.
+    """
+
+    hip_id: np.ndarray
+    patient_id: np.ndarray
+    radiograph: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hip_id)
+
+    def where(self, keep: np.ndarray) -> Radiographs:
+        """The hips that ``keep`` (n,) bool marks."""
+        return Radiographs(self.hip_id[keep], self.patient_id[keep], self.radiograph[keep])
+
+
+def read_radiographs(hips: Path, stack: Path) -> Radiographs:
+    """Reads the stack of a cohort; the table gives the patients."""
+    patient_of = {row["hip_id"]: row["patient_id"] for row in read_csv(hips)}
+    images = read_npz(stack)
+    patients = np.array([patient_of[hip] for hip in images["hip_id"].tolist()], dtype=np.str_)
+    return Radiographs(images["hip_id"], patients, images["radiograph"])
+
+
+def read_fold_of(folds: Path) -> dict[str, int]:
+    """The fold of each patient who has one."""
+    return {row["patient_id"]: int(row["fold"]) for row in read_csv(folds)}
+
+
+def find_visible(patients: np.ndarray, fold_of: Mapping[str, int], fold: int) -> np.ndarray:
+    """Which hips a fold's model may predict.
+
+    A hip of a patient who has a fold is predicted by that fold's models alone, whichever cohort and CT
+    it is from: the other models were trained on the patient. All other hips are predicted by every model.
+
+    Args:
+        patients: (n,) one per hip.
+        fold_of: The fold of each patient who has one.
+        fold: The model's.
+
+    Returns:
+        (n,) bool
+    """
+    return np.array([fold_of.get(patient, fold) == fold for patient in patients.tolist()], dtype=bool)

@@ -1,0 +1,1 @@
+"""Predictions with and without dropout."""

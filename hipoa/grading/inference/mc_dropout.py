@@ -1,0 +1,79 @@
+"""Monte Carlo dropout: what is the same in every pass is computed once for each hip, the rest repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hipoa.core.errors import NetworkError
+from hipoa.grading.model.networks import GradingNetwork, has_dropout
+from hipoa.grading.settings import PredictSettings
+
+
+def count_shared(network: GradingNetwork, input_px: int) -> int:
+    """How many of encode, pool and classify are the same in every pass, counted from the first.
+
+    Args:
+        network: With dropout on.
+        input_px: Side of its input.
+    """
+    if not has_dropout(network.backbone):
+        return 2
+    # Dropout of the backbone's own may still lie behind the last maps or tokens alone.
+    image = torch.rand(1, 1, input_px, input_px, device=network.mean.device)
+    return int(torch.equal(network.encode(image), network.encode(image)))
+
+
+def sample_outputs(
+    network: GradingNetwork,
+    done: int,
+    shared: Tensor,
+    seeds: Sequence[int],
+    settings: PredictSettings,
+    where: str,
+) -> Tensor:
+    """Outputs (n, passes, outputs) of n hips with dropout on.
+
+    Args:
+        network: With dropout on.
+        done: How many of its parts are the same in every pass.
+        shared: (n, ...), what the last of these gave; the images if there is none.
+        seeds: (n,) of the passes of each hip.
+        settings: How many passes, and how many images at once.
+        where: The name of the model, for messages.
+
+    Raises:
+        NetworkError: The passes are all the same, or not finite.
+    """
+    sampled = [
+        _sample_hip(network, done, shared[row : row + 1], seed, settings) for row, seed in enumerate(seeds)
+    ]
+    if not sampled:
+        return shared.new_zeros(0, settings.passes, network.backbone.num_classes)
+    outputs = torch.stack(sampled)
+    if not bool(outputs.isfinite().all()):
+        raise NetworkError(
+            where,
+            "its outputs are not finite numbers",
+            "Train it again, with half_precision: false if it was true.",
+        )
+    if bool((outputs == outputs[:, :1]).all()):
+        raise NetworkError(
+            where,
+            f"all {settings.passes} passes are the same",
+            "Set dropout above 0, or dropout_where to everywhere.",
+        )
+    return outputs
+
+
+def _sample_hip(
+    network: GradingNetwork, done: int, shared: Tensor, seed: int, settings: PredictSettings
+) -> Tensor:
+    """The passes (passes, outputs) of one hip (1, ...), as many at once as a batch may hold."""
+    torch.manual_seed(seed)
+    size = settings.predict_batch_size
+    counts = [min(size, settings.passes - start) for start in range(0, settings.passes, size)]
+    # Joined, for that keeps the layout in memory, which a repeat would not.
+    return torch.cat([network.finish(torch.cat([shared] * count), done) for count in counts])

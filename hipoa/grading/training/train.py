@@ -1,0 +1,211 @@
+"""Trains one network on all folds but one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from hipoa.core.code_hash import code_hash, sha256
+from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv, replacing, write_json
+from hipoa.grading.data.radiographs import Radiographs, read_fold_of, read_radiographs
+from hipoa.grading.data.validation_split import hold_back
+from hipoa.grading.device import find_device
+from hipoa.grading.memory import naming_memory
+from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.losses import build_criterion
+from hipoa.grading.model.networks import GradingNetwork
+from hipoa.grading.seeds import make_seed
+from hipoa.grading.settings import Experiment, TrainSettings
+from hipoa.grading.tasks import MISSING, TASKS, Head
+from hipoa.grading.training.checkpoints import Checkpoint
+from hipoa.grading.training.fit import Training, build_trainee
+
+
+def run(
+    settings: TrainSettings,
+    row: Experiment,
+    *,
+    experiment: str,
+    hips: Path,
+    stack: Path,
+    folds: Path,
+    repeat: int,
+    fold: int,
+    out: Path,
+    record: Path,
+    checkpoint: Path,
+    pretrained: Path | None = None,
+) -> None:
+    """Trains one network on all folds but one, whose grades it never reads.
+
+    On a CPU the result is the same every time, at a given number of threads. A job that was killed
+    goes on from its checkpoint to that same result.
+
+    Args:
+        settings: How it is trained.
+        row: Which network, weights and task.
+        experiment: Its name.
+        hips: The table of the labelled cohort.
+        stack: The images of the labelled cohort.
+        folds: The split.
+        repeat: The number of the split, counted from 0.
+        fold: The fold that is left out, counted from 0.
+        out: The .safetensors to write: the network of timm, classifier included.
+        record: The JSON to write: what it takes to build the network again, and the history.
+        checkpoint: Where a killed job left its state; removed at the end.
+        pretrained: What the stage weights wrote; None for random weights.
+
+    Raises:
+        CohortError: There is no hip to train on.
+        NetworkError: The network cannot be built so.
+        ResourceError: The memory is too small.
+        TrainingError: The loss is not finite.
+    """
+    where = f"{experiment} r{repeat}f{fold}"
+    readout = Readout(TASKS[row.task], row.loss)
+    rows = select_training(read_csv(hips), read_fold_of(folds), fold, readout.heads, where)
+    images, target = _read_training(hips, stack, rows, readout.heads)
+    seed = make_seed(settings.train_seed, experiment, repeat, fold)
+    key = _make_key(settings, row, images, target, seed, pretrained)
+    held = hold_back(images.patient_id, target, settings.inner_folds, seed)
+    with naming_memory(where, "Lower batch_size or input_px."):
+        torch.manual_seed(seed)
+        network = build_trainee(settings, row, readout, pretrained).to(find_device())
+        training = Training(
+            network=network,
+            radiograph=images.radiograph[~held],
+            target=target[~held],
+            criterion=build_criterion(readout, settings, target[~held], network.mean.device),
+            settings=settings,
+            input_px=row.input_px,
+            seed=seed,
+            where=where,
+            checkpoint=Checkpoint(checkpoint, key),
+            inner=(images.radiograph[held], target[held]) if held.any() else None,
+        )
+        training.run()
+    _write_model(out, network, half=settings.half_precision)
+    facts = _describe(settings, row, network, images.where(~held), target[~held], readout.heads)
+    named = {"experiment": experiment, "repeat": repeat, "fold": fold, "n_inner": int(held.sum())}
+    made = {"kept_epoch": training.kept_epoch, "history": training.history}
+    write_json(record, {**facts, **named, **made, "file": out.name, "sha256": sha256(out)})
+    training.checkpoint.remove()
+
+
+def select_training(
+    rows: Sequence[Mapping[str, str]],
+    fold_of: Mapping[str, int],
+    fold: int,
+    heads: Sequence[Head],
+    where: str,
+) -> list[Mapping[str, str]]:
+    """The hips that a fold's model is trained on: those of all other folds that are graded on a head.
+
+    Args:
+        rows: Of the table of hips.
+        fold_of: The fold of each patient.
+        fold: The fold that is left out.
+        heads: Those of the task; a hip graded on one of two teaches that one.
+        where: The name of the job, for messages.
+
+    Raises:
+        CohortError: There is no such fold, or nothing is left.
+    """
+    names = {head.name for head in heads}
+    chosen = [
+        row
+        for row in rows
+        if row["status"] == "ok"
+        and fold_of.get(row["patient_id"], fold) != fold
+        and any(row[name] for name in names)
+    ]
+    if fold not in fold_of.values() or len(chosen) < 2:
+        raise CohortError(
+            where,
+            f"{len(chosen)} hips graded on {' or '.join(sorted(names))} lie outside fold {fold}, "
+            f"of {len(rows)} rows in the table of hips",
+            "Name a fold of the table of folds, and label more hips.",
+        )
+    return chosen
+
+
+def _read_training(
+    hips: Path, stack: Path, rows: Sequence[Mapping[str, str]], heads: Sequence[Head]
+) -> tuple[Radiographs, np.ndarray]:
+    target_of = {row["hip_id"]: [head.target(row) for head in heads] for row in rows}
+    radiographs = read_radiographs(hips, stack)
+    images = radiographs.where(np.isin(radiographs.hip_id, list(target_of)))
+    if len(images) < len(target_of):
+        missing = sorted(target_of.keys() - set(images.hip_id.tolist()))
+        raise CohortError(
+            stack.name, f"{len(missing)} hips are missing, the first is {missing[0]}", "Run hips again."
+        )
+    return images, np.array([target_of[hip] for hip in images.hip_id.tolist()], dtype=np.int64)
+
+
+def _make_key(
+    settings: TrainSettings,
+    row: Experiment,
+    images: Radiographs,
+    target: np.ndarray,
+    seed: int,
+    pretrained: Path | None,
+) -> str:
+    """A hash of everything that the result depends on, for the checkpoint."""
+    digest = hashlib.sha256(images.radiograph.tobytes() + target.tobytes())
+    parts = [
+        settings.model_dump(exclude={"checkpoint_minutes"}),
+        row.model_dump(exclude={"weights"}),
+        sha256(pretrained) if pretrained else "",
+        [seed, torch.__version__, code_hash("hipoa.grading.training.train")],
+    ]
+    digest.update(json.dumps(parts).encode())
+    return digest.hexdigest()
+
+
+def _write_model(out: Path, network: GradingNetwork, *, half: bool) -> None:
+    # The statistics of batch normalisation are no parameters: they may be too large for float16, and stay.
+    halved = {name for name, _ in network.backbone.named_parameters()} if half else set()
+    tensors = {
+        name: (tensor.half() if name in halved else tensor).detach().cpu().contiguous()
+        for name, tensor in network.backbone.state_dict().items()
+    }
+    with replacing(out) as temporary:
+        save_file(tensors, temporary)
+
+
+def _describe(
+    settings: TrainSettings,
+    row: Experiment,
+    network: GradingNetwork,
+    images: Radiographs,
+    target: np.ndarray,
+    heads: Sequence[Head],
+) -> dict[str, object]:
+    return {
+        **row.model_dump(),
+        "dropout": settings.dropout,
+        "dropout_where": settings.dropout_where,
+        "mean": _to_list(network.mean),
+        "std": _to_list(network.std),
+        "n_train": len(target),
+        "n_train_patients": len(np.unique(images.patient_id)),
+        "class_counts": {
+            head.name: np.bincount(column[column != MISSING], minlength=head.classes).tolist()
+            for head, column in zip(heads, target.T, strict=True)
+        },
+        "settings": settings.model_dump(),
+        "device": network.mean.device.type,
+    }
+
+
+def _to_list(channels: torch.Tensor) -> list[float]:
+    # Through text of float32's 7 digits, so that 0.485 stays 0.485.
+    return [float(f"{value:.7g}") for value in channels.flatten().tolist()]

@@ -1,0 +1,1 @@
+"""CTs in DICOM."""

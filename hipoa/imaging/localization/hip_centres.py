@@ -1,0 +1,80 @@
+"""Where the hips of a CT are: what every way of finding them returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hipoa.core.errors import CtError
+from hipoa.core.tables.rows import SIDES
+
+# Used where only a centre is known: the mean femoral head, men 49.2 and women 45.3 mm in diameter
+# (project's method notes, section 4).
+USUAL_RADIUS_MM = 23.6
+# The right head lies at least this far to the right of the left one.
+LEAST_APART_MM = 60.0
+
+
+@dataclass(frozen=True)
+class Hip:
+    """One femoral head.
+
+    Attributes:
+        side: "L" or "R" of the patient.
+        centre_ras_mm: Its centre in RAS mm.
+        radius_mm: Of the head, in mm.
+        method: "landmarks", "labels" or "locator".
+        confidence: 0-1; 1 for a landmark.
+        warnings: What the user should know, one sentence each, without the full stop.
+        socket_ras_mm: The centre of the native acetabulum in RAS mm, where it was marked; a head that has
+            migrated lies elsewhere.
+        mark_to_head_mm: From a landmark, or the head of a label map, to the head that the CT shows there, mm;
+            None where nothing was marked, or the CT shows none.
+    """
+
+    side: str
+    centre_ras_mm: tuple[float, float, float]
+    radius_mm: float
+    method: str
+    confidence: float
+    warnings: tuple[str, ...] = ()
+    socket_ras_mm: tuple[float, float, float] | None = None
+    mark_to_head_mm: float | None = None
+
+    def middle_ras_mm(self, centre: str) -> tuple[float, float, float]:
+        """What an image is centred on: the head, or with "native_socket" the socket where it is known."""
+        return self.socket_ras_mm if centre == "native_socket" and self.socket_ras_mm else self.centre_ras_mm
+
+
+@dataclass(frozen=True)
+class HipCentres:
+    """The hips of one CT.
+
+    Attributes:
+        hips: By side, those found.
+        missing: By side, why the others were not.
+        advice: By side, what to do about a missing one, where it is not to mark it.
+
+    Raises:
+        CtError: The left hip does not lie to the left of the right one.
+    """
+
+    hips: Mapping[str, Hip]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if set(self.hips) | set(self.missing) != set(SIDES) or set(self.hips) & set(self.missing):
+            raise ValueError("every side is either found or missing")
+        if len(self.hips) == 2:
+            left, right = (self.hips[side].centre_ras_mm[0] for side in SIDES)
+            if right - left < LEAST_APART_MM:
+                raise CtError(
+                    "hip centres",
+                    f"the right hip lies {right - left:.0f} mm to the right of the left one",
+                    "Check the sides (the patient's) and whether the coordinates are RAS or LPS.",
+                )
+
+    def advise(self, side: str) -> str:
+        """What to do about a missing side."""
+        return self.advice.get(side, "Mark it by landmarks or labels, or exclude it.")

@@ -1,0 +1,1 @@
+"""From a CT and a hip centre to line integrals."""

@@ -1,0 +1,1 @@
+"""Bones, joints and disease as solids."""

@@ -1,0 +1,1 @@
+"""Which patients there are, and what is true of them."""

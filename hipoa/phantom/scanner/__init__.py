@@ -1,0 +1,1 @@
+"""From solids to the CT that a scanner writes."""

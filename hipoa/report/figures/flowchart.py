@@ -1,0 +1,138 @@
+"""The flow of patients and hips as a figure: who was included, who not, and why."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hipoa.report.cohort import Hip, split_cohorts
+from hipoa.report.figures.style import GREY, PALE, new_figure, say
+from hipoa.report.flow import Flow, count_hips, count_reasons
+
+_COLUMN_IN, _LINE_IN, _GAP_IN, _PAD_IN = 5.3, 0.2, 0.3, 0.18
+_MAIN_IN, _ASIDE_IN = 2.3, 2.7
+_LETTERS = 38
+_REASONS = 6
+
+
+class _Step(NamedTuple):
+    """A box of the flow, and who leaves after it."""
+
+    text: str
+    aside: str = ""
+
+
+def draw_flow(hips: Sequence[Hip], predicted: Collection[str], *, synthetic: bool) -> Figure:
+    """One column per cohort, from the CTs to the hips that are scored or ranked.
+
+    Args:
+        hips: Of all cohorts.
+        predicted: The graded hips that every experiment predicted.
+        synthetic: Whether patients are synthetic.
+    """
+    cohorts = split_cohorts(hips)
+    columns = [_list_steps(count_hips(name, own, predicted), own, predicted) for name, own in cohorts.items()]
+    height = max((sum(map(_height, steps)) for steps in columns), default=1.0)
+    size = _COLUMN_IN * max(1, len(columns)), height + 0.7
+    figure = new_figure(*size, "Patients, CTs and hips", synthetic=synthetic)
+    axes = figure.subplots()
+    if not columns:
+        say(axes, "There is no case.")
+        return figure
+    axes.set_axis_off()
+    axes.set(xlim=(0, _COLUMN_IN * len(columns)), ylim=(-height, 0.05))
+    for place, steps in enumerate(columns):
+        _draw_column(axes, place * _COLUMN_IN, steps)
+    return figure
+
+
+def _list_steps(flow: Flow, hips: Sequence[Hip], predicted: Collection[str]) -> list[_Step]:
+    fates = {
+        "off the class table": flow.off_table,
+        "Crowe or KL alone": flow.partly,
+        "not graded": flow.ungraded,
+        "not predicted by every network": flow.unpredicted,
+    }
+    unread = not flow.graded and flow.ungraded
+    scored = {hip.patient_id for hip in hips if hip.hip_id in predicted}
+    last = (
+        f"{flow.ungraded} hips without a grade,\nto be ranked for reading"
+        if unread
+        else f"{flow.predicted} hips of {len(scored)} patients\ngraded, and scored"
+    )
+    left = "" if unread else _say_left("not scored", {name: n for name, n in fates.items() if n})
+    return [
+        _Step(
+            f"{flow.cohort} cohort\n{_count(flow.patients, 'patient')}, "
+            f"{_count(flow.cts, 'CT')}\n{flow.hips} hips",
+            _say_left("without a radiograph", dict(count_reasons(hips))),
+        ),
+        _Step(f"{flow.radiographs} hips\nwith a radiograph", left),
+        _Step(last),
+    ]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _say_left(title: str, counts: dict[str, int]) -> str:
+    if not counts:
+        return ""
+    first = list(counts.items())[:_REASONS]
+    more = sum(counts.values()) - sum(number for _, number in first)
+    lines = [f"{number}: {reason}" for reason, number in first] + (
+        [f"{more} for other reasons"] if more else []
+    )
+    wrapped = [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, _LETTERS, initial_indent="\N{BULLET} ", subsequent_indent="   ")
+    ]
+    return "\n".join([f"{_count(sum(counts.values()), 'hip')} {title}", *wrapped])
+
+
+def _size(text: str) -> float:
+    return _PAD_IN + _LINE_IN * len(text.splitlines())
+
+
+def _height(step: _Step) -> float:
+    return max(_size(step.text), _size(step.aside) if step.aside else 0.0) + _GAP_IN
+
+
+def _draw_column(axes: Axes, left: float, steps: Sequence[_Step]) -> None:
+    top = 0.0
+    for place, step in enumerate(steps):
+        bottom = top - _size(step.text)
+        _draw_box(axes, left, top, _MAIN_IN, step.text)
+        if step.aside:
+            _draw_aside(axes, left, top, bottom, step.aside)
+        top -= _height(step)
+        if place < len(steps) - 1:
+            _draw_arrow(axes, (left + _MAIN_IN / 2, bottom), (left + _MAIN_IN / 2, top))
+
+
+def _draw_aside(axes: Axes, left: float, top: float, bottom: float, text: str) -> None:
+    middle = max(bottom, top - 0.4) / 2 + top / 2
+    _draw_arrow(axes, (left + _MAIN_IN, middle), (left + _MAIN_IN + 0.25, middle))
+    _draw_box(axes, left + _MAIN_IN + 0.25, top, _ASIDE_IN - 0.1, text, aside=True)
+
+
+def _draw_box(axes: Axes, left: float, top: float, width: float, text: str, *, aside: bool = False) -> None:
+    size = _size(text)
+    across, down = [left, left + width, left + width, left], [top, top, top - size, top - size]
+    (box,) = axes.fill(across, down, linestyle=":" if aside else "-", linewidth=1)
+    box.set(facecolor="white" if aside else PALE, edgecolor=GREY if aside else "black")
+    at, letters = (left + 0.07, 9) if aside else (left + width / 2, 10)
+    align = "left" if aside else "center"
+    axes.text(
+        at, top - size / 2, text, va="center", ha=align, fontsize=letters, linespacing=1.25, color="black"
+    )
+
+
+def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0})

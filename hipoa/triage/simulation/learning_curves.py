@@ -1,0 +1,209 @@
+"""Learning curves and what can be said of their difference from random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hipoa.core.columns import format_number
+from hipoa.evaluation.passes import name_measure
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import draw_patients, interval_95, two_sided_p
+from hipoa.evaluation.statistics.holm import adjust_holm
+
+RANDOM = "random"
+LEVELS = (0.5, 0.75, 0.9)
+METRICS = {"ECA": 0, "ONCA": 1}
+"""Score to the largest error in classes that counts as right."""
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What one learner said of the test hips while more and more hips were read.
+
+    Attributes:
+        learner: What was trained.
+        strategies: Their names, random among them.
+        hips_read: (strategies, seeds, rounds) hips with a label.
+        error: (strategies, seeds, rounds, hips) absolute error of the test hips, classes.
+        patient: (hips,) number of each test hip's patient, 0 to k - 1.
+    """
+
+    learner: str
+    strategies: Sequence[str]
+    hips_read: np.ndarray
+    error: np.ndarray
+    patient: np.ndarray
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Scores (draws, strategies, rounds) of one metric, a mean over seeds; draw 0 is the study itself."""
+
+    score: np.ndarray
+    hips_read: np.ndarray
+
+
+def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> Drawn:
+    """Scores of the study and of studies drawn from its test patients and its seeds.
+
+    Args:
+        curves: Of one learner.
+        metric: ECA or ONCA.
+        bootstrap: How many draws.
+    """
+    right = (curves.error <= METRICS[metric]).astype(np.float64)
+    strategies, seeds, rounds, _ = right.shape
+    n_patients = int(curves.patient.max()) + 1
+    member = np.eye(n_patients)[curves.patient]
+    of_patient = (right @ member).transpose(3, 1, 0, 2).reshape(n_patients, -1)
+    n, b = bootstrap.bootstrap_resamples, bootstrap.bootstrap_seed
+    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, b)])
+    drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, b + 1)]) / seeds
+    sums = (patients @ of_patient).reshape(n + 1, seeds, strategies * rounds)
+    hips = patients @ member.sum(axis=0)
+    score = np.einsum("nsk,ns->nk", sums, drawn_seeds) / hips[:, None]
+    # How many hips a batch of patients has differs a little from seed to seed.
+    read = np.einsum("asr,ns->nar", curves.hips_read.astype(np.float64), drawn_seeds)
+    return Drawn(score.reshape(n + 1, strategies, rounds), read)
+
+
+def describe(curves: Curves, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """The rows of one learner: the curves, the gains over random and the labels saved.
+
+    Args:
+        curves: Of one learner.
+        bootstrap: The resampling of test patients and of seeds.
+    """
+    for metric in METRICS:
+        drawn = draw_scores(curves, metric, bootstrap)
+        named = {"learner": curves.learner, "metric": metric}
+        for number, strategy in enumerate(curves.strategies):
+            for at in range(drawn.score.shape[2]):
+                row = _describe(drawn.score[:, number, at], "share")
+                read = format_number(drawn.hips_read[0, number, at])
+                yield {**named, "strategy": strategy, "quantity": "curve", "hips_read": read, **row}
+        yield from ({**named, **row} for row in _compare(curves.strategies, drawn))
+
+
+def _compare(strategies: Sequence[str], drawn: Drawn) -> Iterator[Row]:
+    base = list(strategies).index(RANDOM)
+    others = [number for number in range(len(strategies)) if number != base]
+    gains = [_gain(drawn, number, base) for number in others]
+    p = [two_sided_p(gain[1:]) for gain in gains]
+    for number, gain, one, adjusted in zip(others, gains, p, adjust_holm(p), strict=True):
+        verdict = judge(float(gain[0]), float(adjusted))
+        cells = {"p": format_number(one), "p_holm": format_number(float(adjusted)), "verdict": verdict}
+        yield {"strategy": strategies[number], "quantity": "gain", **_describe(gain, "share"), **cells}
+    rising = make_rise(drawn.score)
+    for number in others:
+        for level in LEVELS:
+            saved = np.array(
+                [
+                    save_labels(read[base], score[base], read[number], score[number], level)
+                    for read, score in zip(drawn.hips_read, rising, strict=True)
+                ]
+            )
+            quantity = f"labels saved at {level:.0%} of random's rise"
+            yield {"strategy": strategies[number], "quantity": quantity, **_describe(saved, "hips")}
+
+
+def _gain(drawn: Drawn, number: int, base: int) -> np.ndarray:
+    """Mean difference of the scores over the rounds; the first and the last are the same for all."""
+    inner = slice(1, -1) if drawn.score.shape[2] > 2 else slice(None)
+    return (drawn.score[:, number, inner] - drawn.score[:, base, inner]).mean(axis=1)
+
+
+def judge(gain: float, p_holm: float) -> str:
+    """The verdict on a mean difference from random, by its adjusted p."""
+    if not p_holm < 0.05:
+        return "no better than random"
+    return "better than random" if gain > 0 else "worse than random"
+
+
+def make_rise(score: np.ndarray) -> np.ndarray:
+    """The rising curves (..., rounds) nearest to some curves, since chance moves these up and down.
+
+    Isotonic regression by its max-min formula, of thousands of short curves at once (source: Robertson,
+    Wright, Dykstra, Order Restricted Statistical Inference, 1988, theorem 1.4.4).
+    """
+    rounds = score.shape[-1]
+    before = np.concatenate([np.zeros((*score.shape[:-1], 1)), score.cumsum(axis=-1)], axis=-1)
+    first, last = np.arange(rounds)[:, None], np.arange(rounds)[None]
+    total = before[..., None, 1:] - before[..., :-1, None]
+    mean = np.where(last >= first, total / np.maximum(last - first + 1, 1), np.inf)
+    # Of the stretches that begin at a the least mean of those that end at i or later; the largest of a <= i.
+    least = np.minimum.accumulate(mean[..., ::-1], axis=-1)[..., ::-1]
+    return np.where(last >= first, least, -np.inf).max(axis=-2)
+
+
+def save_labels(
+    read_random: np.ndarray, random: np.ndarray, read: np.ndarray, score: np.ndarray, level: float
+) -> float:
+    """How many hips fewer a strategy needs than random for the same score.
+
+    Args:
+        read_random: (rounds,) hips read in random order.
+        random: (rounds,) rising scores after them.
+        read: (rounds,) hips read by the strategy.
+        score: (rounds,) rising scores after these.
+        level: The score is random's first one and this share (0-1) of its rise to the last.
+
+    Returns:
+        Hips, negative where the strategy needs more; NaN if random does not rise or a curve never gets there.
+    """
+    wanted = random[0] + level * (random[-1] - random[0])
+    if random[-1] <= random[0] or score[-1] < wanted:
+        return float("nan")
+    return _reach(read_random, random, wanted) - _reach(read, score, wanted)
+
+
+def _reach(read: np.ndarray, score: np.ndarray, wanted: float) -> float:
+    """The hips after which a rising curve, linear between the rounds, first has the wanted score."""
+    after = int(np.searchsorted(score, wanted))
+    if after == 0:
+        return float(read[0])
+    part = (wanted - score[after - 1]) / (score[after] - score[after - 1])
+    return float(read[after - 1] + part * (read[after] - read[after - 1]))
+
+
+def state_answer(rows: Sequence[Mapping[str, object]], test_set: str) -> str:
+    """The answer in words: whether choosing would have paid on this cohort.
+
+    Args:
+        rows: Of `describe`, with the counts.
+        test_set: What it was measured on.
+    """
+    gains = [row for row in rows if row["quantity"] == "gain"]
+    if not gains:
+        return "Nothing was set against random."
+    better, worse = (_list_gains(gains, f"{verdict} than random") for verdict in ("better", "worse"))
+    tried = list(dict.fromkeys(_name(row) for row in gains))
+    gained = f"none of {', '.join(tried)} gained" if len(tried) > 1 else f"{tried[0]} gained nothing"
+    answer = f"Choosing paid: {better}" if better else f"No better than random: {gained}"
+    answer += f"; worse than random: {worse}" if worse else ""
+    first = gains[0]
+    return (
+        f"{answer}. Mean over the batches, Holm-adjusted over the orders; measured on {test_set} "
+        f"({first['n_test_hips']} hips of {first['n_test_patients']} patients) while {first['n_hips']} hips "
+        f"were read, {first['n_seeds']} seeds."
+    )
+
+
+def _list_gains(gains: Sequence[Mapping[str, object]], verdict: str) -> str:
+    told = (row for row in gains if row["verdict"] == verdict)
+    return ", ".join(f"{_name(row)} ({float(str(row['value'])):+.3f} {row['metric']})" for row in told)
+
+
+def _name(row: Mapping[str, object]) -> str:
+    return name_measure(str(row["strategy"]))
+
+
+def _describe(drawn: np.ndarray, unit: str) -> Row:
+    low, high = interval_95(drawn[1:]) or (np.nan, np.nan)
+    ends = {"low": format_number(low), "high": format_number(high)}
+    return {"value": format_number(float(drawn[0])), "unit": unit, **ends}

@@ -1,0 +1,159 @@
+"""Does it pay? The labelled cohort read again in different orders, as if its labels were not known yet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hipoa.core.files import write_csv
+from hipoa.evaluation.passes import HipUncertainty
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.grading.settings import Experiment
+from hipoa.triage.settings import SimulateSettings, TriageSettings
+from hipoa.triage.simulation.graded_hips import LEAST_PATIENTS, Hips, read_graded_hips
+from hipoa.triage.simulation.learning_curves import RANDOM, Curves, Row, describe, state_answer
+from hipoa.triage.simulation.strategies import Choice
+
+COLUMNS = (
+    *("learner", "strategy", "metric", "quantity", "hips_read", "value", "unit", "low", "high"),
+    *("p", "p_holm", "verdict", "n_seeds", "n_hips", "n_test_hips", "n_test_patients", "note"),
+)
+ANSWER = "answer"
+FROZEN = "frozen features, dropout head"
+_NOTE = "test patients and seeds resampled"
+
+Learner = Callable[[np.ndarray, list[int]], HipUncertainty]
+"""Rows to learn from and the seed of all chance, to what is then said of all hips."""
+
+
+def run(
+    settings: SimulateSettings,
+    triage: TriageSettings,
+    bootstrap: BootstrapSettings,
+    row: Experiment,
+    *,
+    hips: list[Path],
+    stacks: list[Path],
+    out: Path,
+    pretrained: Path | None = None,
+) -> None:
+    """Simulates reading the labelled cohort by patients, in random order and as strategies choose.
+
+    The features are those of a network as it was before it saw any hip: a network trained on the
+    cohort has seen the labels that the simulation pretends not to know.
+
+    Args:
+        settings: Of the simulation.
+        triage: The measure and the diversity of the strategy "hybrid", which is the list's own.
+        bootstrap: The resampling behind the intervals.
+        row: The experiment whose network gives the features.
+        hips: The tables ``labelled.csv`` and, where there is one, ``external.csv``.
+        stacks: The images of the same cohorts.
+        out: The table to write.
+        pretrained: What the stage weights wrote; None for random weights.
+
+    Raises:
+        CohortError: Tables and images do not fit together.
+    """
+    if not settings.simulate:
+        write_csv(out, COLUMNS, [])
+        return
+    found = read_graded_hips(hips, stacks, settings)
+    n_patients = len(np.unique(found.patient[~found.test]))
+    if n_patients < LEAST_PATIENTS or not found.test.any():
+        note = f"not simulated: {n_patients} graded patients are too few to read some and test on others"
+        write_csv(out, COLUMNS, [{"quantity": ANSWER, "note": note}])
+        return
+    # torch takes seconds: only who simulates waits for it.
+    from hipoa.triage.simulation.frozen_features import extract_features
+    from hipoa.triage.simulation.linear_probe import ask_probe, reduce_features
+
+    raw = extract_features(found.radiograph, row, pretrained)
+    features = reduce_features(raw, ~found.test, settings.head_dimensions)
+    curves = simulate(
+        found,
+        features,
+        FROZEN,
+        lambda rows, seed: ask_probe(features, found.grade, rows, seed, settings),
+        (RANDOM, *settings.strategies),
+        settings,
+        triage,
+    )
+    weights = f"{row.network} {'as it was before training' if pretrained else 'with random weights'}"
+    write_csv(out, COLUMNS, _finish(found, curves, bootstrap, weights))
+
+
+def _finish(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: str) -> Iterator[Row]:
+    counts = count_hips(hips, curves)
+    rows = [row | counts for row in describe(curves, bootstrap)]
+    yield from (row | {"note": f"{_NOTE}; {weights}"} for row in rows)
+    answer = state_answer(rows, hips.test_set)
+    yield {"learner": curves.learner, "quantity": ANSWER, **counts, "note": answer}
+
+
+def count_hips(hips: Hips, curves: Curves) -> Row:
+    """What the curves rest on: seeds, hips that were read, hips and patients that measured."""
+    return {
+        "n_seeds": curves.error.shape[1],
+        "n_hips": int((~hips.test).sum()),
+        "n_test_hips": int(hips.test.sum()),
+        "n_test_patients": len(np.unique(hips.patient[hips.test])),
+    }
+
+
+def simulate(
+    hips: Hips,
+    features: np.ndarray,
+    name: str,
+    learner: Learner,
+    strategies: Sequence[str],
+    settings: SimulateSettings,
+    triage: TriageSettings,
+) -> Curves:
+    """Reads the patients batch by batch, as every strategy chooses, and measures on the test set after each.
+
+    With one seed all strategies begin with the same patients, and end with all of them.
+
+    Args:
+        hips: The graded hips.
+        features: (n, D) reduced, for the strategies that look at distances.
+        name: Of the learner.
+        learner: What is trained after each batch.
+        strategies: Their names.
+        settings: Seeds, rounds and first patients.
+        triage: For the strategy "hybrid".
+    """
+    patients = np.unique(hips.patient[~hips.test])
+    sizes = plan_batches(len(patients), settings)
+    shape = len(strategies), settings.simulate_seeds, len(sizes)
+    read, error = np.zeros(shape), np.zeros((*shape, int(hips.test.sum())), dtype=np.int8)
+    runs = [(strategy, seed) for strategy in range(shape[0]) for seed in range(shape[1])]
+    known = [_draw(patients, hips, [settings.simulate_seed, seed], sizes[0]) for _, seed in runs]
+    for number in range(len(sizes)):
+        for (strategy, seed), rows in zip(runs, known, strict=True):
+            chance = [settings.simulate_seed, seed, number]
+            said = learner(np.flatnonzero(rows), chance)
+            read[strategy, seed, number] = rows.sum()
+            error[strategy, seed, number] = np.abs(said.predicted - hips.grade)[hips.test]
+            if number + 1 < len(sizes):
+                choice = Choice(hips, rows, features, said, chance)
+                rows[choice.take(strategies[strategy], sizes[number + 1], triage)] = True
+        print(f"{name}: batch {number + 1} of {len(sizes)}", file=sys.stderr, flush=True)
+    _, patient = np.unique(hips.patient[hips.test], return_inverse=True)
+    return Curves(name, strategies, read, error, patient)
+
+
+def plan_batches(n_patients: int, settings: SimulateSettings) -> list[int]:
+    """Patients of the first draw and of each batch after it, as even as can be; together all of them."""
+    first = min(max(2, round(settings.first_share * n_patients)), n_patients - 1)
+    rounds = min(settings.simulate_rounds, n_patients - first)
+    ends = np.linspace(first, n_patients, rounds + 1).round().astype(int)
+    return [first, *np.diff(ends).tolist()]
+
+
+def _draw(patients: np.ndarray, hips: Hips, seed: list[int], count: int) -> np.ndarray:
+    drawn = np.random.default_rng([*seed, 0]).choice(patients, count, replace=False)
+    return np.isin(hips.patient, drawn) & ~hips.test

@@ -1,0 +1,1 @@
+"""What the Snakefile knows, and commands about a whole study."""

@@ -1,0 +1,135 @@
+"""Labels that do not fit are found; what is ordinal about it is pinned by small cases."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from hipoa.core.files import read_csv
+from hipoa.triage.label_errors import COLUMNS, find_exchanged, measure_doubt, run
+from hipoa.triage.settings import DoubtsSettings
+
+MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
+UNCERTAINTY = (
+    *("cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group"),
+    *(*MEASURES, *(f"p{grade}" for grade in range(1, 8)), "value"),
+)
+
+
+def write(path, columns, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def spread(centre, width=1.0):
+    """Probabilities (n, 7) about centres (n,) in classes."""
+    return softmax(-((np.arange(1, 8) - np.asarray(centre)[:, None]) ** 2) / width, axis=1)
+
+
+class Study:
+    def __init__(self, folder):
+        self.folder, self.hips, self.tables = folder, [], {}
+
+    def hip(self, name, grade, **cells):
+        row = {"hip_id": name, "patient_id": name[:-2], "side": name[-1], "status": "ok", "grade": grade}
+        self.hips.append(row | cells)
+
+    def say(self, name, grade, probability, experiment="vit", repeat=0, cohort="labelled"):
+        row = {"cohort": cohort, "hip_id": name, "patient_id": name[:-2], "repeat": repeat, "fold": 0}
+        row |= {"grade": grade, "predicted": int(np.argmax(probability)) + 1, "group": "Exact"}
+        row |= dict.fromkeys(MEASURES, 0.1) | {f"p{k}": p for k, p in enumerate(probability, start=1)}
+        self.tables.setdefault(experiment, []).append(row)
+
+    def doubts(self, **settings):
+        hips = write(
+            self.folder / "labelled.csv", ("hip_id", "patient_id", "side", "status", "grade"), self.hips
+        )
+        tables = [write(self.folder / f"{name}.csv", UNCERTAINTY, rows) for name, rows in self.tables.items()]
+        out = self.folder / "doubts.csv"
+        run(DoubtsSettings(**settings), uncertainty=tables, hips=hips, out=out)
+        assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
+        return read_csv(out)
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path)
+
+
+def test_a_distant_class_is_doubted_more_than_a_neighbouring_one():
+    probability = np.array([[0.05, 0.9, 0.05, 0, 0, 0, 0]] * 3)
+    doubt = measure_doubt(probability, np.array([2, 3, 6]))
+    assert doubt["expected_distance"] == pytest.approx([0.1, 1.0, 4.0])
+    assert doubt["self_confidence"] == pytest.approx([0.9, 0.05, 0])
+    assert doubt["suggested"].tolist() == [2, 2, 2]
+    assert doubt["doubted"].tolist() == [False, True, True]
+
+
+def test_what_counts_is_how_sure_models_are_of_a_classs_own_hips():
+    # Of class 2 the models are never sure: 0.4 of it is much there, 0.5 of class 1 little.
+    probability = np.zeros((5, 7))
+    probability[:2, 0] = 0.9
+    probability[2:4, 1], probability[2:4, 2] = 0.4, 0.3
+    probability[4, :2] = 0.5, 0.4
+    doubt = measure_doubt(probability, np.array([1, 1, 2, 2, 1]))
+    assert doubt["suggested"].tolist() == [1, 1, 2, 2, 2]
+    assert doubt["doubted"].tolist() == [False, False, False, False, True]
+
+
+def test_repeats_and_experiments_are_averaged_and_other_cohorts_left_out(study):
+    study.hip("a_L", 1)
+    study.hip("b_L", 1)
+    sure, other = [1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0]
+    for repeat, probability in enumerate((sure, other)):
+        study.say("a_L", 1, probability, repeat=repeat)
+        study.say("b_L", 1, sure, repeat=repeat)
+    study.say("a_L", 1, sure, "vgg")
+    study.say("b_L", 1, sure, "vgg")
+    study.say("out_L", 7, sure, cohort="external")
+    first, second = study.doubts()
+    assert (first["hip_id"], first["expected_distance"], first["self_confidence"]) == ("a_L", "0.5", "0.75")
+    assert (first["n_predictions"], first["against"]) == ("3", "0.333333")
+    assert (second["hip_id"], second["expected_distance"], second["rank"]) == ("b_L", "0", "2")
+
+
+def test_exchanged_sides_are_noticed():
+    probability = spread([6, 1, 2, 2])
+    side, case = np.array(["L", "R", "L", "R"]), np.array(["a", "a", "b", "b"])
+    found = find_exchanged(probability, np.array([1, 6, 2, 3]), case, side, case)
+    assert found.tolist() == [True, True, False, False]
+    assert not find_exchanged(probability, np.array([6, 1, 2, 3]), case, side, case).any()
+
+
+def test_hips_without_label_or_prediction_are_not_listed(study):
+    study.hip("a_L", 1)
+    study.hip("b_L", 1)
+    study.hip("c_L", "", status="refused")
+    study.say("a_L", 1, [1, 0, 0, 0, 0, 0, 0])
+    assert [row["hip_id"] for row in study.doubts()] == ["a_L"]
+
+
+@pytest.mark.parametrize("doubt_by", ["expected_distance", "self_confidence"])
+def test_planted_wrong_labels_are_found_far_above_chance(study, doubt_by):
+    random = np.random.default_rng([5])
+    true = random.integers(1, 8, 200)
+    # The models see the true class with an error, as they do out of fold.
+    probability = spread(true + random.normal(size=200) * 0.5)
+    planted = random.choice(200, 20, replace=False)
+    label = true.copy()
+    label[planted] = np.where(true[planted] > 4, true[planted] - 2, true[planted] + 2)
+    for row in range(200):
+        study.hip(f"c{row:03}_L", label[row])
+        study.say(f"c{row:03}_L", label[row], probability[row])
+    first = [row["hip_id"] for row in study.doubts(doubt_by=doubt_by)[:20]]
+    found = len({f"c{row:03}_L" for row in planted} & set(first))
+    # By chance 2 of 20.
+    assert found >= 15
+
+
+def test_no_labelled_hip_at_all(study):
+    study.tables["vit"] = []
+    assert study.doubts() == []
