@@ -246,7 +246,7 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         evaluate("conform", out="conformal.csv"),
         ("embed", ["--predictions", *mapped, *hips[:2], "--out", "embedding.csv"]),
         ("triage", [*uncertainty, *compared, *hips, "--out", "triage.csv"]),
-        ("doubts", [*uncertainty, *hips[:2], "--out", "doubts.csv"]),
+        ("label_errors", [*uncertainty, *hips[:2], "--out", "label_errors.csv"]),
         (
             "figures",
             [*shown, "--tables", *DRAWN_FROM, "--augmentation", "augmentation.npz", "--out", "figures"],

@@ -23,7 +23,7 @@ from hipoa.grading.data.folds import split_patients
 from hipoa.grading.model.networks import HEADER
 from hipoa.grading.settings import Experiment
 from hipoa.triage.label_errors import measure_doubt
-from hipoa.triage.settings import DoubtsSettings, SimulateSettings, TriageSettings
+from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
 from hipoa.triage.simulation.frozen_features import extract_features
 from hipoa.triage.simulation.graded_hips import read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe
@@ -102,7 +102,7 @@ def find_planted(features, hips, settings, seeds, repeats=1):
                     predict_out_of_fold(features, hips.patient, label, seed * repeats + repeat, settings)[0]
                     for repeat in range(repeats)
                 ]
-                doubt = measure_doubt(np.mean(said, axis=0), label, DoubtsSettings().least_distance)
+                doubt = measure_doubt(np.mean(said, axis=0), label, LabelErrorsSettings().least_distance)
                 n, flagged = moved.sum(), doubt["doubted"]
                 found.append(
                     {

@@ -52,7 +52,7 @@ COMMANDS = {
     "embed": (STAGES["embed"], "UMAP of the features"),
     "explain": (STAGES["explain"], "where a network looked"),
     "triage": (STAGES["triage"], "which unread hips to read next"),
-    "doubts": (STAGES["doubts"], "which labels to read a second time"),
+    "label_errors": (STAGES["label_errors"], "which labels to read a second time"),
     "simulate": (STAGES["simulate"], "whether choosing the hips to read pays"),
     "rounds": (STAGES["rounds"], "what each round of reading brought"),
     "figures": (STAGES["figures"], "draw the figures"),

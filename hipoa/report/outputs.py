@@ -40,7 +40,7 @@ SOURCES = (
     "compare.csv",
     "embedding.csv",
     "triage.csv",
-    "doubts.csv",
+    "label_errors.csv",
     "simulation.csv",
     "rounds.csv",
     *TABLES,

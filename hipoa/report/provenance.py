@@ -53,7 +53,7 @@ ORIGINS = {
         "explain", ("explain",), (_UNCERTAINTY, "hips/labelled.npz", "models/*/r0f*.json")
     ),
     "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS, "models/*/*.json")),
-    "doubts.csv": Origin("doubts", ("doubts",), (_UNCERTAINTY, "hips/labelled.csv")),
+    "label_errors.csv": Origin("label_errors", ("label_errors",), (_UNCERTAINTY, "hips/labelled.csv")),
     "simulation.csv": Origin("simulate", ("simulate", "triage", "bootstrap"), (*_GRADED, "weights/*.json")),
     "rounds.csv": Origin(
         "rounds", ("rounds", "bootstrap"), (_UNCERTAINTY, "hips/labelled.csv", "triage.csv")

@@ -13,7 +13,7 @@ from hipoa.core.files import write_csv
 from hipoa.evaluation.graded import Graded, average_repeats, read_graded
 from hipoa.evaluation.metrics.scores import divide
 from hipoa.evaluation.predictions import N_GRADES, find_rows
-from hipoa.triage.settings import DoubtsSettings
+from hipoa.triage.settings import LabelErrorsSettings
 
 COLUMNS = (
     *("rank", "hip_id", "patient_id", "side", "grade", "suggested", "doubted", "expected_distance"),
@@ -25,7 +25,7 @@ _EXCHANGE_FACTOR = 10.0
 _CLASSES = np.arange(1, N_GRADES + 1)
 
 
-def run(settings: DoubtsSettings, *, uncertainty: list[Path], hips: Path, out: Path) -> None:
+def run(settings: LabelErrorsSettings, *, uncertainty: list[Path], hips: Path, out: Path) -> None:
     """Lists the labelled hips, those whose label the models doubt most first.
 
     Only models that were not trained on the patient are asked. The external cohort is left out: a
@@ -151,7 +151,7 @@ def find_exchanged(
 
 
 def _rows(
-    columns: dict[str, np.ndarray], opinions: Opinions, settings: DoubtsSettings
+    columns: dict[str, np.ndarray], opinions: Opinions, settings: LabelErrorsSettings
 ) -> Iterator[dict[str, object]]:
     told = opinions.n_predictions > 0
     columns = {name: cells[told] for name, cells in columns.items()}

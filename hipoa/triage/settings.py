@@ -82,7 +82,7 @@ class TriageSettings(Settings):
     )
 
 
-class DoubtsSettings(Settings):
+class LabelErrorsSettings(Settings):
     """Which labels are read a second time."""
 
     doubt_by: Literal["expected_distance", "self_confidence"] = Field(

@@ -34,7 +34,7 @@ from hipoa.imaging.settings import DevelopSettings, ProjectSettings, ViewSetting
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.reading.settings import RoundsSettings
 from hipoa.report.settings import FiguresSettings, ReportSettings
-from hipoa.triage.settings import DoubtsSettings, SimulateSettings, TriageSettings
+from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
 
 _PUBLISHED = """\
 # The protocol of the source work, and the documented default of everything it is silent about.
@@ -150,7 +150,7 @@ class Config(Settings):
     embed: EmbedSettings = _section(EmbedSettings)
     explain: ExplainSettings = _section(ExplainSettings)
     triage: TriageSettings = _section(TriageSettings)
-    doubts: DoubtsSettings = _section(DoubtsSettings)
+    label_errors: LabelErrorsSettings = _section(LabelErrorsSettings)
     simulate: SimulateSettings = _section(SimulateSettings)
     rounds: RoundsSettings = _section(RoundsSettings)
     figures: FiguresSettings = _section(FiguresSettings)

@@ -50,7 +50,7 @@ STAGES = {
     "embed": "hipoa.evaluation.embed",
     "explain": "hipoa.evaluation.explain",
     "triage": "hipoa.triage.triage",
-    "doubts": "hipoa.triage.label_errors",
+    "label_errors": "hipoa.triage.label_errors",
     "simulate": "hipoa.triage.simulation.simulate",
     "rounds": "hipoa.reading.rounds",
     "figures": "hipoa.report.figures.figures",

@@ -187,7 +187,7 @@ def test_an_image_that_was_made_anew_is_not_taken_for_the_old_one(page):
 
 
 def test_references_show_agreed_hips_of_each_class_but_not_the_patients_own(results):
-    (results / "doubts.csv").write_text("rank,hip_id\n1,l00000_L\n")
+    (results / "label_errors.csv").write_text("rank,hip_id\n1,l00000_L\n")
     page = Page(results)
     references = page.reader("Ann").get("/api/references").json["references"]
     assert [(r["grade"], r["side"]) for r in references] == [

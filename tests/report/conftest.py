@@ -30,7 +30,7 @@ from hipoa.report.figures import figures
 from hipoa.report.outputs import DRAWN_FROM, SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage import label_errors, triage
-from hipoa.triage.settings import DoubtsSettings, TriageSettings
+from hipoa.triage.settings import LabelErrorsSettings, TriageSettings
 from hipoa.triage.simulation.learning_curves import Curves, describe, state_answer
 from hipoa.triage.simulation.simulate import ANSWER, FROZEN
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATION_COLUMNS
@@ -253,10 +253,10 @@ class Study:
             out=self.root / "triage.csv",
         )
         label_errors.run(
-            DoubtsSettings(),
+            LabelErrorsSettings(),
             uncertainty=tables,
             hips=self.root / "hips" / "labelled.csv",
-            out=self.root / "doubts.csv",
+            out=self.root / "label_errors.csv",
         )
         rounds.run(
             RoundsSettings(),

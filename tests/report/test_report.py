@@ -129,8 +129,8 @@ def test_the_list_says_why_and_names_labelled_neighbours(fabricated, page):
 
 
 def test_doubted_labels_are_shown_with_the_models_class(fabricated, page):
-    doubts = page.split('<section id="doubts">')[1].split("</section>")[0]
-    doubted = [row for row in read_csv(fabricated.root / "doubts.csv") if row["doubted"]]
+    doubts = page.split('<section id="label_errors">')[1].split("</section>")[0]
+    doubted = [row for row in read_csv(fabricated.root / "label_errors.csv") if row["doubted"]]
     assert f"{len(doubted)} have a label that the models doubt" in doubts
     assert all(row["hip_id"] in doubts for row in doubted[:20])
     assert "external cohort is left out" in doubts
@@ -144,7 +144,7 @@ def test_the_answer_of_the_simulation_is_stated(fabricated, page):
 
 
 def test_without_a_simulation_and_without_doubts_the_report_says_so(study):
-    for name in ("simulation.csv", "doubts.csv"):
+    for name in ("simulation.csv", "label_errors.csv"):
         path = study.root / name
         path.write_text(path.read_text().splitlines()[0] + "\n")
     page = study.report()

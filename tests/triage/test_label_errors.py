@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from hipoa.core.files import read_csv
 from hipoa.triage.label_errors import COLUMNS, find_exchanged, measure_doubt, run
-from hipoa.triage.settings import DoubtsSettings
+from hipoa.triage.settings import LabelErrorsSettings
 
 MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
 UNCERTAINTY = (
@@ -49,8 +49,8 @@ class Study:
             self.folder / "labelled.csv", ("hip_id", "patient_id", "side", "status", "grade"), self.hips
         )
         tables = [write(self.folder / f"{name}.csv", UNCERTAINTY, rows) for name, rows in self.tables.items()]
-        out = self.folder / "doubts.csv"
-        run(DoubtsSettings(**settings), uncertainty=tables, hips=hips, out=out)
+        out = self.folder / "label_errors.csv"
+        run(LabelErrorsSettings(**settings), uncertainty=tables, hips=hips, out=out)
         assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
         return read_csv(out)
 

@@ -33,7 +33,7 @@ def home(tmp_path):
         write_csv(results / f"{table}.csv", list(rows[0]), rows)
         write_npz(results / f"{table}.npz", {"hip_id": np.array(HIPS), "radiograph": np.zeros((8, 2, 2))})
     write_csv(results / "views/labelled/0.csv", list(rows[0]), rows)
-    for table in ("uncertainty/vit", "doubts", "embedding"):
+    for table in ("uncertainty/vit", "label_errors", "embedding"):
         write_csv(results / f"{table}.csv", ["hip_id"], [{"hip_id": hip} for hip in HIPS])
     fold = [row | {"fold": 0} for row in rows] + [{"hip_id": "", "patient_id": "B", "fold": 1}]
     write_csv(results / "folds/r0.csv", list(fold[0]), fold)

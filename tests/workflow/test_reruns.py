@@ -13,7 +13,7 @@ from hipoa.core.tables.rows import shard_of
 
 EVALUATED = (
     *("metrics", "compare", "calibrate", "detect", "conform", "explain"),
-    *("triage", "doubts", "rounds", "figures", "report"),
+    *("triage", "label_errors", "rounds", "figures", "report"),
 )
 """What every new prediction makes anew."""
 
@@ -114,8 +114,8 @@ def test_the_report_title(study):
 def test_another_batch_or_simulation_makes_no_prediction(study):
     study.configure(triage__budget=7)
     assert study.planned() == {"triage": 1, "rounds": 1, "figures": 1, "report": 1}
-    study.configure(triage__budget=50, simulate__simulate_seeds=3, doubts__doubt_by="self_confidence")
-    assert study.planned() == {"simulate": 1, "doubts": 1, "figures": 1, "report": 1}
+    study.configure(triage__budget=50, simulate__simulate_seeds=3, label_errors__doubt_by="self_confidence")
+    assert study.planned() == {"simulate": 1, "label_errors": 1, "figures": 1, "report": 1}
 
 
 def test_a_new_report_option_in_the_code(study):

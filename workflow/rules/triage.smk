@@ -25,28 +25,28 @@ rule triage:
         " --out {output} 2> {log} || say_why {log}"
 
 
-rule doubts:
+rule label_errors:
     input:
         uncertainty=UNCERTAINTY,
         hips=f"{R}/hips/labelled.csv",
     output:
-        f"{R}/doubts.csv",
+        f"{R}/label_errors.csv",
     log:
-        f"{R}/logs/doubts.log",
+        f"{R}/logs/label_errors.log",
     benchmark:
-        f"{R}/benchmarks/doubts.tsv"
+        f"{R}/benchmarks/label_errors.tsv"
     conda:
         "../../envs/evaluation.yaml"
     resources:
-        mem_mb=memory("doubts"),
-        runtime=minutes("doubts"),
+        mem_mb=memory("label_errors"),
+        runtime=minutes("label_errors"),
     params:
-        options=study.flags("doubts"),
-        code=stage_code("doubts"),
+        options=study.flags("label_errors"),
+        code=stage_code("label_errors"),
     message:
         "Looking for labels that the models doubt"
     shell:
-        "python -m hipoa doubts {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
+        "python -m hipoa label_errors {params.options} --uncertainty {input.uncertainty} --hips {input.hips}"
         " --out {output} 2> {log} || say_why {log}"
 
 

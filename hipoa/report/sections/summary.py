@@ -44,7 +44,7 @@ def answer(results: Results) -> list[Answer]:
         Answer("What to distrust", list_doubts(results, best) or ["Nothing was found beyond the "
                         "limits below."],
                ("limits", "subgroups")),
-        Answer("What to do next", _say_next(results), ("triage", "doubts", "quality", "reporting")),
+        Answer("What to do next", _say_next(results), ("triage", "label_errors", "quality", "reporting")),
     ]  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def _say_next(results: Results) -> list[str]:
     sentences = [
         f"{len(ranked)} unread hips are ranked for reading{first}; {aside} are set aside with the reason."
     ]
-    doubted = sum(row["doubted"] == "yes" for row in results.table("doubts.csv"))
+    doubted = sum(row["doubted"] == "yes" for row in results.table("label_errors.csv"))
     if doubted:
         sentences.append(f"Read {doubted} labelled hips a second time: the models doubt their labels.")
     if noted:

@@ -10,11 +10,11 @@ from hipoa.report.sections.triage import embed_hips
 
 def gather(results: Results) -> dict[str, Any]:
     """The doubted labels, the most doubted first, with their radiographs."""
-    rows = results.table("doubts.csv")
+    rows = results.table("label_errors.csv")
     doubted = [row for row in rows if row["doubted"]]
     shown = doubted[: results.settings.doubt_rows]
     return {
-        "doubts": shown,
+        "doubted_labels": shown,
         "n_doubted": len(doubted),
         "n_labelled": len(rows),
         "images": embed_hips([row["hip_id"] for row in shown], results.hips, results.stacks),
