@@ -34,7 +34,7 @@ from hipoa.triage.settings import LabelErrorsSettings, TriageSettings
 from hipoa.triage.simulation.learning_curves import Curves, describe, state_answer
 from hipoa.triage.simulation.simulate import ANSWER, FROZEN
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATION_COLUMNS
-from hipoa.workflow.study import resolve
+from hipoa.workflow.config import resolve
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
