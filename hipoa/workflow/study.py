@@ -103,7 +103,7 @@ class Study:
 
     def _check_split(self) -> None:
         """Refuses what the stages folds and train would refuse once every CT was read."""
-        folds, seed = (self.config["folds"][name] for name in ("folds", "folds_seed"))
+        folds, seed = self.config["folds"]["folds"], self.config["seed"]
         builtin = [case for cases in self._builtin["labelled"].values() for case in cases]
         phantom = self.config["phantom"]
         patients = count_patients(phantom["population"], phantom)["labelled"] if builtin else 0
@@ -201,9 +201,12 @@ class Study:
         """The folder of what no run can make again: readings, folds, rounds."""
         return f"history/{self.config['study']}"
 
-    def flags(self, *sections: str) -> str:
-        """Sections of the configuration as command-line flags."""
-        return " ".join(to_flags(self.config[section]) for section in sections)
+    def flags(self, *names: str) -> str:
+        """Sections of the configuration, or single settings outside them, as command-line flags."""
+        found = {name: self.config[name] for name in names}
+        return " ".join(
+            to_flags(value if isinstance(value, Mapping) else {name: value}) for name, value in found.items()
+        )
 
     def table_flags(self) -> str:
         """The class table as command-line flags, for stages that need no other setting of `hips`."""
@@ -368,7 +371,17 @@ class Study:
         """A hash of the settings and the code that make models what they are, grades and data left out."""
         import hashlib
 
-        sections = ("experiments", "repeats", "project", "develop", "hips", "folds", "train", "predict")
+        sections = (
+            "experiments",
+            "repeats",
+            "seed",
+            "project",
+            "develop",
+            "hips",
+            "folds",
+            "train",
+            "predict",
+        )
         made_by = [self.config[section] for section in sections]
         made_by += [stage_code(stage) for stage in ("project", "develop", "hips", "train", "predict")]
         return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

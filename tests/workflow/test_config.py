@@ -105,7 +105,7 @@ def test_a_setting_that_cannot_be(given, message):
 
 
 def test_all_faults_are_told_at_once():
-    with pytest.raises(ConfigError, match=r"train\.epoch: .*predict\.pases"):
+    with pytest.raises(ConfigError, match=r"predict\.pases: .*train\.epoch"):
         resolve({"preset": "demo", "train": {"epoch": 3}, "predict": {"pases": 3}})
 
 
