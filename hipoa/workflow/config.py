@@ -112,6 +112,11 @@ class DataSettings(Settings):
         le=10_000,
         description="parts that a cohort's CTs are worked in; keep it once CTs were projected",
     )
+    folds: str = Field(
+        "",
+        description="folder of the folds of an earlier run, r0.csv and so on, whose patients keep theirs; "
+        "empty: history/STUDY/folds, where `hipoa readings` and `hipoa keep-folds` put them, if it is there",
+    )
     watch_files: bool = Field(
         True,
         description="notice a replaced CT by size, time and parts of its content; off for slow file systems",

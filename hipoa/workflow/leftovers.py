@@ -112,21 +112,16 @@ class _Owned:
 
     @cached_property
     def all_cases(self) -> set[str]:
-        return self.study.case_ids()
+        return set(self.study.case_ids())
 
     @cached_property
     def cases(self) -> dict[str, set[str]]:
-        return {cohort: self.study.case_ids(cohort) for cohort in COHORTS}
+        return {cohort: set(self.study.case_ids(cohort)) for cohort in COHORTS}
 
     @cached_property
     def asked(self) -> set[str]:
         """Of the tables that a setting can turn off those that a run makes."""
-        study, names = self.study, list(self.study.config["experiments"])
-        paths = [*study.views, *study.explanations]
-        paths += [path for name in names for path in study.prediction_files(name, study.used_cohorts)]
-        paths += [f"{study.results}/uncertainty/{name}.csv" for name in names]
-        paths += [f"{study.results}/folds/r{repeat}.csv" for repeat in range(study.config["repeats"])]
-        return {str(Path(path).relative_to(study.results)) for path in paths}
+        return {str(Path(path).relative_to(self.study.results)) for path in self.study.lasting_files()}
 
     def name_leftover(self, parts: tuple[str, ...]) -> str:
         """What a file of the results is, by its path in them; "" if it is owned, or not hipoa's."""

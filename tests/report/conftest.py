@@ -24,7 +24,6 @@ from hipoa.evaluation.settings import (
 from hipoa.reading import rounds
 from hipoa.report import report
 from hipoa.report.figures import figures, style
-from hipoa.report.outputs import DRAWN_FROM, SOURCES
 from hipoa.report.settings import ReportSettings
 from hipoa.triage import label_errors, triage
 from hipoa.triage.settings import LabelErrorsSettings, TriageSettings
@@ -32,6 +31,7 @@ from hipoa.triage.simulation.learning_curves import Curves, describe, state_answ
 from hipoa.triage.simulation.simulate import ANSWER, FROZEN
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATION_COLUMNS
 from hipoa.workflow.config import resolve
+from hipoa.workflow.stages import TABLES, TABLES_DRAWN
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
@@ -310,7 +310,7 @@ class Study:
                 hips=self.hips,
                 stacks=self.stacks,
                 uncertainty=self.uncertainty,
-                tables=[self.root / name for name in DRAWN_FROM],
+                tables=[self.root / name for name in TABLES_DRAWN],
                 models=self.models,
                 augmentation=self._write_augmentation(),
                 out=folder,
@@ -324,7 +324,7 @@ class Study:
             figures=self.root / "figures",
             hips=self.hips,
             stacks=self.stacks,
-            tables=[self.root / name for name in SOURCES],
+            tables=[self.root / name for name in TABLES],
             uncertainty=self.uncertainty,
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,

@@ -30,7 +30,7 @@ OWNED = (
     f"cache/project/another/P2/{KEY}",
     "cache/train/s/efficientnet/r0f0.pt",
     "history/s/readings.jsonl",
-    "history/s/folds/2folds-seed0-r0.csv",
+    "history/s/folds/r0.csv",
     # What somebody laid there.
     "results/s/radiographs/labelled/png/note.txt",
     "results/s/radiographs/labelled/mine.csv",

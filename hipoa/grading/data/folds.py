@@ -1,4 +1,4 @@
-"""Folds for cross-validation: stratified by grade, a patient's hips together, old patients kept."""
+"""Folds for cross-validation, stratified by grade and grouped by patient."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, write_csv
-from hipoa.grading.data.persistent_folds import add_patients, is_same_cohort, read_kept, write_kept
-from hipoa.grading.data.split_check import find_shortage, name_kept
+from hipoa.grading.data.persistent_folds import add_patients
+from hipoa.grading.data.split_check import find_shortage, read_folds
 from hipoa.grading.settings import FoldsSettings
 
 COLUMNS = ("hip_id", "patient_id", "fold")
@@ -27,7 +27,7 @@ def run(
     repeat: int,
     seed: int = 0,
     out: Path,
-    history: Path | None = None,
+    former: list[Path] | None = None,
 ) -> None:
     """Splits the labelled patients into folds.
 
@@ -37,29 +37,34 @@ def run(
         repeat: The number of the split, counted from 0.
         seed: The study's; the split is drawn from `numpy.random.default_rng([seed, repeat])`.
         out: The table to write.
-        history: A folder in which the split is kept: patients of a former run stay in their folds. Without
-            it everyone is split anew.
+        former: The table of the folds that patients of an earlier run keep, or none.
 
     Raises:
-        CohortError: There are too few patients for so many folds.
+        CohortError: There are too few patients for so many folds, or the former folds are others.
     """
     rows = read_csv(hips)
     usable = [row for row in rows if row["status"] == "ok" and row["grade"]]
     grades = [int(row["grade"]) for row in usable]
     patients = [row["patient_id"] for row in usable]
     drawn_from = [seed, repeat]
-    kept = history / name_kept(settings.folds, seed, repeat) if history else None
-    former = _read_former(kept, patients, grades, settings.folds) if kept else {}
-    fold_of = _split(former, patients, grades, settings.folds, drawn_from)
+    old = _read_former(former[0], patients, settings.folds) if former else {}
+    fold_of = _split(old, patients, grades, settings.folds, drawn_from)
     others = {row["patient_id"] for row in rows} - set(patients)
-    stay = {patient: former[patient] for patient in others if patient in former}
+    stay = {patient: old[patient] for patient in others if patient in old}
     fold_of |= stay | place_patients(others - stay.keys(), fold_of | stay, settings.folds, [*drawn_from, 1])
-    if kept:
-        write_kept(kept, former | fold_of, _group(patients, grades))
     _warn_of_rare(grades, patients, settings.folds)
     named = [(row["hip_id"], row["patient_id"]) for row in usable] + [("", other) for other in sorted(others)]
     cells = [{"hip_id": hip, "patient_id": patient, "fold": fold_of[patient]} for hip, patient in named]
     write_csv(out, COLUMNS, cells)
+
+
+def _read_former(path: Path, patients: Sequence[str], folds: int) -> dict[str, int]:
+    """Patient to fold in an earlier run, if none of the folds would be empty now."""
+    fold_of = read_folds(path, folds)
+    if len({fold_of[patient] for patient in patients if patient in fold_of}) == folds:
+        return fold_of
+    print("folds: the patients are others than before: all are split anew", file=sys.stderr)
+    return {}
 
 
 def _split(
@@ -67,25 +72,10 @@ def _split(
 ) -> dict[str, int]:
     if not former:
         return split_patients(patients, grades, folds, seed)
-    return add_patients(former, _group(patients, grades), folds, [*seed, 2])
-
-
-def _read_former(path: Path, patients: Sequence[str], grades: Sequence[int], folds: int) -> dict[str, int]:
-    """The folds that were kept, if they are of these patients and none of them would be empty."""
-    fold_of, grades_of = read_kept(path)
-    present = {fold_of[patient] for patient in patients if patient in fold_of}
-    if fold_of and is_same_cohort(grades_of, _group(patients, grades)) and len(present) == folds:
-        return fold_of
-    if fold_of:
-        print("folds: the patients are others than before: all are split anew", file=sys.stderr)
-    return {}
-
-
-def _group(patients: Sequence[str], grades: Sequence[int]) -> dict[str, list[int]]:
     grades_of: dict[str, list[int]] = {}
     for patient, grade in zip(patients, grades, strict=True):
         grades_of.setdefault(patient, []).append(grade)
-    return grades_of
+    return add_patients(former, grades_of, folds, [*seed, 2])
 
 
 def split_patients(
@@ -112,7 +102,7 @@ def split_patients(
     state = int(np.random.default_rng(seed).integers(2**31))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
     with warnings.catch_warnings():
-        # A class rarer than the folds: said in our words by the caller.
+        # A class rarer than the folds: the caller says so.
         warnings.simplefilter("ignore", UserWarning)
         parts = [test for _, test in splitter.split(np.zeros(len(grades)), grades, patients)]
     if not all(len(part) for part in parts):
