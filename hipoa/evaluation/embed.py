@@ -31,7 +31,7 @@ def run(settings: EmbedSettings, *, predictions: list[Path], hips: Path, out: Pa
     """Writes a two-dimensional map of the feature vectors of each repeat and fold.
 
     Args:
-        settings: UMAP's, and the repeats to map.
+        settings: The repeats to map.
         predictions: The files ``{experiment}/r{repeat}f{fold}/{cohort}.npz`` of the table's cohort.
         hips: The table ``{cohort}.csv``.
         out: The table to write.
@@ -54,15 +54,13 @@ def _rows(
         if not settings.embed_repeats or file.repeat in settings.embed_repeats:
             prediction = read_prediction(file)
             rows = find_rows(prediction.hip_id, table["hip_id"], file.where)
-            yield from _tabulate(file, prediction, table["grade"][rows], settings)
+            yield from _tabulate(file, prediction, table["grade"][rows])
 
 
-def _tabulate(
-    file: PredictionFile, prediction: Prediction, grade: np.ndarray, settings: EmbedSettings
-) -> Iterator[dict[str, object]]:
+def _tabulate(file: PredictionFile, prediction: Prediction, grade: np.ndarray) -> Iterator[dict[str, object]]:
     predicted = predict_grade(prediction.grade)
     error = np.where(grade == "", "", np.abs(predicted - as_integers(grade)).astype(str))
-    places = embed_features(prediction.features, settings)
+    places = embed_features(prediction.features)
     for row, name in enumerate(prediction.hip_id.tolist()):
         yield {
             "experiment": file.experiment,
@@ -77,7 +75,7 @@ def _tabulate(
         }
 
 
-def embed_features(features: np.ndarray, settings: EmbedSettings) -> np.ndarray:
+def embed_features(features: np.ndarray) -> np.ndarray:
     """Places hips so that those with similar features lie close together.
 
     It starts from the principal axes, which keeps far groups in order and needs no random start
@@ -85,7 +83,6 @@ def embed_features(features: np.ndarray, settings: EmbedSettings) -> np.ndarray:
 
     Args:
         features: (n, D) feature vectors.
-        settings: Neighbours, least distance and seed.
 
     Returns:
         (n, 2) map units; the two principal axes if there are fewer than four distinct hips, or if they
@@ -101,10 +98,11 @@ def embed_features(features: np.ndarray, settings: EmbedSettings) -> np.ndarray:
 
     start: Any = _scale(axes)  # umap's annotation knows names only
     mapper = UMAP(
-        n_neighbors=min(settings.n_neighbors, len(values) - 1),
-        min_dist=settings.min_dist,
+        # UMAP's own defaults; a small fold has fewer hips.
+        n_neighbors=min(15, len(values) - 1),
+        min_dist=0.1,
         init=start,
-        random_state=settings.embed_seed,
+        random_state=0,
         n_jobs=1,
     )
     return np.asarray(mapper.fit_transform(values), dtype=np.float64)

@@ -14,8 +14,6 @@ from hipoa.core.errors import ConfigError
 from hipoa.core.settings import Settings
 from hipoa.evaluation.settings import (
     BootstrapSettings,
-    CalibrateSettings,
-    CompareSettings,
     ConformSettings,
     EmbedSettings,
     ExplainSettings,
@@ -29,18 +27,62 @@ from hipoa.grading.settings import (
     PredictSettings,
     TrainSettings,
 )
-from hipoa.imaging.settings import DevelopSettings, ProjectSettings, ViewSettings
+from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.reading.settings import RoundsSettings
-from hipoa.report.settings import FiguresSettings, ReportSettings
+from hipoa.report.settings import ReportSettings
 from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
 
 HOME = Path(__file__).resolve().parents[2]
 """The folder of the Snakefile, of `workflow/` and of the package."""
 
+_GONE = "is no setting any more: "
+_SEED = "is the setting seed now, one for the whole study"
 OLD_NAMES: dict[str, str] = {
+    "calibrate": _GONE + "reliability diagrams have 10 bins",
+    "compare": _GONE + "stars are given below 0.05, 0.01 and 0.001",
     "doubts": "is label_errors now",
+    "figures": _GONE + "PNG figures have 150 pixels per inch; the SVG beside each has no resolution",
+    "rounds": _GONE + "the first 20 hips of the list are followed",
+    "view": _GONE + "views show 200 mm about a hip and 400 mm about the pelvis",
+    "bootstrap.bootstrap_seed": _GONE + "the same data give the same intervals",
+    "embed.embed_seed": _GONE + "the same features give the same map",
+    "embed.min_dist": _GONE + "it is 0.1, the default of UMAP",
+    "embed.n_neighbors": _GONE + "it is 15, the default of UMAP, and fewer in a small fold",
+    "folds.folds_seed": _SEED,
+    "label_errors.doubt_by": "is label_errors.rank_by now",
+    "phantom.external_noise_hu": _GONE + "it is 20 HU",
+    "phantom.external_spacing_mm": _GONE + "it is phantom.spacing_mm, with slices of at least 3 mm",
+    "phantom.feet_first_share": _GONE + "it is 0.15",
+    "phantom.hip_correlation": _GONE + "it is 0.6",
+    "phantom.noise_hu": _GONE + "it is 9 HU",
+    "phantom.prone_share": _GONE + "it is 0.05",
+    "predict.predict_seed": _SEED,
+    "project.implant_hu": _GONE + "metal is 2500 HU and more",
+    "project.implant_volume_mm3": _GONE + "an implant is 200 mm3 of metal and more",
     "project.renderer=joseph": "is joseph_cpu now",
+    "report.doubt_rows": _GONE + "20 labels are listed, label_errors.csv has all",
+    "report.gallery_rows": _GONE + "a gallery shows 12 hips",
+    "report.reason_rows": _GONE + "100 hips are listed, the tables of hips have all",
+    "report.triage_rows": _GONE + "50 hips are listed, triage.csv has all",
+    "simulate.first_share": _GONE + "a tenth of the patients is read first",
+    "simulate.head_decay": _GONE + "it is 0.01",
+    "simulate.head_dimensions": _GONE + "64 principal axes are used",
+    "simulate.head_dropout": _GONE + "it is 0.25",
+    "simulate.head_passes": _GONE + "50 passes are made",
+    "simulate.head_steps": _GONE + "200 steps are made",
+    "simulate.least_test_patients": _GONE + "10 graded external patients are the test set",
+    "simulate.simulate_seed": _GONE + "the same data give the same simulation",
+    "train.brightness": "is train.brightness_contrast now, the same for both",
+    "train.checkpoint_minutes": _GONE + "a checkpoint is written every 5 minutes",
+    "train.clip_norm": _GONE + "the norm of the gradient is at most 1",
+    "train.contrast": "is train.brightness_contrast now, the same for both",
+    "train.hole_share": _GONE + "it is 0.1",
+    "train.ordinal_sharpness": _GONE + "it is 2",
+    "train.train_seed": _SEED,
+    "triage.largest_turn_deg": _GONE + "it is 20 degrees; triage.set_aside_poor turns it off",
+    "triage.least_confidence": _GONE + "it is 0.6; triage.set_aside_poor turns it off",
+    "triage.most_cuts": _GONE + "it is 1; triage.set_aside_poor turns it off",
+    "triage.set_level": _GONE + "triage.csv gives the size of the 90 % sets",
 }
 """Former settings by dotted path (``*`` for an experiment's name) or ``path=value``, and the advice.
 
@@ -106,7 +148,12 @@ class Config(Settings):
     experiments: dict[Name, Experiment | None] = Field(
         default_factory=dict, description="networks to train, by name; null leaves one of the preset's out"
     )
-    repeats: int = Field(1, ge=1, le=1000, description="repetitions of the cross-validation, a count")
+    repeats: int = Field(1, ge=1, le=1000, description="repetitions of the cross-validation")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="seed of the study: another one gives other folds, initial weights and dropout passes",
+    )
     keep_models: Literal["all", "none"] = Field(
         "all", description="all; none: a model is removed once it has predicted every cohort"
     )
@@ -117,29 +164,25 @@ class Config(Settings):
         "cuda",
         description="the PyTorch that --use-conda installs: cuda (runs without a GPU too) or cpu (small)",
     )
-    phantom: PhantomSettings = _section(PhantomSettings)
-    project: ProjectSettings = _section(ProjectSettings)
+    # What is changed most often comes first, in the published preset too.
     develop: DevelopSettings = _section(DevelopSettings)
-    view: ViewSettings = _section(ViewSettings)
-    hips: HipsSettings = _section(HipsSettings)
     folds: FoldsSettings = _section(FoldsSettings)
-    train: TrainSettings = _section(TrainSettings)
     predict: PredictSettings = _section(PredictSettings)
+    train: TrainSettings = _section(TrainSettings)
+    triage: TriageSettings = _section(TriageSettings)
+    hips: HipsSettings = _section(HipsSettings)
+    project: ProjectSettings = _section(ProjectSettings)
     pool: PoolSettings = _section(PoolSettings)
     uncertainty: UncertaintySettings = _section(UncertaintySettings)
     bootstrap: BootstrapSettings = _section(BootstrapSettings)
     metrics: MetricsSettings = _section(MetricsSettings)
-    compare: CompareSettings = _section(CompareSettings)
-    calibrate: CalibrateSettings = _section(CalibrateSettings)
     conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)
     explain: ExplainSettings = _section(ExplainSettings)
-    triage: TriageSettings = _section(TriageSettings)
     label_errors: LabelErrorsSettings = _section(LabelErrorsSettings)
     simulate: SimulateSettings = _section(SimulateSettings)
-    rounds: RoundsSettings = _section(RoundsSettings)
-    figures: FiguresSettings = _section(FiguresSettings)
     report: ReportSettings = _section(ReportSettings)
+    phantom: PhantomSettings = _section(PhantomSettings)
 
 
 def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def command(study: Study, stage: str, *more: str | Callable[[Any], str]) -> Call
         stage: The stage.
         more: Other flags, wildcards in braces, or functions of the wildcards.
     """
-    settings = [to_flags(study.config[section]) for section in STAGES[stage].sections]
+    given = {name: study.config[name] for name in STAGES[stage].sections}
+    settings = [to_flags(part if isinstance(part, dict) else {name: part}) for name, part in given.items()]
 
     def join(wildcards: Any) -> str:
         others = (
@@ -161,7 +162,7 @@ def _hash_templates() -> str:
 
 def training_hash(study: Study) -> str:
     """A hash of the settings and the code that models depend on, grades and data left out."""
-    sections = ("experiments", "repeats", "project", "develop", "hips", "folds", "train", "predict")
+    sections = ("experiments", "repeats", "seed", "project", "develop", "hips", "folds", "train", "predict")
     made_by = [study.config[section] for section in sections]
     made_by += [stage_code(stage) for stage in ("project", "develop", "hips", "train", "predict")]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

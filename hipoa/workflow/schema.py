@@ -14,8 +14,8 @@ from hipoa.core.settings import Settings
 from hipoa.workflow.config import Config
 
 _PUBLISHED = """\
-# The protocol of the source work, and the documented default of everything it is silent about.
-# Every setting of hipoa stands here with its unit; config.yaml is laid over it.
+# The protocol of Masuda et al. 2024, and the documented default of everything it does not say.
+# Every setting of hipoa is here with its unit; config.yaml overrides it. What is changed most comes first.
 
 experiments:
   vit:
@@ -25,24 +25,17 @@ experiments:
     loss: classification                       # classification, regression, ordinal
     input_px: 224                              # side of the network's input, pixels
   vgg:
-    network: vgg16.tv_in1k
-    weights: hub
-    task: combined
-    loss: classification
-    input_px: 224
+    network: vgg16.tv_in1k                     # all else as of vit: these are the defaults
   densenet:
     network: densenet161.tv_in1k
-    weights: hub
-    task: combined
-    loss: classification
-    input_px: 224
 
-repeats: 15       # repetitions of the cross-validation, a count
+repeats: 15       # repetitions of the cross-validation
+seed: 0           # another one gives other folds, initial weights and dropout passes
 keep_models: all  # all; none: a model is removed once it has predicted (then a new CT must train it again)
-
-reading: false  # make fine 16-bit views of each hip and of the pelvis, for a human reader
-torch: cuda     # the PyTorch that --use-conda installs: cuda (3 GB, runs without a GPU too) or cpu (small)
+reading: false    # make fine 16-bit views of each hip and of the pelvis, for a human reader
+torch: cuda       # the PyTorch that --use-conda installs: cuda (3 GB, runs without a GPU too) or cpu (small)
 """
+_WIDTH = 110
 
 
 def schema() -> dict[str, Any]:
@@ -60,10 +53,18 @@ def preset() -> str:
         if inspect.isclass(part.annotation) and issubclass(part.annotation, Settings) and section != "data":
             lines.append(f"{section}:")
             for name, setting in part.annotation.model_fields.items():
-                lines += [f"  # {line}" for line in textwrap.wrap(setting.description or "", 104)]
-                lines.append(f"  {name}: {json.dumps(setting.default, ensure_ascii=False)}")
+                line = f"  {name}: {json.dumps(setting.default, ensure_ascii=False)}"
+                lines += _comment(line, setting.description or "")
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _comment(line: str, text: str) -> list[str]:
+    """A setting's line with its description behind it, or above it where it is long."""
+    beside = f"{line:<26}  # {text}"
+    if len(beside) <= _WIDTH:
+        return [beside]
+    return [*(f"  # {part}" for part in textwrap.wrap(text, _WIDTH - 4)), line]
 
 
 def run(*, out: Path | None = None, published: Path | None = None) -> None:

@@ -41,7 +41,7 @@ class Stage:
         help: What it does, in a few words.
         outputs: Files that a finished study has: what is missing of them is made again.
         inputs: Patterns of the files that it reads, as the manifest names them; of the evaluation and after.
-        sections: Of the configuration, which are its flags.
+        sections: Of the configuration, or settings outside them, which are its flags.
         other_sections: Those of which it gets single settings.
         need: Of memory and time.
     """
@@ -99,7 +99,7 @@ STAGES = {
         "hipoa.imaging.view",
         "make 16-bit views of hips and pelvis for observers",
         ("views/{cohort}/{shard}.csv",),
-        sections=("project", "view"),
+        sections=("project",),
         need=Need(mb_per_1000=0, minutes_per_1000=120, mb_per_thread=1500),
     ),
     "hips": Stage(
@@ -113,14 +113,14 @@ STAGES = {
         "hipoa.grading.data.folds",
         "assign patients to folds, stratified by grade",
         ("folds/r{repeat}.csv",),
-        sections=("folds",),
+        sections=("folds", "seed"),
         need=Need(minutes=10, mb_per_1000=20, cohort="labelled"),
     ),
     "augment": Stage(
         "hipoa.grading.training.augment",
         "render samples of the augmentation",
         ("augmentation.npz",),
-        sections=("train",),
+        sections=("train", "seed"),
         need=Need(2000, 20, cohort="labelled"),
     ),
     "weights": Stage(
@@ -133,14 +133,14 @@ STAGES = {
         "hipoa.grading.training.train",
         "train one network on one fold",
         ("models/{experiment}/r{repeat}f{fold}.json",),
-        sections=("train",),
+        sections=("train", "seed"),
         need=Need(2500, 240, mb_per_1000=250, cohort="labelled"),
     ),
     "predict": Stage(
         "hipoa.grading.inference.predict",
         "predict a cohort with Monte Carlo dropout",
         ("predictions/{experiment}/r{repeat}f{fold}/{cohort}.npz",),
-        sections=("predict",),
+        sections=("predict", "seed"),
         need=Need(2500, minutes_per_1000=10),
     ),
     "uncertainty": Stage(
@@ -165,14 +165,14 @@ STAGES = {
         "compare networks and cohorts: published and patient-level tests",
         ("compare.csv", "differences.csv"),
         (_UNCERTAINTY,),
-        ("compare", "bootstrap"),
+        ("bootstrap",),
     ),
     "calibrate": Stage(
         "hipoa.evaluation.calibration.calibrate",
         "calibration before and after temperature scaling",
         ("calibration.csv", "reliability.csv"),
         (_UNCERTAINTY,),
-        ("calibrate", "bootstrap"),
+        ("bootstrap",),
     ),
     "detect": Stage(
         "hipoa.evaluation.detect",
@@ -233,14 +233,13 @@ STAGES = {
         "compare the rounds of annotation",
         ("rounds.csv",),
         (_UNCERTAINTY, "hips/labelled.csv", "triage.csv"),
-        ("rounds", "bootstrap"),
+        ("bootstrap",),
     ),
     "figures": Stage(
         "hipoa.report.figures.figures",
         "draw the figures",
         ("figures/*",),
         (*_SHOWN, *_DRAWN),
-        ("figures",),
         need=Need(1500, 30),
     ),
     "report": Stage(

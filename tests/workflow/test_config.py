@@ -105,8 +105,20 @@ def test_a_setting_that_cannot_be(given, message):
         resolve({"preset": "demo", **given})
 
 
+def test_every_former_setting_is_answered_and_none_is_one_now():
+    former = [path for path in OLD_NAMES if "=" not in path]
+    given = {}
+    for path in former:
+        section, _, name = path.partition(".")
+        given.setdefault(section, {}).update({name: 1} if name else {})
+    with pytest.raises(ConfigError) as refused:
+        resolve({"preset": "demo", **given})
+    for path in former:
+        assert f"{path}: {OLD_NAMES[path]}" in str(refused.value)
+
+
 def test_all_faults_are_told_at_once():
-    with pytest.raises(ConfigError, match=r"train\.epoch: .*predict\.pases"):
+    with pytest.raises(ConfigError, match=r"predict\.pases: .*train\.epoch"):
         resolve({"preset": "demo", "train": {"epoch": 3}, "predict": {"pases": 3}})
 
 

@@ -26,7 +26,7 @@ from hipoa.evaluation.metrics.probability_scores import (
     ranked_probability_score,
 )
 from hipoa.evaluation.metrics.scores import divide
-from hipoa.evaluation.settings import BootstrapSettings, CalibrateSettings
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import interval_95, resample_patients
 
 COLUMNS = (
@@ -38,6 +38,8 @@ RELIABILITY_COLUMNS = (
     "note",
 )
 NONE, TEMPERATURE = "none", "temperature"
+N_BINS = 10
+"""Equally wide bins of confidence, as most published expected calibration errors have."""
 
 _SCALED = {
     "labelled": "temperature of each fold fitted on the other folds' unseen hips of the same repeat",
@@ -46,18 +48,10 @@ _SCALED_ELSEWHERE = "temperature of each repeat fitted on all unseen labelled hi
 _BINNED_NOTE = "never 0 of few hips, even of a perfectly calibrated network"
 
 
-def run(
-    settings: CalibrateSettings,
-    bootstrap: BootstrapSettings,
-    *,
-    uncertainty: list[Path],
-    out: Path,
-    reliability: Path,
-) -> None:
+def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, reliability: Path) -> None:
     """Writes the calibration of every experiment before and after temperature scaling.
 
     Args:
-        settings: The bins of confidence.
         bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of scores to write.
@@ -72,21 +66,17 @@ def run(
         for cohort in cohorts for plain, after, temperature in scaled
     ]  # fmt: skip
     pairs = [pair for pair in pairs if len(pair[2])]
-    write_csv(out, COLUMNS, (row for pair in pairs for row in _score(*pair, settings, bootstrap)))
-    bins = (row for cohort, both, _ in pairs for row in _bin(cohort, both, settings, bootstrap))
+    write_csv(out, COLUMNS, (row for pair in pairs for row in _score(*pair, bootstrap)))
+    bins = (row for cohort, both, _ in pairs for row in _bin(cohort, both, bootstrap))
     write_csv(reliability, RELIABILITY_COLUMNS, bins)
 
 
 def _score(
-    cohort: str,
-    tables: dict[str, Graded],
-    temperature: np.ndarray,
-    settings: CalibrateSettings,
-    bootstrap: BootstrapSettings,
+    cohort: str, tables: dict[str, Graded], temperature: np.ndarray, bootstrap: BootstrapSettings
 ) -> Iterator[Row]:
     fitted = _SCALED.get(cohort, _SCALED_ELSEWHERE)
     for scaling, table in tables.items():
-        for row in score_calibration(table, cohort, settings.calibration_bins, bootstrap):
+        for row in score_calibration(table, cohort, N_BINS, bootstrap):
             how = f"; {fitted}" if scaling == TEMPERATURE else ""
             yield {**row, "scaling": scaling, "note": f"{row['note']}{how}"}
     yield {
@@ -172,19 +162,16 @@ def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
     return divide(np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1), sums[..., 0].sum(axis=-1))
 
 
-def _bin(
-    cohort: str, tables: dict[str, Graded], settings: CalibrateSettings, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def _bin(cohort: str, tables: dict[str, Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:
     """One row for each bin that holds a hip, all repeats together."""
-    n_bins = settings.calibration_bins
     for scaling, table in tables.items():
         patient, n_patients = number_cells(table.patient)
-        sums = tally_bins(table, patient, n_patients, n_bins)
+        sums = tally_bins(table, patient, n_patients, N_BINS)
         drawn = resample_patients(
             sums[:, None],
-            {str(number): _accuracy_of(number) for number in range(n_bins)},
+            {str(number): _accuracy_of(number) for number in range(N_BINS)},
             bootstrap.bootstrap_resamples,
-            bootstrap.bootstrap_seed,
+            0,
         )
         for number, (n, confidence, right) in enumerate(sums.sum(axis=0)):
             low, high = (n_patients > 1 and interval_95(drawn[str(number)])) or (np.nan, np.nan)
@@ -194,8 +181,8 @@ def _bin(
                     "cohort": cohort,
                     "scaling": scaling,
                     "bin": number + 1,
-                    "from": format_number(number / n_bins),
-                    "to": format_number((number + 1) / n_bins),
+                    "from": format_number(number / N_BINS),
+                    "to": format_number((number + 1) / N_BINS),
                     "n": int(n),
                     "confidence": format_number(confidence / n),
                     "accuracy": format_number(right / n),

@@ -21,7 +21,7 @@ from hipoa.evaluation.comparison.paired import compare_cohorts, compare_experime
 from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
 from hipoa.evaluation.groups import GROUPS
 from hipoa.evaluation.metrics.scores import count_confusions, exact_accuracy, one_neighbour_accuracy
-from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.holm import adjust_holm
 
 COLUMNS = (
@@ -33,25 +33,17 @@ _Row = dict[str, object]
 _NOTE = "descriptive: values are not independent"
 
 
-def run(
-    settings: CompareSettings,
-    bootstrap: BootstrapSettings,
-    *,
-    uncertainty: list[Path],
-    out: Path,
-    differences: Path,
-) -> None:
+def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, differences: Path) -> None:
     """Writes the source work's Mann-Whitney U tests, and differences with tests by patient.
 
     Args:
-        settings: The levels of the stars.
         bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of Mann-Whitney U tests to write.
         differences: The table of differences between experiments and between cohorts to write.
     """
     tables = [read_graded(path) for path in uncertainty]
-    write_csv(out, COLUMNS, _rows(tables, settings.star_levels))
+    write_csv(out, COLUMNS, _rows(tables))
     write_csv(differences, DIFFERENCE_COLUMNS, _difference_rows(tables, bootstrap))
 
 
@@ -65,14 +57,14 @@ def _difference_rows(tables: list[Graded], bootstrap: BootstrapSettings) -> Iter
             yield from compare_cohorts(table, cohort, bootstrap)
 
 
-def _rows(tables: list[Graded], star_levels: Sequence[float]) -> Iterator[_Row]:
+def _rows(tables: list[Graded]) -> Iterator[_Row]:
     labelled = [table.of_cohort("labelled") for table in tables]
     for name, score in (("ECA", exact_accuracy), ("ONCA", one_neighbour_accuracy)):
-        yield from _adjust(compare_networks(labelled, name, score), star_levels)
+        yield from _adjust(compare_networks(labelled, name, score))
     for cohort in find_cohorts(tables):
         of_cohort = [table.of_cohort(cohort) for table in tables]
         rows = [row for table in filter(len, of_cohort) for row in compare_groups(table, cohort)]
-        yield from _adjust(rows, star_levels)
+        yield from _adjust(rows)
 
 
 def compare_networks(
@@ -138,18 +130,18 @@ def rank_test(a: np.ndarray, b: np.ndarray) -> _Row:
     return {**row, "u": float(test.statistic), "p": float(test.pvalue), "note": _NOTE}
 
 
-def give_stars(p: float, levels: Sequence[float]) -> str:
-    """One star for each level that p lies below, "n.s." for none."""
-    return "*" * sum(p < level for level in levels) or "n.s."
+def give_stars(p: float) -> str:
+    """One star below 0.05, two below 0.01, three below 0.001, "n.s." for none."""
+    return "*" * sum(p < level for level in (0.05, 0.01, 0.001)) or "n.s."
 
 
-def _adjust(rows: Sequence[_Row], star_levels: Sequence[float]) -> Iterator[_Row]:
+def _adjust(rows: Sequence[_Row]) -> Iterator[_Row]:
     """Adds p_holm and stars; the rows are one family."""
     tested = [(row, p) for row in rows if isinstance(p := row.get("p"), float)]
     adjusted = adjust_holm([p for _, p in tested])
     for (row, p), p_holm in zip(tested, adjusted, strict=True):
         row["p"] = format_number(p)
         row["p_holm"] = format_number(p_holm)
-        row["stars"] = give_stars(p_holm, star_levels)
+        row["stars"] = give_stars(p_holm)
         row["note"] = f"{_NOTE}; Holm over {len(tested)} tests"
     yield from rows

@@ -42,8 +42,8 @@ class Family:
 
         Args:
             table: The rows of one experiment and cohort.
-            bootstrap: How many, and the seed.
-            seed: Added to it, for draws that do not depend on others.
+            bootstrap: How many.
+            seed: Another one for draws that do not depend on others.
         """
         patient, n_patients = number_cells(table.patient)
         if n_patients < 2:
@@ -54,7 +54,7 @@ class Family:
             sums.reshape(n_patients, n_repeats, *sums.shape[1:]),
             {name: score for name, (score, _) in self.scores.items()},
             bootstrap.bootstrap_resamples,
-            bootstrap.bootstrap_seed + seed,
+            seed,
         )
 
     def score(self, table: Graded, *keys: np.ndarray) -> dict[str, np.ndarray]:
@@ -159,7 +159,7 @@ def rank_by_repeat(
     repeats = [np.flatnonzero(table.repeat == repeat) for repeat in np.unique(table.repeat)]
     # So few at once that they stay in a core's cache.
     width = 128 * max(map(len, repeats))
-    draws = draw_patients(n_patients, width, bootstrap.bootstrap_resamples, bootstrap.bootstrap_seed)
+    draws = draw_patients(n_patients, width, bootstrap.bootstrap_resamples, 0)
     found: list[dict[str, np.ndarray]] = []
     for weight in [np.ones((1, n_patients)), *draws]:
         ranked = [rank_hips(score[rows], event[rows], weight[:, patient[rows]]) for rows in repeats]

@@ -19,14 +19,21 @@ COLUMNS = ("hip_id", "patient_id", "fold")
 
 
 def run(
-    settings: FoldsSettings, *, hips: Path, repeat: int, out: Path, former: list[Path] | None = None
+    settings: FoldsSettings,
+    *,
+    hips: Path,
+    repeat: int,
+    seed: int = 0,
+    out: Path,
+    former: list[Path] | None = None,
 ) -> None:
     """Splits the labelled patients into folds.
 
     Args:
-        settings: How many folds, and the seed.
+        settings: How many folds.
         hips: The table of the labelled cohort.
         repeat: The number of the split, counted from 0.
+        seed: The study's; the split is drawn from `numpy.random.default_rng([seed, repeat])`.
         out: The table to write.
         former: The table of the folds that patients of an earlier run keep, or none.
 
@@ -37,12 +44,12 @@ def run(
     usable = [row for row in rows if row["status"] == "ok" and row["grade"]]
     grades = [int(row["grade"]) for row in usable]
     patients = [row["patient_id"] for row in usable]
-    seed = [settings.folds_seed, repeat]
+    drawn_from = [seed, repeat]
     old = _read_former(former[0], patients, settings.folds) if former else {}
-    fold_of = _split(old, patients, grades, settings.folds, seed)
+    fold_of = _split(old, patients, grades, settings.folds, drawn_from)
     others = {row["patient_id"] for row in rows} - set(patients)
     stay = {patient: old[patient] for patient in others if patient in old}
-    fold_of |= stay | place_patients(others - stay.keys(), fold_of | stay, settings.folds, [*seed, 1])
+    fold_of |= stay | place_patients(others - stay.keys(), fold_of | stay, settings.folds, [*drawn_from, 1])
     _warn_of_rare(grades, patients, settings.folds)
     named = [(row["hip_id"], row["patient_id"]) for row in usable] + [("", other) for other in sorted(others)]
     cells = [{"hip_id": hip, "patient_id": patient, "fold": fold_of[patient]} for hip, patient in named]
