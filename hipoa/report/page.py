@@ -12,11 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.data_urls import embed_file
 from hipoa.report.outputs import FIGURES
-from hipoa.report.published_figures import CITATION
+from hipoa.report.published_results import CITATION
+from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
-from hipoa.report.score_table import find_score
+from hipoa.report.scores import find_score
 from hipoa.report.sections import (
     accuracy,
     calibration,

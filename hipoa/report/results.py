@@ -12,7 +12,7 @@ from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic
 from hipoa.report.flow import Flow, count_hips
-from hipoa.report.score_table import NO_NETWORKS, Score, gather_scores
+from hipoa.report.scores import NO_NETWORKS, Score, gather_scores
 from hipoa.report.settings import ReportSettings
 
 

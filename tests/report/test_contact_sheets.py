@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hipoa.report import contact_sheets
 from hipoa.report.cohort import read_hips, read_radiographs
-from hipoa.report.contact_sheets import count_left_out, flag, lay_sheets
-from hipoa.report.data_urls import stretch
 from hipoa.report.radiograph_quality import HEADINGS, tabulate_quality
+from hipoa.report.radiographs import stretch
+from hipoa.report.sections import contact_sheets
+from hipoa.report.sections.contact_sheets import count_left_out, flag, lay_sheets
 
 ROOM_MB = 5
 

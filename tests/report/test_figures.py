@@ -5,11 +5,11 @@ from PIL import Image
 from hipoa.core.files import read_csv, read_json
 from hipoa.evaluation.graded import read_graded
 from hipoa.report.figures import style
-from hipoa.report.figures.accuracy_figures import draw_confusion, draw_embedding, draw_variance
 from hipoa.report.figures.charts import draw_accuracy, draw_learning
 from hipoa.report.figures.figures import sort_rows
+from hipoa.report.figures.predictions import draw_confusion, draw_embedding, draw_variance
 from hipoa.report.outputs import DRAWN
-from hipoa.report.score_table import gather_scores
+from hipoa.report.scores import gather_scores
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):

@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.cohort import Hip, split_cohorts
 from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, PALE, new_figure, say
-from hipoa.report.published_figures import PUBLISHED
-from hipoa.report.score_table import Score
+from hipoa.report.published_results import PUBLISHED
+from hipoa.report.scores import Score
 
 _OTHERS = ("off the class table", "graded in part", "not graded")
 

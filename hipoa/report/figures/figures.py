@@ -19,16 +19,16 @@ from hipoa.report.cohort import (
     read_radiographs,
 )
 from hipoa.report.figures import (
-    accuracy_figures,
-    calibration_figures,
     charts,
+    curves,
     flowchart,
+    predictions,
     radiograph_sheets,
     style,
 )
 from hipoa.report.figures.simulation_figure import draw_simulation
 from hipoa.report.outputs import FIGURES
-from hipoa.report.score_table import gather_scores
+from hipoa.report.scores import gather_scores
 from hipoa.report.settings import FiguresSettings
 
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
@@ -73,15 +73,13 @@ def run(
             "augmentation": radiograph_sheets.draw_augmentation(read_npz(augmentation), synthetic=synthetic),
             "learning": charts.draw_learning(records, synthetic=synthetic),
             "accuracy": charts.draw_accuracy(scores, experiments, synthetic=synthetic),
-            "confusion": accuracy_figures.draw_confusion(graded, synthetic=synthetic),
-            "reliability": calibration_figures.draw_reliability(
+            "confusion": predictions.draw_confusion(graded, synthetic=synthetic),
+            "reliability": curves.draw_reliability(
                 known["reliability.csv"], experiments, synthetic=synthetic
             ),
-            "variance": accuracy_figures.draw_variance(graded, known["compare.csv"], synthetic=synthetic),
-            "risk_coverage": calibration_figures.draw_risk(
-                known["risk_coverage.csv"], experiments, synthetic=synthetic
-            ),
-            "embedding": accuracy_figures.draw_embedding(maps, synthetic=synthetic),
+            "variance": predictions.draw_variance(graded, known["compare.csv"], synthetic=synthetic),
+            "risk_coverage": curves.draw_risk(known["risk_coverage.csv"], experiments, synthetic=synthetic),
+            "embedding": predictions.draw_embedding(maps, synthetic=synthetic),
             "triage": _draw_triage(rows, stacks, known["triage.csv"], settings.triage_examples),
             "simulation": draw_simulation(known["simulation.csv"], synthetic=synthetic),
         }

@@ -9,7 +9,7 @@ from hipoa.evaluation.metrics.implied_indices import INDEX_SCORES, name_score
 from hipoa.evaluation.metrics.raters import READERS
 from hipoa.evaluation.metrics.separate_heads import APART
 from hipoa.report.results import Results
-from hipoa.report.score_table import NO_NETWORKS, Score, find_score
+from hipoa.report.scores import NO_NETWORKS, Score, find_score
 
 METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE", "macro MAE")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hipoa.report.result_rows import list_words
 from hipoa.report.results import Results
-from hipoa.report.score_table import find_best
+from hipoa.report.scores import find_best
 from hipoa.report.sections.summary import write_score
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hipoa.core.files import read_npz
 from hipoa.report.cohort import read_radiographs
-from hipoa.report.data_urls import embed_heat, embed_jpeg, show_as_in_patient
+from hipoa.report.radiographs import embed_heat, embed_jpeg, show_as_in_patient
 from hipoa.report.results import Results
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hipoa.evaluation.graded import Graded, average_repeats, read_graded
 from hipoa.evaluation.passes import MEASURES, name_measure
 from hipoa.report.results import Results
-from hipoa.report.score_table import find_best
+from hipoa.report.scores import find_best
 from hipoa.report.sections.triage import embed_hips
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hipoa.report.cohort_tables import describe_acquisition, describe_people
 from hipoa.report.radiograph_quality import find_renderers
 from hipoa.report.result_rows import list_words
 from hipoa.report.results import Results
-from hipoa.report.scanner_table import describe_acquisition, describe_people
 
 _RENDERERS = {
     "auto": "trilinear interpolation on a GPU (DiffDRR) or Joseph's method without one",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hipoa.report.figures.accuracy_figures import score_map
-from hipoa.report.published_figures import BINARY, FOLDS, PUBLISHED, Published
+from hipoa.report.figures.predictions import score_map
+from hipoa.report.published_results import BINARY, FOLDS, PUBLISHED, Published
 from hipoa.report.results import Results
-from hipoa.report.score_table import find_score
+from hipoa.report.scores import find_score
 from hipoa.report.sections.summary import write_score
 
 _PROTOCOL = {"epochs": 200, "folds": 4, "repeats": 15, "passes": 50}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hipoa.report.contact_sheets import count_left_out, lay_sheets
+from hipoa.report.cohort_tables import HEADINGS as ACQUISITION_HEADINGS
+from hipoa.report.cohort_tables import count_unknown, tabulate_acquisition
 from hipoa.report.radiograph_quality import HEADINGS, find_renderers, tabulate_quality
 from hipoa.report.results import Results
-from hipoa.report.scanner_table import HEADINGS as ACQUISITION_HEADINGS
-from hipoa.report.scanner_table import count_unknown, tabulate_acquisition
+from hipoa.report.sections.contact_sheets import count_left_out, lay_sheets
 
 
 def gather(results: Results) -> dict[str, Any]:

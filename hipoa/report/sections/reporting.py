@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hipoa.evaluation.metrics.raters import READERS
-from hipoa.report.checklists import CLAIM, TRIPOD_AI, Checklist
+from hipoa.report.cohort_tables import describe_acquisition, describe_people
 from hipoa.report.results import Results
-from hipoa.report.scanner_table import describe_acquisition, describe_people
-from hipoa.report.score_table import find_best, find_score
+from hipoa.report.scores import find_best, find_score
+from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI, Checklist
 from hipoa.report.sections.methods import describe_methods
 from hipoa.report.sections.summary import write_score
 

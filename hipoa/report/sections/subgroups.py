@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hipoa.report.cohort_tables import count_unknown
 from hipoa.report.results import Results
-from hipoa.report.scanner_table import count_unknown
 
 _WORDS = {"kernel_kind": "kernel", "kv": "tube voltage", "step_mm": "slice step"}
 

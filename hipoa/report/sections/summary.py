@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.caveats import list_doubts
 from hipoa.report.result_rows import find_row, list_words, write_estimate, write_row
 from hipoa.report.results import Results
-from hipoa.report.score_table import Score, find_best, find_score
+from hipoa.report.scores import Score, find_best, find_score
+from hipoa.report.sections.caveats import list_doubts
 
 _FIRST = 3
 

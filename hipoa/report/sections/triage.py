@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hipoa.report.cohort import Hip, read_radiographs
-from hipoa.report.data_urls import embed_jpeg, show_as_in_patient
+from hipoa.report.radiographs import embed_jpeg, show_as_in_patient
 from hipoa.report.results import Results
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hipoa.core.files import read_csv, write_csv
 from hipoa.report.cohort import Hip
-from hipoa.report.scanner_table import (
+from hipoa.report.cohort_tables import (
     HEADINGS,
     count_unknown,
     describe_acquisition,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hipoa.report.cohort import Hip, split_cohorts, stream_radiographs
-from hipoa.report.data_urls import embed_jpeg, show_as_in_patient
+from hipoa.report.radiographs import embed_jpeg, show_as_in_patient
 
 CTS_PER_SHEET = 100
 RADIOGRAPH_PX = 150

@@ -2,7 +2,7 @@ import pytest
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv
-from hipoa.report.score_table import INTERVAL, Score, find_best, find_score, gather_scores
+from hipoa.report.scores import INTERVAL, Score, find_best, find_score, gather_scores
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.result_rows import find_row, list_words, write_row
 from hipoa.report.results import Results
-from hipoa.report.score_table import Score, find_score
+from hipoa.report.scores import Score, find_score
 
 _FEW_HIPS = 10
 """A share of fewer has an interval of more than 0.5 either side of a half (Clopper and Pearson)."""
