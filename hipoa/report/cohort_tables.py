@@ -1,76 +1,85 @@
-"""How the CTs were acquired and of whom, as far as their headers or the table of cases tell."""
+"""Image quality, acquisition and patients of a cohort, as rows of tables and as sentences."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 from hipoa.core.tables.words import read_sex
 from hipoa.evaluation.metrics.subgroups import parse_years
-from hipoa.report.cohort import Hip, split_cohorts
+from hipoa.report.cohort import Hip
 
 _OLDEST_YEARS = 90
 
 
-class Acquisition(NamedTuple):
-    """The CTs of one cohort that have a radiograph; every entry is words for a cell of a table.
-
-    Attributes:
-        cohort: Its name.
-        cts: Their number.
-        makers: CTs by maker of the scanner.
-        models: CTs by model.
-        kv: CTs by tube voltage.
-        kernels: CTs by kind of kernel.
-        step_mm: From slice to slice, least, median and largest.
-        unknown: CTs whose files tell neither maker nor voltage nor kernel.
-    """
-
-    cohort: str
-    cts: str
-    makers: str
-    models: str
-    kv: str
-    kernels: str
-    step_mm: str
-    unknown: str
-
-
-HEADINGS = Acquisition(
-    *("cohort", "CTs", "maker of the scanner", "model", "tube voltage", "kernel"),
-    *("slice step, least, median and largest, mm", "not known"),
-)
+def tabulate_quality(hips: Sequence[Hip]) -> dict[str, str]:
+    """The radiographs of a cohort in numbers: heading to cell."""
+    seen = [hip for hip in hips if hip.status == "ok"]
+    methods = Counter(hip.method for hip in seen if hip.method)
+    confidences = [float(hip.confidence) for hip in seen if hip.confidence]
+    voxels = [side for hip in seen if (side := hip.voxel_mm) is not None]
+    tilts, turns = ([abs(float(cell)) for hip in seen if (cell := getattr(hip, name))]
+                    for name in ("tilt_deg", "turn_deg"))  # fmt: skip
+    return {
+        "radiographs": f"{len(seen)}",
+        "located by": ", ".join(f"{method} {count}" for method, count in sorted(methods.items())),
+        "confidence, lowest and median": _summarise(confidences, "{:.2f}", min, statistics.median_low),
+        "implants": f"{sum(hip.implant == 'yes' for hip in seen)}",
+        "CT ends within the image": f"{sum(bool(hip.cut) for hip in seen)}",
+        "longest voxel side, finest and coarsest CT, mm": _summarise(voxels, "{:g}", min, max),
+        "pelvic obliquity, median and largest, degrees": _summarise(
+            tilts, "{:.1f}", statistics.median_low, max
+        ),
+        "pelvic rotation, median and largest, degrees": _summarise(
+            turns, "{:.1f}", statistics.median_low, max
+        ),
+        "with a warning": f"{sum(bool(hip.warnings) for hip in seen)}",
+        "refused": f"{sum(hip.status == 'refused' for hip in hips)}",
+    }
 
 
-def tabulate_acquisition(hips: Sequence[Hip]) -> list[Acquisition]:
-    """One row per cohort."""
-    return [_summarise(cohort, _pick_cts(own)) for cohort, own in split_cohorts(hips).items()]
+def _summarise(values: Sequence[float], form: str, *statistics: Callable[[Sequence[float]], float]) -> str:
+    """Such as "0.51 / 0.93"; a dash where there is no value."""
+    return " / ".join(form.format(one(values)) for one in statistics) if values else "\N{EN DASH}"
 
 
-def count_unknown(hips: Sequence[Hip]) -> tuple[int, int]:
-    """CTs of which it is not known how they were acquired, and all that have a radiograph."""
+def tabulate_acquisition(hips: Iterable[Hip]) -> dict[str, str]:
+    """How the CTs with a radiograph were acquired: heading to cell, such as "Siemens (12), GE (3)"."""
     cts = _pick_cts(hips)
-    return sum(not _is_known(ct) for ct in cts), len(cts)
+    steps = [float(ct.step_mm) for ct in cts if ct.step_mm]
+    return {
+        "CTs": f"{len(cts)}",
+        "manufacturer": _count(ct.manufacturer for ct in cts),
+        "model": _count(ct.model for ct in cts),
+        "tube voltage": _count(f"{ct.kv} kV" if ct.kv else "" for ct in cts),
+        "kernel": _count(ct.kernel_kind for ct in cts),
+        "slice spacing, smallest, median and largest, mm": _summarise(
+            steps, "{:.3g}", min, statistics.median, max
+        ).strip("\N{EN DASH}"),
+        "not known": f"{count_unknown(cts)[0]}",
+    }
+
+
+def count_unknown(hips: Iterable[Hip]) -> tuple[int, int]:
+    """The CTs with a radiograph whose manufacturer, voltage and kernel are unknown, and all of them."""
+    cts = _pick_cts(hips)
+    return sum(not (ct.manufacturer or ct.kernel_kind or ct.kv) for ct in cts), len(cts)
 
 
 def describe_acquisition(hips: Sequence[Hip]) -> str:
-    """How the CTs were acquired, in sentences; empty where no header tells."""
+    """How the CTs were acquired, in sentences; empty where no header says so."""
     unknown, total = count_unknown(hips)
     if unknown == total:
         return ""
-    one = _summarise("all", _pick_cts(hips))
-    parts = {
-        "Scanners": one.makers,
-        "models": one.models,
-        "tube voltage": one.kv,
-        "kernels": one.kernels,
-        "mm from slice to slice (least / median / largest)": one.step_mm,
-    }
-    known = "; ".join(f"{name}: {cell}" for name, cell in parts.items() if cell)
+    names = (
+        *("Scanners", "models", "tube voltage", "kernels"),
+        "slice spacing in mm (smallest / median / largest)",
+    )
+    cells = [*tabulate_acquisition(hips).values()][1:-1]
+    known = "; ".join(f"{name}: {cell}" for name, cell in zip(names, cells, strict=True) if cell)
     rest = f" This is not known for {unknown} of {total} CTs." if unknown else ""
-    return f"{known} (CTs in brackets).{rest}"
+    return f"{known} (numbers of CTs in brackets).{rest}"
 
 
 def describe_people(hips: Iterable[Hip]) -> str:
@@ -81,15 +90,15 @@ def describe_people(hips: Iterable[Hip]) -> str:
             people.setdefault(hip.patient_id, hip)
     sexes = Counter(read_sex(hip.sex) for hip in people.values())
     ages = sorted(age for hip in people.values() if (age := parse_years(hip.age)) is not None)
-    said = [f"{sexes[sex]} {words}" for sex, words in (("F", "female"), ("M", "male")) if sexes[sex]]
+    parts = [f"{sexes[sex]} {words}" for sex, words in (("F", "female"), ("M", "male")) if sexes[sex]]
     if ages:
-        median = _name_years(statistics.median(ages))
-        ends = " to ".join(dict.fromkeys(map(_name_years, (ages[0], ages[-1]))))
-        said.append(f"age {ends} years (median {median}, n = {len(ages)})")
-    return ", ".join(said)
+        median = _write_years(statistics.median(ages))
+        ends = " to ".join(dict.fromkeys(map(_write_years, (ages[0], ages[-1]))))
+        parts.append(f"age {ends} years (median {median}, n = {len(ages)})")
+    return ", ".join(parts)
 
 
-def _name_years(age: float) -> str:
+def _write_years(age: float) -> str:
     return f"{age:g}" if age < _OLDEST_YEARS else f"{_OLDEST_YEARS}+"
 
 
@@ -102,28 +111,8 @@ def _pick_cts(hips: Iterable[Hip]) -> list[Hip]:
     return [*cts.values()]
 
 
-def _is_known(ct: Hip) -> bool:
-    return bool(ct.manufacturer or ct.kernel_kind or ct.kv)
-
-
-def _summarise(cohort: str, cts: Sequence[Hip]) -> Acquisition:
-    steps = sorted(float(ct.step_mm) for ct in cts if ct.step_mm)
-    ends = (steps[0], statistics.median(steps), steps[-1]) if steps else ()
-    return Acquisition(
-        cohort,
-        f"{len(cts)}",
-        _count(ct.manufacturer for ct in cts),
-        _count(ct.model for ct in cts),
-        _count(f"{ct.kv} kV" if ct.kv else "" for ct in cts),
-        _count(ct.kernel_kind for ct in cts),
-        " / ".join(f"{step:.3g}" for step in ends),
-        f"{sum(not _is_known(ct) for ct in cts)}",
-    )
-
-
 def _count(names: Iterable[str]) -> str:
     """Such as "Siemens (12), GE (3)"; the most frequent first."""
     counts = Counter(filter(None, names))
-    return ", ".join(
-        f"{name} ({count})" for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    )
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} ({count})" for name, count in ordered)

@@ -1,100 +1,121 @@
-"""The rows of metrics.csv, sorted for figures and report."""
+"""Rows of the evaluation's tables: looked up by their cells, and written with their confidence intervals."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hipoa.core.errors import CohortError
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.metrics.raters import READERS
 
-INTERVAL = "95 % interval"
+Row = Mapping[str, Any]
+
 NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, READERS)
 """What is scored beside the experiments."""
 
-_RANGE = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")
+_INTERVAL_UNIT = "95 % interval"
+_INTERVAL = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")
 
 
-@dataclass
-class Score:
-    """One score of one experiment in one cohort, with all its spreads.
+def gather_scores(rows: Iterable[Row]) -> list[Row]:
+    """Joins the rows of metrics.csv that differ in their spread alone, in the order of the table.
 
-    Attributes:
-        experiment: Its name, "constant" or "reader against reader".
-        cohort: Its name.
-        metric: Such as ECA.
-        value: In ``unit``, None where the score is not defined.
-        unit: Such as share.
-        n_hips: Behind the score, a count.
-        n_patients: Behind the score, a count.
-        spreads: (spread, its unit): each +- names what it is.
-        notes: What to know of it.
+    Returns:
+        One row per experiment, cohort and metric, with ``low`` and ``high`` (of the 95 % interval; empty
+        where there is none), ``spreads`` (pairs of a spread and its unit) and ``notes`` (a list).
+
+    Raises:
+        CohortError: A 95 % interval is not written as "low-high".
     """
-
-    experiment: str
-    cohort: str
-    metric: str
-    value: float | None
-    unit: str
-    n_hips: int
-    n_patients: int
-    spreads: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether it is the baseline that predicts one class for every hip."""
-        return self.experiment == CONSTANT
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval, None where there is none.
-
-        Raises:
-            CohortError: It is not written as "low-high": a report that loses it would say less than is known.
-        """
-        written = next((spread for spread, unit in self.spreads if unit.startswith(INTERVAL)), None)
-        if written is None:
-            return None
-        found = _RANGE.fullmatch(written)
-        if found is None:
-            raise CohortError("metrics.csv", f'"{written}" is no interval', "Make the table again.")
-        return float(found[1]), float(found[2])
-
-
-def gather_scores(rows: Iterable[Mapping[str, str]]) -> list[Score]:
-    """Joins the rows of one score, one for each spread, in the order of the table."""
-    scores: dict[tuple[str, str, str], Score] = {}
+    scores: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
         key = row["experiment"], row["cohort"], row["metric"]
-        if key not in scores:
-            value = float(row["value"]) if row["value"] else None
-            counts = int(row["n_hips"]), int(row["n_patients"])
-            scores[key] = Score(*key, value, row["unit"], *counts)
-        score = scores[key]
+        score = scores.setdefault(key, {**row, "low": "", "high": "", "spreads": [], "notes": []})
         if row["spread_unit"]:
-            score.spreads.append((row["spread"], row["spread_unit"]))
-        score.notes += [note for note in row["note"].split("; ") if note and note not in score.notes]
+            score["spreads"].append((row["spread"], row["spread_unit"]))
+        if row["spread_unit"].startswith(_INTERVAL_UNIT) and not score["low"]:
+            score["low"], score["high"] = _split_interval(row["spread"])
+        score["notes"] += [note for note in row["note"].split("; ") if note and note not in score["notes"]]
     return list(scores.values())
 
 
-def find_score(scores: Iterable[Score], experiment: str, cohort: str, metric: str) -> Score | None:
-    """The score of that name, None if there is none or it is not defined."""
-    for score in scores:
-        if (score.experiment, score.cohort, score.metric) == (experiment, cohort, metric):
-            return score if score.value is not None else None
+def _split_interval(text: str) -> tuple[str, str]:
+    found = _INTERVAL.fullmatch(text)
+    if found is None:
+        raise CohortError("metrics.csv", f'"{text}" is no interval', "Make the table again.")
+    return found[1], found[2]
+
+
+def find_row(rows: Iterable[Row], **cells: str) -> Row | None:
+    """The first row with these cells that has a value, None if there is none."""
+    for row in rows:
+        if row["value"] and all(row[name] == cell for name, cell in cells.items()):
+            return row
     return None
 
 
-def find_best(scores: Iterable[Score], cohort: str = "labelled", metric: str = "ECA") -> Score | None:
-    """The largest value of a metric among the experiments, None if there is none; no baseline, no reader."""
-    candidates = [
-        score
-        for score in scores
-        if (score.cohort, score.metric) == (cohort, metric)
-        and score.experiment not in NO_NETWORKS
-        and score.value is not None
+def find_best(scores: Iterable[Row]) -> Row | None:
+    """The largest ECA of a network in the labelled cohort, None if there is none."""
+    rows = [row for row in scores if row["experiment"] not in NO_NETWORKS and row["value"]]
+    own = [row for row in rows if (row["cohort"], row["metric"]) == ("labelled", "ECA")]
+    return max(own, key=lambda row: float(row["value"]), default=None)
+
+
+def pivot(
+    rows: Sequence[Row], keys: Sequence[str], columns: Sequence[Mapping[str, str]]
+) -> list[tuple[list[str], list[Row | None]]]:
+    """Puts rows of the same ``keys`` side by side.
+
+    Args:
+        rows: Of a table with one value per row.
+        keys: Names of the columns of which each combination of cells becomes one entry.
+        columns: For each place in an entry the cells of its row, by name.
+
+    Returns:
+        The cells of the keys, and a row, or None where it has no value, for each of ``columns``.
+    """
+    entries = dict.fromkeys(tuple(row[name] for name in keys) for row in rows)
+    return [
+        ([*cells], [find_row(rows, **dict(zip(keys, cells, strict=True)), **column) for column in columns])
+        for cells in entries
     ]
-    return max(candidates, key=lambda score: score.value or 0.0, default=None)
+
+
+def write_row(row: Row | None) -> str:
+    """A value with its 95 % interval, such as "0.650 (0.600 to 0.700)"."""
+    if row is None or not row["value"]:
+        return "not defined"
+    interval = f" ({float(row['low']):.3f} to {float(row['high']):.3f})" if row["low"] and row["high"] else ""
+    return f"{float(row['value']):.3f}{interval}"
+
+
+def list_words(words: Sequence[str]) -> str:
+    """Such as "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def count_words(number: int, word: str) -> str:
+    """Such as "1 model" or "2 models"."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def split_maps(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
+    """The rows of embedding.csv of its first repeat, by experiment and fold; folds in order."""
+    known = [(int(row["repeat"]), int(row["fold"]), row) for row in rows]
+    first = min((repeat for repeat, _, _ in known), default=0)
+    maps: dict[tuple[str, int], list[Row]] = {}
+    for repeat, fold, row in sorted(known, key=lambda item: item[1]):
+        if repeat == first:
+            maps.setdefault((row["experiment"], fold), []).append(row)
+    return maps
+
+
+def score_map(rows: Sequence[Row]) -> tuple[float, float] | None:
+    """ECA and ONCA of the graded hips of a map, None if there is none."""
+    errors = [int(row["error"]) for row in rows if row["error"]]
+    if not errors:
+        return None
+    eca, onca = (sum(error <= most for error in errors) / len(errors) for most in (0, 1))
+    return eca, onca

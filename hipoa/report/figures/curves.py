@@ -1,4 +1,4 @@
-"""Figures of how far probabilities and uncertainties can be trusted: reliability, risk and coverage."""
+"""Figures of curves: reliability diagrams, risk-coverage curves and the simulated learning curves."""
 
 from __future__ import annotations
 
@@ -8,99 +8,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.figures.style import EXPERIMENT_COLOURS, GREY, new_figure, say
+from hipoa.report.figures.style import EXPERIMENT_COLOURS, GREY, new_grid, sort_cohorts
 
-_Row = Mapping[str, str]
+_Rows = Sequence[Mapping[str, str]]
+_Grid = Mapping[tuple[str, str], Axes]
 
-SCALINGS = {
-    "none": ("as the network says", EXPERIMENT_COLOURS[1], "o", "-"),
+_SCALINGS = {
+    "none": ("uncalibrated", EXPERIMENT_COLOURS[1], "o", "-"),
     "temperature": ("after temperature scaling", EXPERIMENT_COLOURS[0], "^", "--"),
 }
 _ORDERS = {"random order": ":", "perfect order": "--"}
 _STYLES = ("-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 2)), "-.")
-_EVENT, _PREDICTION = "error >= 1", "per repeat"
+_METRICS = {"ECA": "exact class (ECA)", "ONCA": "at most one class off (ONCA)"}
 
 
-def draw_reliability(rows: Sequence[_Row], experiments: Sequence[str], *, synthetic: bool) -> Figure:
-    """Confidence against accuracy, before and after temperature scaling: cohorts by experiments.
-
-    Args:
-        rows: Of reliability.csv.
-        experiments: In their order.
-        synthetic: Whether patients are synthetic.
-    """
-    figure, grid = _lay_grid(rows, experiments, "Do the networks know how often they are right?", synthetic)
-    for (cohort, experiment), axes in grid.items():
-        own = [row for row in rows if (row["cohort"], row["experiment"]) == (cohort, experiment)]
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-        for scaling, look in SCALINGS.items():
-            _draw_bins(axes, [row for row in own if row["scaling"] == scaling], look)
-        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=f"{experiment}, {cohort}")
-    _finish(figure, grid, "largest probability", "share graded exactly")
-    return figure
+def _new_grid(rows: _Rows, experiments: Sequence[str], title: str) -> tuple[Figure, _Grid]:
+    cohorts = sort_cohorts(row["cohort"] for row in rows)
+    return new_grid(title, cohorts, experiments, width_in=(3.2, 0.8), height_in=(3.1, 1.3),
+                    empty="No graded hip was predicted.", sharex=True)  # fmt: skip
 
 
-def _draw_bins(axes: Axes, rows: Sequence[_Row], look: tuple[str, str, str, str]) -> None:
-    label, colour, marker, line = look
-    places = [(float(row["confidence"]), float(row["accuracy"])) for row in rows]
-    for row, (x, _) in zip(rows, places, strict=True):
-        if row["low"]:
-            axes.plot([x, x], [float(row["low"]), float(row["high"])], color=colour, linewidth=1, alpha=0.5)
-    axes.plot(*zip(*places, strict=True) if places else ([], []), color=colour, marker=marker,
-              linestyle=line, label=label, markersize=4)  # fmt: skip
+def _pick(rows: _Rows, **cells: str) -> _Rows:
+    return [row for row in rows if all(row[name] == cell for name, cell in cells.items())]
 
 
-def draw_risk(rows: Sequence[_Row], experiments: Sequence[str], *, synthetic: bool) -> Figure:
-    """The share of wrong grades among the hips that are kept, the surest first: cohorts by experiments.
-
-    Args:
-        rows: Of risk_coverage.csv.
-        experiments: In their order.
-        synthetic: Whether patients are synthetic.
-    """
-    shown = [row for row in rows if (row["event"], row["prediction"]) == (_EVENT, _PREDICTION)]
-    figure, grid = _lay_grid(shown, experiments, "Does the uncertainty find the errors?", synthetic)
-    measures = list(dict.fromkeys(row["measure"] for row in shown))
-    for (cohort, experiment), axes in grid.items():
-        for place, measure in enumerate(measures):
-            own = [
-                r
-                for r in shown
-                if (r["cohort"], r["experiment"], r["measure"]) == (cohort, experiment, measure)
-            ]
-            _draw_curve(axes, own, measure, place)
-        axes.set(xlim=(0, 1), title=f"{experiment}, {cohort}")
-        axes.set_ylim(bottom=0)
-    _finish(figure, grid, "share of hips kept,\nthe surest first", "share of these graded wrongly")
-    return figure
+def _plot(axes: Axes, rows: _Rows, x: str, y: str, **look: object) -> None:
+    points = [(float(row[x]), float(row[y])) for row in rows if row[y]]
+    axes.plot(*zip(*points, strict=True) if points else ([], []), **look)  # pyright: ignore[reportArgumentType]
 
 
-def _draw_curve(axes: Axes, rows: Sequence[_Row], measure: str, place: int) -> None:
-    known = [(float(row["coverage"]), float(row["risk"])) for row in rows if row["risk"]]
-    order = _ORDERS.get(measure)
-    axes.plot(*zip(*known, strict=True) if known else ([], []), label=name_measure(measure),
-              color=GREY if order else EXPERIMENT_COLOURS[place % len(EXPERIMENT_COLOURS)],
-              linestyle=order or _STYLES[place % len(_STYLES)], linewidth=1.4)  # fmt: skip
-
-
-def _lay_grid(
-    rows: Sequence[_Row], experiments: Sequence[str], title: str, synthetic: bool
-) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    cohorts = sorted({row["cohort"] for row in rows}, key=lambda cohort: cohort != "labelled")
-    size = 3.2 * max(1, len(experiments)) + 0.8, 1.3 + 3.1 * max(1, len(cohorts))
-    figure = new_figure(*size, title, synthetic=synthetic)
-    if not cohorts:
-        say(figure.subplots(), "No graded hip was predicted.")
-        return figure, {}
-    lines = figure.subplots(len(cohorts), len(experiments), squeeze=False, sharex=True)
-    return figure, {
-        (cohort, experiment): axes
-        for cohort, line in zip(cohorts, lines, strict=True)
-        for experiment, axes in zip(experiments, line, strict=True)
-    }
-
-
-def _finish(figure: Figure, grid: Mapping[tuple[str, str], Axes], x: str, y: str) -> None:
+def _label(figure: Figure, grid: _Grid, x: str, y: str) -> None:
     if not grid:
         return
     last = list(grid)[-1][0]
@@ -109,3 +46,84 @@ def _finish(figure: Figure, grid: Mapping[tuple[str, str], Axes], x: str, y: str
     figure.supylabel(y, fontsize=10)
     handles, labels = next(iter(grid.values())).get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
+
+
+def draw_reliability(rows: _Rows, experiments: Sequence[str]) -> Figure:
+    """Reliability diagrams from reliability.csv: cohorts by experiments."""
+    figure, grid = _new_grid(rows, experiments, "Reliability of the predicted probabilities")
+    for (cohort, experiment), axes in grid.items():
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+        for scaling, (label, colour, marker, line) in _SCALINGS.items():
+            own = _pick(rows, cohort=cohort, experiment=experiment, scaling=scaling)
+            for row in own:
+                if row["low"]:
+                    x, ends = float(row["confidence"]), [float(row["low"]), float(row["high"])]
+                    axes.plot([x, x], ends, color=colour, linewidth=1, alpha=0.5)
+            _plot(axes, own, "confidence", "accuracy", color=colour, marker=marker, linestyle=line,
+                  label=label, markersize=4)  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=f"{experiment}, {cohort}")
+    _label(figure, grid, "largest probability", "share graded exactly")
+    return figure
+
+
+def draw_risk(rows: _Rows, experiments: Sequence[str]) -> Figure:
+    """Risk-coverage curves from risk_coverage.csv: cohorts by experiments."""
+    shown = _pick(rows, event="error >= 1", prediction="per repeat")
+    figure, grid = _new_grid(shown, experiments, "Risk of an error by coverage")
+    measures = list(dict.fromkeys(row["measure"] for row in shown))
+    for (cohort, experiment), axes in grid.items():
+        for number, measure in enumerate(measures):
+            own = _pick(shown, cohort=cohort, experiment=experiment, measure=measure)
+            order = _ORDERS.get(measure)
+            _plot(axes, own, "coverage", "risk", label=name_measure(measure),
+                  color=GREY if order else EXPERIMENT_COLOURS[number % len(EXPERIMENT_COLOURS)],
+                  linestyle=order or _STYLES[number % len(_STYLES)], linewidth=1.4)  # fmt: skip
+        axes.set(xlim=(0, 1), title=f"{experiment}, {cohort}")
+        axes.set_ylim(bottom=0)
+    _label(
+        figure,
+        grid,
+        "coverage: share of hips kept,\nmost certain first",
+        "risk: share of these graded wrongly",
+    )
+    return figure
+
+
+def draw_simulation(rows: _Rows) -> Figure:
+    """Learning curves from simulation.csv: learners by scores."""
+    curves = _pick(rows, quantity="curve")
+    figure, grid = new_grid(
+        "Accuracy by number of hips read",
+        list(dict.fromkeys(row["learner"] for row in curves)),
+        list(_METRICS),
+        width_in=(5.25, 0),
+        height_in=(3.4, 1.2),
+        empty="Not simulated.",
+        sharex="row",
+    )
+    for (learner, metric), axes in grid.items():
+        _draw_learning_curves(axes, _pick(curves, learner=learner, metric=metric))
+        axes.set_title(f"{_METRICS[metric]}\n{learner}")
+        axes.set_xlabel("hips read")
+        axes.set_ylabel("share of the test hips" if metric == "ECA" else "")
+    if grid:
+        handles, labels = next(iter(grid.values())).get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center")
+    return figure
+
+
+def _draw_learning_curves(axes: Axes, rows: _Rows) -> None:
+    strategies = list(dict.fromkeys(row["strategy"] for row in rows))
+    colours = iter(EXPERIMENT_COLOURS * len(strategies))
+    for strategy in strategies:
+        read, value, low, high = (
+            [float(row[name] or "nan") for row in _pick(rows, strategy=strategy)]
+            for name in ("hips_read", "value", "low", "high")
+        )
+        random = strategy == "random"
+        colour = "black" if random else next(colours)
+        name = "random, 95 % interval" if random else name_measure(strategy)
+        axes.plot(read, value, color=colour, marker=".", linewidth=2 if random else 1.3, label=name)
+        # The other bands would overlap; the intervals of the differences from random are in the table.
+        if random:
+            axes.fill_between(read, low, high, color=GREY, alpha=0.2, linewidth=0)
