@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from hipoa.core.errors import CohortError
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
-from hipoa.evaluation.metrics.raters import READERS
+from hipoa.evaluation.metrics.raters import RATERS
 
 INTERVAL = "95 % interval"
-NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, READERS)
+NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS)
 """What is scored beside the experiments."""
 
 _RANGE = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hipoa.evaluation.metrics.implied_indices import INDEX_SCORES, name_score
-from hipoa.evaluation.metrics.raters import READERS
-from hipoa.evaluation.metrics.separate_heads import APART
+from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
+from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.report.results import Results
 from hipoa.report.score_table import NO_NETWORKS, Score, find_score
 
@@ -23,7 +22,7 @@ def gather(results: Results) -> dict[str, Any]:
         "metrics": METRICS,
         "apart": list_apart(results.scores),
         "apart_metrics": [name.partition(" ")[2] for name in _APART_METRICS],
-        "readers": READERS,
+        "readers": RATERS,
         "beside": list(NO_NETWORKS),
         "ceilings": find_ceilings(results.ceilings, results.config),
     }

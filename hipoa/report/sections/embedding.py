@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.colors import to_hex
 
 from hipoa.core.columns import read_columns
-from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.graded import GROUPS
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.figures.accuracy_figures import score_map
 from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, GROUP_COLOURS

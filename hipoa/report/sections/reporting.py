@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hipoa.evaluation.metrics.raters import READERS
+from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.report.checklists import CLAIM, TRIPOD_AI, Checklist
 from hipoa.report.results import Results
 from hipoa.report.scanner_table import describe_acquisition, describe_people
@@ -110,7 +110,7 @@ def _answer_model(results: Results) -> dict[str, tuple[str, str]]:
 
 def _answer_results(results: Results) -> dict[str, tuple[str, str]]:
     best = find_best(results.scores)
-    readers = find_score(results.scores, READERS, "labelled", "ECA")
+    readers = find_score(results.scores, RATERS, "labelled", "ECA")
     known = {
         "subgroups": (
             "By sex, age, side, implant, scanner, tube voltage, kernel and slice step, where known.",

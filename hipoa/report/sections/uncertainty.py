@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.graded import GROUPS
 from hipoa.report.result_rows import find_row
 from hipoa.report.results import Results
 
