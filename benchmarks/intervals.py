@@ -113,7 +113,7 @@ def find_truth(hips: int = 2_000_000) -> float:
 def examine(number: int, patients: int, repeats: int, truth: float, resamples: int) -> dict[str, list[float]]:
     """One cohort: whether each interval holds the truth and how wide it is, and the p of each test."""
     one, other = simulate(np.random.default_rng([2, number]), patients, repeats)
-    bootstrap = BootstrapSettings(bootstrap_resamples=resamples, bootstrap_seed=number)
+    bootstrap = BootstrapSettings(bootstrap_resamples=resamples)
     family = RIGHT
     drawn = family.resample(one, bootstrap)["ECA"]
     hips = replace(one, patient=one.hip)

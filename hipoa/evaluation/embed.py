@@ -26,7 +26,7 @@ def run(settings: EmbedSettings, *, predictions: list[Path], hips: Path, out: Pa
     """Writes a two-dimensional map of the feature vectors of each repeat and fold.
 
     Args:
-        settings: UMAP's, and the repeats to map.
+        settings: The repeats to map.
         predictions: The files ``{experiment}/r{repeat}f{fold}/{cohort}.npz`` of the table's cohort.
         hips: The table ``{cohort}.csv``.
         out: The table to write.
@@ -42,15 +42,15 @@ def run(settings: EmbedSettings, *, predictions: list[Path], hips: Path, out: Pa
                 file.where, f'the table of hips is of the cohort "{hips.stem}"', "Give both of one cohort."
             )
     mapped = [file for file in files if not settings.embed_repeats or file.repeat in settings.embed_repeats]
-    write_csv(out, COLUMNS, (row for file in mapped for row in _rows(settings, file, table)))
+    write_csv(out, COLUMNS, (row for file in mapped for row in _rows(file, table)))
 
 
-def _rows(settings: EmbedSettings, file: PredictionFile, table: dict[str, np.ndarray]) -> Iterator[Row]:
+def _rows(file: PredictionFile, table: dict[str, np.ndarray]) -> Iterator[Row]:
     prediction = read_prediction(file)
     grade = table["grade"][find_rows(prediction.hip_id, table["hip_id"], file.where)]
     predicted = predict_grade(prediction.grade)
     error = np.where(grade == "", "", np.abs(predicted - as_integers(grade)).astype(str))
-    x, y = embed_features(prediction.features, settings).T
+    x, y = embed_features(prediction.features).T
     for row, name in enumerate(prediction.hip_id.tolist()):
         yield {
             "experiment": file.experiment,
@@ -65,7 +65,7 @@ def _rows(settings: EmbedSettings, file: PredictionFile, table: dict[str, np.nda
         }
 
 
-def embed_features(features: np.ndarray, settings: EmbedSettings) -> np.ndarray:
+def embed_features(features: np.ndarray) -> np.ndarray:
     """Maps hips so that those with similar features (n, D) lie close together.
 
     Starting from the principal axes preserves the order of distant groups and needs no random start
@@ -86,10 +86,11 @@ def embed_features(features: np.ndarray, settings: EmbedSettings) -> np.ndarray:
     # To a width of 10, as UMAP's own starts; its annotation allows only names.
     start: Any = (axes / max(float(np.abs(axes).max()), 1e-12) * 10).astype(np.float32)
     mapper = UMAP(
-        n_neighbors=min(settings.n_neighbors, len(values) - 1),
-        min_dist=settings.min_dist,
+        # UMAP's own defaults; a small fold has fewer hips.
+        n_neighbors=min(15, len(values) - 1),
+        min_dist=0.1,
         init=start,
-        random_state=settings.embed_seed,
+        random_state=0,
         n_jobs=1,
     )
     return np.asarray(mapper.fit_transform(values), dtype=np.float64)

@@ -21,10 +21,11 @@ from hipoa.evaluation.graded import Graded, grades_only, read_graded
 from hipoa.evaluation.metrics.estimates import CLASSES, NOT_COVERED
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
-from hipoa.reading.settings import RoundsSettings
 
 COLUMNS = ("round", "experiment", "quantity", "value", "unit", "low", "high", "n_hips", "n_patients", "note")
 METRICS = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
+FIRST = 20
+"""Hips at the head of the list that are followed: about a sitting."""
 GAIN = "{}, gain on the round before"
 
 _FAMILY = CLASSES.pick(METRICS)
@@ -35,7 +36,6 @@ Round = dict[str, Any]
 
 
 def run(
-    settings: RoundsSettings,
     bootstrap: BootstrapSettings,
     *,
     uncertainty: list[Path],
@@ -48,7 +48,6 @@ def run(
     """Keeps this round, a run with grades that no run had before, and tabulates all rounds.
 
     Args:
-        settings: How far down the list is followed.
         bootstrap: The resampling.
         uncertainty: The tables ``{experiment}.csv``.
         hips: The table of the labelled cohort.
@@ -63,7 +62,7 @@ def run(
     now["round"] = same["round"] if same else max((old["round"] for old in rounds), default=0) + 1
     write_json(history / f"{now['round']:03d}.json", now)
     rounds = sorted([*(old for old in rounds if old is not same), now], key=lambda one: one["round"])
-    write_csv(out, COLUMNS, tabulate_rounds(rounds, settings, bootstrap))
+    write_csv(out, COLUMNS, tabulate_rounds(rounds, bootstrap))
 
 
 def read_rounds(history: Path) -> list[Round]:
@@ -108,9 +107,7 @@ def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup:
     }
 
 
-def tabulate_rounds(
-    rounds: Sequence[Round], settings: RoundsSettings, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def tabulate_rounds(rounds: Sequence[Round], bootstrap: BootstrapSettings) -> Iterator[Row]:
     """The rows of rounds.csv; every round is scored against the grades of the last one."""
     cohort, fixed = choose_fixed(rounds)
     for number, one in enumerate(rounds):
@@ -123,7 +120,7 @@ def tabulate_rounds(
             note = f"fixed set: {_name_fixed(cohort)}; {NOT_COVERED}"
             changed = f"{note}; {_OTHER_SETUP}" if before and before["setup"] != one["setup"] else note
             yield from _score(one["round"], table, former, (note, changed), bootstrap)
-        yield from _compare_lists(one, before, settings.first)
+        yield from _compare_lists(one, before, FIRST)
 
 
 def choose_fixed(rounds: Sequence[Round]) -> tuple[str, dict[str, int]]:

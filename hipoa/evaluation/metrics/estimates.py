@@ -47,7 +47,7 @@ class ScoreSet:
     def resample(self, table: Graded, bootstrap: BootstrapSettings, seed: int = 0) -> dict[str, np.ndarray]:
         """The scores of cohorts drawn from the patients, name to (resamples,); none of one patient.
 
-        ``seed`` is added to that of the settings, for draws that do not depend on others.
+        Another ``seed`` gives draws that are independent of the others.
         """
         patient, n_patients = number_cells(table.patient)
         if n_patients < 2:
@@ -58,7 +58,7 @@ class ScoreSet:
             sums.reshape(n_patients, n_repeats, *sums.shape[1:]),
             {name: score for name, (score, _) in self.scores.items()},
             bootstrap.bootstrap_resamples,
-            bootstrap.bootstrap_seed + seed,
+            seed,
         )
 
 

@@ -29,13 +29,15 @@ from hipoa.report.figures import (
 from hipoa.report.figures.simulation_figure import draw_simulation
 from hipoa.report.outputs import FIGURES
 from hipoa.report.score_table import gather_scores
-from hipoa.report.settings import FiguresSettings
 
+_PER_CLASS = 2
+"""Graded hips of each class on the sheet of radiographs."""
+_TRIAGE_HIPS = 12
+"""Hips to read first that are drawn: three rows of four."""
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
 
 
 def run(
-    settings: FiguresSettings,
     *,
     hips: list[Path],
     stacks: list[Path],
@@ -48,7 +50,6 @@ def run(
     """Draws all figures of a study into one folder.
 
     Args:
-        settings: Resolution and number of examples.
         hips: The tables ``R/hips/{cohort}.csv``.
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``, in the order of the experiments.
@@ -68,7 +69,7 @@ def run(
     with style.applied():
         figures = {
             "flow": flowchart.draw_flow(rows, find_predicted(uncertainty), synthetic=synthetic),
-            "radiographs": _draw_radiographs(rows, stacks, settings.examples_per_class),
+            "radiographs": _draw_radiographs(rows, stacks),
             "classes": charts.draw_classes(rows, describe_classes(rows), synthetic=synthetic),
             "augmentation": radiograph_sheets.draw_augmentation(read_npz(augmentation), synthetic=synthetic),
             "learning": charts.draw_learning(records, synthetic=synthetic),
@@ -82,12 +83,12 @@ def run(
                 known["risk_coverage.csv"], experiments, synthetic=synthetic
             ),
             "embedding": accuracy_figures.draw_embedding(maps, synthetic=synthetic),
-            "triage": _draw_triage(rows, stacks, known["triage.csv"], settings.triage_examples),
+            "triage": _draw_triage(rows, stacks, known["triage.csv"]),
             "simulation": draw_simulation(known["simulation.csv"], synthetic=synthetic),
         }
         for name in FIGURES:
             for kind in ("svg", "png"):
-                style.save(figures[name], out / f"{name}.{kind}", settings.dpi)
+                style.save(figures[name], out / f"{name}.{kind}")
 
 
 def sort_rows(experiments: Sequence[str], rows: Sequence[_Row]) -> list[_Row]:
@@ -96,8 +97,8 @@ def sort_rows(experiments: Sequence[str], rows: Sequence[_Row]) -> list[_Row]:
     return sorted(rows, key=lambda row: places.get(row["experiment"], len(places)))
 
 
-def _draw_radiographs(hips: Sequence[Hip], stacks: Sequence[Path], per_class: int) -> Figure:
-    examples = radiograph_sheets.choose_examples(hips, per_class)
+def _draw_radiographs(hips: Sequence[Hip], stacks: Sequence[Path]) -> Figure:
+    examples = radiograph_sheets.choose_examples(hips, _PER_CLASS)
     names = [hip.hip_id for chosen in examples.values() for hip in chosen]
     radiographs = read_radiographs(stacks, names)
     return radiograph_sheets.draw_radiographs(
@@ -105,10 +106,8 @@ def _draw_radiographs(hips: Sequence[Hip], stacks: Sequence[Path], per_class: in
     )
 
 
-def _draw_triage(
-    hips: Sequence[Hip], stacks: Sequence[Path], triage: Sequence[dict[str, str]], count: int
-) -> Figure:
-    first = [row for row in triage if row["rank"]][:count]
+def _draw_triage(hips: Sequence[Hip], stacks: Sequence[Path], triage: Sequence[dict[str, str]]) -> Figure:
+    first = [row for row in triage if row["rank"]][:_TRIAGE_HIPS]
     radiographs = read_radiographs(stacks, [row["hip_id"] for row in first])
     return radiograph_sheets.draw_triage(
         first, radiographs, describe_classes(hips), synthetic=is_synthetic(hips)

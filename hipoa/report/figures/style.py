@@ -23,6 +23,8 @@ CLASS_COLOURS = tuple(
 GREY = "#6b7280"
 PALE = "#d1d5db"
 
+DPI = 150
+"""Pixels per inch of the PNG figures; print wants the SVG."""
 # Narrower, the title and the notes below would be cut.
 _LEAST_WIDTH_IN = 7.5
 
@@ -68,9 +70,9 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, transform=axes.transAxes, wrap=True)
 
 
-def save(figure: Figure, path: Path, dpi: int) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Writes a figure, atomically and without date, as SVG or PNG by the name's ending."""
     kind = path.suffix[1:]
     nameless = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
     with replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=dpi, metadata=nameless)
+        figure.savefig(temporary, format=kind, dpi=DPI, metadata=nameless)

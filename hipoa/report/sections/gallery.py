@@ -12,6 +12,9 @@ from hipoa.report.results import Results
 from hipoa.report.score_table import find_best
 from hipoa.report.sections.triage import embed_hips
 
+_HIPS = 12
+"""Shown in each of the two galleries."""
+
 
 class Shown(NamedTuple):
     """One hip of a gallery.
@@ -42,7 +45,7 @@ def gather(results: Results) -> dict[str, Any]:
         return {"galleries": [], "of": "", "measure": ""}
     path = next(path for path in results.uncertainty if path.stem == best.experiment)
     table = average_repeats(read_graded(path).of_cohort("labelled"))
-    rows = choose_rows(table, results.settings.gallery_rows)
+    rows = choose_rows(table, _HIPS)
     chosen = table.where(np.concatenate(list(rows.values())))
     images = embed_hips(chosen.hip.tolist(), results.hips, results.stacks)
     shown = [_show(results, table, row, images) for row in np.concatenate(list(rows.values())).tolist()]

@@ -7,12 +7,14 @@ from typing import Any
 from hipoa.report.results import Results
 from hipoa.report.sections.triage import embed_hips
 
+_ROWS = 20
+
 
 def gather(results: Results) -> dict[str, Any]:
     """The doubted labels, the most doubted first, with their radiographs."""
     rows = results.table("label_errors.csv")
     doubted = [row for row in rows if row["doubted"]]
-    shown = doubted[: results.settings.doubt_rows]
+    shown = doubted[:_ROWS]
     return {
         "doubted_labels": shown,
         "n_doubted": len(doubted),

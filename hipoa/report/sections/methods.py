@@ -149,9 +149,9 @@ def _describe_training(train: Mapping[str, Any]) -> str:
         f"{train['warmup_epochs']} epochs of warm-up, {fall}, weight decay {train['weight_decay']:g}) and "
         f"dropout of {train['dropout']:g} {place}. Images were turned (up to {train['rotate_deg']:g} "
         f"degrees), scaled (up to {100 * train['zoom']:g} %), blurred (up to {train['blur_sigma_px']:g} "
-        f"pixels), changed in brightness (up to {100 * train['brightness']:g} %) and contrast (up to "
-        f"{100 * train['contrast']:g} %), and up to {train['holes']} squares were blacked out; none was "
-        f"flipped. {kept}; no test fold was looked at."
+        f"pixels), changed in brightness and in contrast (up to "
+        f"{100 * train['brightness_contrast']:g} % each), and up to {train['holes']} squares were "
+        f"blacked out; none was flipped. {kept}; no test fold was looked at."
     )
 
 
@@ -160,7 +160,7 @@ def _describe_validation(results: Results) -> str:
     return (
         f"{config['folds']['folds']}-fold cross-validation, stratified by class and grouped by "
         f"patient, was repeated {config['repeats']} times with "
-        f"other splits (seed {config['folds']['folds_seed']} plus the repeat). A hip of a patient "
+        f"other splits (drawn from the seed {config['seed']} and the repeat). A hip of a patient "
         f"in the folds was graded only by models that "
         "never saw the patient; all other hips by every model, averaged."
     )
@@ -189,8 +189,7 @@ def _describe_statistics(config: Mapping[str, Any]) -> str:
     return (
         f"A score is the mean over repeats of the score of out-of-fold predictions. Its 95 % "
         f"interval resamples patients "
-        f"({config['bootstrap']['bootstrap_resamples']} resamples, seed "
-        f"{config['bootstrap']['bootstrap_seed']}) and leaves out the variance "
+        f"({config['bootstrap']['bootstrap_resamples']} resamples) and leaves out the variance "
         "of training. Networks are compared by the paired bootstrap of patients with Holm's "
         "adjustment, and by the corrected resampled t-test; "
         "Mann-Whitney U tests replicate the source and are descriptive, since their values are "

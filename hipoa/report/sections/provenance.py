@@ -9,13 +9,9 @@ from hipoa.report.results import Results
 
 def gather(results: Results) -> dict[str, Any]:
     """The seeds, and each file with its hash and what made it."""
-    seeds = {
-        f"{section}.{name}": value
-        for section, content in results.config.items()
-        if isinstance(content, dict)
-        for name, value in content.items()
-        if name.endswith("seed")
-    }
+    config = results.config
+    seeds = {"seed": config.get("seed"), "phantom.seed": config.get("phantom", {}).get("seed")}
+    seeds = {name: seed for name, seed in seeds.items() if seed is not None}
     return {"seeds": seeds, "files": [_trace(results, name) for name in results.hashes]}
 
 

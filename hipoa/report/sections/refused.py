@@ -9,10 +9,13 @@ from hipoa.report.cohort import Hip
 from hipoa.report.radiograph_quality import voxel_mm
 from hipoa.report.results import Results
 
+ROWS = 100
+"""Reasons of refusal and warnings listed at most."""
+
 
 def gather(results: Results) -> dict[str, Any]:
     """The hips to tell of."""
-    return {"notes": list_notes(results.hips), "voxel_mm": voxel_mm}
+    return {"notes": list_notes(results.hips), "rows": ROWS, "voxel_mm": voxel_mm}
 
 
 def list_notes(hips: Sequence[Hip]) -> list[Hip]:

@@ -10,11 +10,13 @@ from hipoa.report.cohort import Hip, read_radiographs
 from hipoa.report.data_urls import embed_jpeg, show_as_in_patient
 from hipoa.report.results import Results
 
+ROWS = 50
+"""Hips listed with a radiograph of those to read next, and of those set aside."""
+
 
 def gather(results: Results) -> dict[str, Any]:
     """The first of the list, with their radiographs."""
-    count = results.settings.triage_rows
-    return {"triage": tabulate_triage(results.triage, results.hips, results.stacks, count)}
+    return {"triage": tabulate_triage(results.triage, results.hips, results.stacks, ROWS)}
 
 
 def tabulate_triage(
