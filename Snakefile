@@ -5,7 +5,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.11")
+min_version("9.17")  # the first that brings pydantic 2 along
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
@@ -14,7 +14,8 @@ from hipoa.workflow.leftovers import remove_leftovers
 from hipoa.workflow.resources import ask_memory, ask_minutes
 from hipoa.report.outputs import DRAWN, DRAWN_FROM, FIGURES, SOURCES
 from hipoa.workflow.summary import describe, describe_failures
-from hipoa.workflow.study import Study, announce, find_unseen, pattern, resolve, shell_prefix, stage_code
+from hipoa.workflow.config import resolve
+from hipoa.workflow.study import Study, announce, find_unseen, pattern, shell_prefix, stage_code
 
 
 configfile: "config.yaml"

@@ -34,7 +34,8 @@ from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
 from hipoa.report.outputs import DRAWN_FROM, SOURCES
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATED
-from hipoa.workflow.study import Study, resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.study import Study
 
 SHARES = np.array([0.08, 0.10, 0.14, 0.28, 0.16, 0.12, 0.12])
 """Of the seven classes: most hips of a surgical clinic are severe."""

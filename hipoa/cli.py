@@ -61,7 +61,7 @@ COMMANDS = {
         "hipoa.workflow.summary",
         "what a study has come to: cases, refusals, time and memory",
     ),
-    "schema": ("hipoa.workflow.config", "print the JSON schema of the configuration"),
+    "schema": ("hipoa.workflow.schema", "print the JSON schema of the configuration"),
 }
 
 

@@ -41,9 +41,3 @@ class DeriveSettings(Settings):
         "reading of anyone; every: one row per reader, settled by the setting hips.label_rule",
     )
     senior: str = Field("", description="name of the senior reader, for the rule senior")
-
-
-class RoundsSettings(Settings):
-    """How a round of annotation is set against the one before."""
-
-    first: int = Field(20, ge=1, le=10_000, description="hips at the head of the list that are followed")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.graded import GROUPS
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.cohort_tables import count_unknown, describe_acquisition, describe_people
 from hipoa.report.flow import STEPS
@@ -36,6 +36,10 @@ _FUNCTIONS = (
     *(find_row, name_measure, pivot, write_row),
 )
 """What every template may call."""
+
+
+LIMITS = {"refused": 100, "triage": 50, "label_errors": 20}
+"""Section to the most hips that it lists (of triage: of the ranked ones, and of those set aside)."""
 
 
 class Section(NamedTuple):
@@ -110,6 +114,7 @@ def render(results: Results, figures: Path) -> str:
         "captions": {name: _read_caption(name) for name in FIGURES},
         "citation": CITATION,
         "groups": GROUPS,
+        "limits": LIMITS,
         "steps": STEPS,
         "table_titles": TABLES,
         "titles": {section.name: section.title for section in SECTIONS},

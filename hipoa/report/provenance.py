@@ -31,8 +31,8 @@ class Origin:
 
 _GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") for kind in ("csv", "npz"))
 _METRICS = Origin("metrics", ("metrics", "bootstrap", "hips"), (_UNCERTAINTY, _HIPS, "phantom/*/*.truth.csv"))
-_COMPARE = Origin("compare", ("compare", "bootstrap"), (_UNCERTAINTY,))
-_CALIBRATE = Origin("calibrate", ("calibrate", "bootstrap"), (_UNCERTAINTY,))
+_COMPARE = Origin("compare", ("bootstrap",), (_UNCERTAINTY,))
+_CALIBRATE = Origin("calibrate", ("bootstrap",), (_UNCERTAINTY,))
 _DETECT = Origin("detect", ("bootstrap",), (_UNCERTAINTY,))
 
 ORIGINS = {
@@ -55,9 +55,7 @@ ORIGINS = {
     "triage.csv": Origin("triage", ("triage",), (_UNCERTAINTY, _HIPS, "models/*/*.json")),
     "label_errors.csv": Origin("label_errors", ("label_errors",), (_UNCERTAINTY, "hips/labelled.csv")),
     "simulation.csv": Origin("simulate", ("simulate", "triage", "bootstrap"), (*_GRADED, "weights/*.json")),
-    "rounds.csv": Origin(
-        "rounds", ("rounds", "bootstrap"), (_UNCERTAINTY, "hips/labelled.csv", "triage.csv")
-    ),
+    "rounds.csv": Origin("rounds", ("bootstrap",), (_UNCERTAINTY, "hips/labelled.csv", "triage.csv")),
     "report.html": Origin(
         "report",
         ("report",),
@@ -66,7 +64,7 @@ ORIGINS = {
             *("figures/*", "weights/*.json", "phantom/*/*.ceiling.json", "explanations/*.npz"),
         ),
     ),
-    **{f"figures/{name}": Origin("figures", ("figures",), (*_READ, *DRAWN_FROM)) for name in DRAWN},
+    **{f"figures/{name}": Origin("figures", (), (*_READ, *DRAWN_FROM)) for name in DRAWN},
 }
 """File, or pattern of files, to what makes it."""
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from hipoa.core.errors import CohortError
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
-from hipoa.evaluation.metrics.raters import READERS
+from hipoa.evaluation.metrics.raters import RATERS
 
 Row = Mapping[str, Any]
 
-NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, READERS)
+NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS)
 """What is scored beside the experiments."""
 
 _INTERVAL_UNIT = "95 % interval"

@@ -117,10 +117,10 @@ def measure_doubt(
     }
 
 
-def rank_doubts(doubt: dict[str, np.ndarray], doubt_by: str, hip_id: np.ndarray) -> np.ndarray:
+def rank_doubts(doubt: dict[str, np.ndarray], rank_by: str, hip_id: np.ndarray) -> np.ndarray:
     """The rows (n,), most doubted first, equal ones by name."""
-    value = doubt[doubt_by]
-    return np.lexsort((hip_id, value if doubt_by == "self_confidence" else -value))
+    value = doubt[rank_by]
+    return np.lexsort((hip_id, value if rank_by == "self_confidence" else -value))
 
 
 def find_exchanged(
@@ -159,7 +159,7 @@ def _rows(
     doubt = measure_doubt(probability, grade, settings.least_distance)
     case = np.array([name.rpartition("_")[0] for name in columns["hip_id"].tolist()], dtype=str)
     exchanged = find_exchanged(probability, grade, columns["patient_id"], columns["side"], case)
-    order = rank_doubts(doubt, settings.doubt_by, columns["hip_id"])
+    order = rank_doubts(doubt, settings.rank_by, columns["hip_id"])
     for rank, row in enumerate(order.tolist(), start=1):
         yield {
             "rank": rank,

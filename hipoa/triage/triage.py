@@ -26,6 +26,8 @@ COLUMNS = (
     *("uncertainty", "measure", "max_probability", "n_models", "experiment"),
     *("patient_id", "in_budget", "why", *_OTHERS, "distance", "set_size", "neighbours", "neighbour_grades"),
 )
+# Share of hips whose conformal set contains the true class.
+_SET_LEVEL = 0.9
 _COPIED = ("hip_id", "case_id", "patient_id", "side", "cohort")
 
 
@@ -77,9 +79,7 @@ def run(
     tables = [path for path in sorted(hips) if path.stem != "external"]
     labelled = read_labelled([path for path in tables if path.stem == "labelled"])
     files = [file for file in sort_predictions(predictions) if file.experiment == table.stem]
-    candidates = gather(
-        read_unread(tables), measure_hips(table, settings.set_level), files, labelled, table.stem
-    )
+    candidates = gather(read_unread(tables), measure_hips(table, _SET_LEVEL), files, labelled, table.stem)
     write_csv(out, COLUMNS, list_hips(candidates, labelled, table.stem, settings))
 
 

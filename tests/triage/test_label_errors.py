@@ -112,8 +112,8 @@ def test_hips_without_label_or_prediction_are_not_listed(study):
     assert [row["hip_id"] for row in study.doubts()] == ["a_L"]
 
 
-@pytest.mark.parametrize("doubt_by", ["expected_distance", "self_confidence"])
-def test_planted_wrong_labels_are_found_far_above_chance(study, doubt_by):
+@pytest.mark.parametrize("rank_by", ["expected_distance", "self_confidence"])
+def test_planted_wrong_labels_are_found_far_above_chance(study, rank_by):
     random = np.random.default_rng([5])
     true = random.integers(1, 8, 200)
     # The models see the true class with an error, as they do out of fold.
@@ -124,7 +124,7 @@ def test_planted_wrong_labels_are_found_far_above_chance(study, doubt_by):
     for row in range(200):
         study.hip(f"c{row:03}_L", label[row])
         study.say(f"c{row:03}_L", label[row], probability[row])
-    first = [row["hip_id"] for row in study.doubts(doubt_by=doubt_by)[:20]]
+    first = [row["hip_id"] for row in study.doubts(rank_by=rank_by)[:20]]
     found = len({f"c{row:03}_L" for row in planted} & set(first))
     # By chance 2 of 20.
     assert found >= 15

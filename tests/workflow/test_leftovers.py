@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from hipoa.core.files import write_csv, write_npz
+from hipoa.workflow.config import resolve
 from hipoa.workflow.leftovers import remove_leftovers
-from hipoa.workflow.study import Study, resolve
+from hipoa.workflow.study import Study
 
 KEY = "0123456789abcdef-" + "ab" * 32 + ".npz"
 OTHER_CT = "fedcba9876543210-" + "cd" * 32 + ".npz"

@@ -15,8 +15,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hipoa.core.files import read_csv
+from hipoa.workflow.config import resolve
 from hipoa.workflow.resources import NEEDS, ask_memory, ask_minutes
-from hipoa.workflow.study import STAGES, Study, resolve
+from hipoa.workflow.study import STAGES, Study
 from hipoa.workflow.summary import measure
 
 ROOT = Path(__file__).parents[2]

@@ -71,7 +71,7 @@ rule compare:
         mem_mb=memory("compare"),
         runtime=minutes("compare"),
     params:
-        options=study.flags("compare", "bootstrap"),
+        options=study.flags("bootstrap"),
         code=stage_code("compare"),
     message:
         "Comparing networks and groups of hips"
@@ -96,7 +96,7 @@ rule calibrate:
         mem_mb=memory("calibrate"),
         runtime=minutes("calibrate"),
     params:
-        options=study.flags("calibrate", "bootstrap"),
+        options=study.flags("bootstrap"),
         code=stage_code("calibrate"),
     message:
         "Calibrating"

@@ -47,7 +47,7 @@ rule folds:
         mem_mb=memory("folds"),
         runtime=minutes("folds"),
     params:
-        options=study.flags("folds"),
+        options=study.flags("folds", "seed"),
         code=stage_code("folds"),
         # What no run can make again: who was in which fold before the last patients were added.
         history=f"{study.history}/folds",
@@ -74,7 +74,7 @@ rule augment:
         mem_mb=memory("augment"),
         runtime=minutes("augment"),
     params:
-        options=study.flags("train"),
+        options=study.flags("train", "seed"),
         input_px=study.config["experiments"][EXPERIMENTS[0]]["input_px"],
         code=stage_code("augment"),
     message:
@@ -130,7 +130,7 @@ rule train:
         mem_mb=memory("train"),
         runtime=minutes("train"),
     params:
-        options=study.flags("train"),
+        options=study.flags("train", "seed"),
         row=lambda wildcards: study.row_flags(wildcards.experiment),
         code=stage_code("train"),
         pretrained=lambda wildcards: study.pretrained_flags(wildcards.experiment),
@@ -164,7 +164,7 @@ rule predict:
         mem_mb=memory("predict"),
         runtime=minutes("predict"),
     params:
-        options=study.flags("predict"),
+        options=study.flags("predict", "seed"),
         classes=study.table_flags(),
         code=stage_code("predict"),
     message:

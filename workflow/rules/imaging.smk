@@ -76,7 +76,6 @@ rule view:
         read_timeout_s=study.config["data"]["read_timeout_s"],
     params:
         options=study.flags("project"),
-        views=study.flags("view"),
         code=stage_code("view"),
         study=study.config["study"],
         source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
@@ -85,6 +84,6 @@ rule view:
     message:
         "Making reading views of the {wildcards.cohort} cohort ({wildcards.shard})"
     shell:
-        "python -m hipoa view {params.options} {params.views} {params.source} --cohort {wildcards.cohort}"
+        "python -m hipoa view {params.options} {params.source} --cohort {wildcards.cohort}"
         " --cache cache/view --study {params.study} --readers {threads} --read-timeout-s {resources.read_timeout_s}"
         " --png {params.png} --out {output.table} 2> {log} || say_why {log}"

@@ -15,7 +15,7 @@ rule rounds:
         mem_mb=memory("rounds"),
         runtime=minutes("rounds"),
     params:
-        options=study.flags("rounds", "bootstrap"),
+        options=study.flags("bootstrap"),
         code=stage_code("rounds"),
         setup=study.setup_hash(),
         # What no run can make again: the rounds before.

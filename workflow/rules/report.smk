@@ -18,13 +18,12 @@ rule figures:
         mem_mb=memory("figures"),
         runtime=minutes("figures"),
     params:
-        options=study.flags("figures"),
         code=stage_code("figures"),
         out=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Drawing the figures"
     shell:
-        "python -m hipoa figures {params.options} --hips {input.hips} --stacks {input.stacks}"
+        "python -m hipoa figures --hips {input.hips} --stacks {input.stacks}"
         " --uncertainty {input.uncertainty} --tables {input.tables} --models {input.models}"
         " --augmentation {input.augmentation} --out {params.out} 2> {log} || say_why {log}"
 

@@ -20,13 +20,22 @@ from hipoa.grading.settings import FoldsSettings
 COLUMNS = ("hip_id", "patient_id", "fold")
 
 
-def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path, history: Path | None = None) -> None:
+def run(
+    settings: FoldsSettings,
+    *,
+    hips: Path,
+    repeat: int,
+    seed: int = 0,
+    out: Path,
+    history: Path | None = None,
+) -> None:
     """Splits the labelled patients into folds.
 
     Args:
-        settings: How many folds, and the seed.
+        settings: How many folds.
         hips: The table of the labelled cohort.
         repeat: The number of the split, counted from 0.
+        seed: The study's; the split is drawn from `numpy.random.default_rng([seed, repeat])`.
         out: The table to write.
         history: A folder in which the split is kept: patients of a former run stay in their folds. Without
             it everyone is split anew.
@@ -38,13 +47,13 @@ def run(settings: FoldsSettings, *, hips: Path, repeat: int, out: Path, history:
     usable = [row for row in rows if row["status"] == "ok" and row["grade"]]
     grades = [int(row["grade"]) for row in usable]
     patients = [row["patient_id"] for row in usable]
-    seed = [settings.folds_seed, repeat]
-    kept = history / name_kept(settings.folds, settings.folds_seed, repeat) if history else None
+    drawn_from = [seed, repeat]
+    kept = history / name_kept(settings.folds, seed, repeat) if history else None
     former = _read_former(kept, patients, grades, settings.folds) if kept else {}
-    fold_of = _split(former, patients, grades, settings.folds, seed)
+    fold_of = _split(former, patients, grades, settings.folds, drawn_from)
     others = {row["patient_id"] for row in rows} - set(patients)
     stay = {patient: former[patient] for patient in others if patient in former}
-    fold_of |= stay | place_patients(others - stay.keys(), fold_of | stay, settings.folds, [*seed, 1])
+    fold_of |= stay | place_patients(others - stay.keys(), fold_of | stay, settings.folds, [*drawn_from, 1])
     if kept:
         write_kept(kept, former | fold_of, _group(patients, grades))
     _warn_of_rare(grades, patients, settings.folds)

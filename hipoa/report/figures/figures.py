@@ -13,13 +13,16 @@ from hipoa.report.figures import charts, curves, flowchart, predictions, radiogr
 from hipoa.report.outputs import FIGURES
 from hipoa.report.radiographs import read_radiographs
 from hipoa.report.scores import gather_scores
-from hipoa.report.settings import FiguresSettings
+
+_PER_CLASS = 2
+"""Graded hips shown of each class and side."""
+_TRIAGE_HIPS = 12
+"""Hips to read first that are drawn: two rows of six."""
 
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
 
 
 def run(
-    settings: FiguresSettings,
     *,
     hips: list[Path],
     stacks: list[Path],
@@ -32,7 +35,6 @@ def run(
     """Draws all figures of a study into one folder.
 
     Args:
-        settings: Resolution and number of examples.
         hips: The tables ``R/hips/{cohort}.csv``.
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``, in the order of the experiments.
@@ -47,8 +49,8 @@ def run(
     experiments = [table.experiment for table in graded]
     known = {path.name: read_csv(path) for path in tables}
     records = sort_rows(experiments, [read_json(path) for path in models])
-    examples = radiograph_sheets.choose_examples(rows, settings.examples_per_class)
-    first = [row for row in known["triage.csv"] if row["rank"]][: settings.triage_examples]
+    examples = radiograph_sheets.choose_examples(rows, _PER_CLASS)
+    first = [row for row in known["triage.csv"] if row["rank"]][:_TRIAGE_HIPS]
     names = [hip.hip_id for chosen in examples.values() for hip in chosen]
     radiographs = read_radiographs(stacks, [*names, *(row["hip_id"] for row in first)])
     with style.applied():
@@ -73,7 +75,7 @@ def run(
             if synthetic:
                 style.mark_synthetic(figures[name])
             for kind in ("svg", "png"):
-                style.save(figures[name], out / f"{name}.{kind}", settings.dpi)
+                style.save(figures[name], out / f"{name}.{kind}")
 
 
 def sort_rows(experiments: Sequence[str], rows: Sequence[_Row]) -> list[_Row]:

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from hipoa.evaluation.graded import Graded, find_cohorts
-from hipoa.evaluation.groups import GROUPS, group_errors
+from hipoa.evaluation.graded import GROUPS, Graded, find_cohorts, group_errors
 from hipoa.evaluation.metrics.scores import count_confusions
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.figures.style import CLASS_COLOURS, GREY, GROUP_COLOURS, new_grid, say, sort_cohorts

@@ -27,6 +27,9 @@ PALE = "#d1d5db"
 _Row = TypeVar("_Row")
 _Column = TypeVar("_Column")
 
+DPI = 150
+"""Pixels per inch of the PNG figures; print uses the SVG."""
+
 # Narrower, the title and the notes below would be cut.
 _LEAST_WIDTH_IN = 7.5
 
@@ -113,9 +116,9 @@ def mark_synthetic(figure: Figure) -> None:
     figure.suptitle(f"{figure.get_suptitle()} (synthetic patients)")
 
 
-def save(figure: Figure, path: Path, dpi: int) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Writes a figure, atomically and without date, as SVG or PNG by its suffix."""
     kind = path.suffix[1:]
     metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
     with replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=dpi, metadata=metadata)
+        figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hipoa.evaluation.metrics.implied_indices import INDEX_SCORES, name_score
-from hipoa.evaluation.metrics.raters import READERS
-from hipoa.evaluation.metrics.separate_heads import APART
+from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
+from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.report.results import Results
 from hipoa.report.scores import NO_NETWORKS, Row, pivot
 
@@ -20,7 +19,7 @@ def gather(results: Results) -> dict[str, Any]:
         "metrics": _METRICS,
         "index_metrics": [name_score("", name).strip() for name in INDEX_SCORES],
         "separate": list(_list_separate(results.scores)),
-        "readers": READERS,
+        "raters": RATERS,
         "no_networks": list(NO_NETWORKS),
         "ceilings": _find_ceilings(results),
     }

@@ -13,6 +13,9 @@ from hipoa.evaluation.passes import MEASURES, name_measure
 from hipoa.report.radiographs import embed_jpeg, embed_saliency, read_radiographs, show_as_in_patient
 from hipoa.report.results import Results
 
+_HIPS = 12
+"""Shown in each gallery."""
+
 
 def gather(results: Results) -> dict[str, Any]:
     """The two galleries of the best network."""
@@ -21,7 +24,7 @@ def gather(results: Results) -> dict[str, Any]:
         return {"galleries": []}
     path = next(path for path in results.uncertainty if path.stem == best["experiment"])
     table = average_repeats(read_graded(path).of_cohort("labelled"))
-    right, wrong = choose_rows(table, results.settings.gallery_rows)
+    right, wrong = choose_rows(table, _HIPS)
     return {
         "galleries": [
             ("Graded correctly, the most certain of each class", _list_hips(results, table, right)),

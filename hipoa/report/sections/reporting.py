@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hipoa.evaluation.metrics.raters import READERS
+from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.report.cohort_tables import describe_acquisition, describe_people
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, write_row
@@ -85,7 +85,7 @@ def _answer_model(results: Results) -> dict[str, tuple[str, str]]:
 
 def _answer_results(results: Results) -> dict[str, tuple[str, str]]:
     best = results.best
-    raters = find_row(results.scores, experiment=READERS, cohort="labelled", metric="ECA")
+    raters = find_row(results.scores, experiment=RATERS, cohort="labelled", metric="ECA")
     known = {
         "subgroups": ("By sex, age, side, implant, scanner, tube voltage, kernel and slice spacing, where "
                       "known.", "subgroups"),

@@ -61,9 +61,9 @@ def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> Dr
     n_patients = int(curves.patient.max()) + 1
     member = np.eye(n_patients)[curves.patient]
     of_patient = (right @ member).transpose(3, 1, 0, 2).reshape(n_patients, -1)
-    n, b = bootstrap.bootstrap_resamples, bootstrap.bootstrap_seed
-    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, b)])
-    drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, b + 1)]) / seeds
+    n = bootstrap.bootstrap_resamples
+    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, seed=0)])
+    drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, seed=1)]) / seeds
     sums = (patients @ of_patient).reshape(n + 1, seeds, strategies * rounds)
     hips = patients @ member.sum(axis=0)
     score = np.einsum("nsk,ns->nk", sums, drawn_seeds) / hips[:, None]

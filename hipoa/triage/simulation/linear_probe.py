@@ -9,12 +9,14 @@ from torch.nn import functional
 from hipoa.evaluation.passes import HipUncertainty, ModelSummary, combine_models, summarise_passes
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.grading.seeds import make_seed
-from hipoa.triage.settings import SimulateSettings
 
+# Chosen on synthetic hips (benchmarks/triage.py): principal coordinates of the features, probability of
+# dropping one, weight decay and steps of Adam, its peak learning rate, passes with dropout on.
+DIMENSIONS, DROPOUT, WEIGHT_DECAY, STEPS, PASSES = 64, 0.25, 0.01, 200, 50
 _RATE = 0.03
 
 
-def reduce_features(features: np.ndarray, known: np.ndarray, dimensions: int) -> np.ndarray:
+def reduce_features(features: np.ndarray, known: np.ndarray, dimensions: int = DIMENSIONS) -> np.ndarray:
     """The first principal coordinates of features, of unit mean variance.
 
     Args:
@@ -33,9 +35,7 @@ def reduce_features(features: np.ndarray, known: np.ndarray, dimensions: int) ->
     return (places / max(float(places[known].std()), 1e-12)).astype(np.float32)
 
 
-def ask_probe(
-    features: np.ndarray, grade: np.ndarray, rows: np.ndarray, seed: list[int], settings: SimulateSettings
-) -> HipUncertainty:
+def ask_probe(features: np.ndarray, grade: np.ndarray, rows: np.ndarray, seed: list[int]) -> HipUncertainty:
     """What a linear classifier says of all hips with dropout on, trained on some of them.
 
     The masks of a pass are the same for all hips: then a pass is one classifier, and costs as much as one.
@@ -45,38 +45,34 @@ def ask_probe(
         grade: (n,) class 1-7.
         rows: Of the hips to learn from.
         seed: What the masks depend on, and nothing else.
-        settings: Dropout, decay, steps and passes.
     """
     torch.manual_seed(make_seed(*seed))
-    probe = fit_probe(features[rows], grade[rows], settings)
+    probe = fit_probe(features[rows], grade[rows])
     with torch.inference_mode():
-        masks = functional.dropout(
-            torch.ones(settings.head_passes, 1, features.shape[1]), settings.head_dropout
-        )
+        masks = functional.dropout(torch.ones(PASSES, 1, features.shape[1]), DROPOUT)
         logits = torch.from_numpy(features) @ (masks * probe.weight).transpose(1, 2)
         passes = (logits + probe.bias).softmax(dim=2).transpose(0, 1).numpy()
     every = np.arange(len(features))
     return combine_models([ModelSummary(0, every, summarise_passes(passes))], len(features))
 
 
-def fit_probe(features: np.ndarray, grade: np.ndarray, settings: SimulateSettings) -> torch.nn.Linear:
+def fit_probe(features: np.ndarray, grade: np.ndarray) -> torch.nn.Linear:
     """Trains a linear classifier, dropout before it, by Adam on all hips at once at a rate that falls to 0.
 
     Args:
         features: (n, D) float32.
         grade: (n,) class 1-7.
-        settings: Dropout, decay, steps.
     """
     seen, wanted = torch.from_numpy(features), torch.from_numpy(grade - 1)
     probe = torch.nn.Linear(features.shape[1], N_GRADES)
     for part in probe.parameters():
         torch.nn.init.zeros_(part)
-    groups = [{"params": [probe.weight], "weight_decay": settings.head_decay}, {"params": [probe.bias]}]
+    groups = [{"params": [probe.weight], "weight_decay": WEIGHT_DECAY}, {"params": [probe.bias]}]
     optimiser = torch.optim.Adam(groups, lr=_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.head_steps)
-    for _ in range(settings.head_steps):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
         optimiser.zero_grad()
-        logits = probe(functional.dropout(seen, settings.head_dropout))
+        logits = probe(functional.dropout(seen, DROPOUT))
         functional.cross_entropy(logits, wanted).backward()
         optimiser.step()
         schedule.step()

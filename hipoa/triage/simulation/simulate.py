@@ -23,6 +23,9 @@ COLUMNS = (
 )
 ANSWER = "answer"
 FROZEN = "frozen features, dropout head"
+# Of the patients, read before any strategy can choose. Ours.
+_FIRST_SHARE = 0.1
+_SEED = 0
 _NOTE = "test patients and seeds resampled"
 
 Learner = Callable[[np.ndarray, list[int]], HipUncertainty]
@@ -61,7 +64,7 @@ def run(
     if not settings.simulate:
         write_csv(out, COLUMNS, [])
         return
-    found = read_graded_hips(hips, stacks, settings)
+    found = read_graded_hips(hips, stacks)
     n_patients = len(np.unique(found.patient[~found.test]))
     if n_patients < LEAST_PATIENTS or not found.test.any():
         note = f"not simulated: {n_patients} graded patients are too few to read some and test on others"
@@ -72,12 +75,12 @@ def run(
     from hipoa.triage.simulation.linear_probe import ask_probe, reduce_features
 
     raw = extract_features(found.radiograph, row, pretrained)
-    features = reduce_features(raw, ~found.test, settings.head_dimensions)
+    features = reduce_features(raw, ~found.test)
     curves = simulate(
         found,
         features,
         FROZEN,
-        lambda rows, seed: ask_probe(features, found.grade, rows, seed, settings),
+        lambda rows, seed: ask_probe(features, found.grade, rows, seed),
         (RANDOM, *settings.strategies),
         settings,
         triage,
@@ -123,7 +126,7 @@ def simulate(
         name: Of the learner.
         learner: What is trained after each batch.
         strategies: Their names.
-        settings: Seeds, rounds and first patients.
+        settings: Seeds and rounds.
         triage: For the strategy "hybrid".
     """
     patients = np.unique(hips.patient[~hips.test])
@@ -131,10 +134,10 @@ def simulate(
     shape = len(strategies), settings.simulate_seeds, len(sizes)
     read, error = np.zeros(shape), np.zeros((*shape, int(hips.test.sum())), dtype=np.int8)
     runs = [(strategy, seed) for strategy in range(shape[0]) for seed in range(shape[1])]
-    known = [_draw(patients, hips, [settings.simulate_seed, seed], sizes[0]) for _, seed in runs]
+    known = [_draw(patients, hips, [_SEED, seed], sizes[0]) for _, seed in runs]
     for number in range(len(sizes)):
         for (strategy, seed), rows in zip(runs, known, strict=True):
-            chance = [settings.simulate_seed, seed, number]
+            chance = [_SEED, seed, number]
             said = learner(np.flatnonzero(rows), chance)
             read[strategy, seed, number] = rows.sum()
             error[strategy, seed, number] = np.abs(said.predicted - hips.grade)[hips.test]
@@ -148,7 +151,7 @@ def simulate(
 
 def plan_batches(n_patients: int, settings: SimulateSettings) -> list[int]:
     """Patients of the first draw and of each batch after it, as even as can be; together all of them."""
-    first = min(max(2, round(settings.first_share * n_patients)), n_patients - 1)
+    first = min(max(2, round(_FIRST_SHARE * n_patients)), n_patients - 1)
     rounds = min(settings.simulate_rounds, n_patients - first)
     ends = np.linspace(first, n_patients, rounds + 1).round().astype(int)
     return [first, *np.diff(ends).tolist()]
