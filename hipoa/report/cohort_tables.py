@@ -22,12 +22,12 @@ def tabulate_quality(hips: Sequence[Hip]) -> dict[str, str]:
     tilts, turns = ([abs(float(cell)) for hip in seen if (cell := getattr(hip, name))]
                     for name in ("tilt_deg", "turn_deg"))  # fmt: skip
     return {
-        "radiographs": f"{len(seen)}",
+        "images": f"{len(seen)}",
         "located by": ", ".join(f"{method} {count}" for method, count in sorted(methods.items())),
         "confidence, lowest and median": _summarise(confidences, "{:.2f}", min, statistics.median_low),
         "implants": f"{sum(hip.implant == 'yes' for hip in seen)}",
-        "CT ends within the image": f"{sum(bool(hip.cut) for hip in seen)}",
-        "longest voxel side, finest and coarsest CT, mm": _summarise(voxels, "{:g}", min, max),
+        "CT ends within image": f"{sum(bool(hip.cut) for hip in seen)}",
+        "longest voxel side, smallest and largest, mm": _summarise(voxels, "{:g}", min, max),
         "pelvic obliquity, median and largest, degrees": _summarise(
             tilts, "{:.1f}", statistics.median_low, max
         ),
