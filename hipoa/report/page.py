@@ -49,13 +49,13 @@ class Section(NamedTuple):
         name: Of its template ``sections/{name}.html``, and its anchor.
         title: Its heading.
         gather: Gives what its template shows, by name, beside the results; None if it needs no more.
-        ours: Whether it holds results of this study's patients, and is labelled where these are synthetic.
+        of_study: Whether it holds results of this study's patients, and is labelled where these are synthetic.
     """
 
     name: str
     title: str
     gather: Callable[[Results], dict[str, Any]] | None = None
-    ours: bool = True
+    of_study: bool = True
 
 
 SECTIONS = (
@@ -80,13 +80,13 @@ SECTIONS = (
     Section("simulation", "Simulated reading"),
     Section("rounds", "Rounds of annotation"),
     Section("training", "Training"),
-    Section("methods", "Methods", ours=False),
-    Section("reporting", "Reporting guidelines", reporting.gather, ours=False),
+    Section("methods", "Methods", of_study=False),
+    Section("reporting", "Reporting guidelines", reporting.gather, of_study=False),
     Section("card", "Model card"),
-    Section("limits", "Limitations", ours=False),
+    Section("limits", "Limitations", of_study=False),
     Section("tables", "All tables"),
-    Section("provenance", "Versions, seeds and hashes", ours=False),
-    Section("citation", "Citation", ours=False),
+    Section("provenance", "Versions, seeds and hashes", of_study=False),
+    Section("citation", "Citation", of_study=False),
 )
 """In the order of the page."""
 

@@ -35,7 +35,7 @@ def run(
     """Writes the report and the manifest of a study.
 
     Args:
-        settings: Title and lengths of lists.
+        settings: Title and size of the report.
         study: Its name.
         figures: The folder of figures.
         hips: The tables ``R/hips/{cohort}.csv``.
