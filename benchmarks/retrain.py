@@ -22,7 +22,6 @@ from hipoa.evaluation.passes import (
     ModelSummary,
     combine_models,
     summarise_passes,
-    summarise_values,
 )
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.device import find_device
@@ -76,7 +75,7 @@ def train_network(
     said = predict_hips(
         network, readout, hips.radiograph, seeds, settings, input_px=row.input_px, where=where
     ).passes[GRADE.name]
-    summary = summarise_values(said) if said.ndim == 2 else summarise_passes(said)
+    summary = summarise_passes(said)
     return combine_models([ModelSummary(0, np.arange(len(said)), summary)], len(said))
 
 

@@ -20,7 +20,6 @@ from hipoa.evaluation.passes import (
     ModelSummary,
     combine_models,
     summarise_passes,
-    summarise_values,
 )
 from hipoa.grading.inference.knn_distance import measure_novelty
 from hipoa.grading.inference.predict import (
@@ -253,14 +252,10 @@ def _combine(
 ) -> dict[str, HipUncertainty]:
     rows = np.arange(len(predictions[0].features))
 
-    def summarise(head: str, prediction: Prediction) -> Any:
-        passes = prediction.passes[head]
-        return summarise_values(passes, HEADS[head]) if passes.ndim == 2 else summarise_passes(passes)
-
     return {
         head: combine_models(
             [
-                ModelSummary(model.fold, rows, summarise(head, prediction))
+                ModelSummary(model.fold, rows, summarise_passes(prediction.passes[head], HEADS[head]))
                 for model, prediction in zip(models, predictions, strict=True)
             ],
             len(rows),

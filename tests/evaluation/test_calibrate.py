@@ -90,7 +90,7 @@ def test_the_expected_calibration_error_is_that_of_torchmetrics(write_uncertaint
         num_classes=7,
         n_bins=10,
     )
-    sums = tally_bins(table, np.zeros(len(table), dtype=int), 1, 10)
+    sums = tally_bins(table, np.zeros(len(table), dtype=int), 1)
     assert expected_calibration_error(sums)[0] == pytest.approx(float(expected), rel=1e-5)
 
 
