@@ -34,10 +34,9 @@ from hipoa.grading.tasks import GRADE
 from hipoa.grading.training.checkpoints import Checkpoint
 from hipoa.grading.training.fit import Training, build_trainee
 from hipoa.triage.settings import SimulateSettings, TriageSettings
-from hipoa.triage.simulation.frozen_features import extract_features
 from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe, state_answer
-from hipoa.triage.simulation.linear_probe import reduce_features
+from hipoa.triage.simulation.linear_probe import extract_features, reduce_features
 from hipoa.triage.simulation.simulate import count_hips, simulate
 from hipoa.workflow.config import resolve
 

@@ -22,13 +22,12 @@ from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.model.networks import HEADER
 from hipoa.grading.settings import Experiment
-from hipoa.triage.label_errors import measure_doubt
+from hipoa.triage.label_errors import score_labels
 from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
 from hipoa.triage.simulation import linear_probe
-from hipoa.triage.simulation.frozen_features import extract_features
 from hipoa.triage.simulation.graded_hips import read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe
-from hipoa.triage.simulation.linear_probe import ask_probe, reduce_features
+from hipoa.triage.simulation.linear_probe import extract_features, reduce_features, train_and_predict
 from hipoa.triage.simulation.simulate import FROZEN, simulate
 
 FOLDS = 4
@@ -54,7 +53,7 @@ def play(raw, hips, settings):
         hips,
         features,
         FROZEN,
-        lambda rows, seed: ask_probe(features, hips.grade, rows, seed),
+        lambda rows, seed: train_and_predict(features, hips.grade, rows, seed),
         (RANDOM, *settings.strategies),
         settings,
         TriageSettings(),
@@ -72,7 +71,7 @@ def predict_out_of_fold(features, patient, grade, seed):
     probability, measures = np.zeros((len(grade), 7)), {name: np.zeros(len(grade)) for name in MEASURES}
     for number in range(FOLDS):
         here = fold == number
-        model = ask_probe(features, grade, np.flatnonzero(~here), [seed, number])
+        model = train_and_predict(features, grade, np.flatnonzero(~here), [seed, number])
         probability[here] = model.probability[here]
         for name in measures:
             measures[name][here] = getattr(model, name)[here]
@@ -101,12 +100,12 @@ def find_planted(features, hips, seeds, repeats=1):
                     predict_out_of_fold(features, hips.patient, label, seed * repeats + repeat)[0]
                     for repeat in range(repeats)
                 ]
-                doubt = measure_doubt(np.mean(said, axis=0), label, LabelErrorsSettings().least_distance)
-                n, flagged = moved.sum(), doubt["doubted"]
+                scores = score_labels(np.mean(said, axis=0), label, LabelErrorsSettings().least_distance)
+                n, flagged = moved.sum(), scores["doubted"]
                 found.append(
                     {
-                        "expected_distance": moved[np.argsort(-doubt["expected_distance"])[:n]].mean(),
-                        "self_confidence": moved[np.argsort(doubt["self_confidence"])[:n]].mean(),
+                        "expected_distance": moved[np.argsort(-scores["expected_distance"])[:n]].mean(),
+                        "self_confidence": moved[np.argsort(scores["self_confidence"])[:n]].mean(),
                         "flag_precision": moved[flagged].mean() if flagged.any() else np.nan,
                         "flag_recall": flagged[moved].mean(),
                         "chance": moved.mean(),

@@ -30,9 +30,9 @@ from hipoa.triage.simulation.learning_curves import (
     save_labels,
     state_answer,
 )
-from hipoa.triage.simulation.linear_probe import ask_probe, fit_probe, reduce_features
+from hipoa.triage.simulation.linear_probe import fit_probe, reduce_features, train_and_predict
 from hipoa.triage.simulation.simulate import COLUMNS, plan_batches, run, simulate
-from hipoa.triage.simulation.strategies import Choice
+from hipoa.triage.simulation.strategies import choose_patients
 
 SMALL = SimulateSettings(simulate_seeds=3, simulate_rounds=3, strategies=("entropy", "hybrid"))
 BOOTSTRAP = BootstrapSettings(bootstrap_resamples=200)
@@ -63,7 +63,7 @@ def features(hips):
 
 
 def learn(hips, features):
-    return lambda rows, seed: ask_probe(features, hips.grade, rows, seed)
+    return lambda rows, seed: train_and_predict(features, hips.grade, rows, seed)
 
 
 def test_all_strategies_begin_and_end_with_the_same_patients(hips, features):
@@ -134,15 +134,20 @@ def test_a_runs_result_depends_on_its_seed_and_its_hips_alone(hips, features):
 
 def test_a_pass_is_one_classifier_for_all_hips(hips, features):
     twins = np.concatenate([features, features])
-    said = ask_probe(twins, np.tile(hips.grade, 2), np.arange(35), [1])
+    said = train_and_predict(twins, np.tile(hips.grade, 2), np.arange(35), [1])
     assert said.variance[:60] == pytest.approx(said.variance[60:], rel=1e-4)
 
 
 def test_uncertain_hips_are_taken_by_patient(hips, features):
     said = learn(hips, features)(np.arange(10), [0])
     known = np.arange(60) < 10
-    choice = Choice(hips, known, features[:, :4], said, [0, 0, 0])
-    taken = choice.take("entropy", 3, TriageSettings())
+    taken = choose_patients(
+        *(hips, known, features[:, :4], said),
+        strategy="entropy",
+        count=3,
+        seed=[0, 0, 0],
+        triage=TriageSettings(),
+    )
     assert len(set(hips.patient[taken].tolist())) == 3
     assert len(taken) == 6
     left = np.flatnonzero(~known & ~hips.test)

@@ -1,4 +1,4 @@
-"""The graded hips that the simulation is played with, and which of them measure."""
+"""Reads the graded hips for the simulation and chooses the test set."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _TEST_FOLDS, _SEED = 4, 0
 
 @dataclass(frozen=True)
 class Hips:
-    """The graded hips that the simulation is played with.
+    """The graded hips of the simulation.
 
     Attributes:
         hip_id: (n,) names.
         patient: (n,) pseudonyms.
         grade: (n,) class 1-7.
-        test: (n,) bool, those that measure and are never read.
+        test: (n,) bool, the test set, which is never read.
         radiograph: (n, 150, 150) uint8.
-        test_set: What the test set is, in words.
+        test_set: The test set in words.
     """
 
     hip_id: np.ndarray
@@ -40,23 +40,18 @@ class Hips:
 
 
 def read_graded_hips(hips: Sequence[Path], stacks: Sequence[Path]) -> Hips:
-    """The graded hips, and which of them are the test set: the external cohort where it is large enough.
+    """The graded hips of the tables and stacks of the labelled and the external cohort.
 
-    Args:
-        hips: The tables of the labelled and the external cohort.
-        stacks: Their images.
+    The test set is the external cohort where it is large enough, else a quarter of the labelled patients.
 
     Raises:
         CohortError: An image is missing.
     """
     rows = [row | {"cohort": path.stem} for path in sorted(hips) for row in read_csv(path)]
     rows = [row for row in rows if row["status"] == "ok" and row["grade"]]
-    images = [read_npz(path) for path in stacks]
-    image_of = {
-        name: image
-        for stack in images
-        for name, image in zip(stack["hip_id"].tolist(), stack["radiograph"], strict=True)
-    }
+    image_of: dict[str, np.ndarray] = {}
+    for stack in map(read_npz, stacks):
+        image_of |= zip(stack["hip_id"].tolist(), stack["radiograph"], strict=True)
     missing = [row["hip_id"] for row in rows if row["hip_id"] not in image_of]
     if missing:
         raise CohortError(
