@@ -19,12 +19,11 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import norm
 
-from hipoa.evaluation.comparison.compare import rank_test, score_folds
+from hipoa.evaluation.comparison.compare import rank_test
 from hipoa.evaluation.comparison.paired import resampled_t_test
 from hipoa.evaluation.conformal.sets import predict_sets
 from hipoa.evaluation.graded import Graded, grades_only
 from hipoa.evaluation.metrics.estimates import ScoreSet, mean_of, tally_values
-from hipoa.evaluation.metrics.scores import exact_accuracy
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import interval_95, two_sided_p
 
@@ -124,7 +123,7 @@ def examine(number: int, patients: int, repeats: int, truth: float, resamples: i
         "hips resampled": interval_95(family.resample(hips, bootstrap)["ECA"]),
         "hip x repeat values, binomial": (share - wald, share + wald),
     }
-    folds = [score_folds(table, exact_accuracy) for table in (one, other)]
+    folds = [RIGHT.score(table, table.repeat, table.fold)["ECA"] for table in (one, other)]
     tests = {
         "paired bootstrap of patients": two_sided_p(drawn - family.resample(other, bootstrap)["ECA"]),
         "corrected resampled t": resampled_t_test(folds[0] - folds[1], FOLDS)["p"],

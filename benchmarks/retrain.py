@@ -19,7 +19,6 @@ import yaml
 
 from hipoa.evaluation.passes import (
     HipUncertainty,
-    ModelSummary,
     combine_models,
     summarise_passes,
 )
@@ -74,8 +73,7 @@ def train_network(
     said = predict_hips(
         network, readout, hips.radiograph, seeds, settings, input_px=row.input_px, where=where
     ).passes[GRADE.name]
-    summary = summarise_passes(said)
-    return combine_models([ModelSummary(0, np.arange(len(said)), summary)], len(said))
+    return combine_models([summarise_passes(said)], len(said))
 
 
 def main():

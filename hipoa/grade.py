@@ -17,7 +17,6 @@ from hipoa.core.settings import settings_error
 from hipoa.core.tables.rows import SIDES, hip_id
 from hipoa.evaluation.passes import (
     HipUncertainty,
-    ModelSummary,
     combine_models,
     summarise_passes,
 )
@@ -250,15 +249,15 @@ def _predict(
 def _combine(
     models: Sequence[Model], predictions: Sequence[Prediction], variance_of: str
 ) -> dict[str, HipUncertainty]:
-    rows = np.arange(len(predictions[0].features))
+    n = len(predictions[0].features)
 
     return {
         head: combine_models(
             [
-                ModelSummary(model.fold, rows, summarise_passes(prediction.passes[head], HEADS[head]))
+                summarise_passes(prediction.passes[head], HEADS[head], model.fold)
                 for model, prediction in zip(models, predictions, strict=True)
             ],
-            len(rows),
+            n,
             variance_of,
             HEADS[head],
         )

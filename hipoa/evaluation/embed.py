@@ -15,6 +15,7 @@ from hipoa.evaluation.passes import predict_grade
 from hipoa.evaluation.predictions import PredictionFile, find_rows, read_prediction, sort_predictions
 from hipoa.evaluation.settings import EmbedSettings
 from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.grading.tasks import GRADE
 
 COLUMNS = ("experiment", "repeat", "fold", "hip_id", "x", "y", "grade", "predicted", "error")
 
@@ -48,7 +49,7 @@ def run(settings: EmbedSettings, *, predictions: list[Path], hips: Path, out: Pa
 def _rows(file: PredictionFile, table: dict[str, np.ndarray]) -> Iterator[Row]:
     prediction = read_prediction(file)
     grade = table["grade"][find_rows(prediction.hip_id, table["hip_id"], file.where)]
-    predicted = predict_grade(prediction.grade)
+    predicted = predict_grade(prediction.passes[GRADE.name])
     error = np.where(grade == "", "", np.abs(predicted - as_integers(grade)).astype(str))
     x, y = embed_features(prediction.features).T
     for row, name in enumerate(prediction.hip_id.tolist()):

@@ -77,14 +77,10 @@ def run(
 
 
 def choose_hips(table: Graded, count: int) -> tuple[Graded, np.ndarray]:
-    """The correctly graded hips of highest probability, one of each class first, and the worst errors.
+    """Of one repeat, ``count`` correctly graded hips and as many errors, and (n,) right or wrong.
 
-    Args:
-        table: Graded hips of one repeat.
-        count: Of correct and of incorrect hips, each.
-
-    Returns:
-        The hips and (n,) right or wrong. Errors are ordered by their size, then by probability.
+    First the correct hips of highest probability, one of each class first, then the errors by size and
+    probability.
     """
     largest = table.probability.max(axis=1)
     right = [row for row in np.lexsort((table.hip, -largest)) if table.error[row] == 0]
@@ -107,13 +103,7 @@ def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
 def compute_saliency(
     network: GradingNetwork, readout: Readout, radiograph: np.ndarray, input_px: int
 ) -> tuple[np.ndarray, str]:
-    """The saliency map of one radiograph.
-
-    Args:
-        network: In any mode; it is put into evaluation mode.
-        readout: Its outputs.
-        radiograph: (h, w) uint8.
-        input_px: Side of the network's input.
+    """The saliency map of one radiograph (h, w) uint8, by a network that is put into evaluation mode.
 
     Returns:
         (h, w) from 0 to 1, its maximum 1 unless nothing supports the prediction, and the method.
@@ -142,12 +132,8 @@ def roll_out(network: GradingNetwork, attentions: Sequence[Any], images: Tensor)
     """The share of each patch in the class token after all blocks, (rows, columns), by attention roll-out.
 
     Half of each block's attention is the residual connection (source: Abnar and Zuidema, Quantifying
-    attention flow in transformers, ACL 2020). It does not depend on the class that was predicted.
-
-    Args:
-        network: In evaluation mode.
-        attentions: Its attention modules, in order.
-        images: (1, 1, H, W).
+    attention flow in transformers, ACL 2020). It does not depend on the class that was predicted. The network
+    is in evaluation mode, ``images`` (1, 1, H, W).
     """
     with _recording(attentions) as recorded, torch.inference_mode():
         network(images)
@@ -182,14 +168,9 @@ def _recording(attentions: Sequence[Any]) -> Iterator[list[Tensor]]:
 
 
 def grad_cam(network: GradingNetwork, readout: Readout, images: Tensor) -> Tensor:
-    """The support for the prediction in the last feature maps, (rows, columns).
+    """The support for the prediction in the last feature maps, (rows, columns), of images (1, 1, H, W).
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017; by captum.
-
-    Args:
-        network: In evaluation mode.
-        readout: Its outputs.
-        images: (1, 1, H, W).
     """
     layer = find_last_maps(network, images)
 

@@ -27,10 +27,12 @@ def name_measure(measure: str) -> str:
 
 
 @dataclass(frozen=True)
-class PassSummary:
-    """Mean and spread over one model's passes.
+class ModelSummary:
+    """Mean and spread over one model's passes for n hips.
 
     Attributes:
+        fold: Of the model.
+        rows: (n,) rows of the hips in their cohort's table.
         mean: (n, K) mean probability.
         variance: (n, K) variance of the probability, divided by the number of passes.
         entropy: (n,) mean of the entropy of each pass, nats.
@@ -38,20 +40,13 @@ class PassSummary:
         value_variance: (n,) variance of the value, squared classes.
     """
 
+    fold: int
+    rows: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
     entropy: np.ndarray
     value: np.ndarray
     value_variance: np.ndarray
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """A model's passes for some of a cohort's hips: ``rows`` (n,) are their rows in the table."""
-
-    fold: int
-    rows: np.ndarray
-    passes: PassSummary
 
 
 @dataclass(frozen=True)
@@ -105,15 +100,15 @@ def predict_grade(passes: np.ndarray) -> np.ndarray:
     return mean.argmax(axis=1) + GRADE.first if mean.ndim == 2 else round_value(mean)
 
 
-def summarise_passes(passes: np.ndarray, head: Head = GRADE) -> PassSummary:
+def summarise_passes(
+    passes: np.ndarray, head: Head = GRADE, fold: int = 0, rows: np.ndarray | None = None
+) -> ModelSummary:
     """Mean, variance and entropy over the passes of one model.
 
     The variance is (1/N) sum (P_i - mean P)^2 over the N passes (source: slides of Masuda et al.). The value
     of a regression counts to the two classes nearest to it, in proportion.
-
-    Args:
-        passes: (n, passes, K), one softmax per pass, or (n, passes) values in classes.
-        head: The index that is graded.
+    ``passes`` is (n, passes, K), one softmax per pass, or (n, passes) values in classes;
+    without ``rows`` (n,) these are all rows of the table.
     """
     value, value_variance = np.full((2, len(passes)), np.nan)
     if passes.ndim == 2:
@@ -129,19 +124,16 @@ def summarise_passes(passes: np.ndarray, head: Head = GRADE) -> PassSummary:
         mean[part] = chunk.mean(axis=1)
         variance[part] = chunk.var(axis=1)
         entropy[part] = entr(chunk).sum(axis=2).mean(axis=1)
-    return PassSummary(mean, variance, entropy, value, value_variance)
+    rows = np.arange(len(passes)) if rows is None else rows
+    return ModelSummary(fold, rows, mean, variance, entropy, value, value_variance)
 
 
 def combine_models(
     models: Sequence[ModelSummary], n_hips: int, variance_of: str = "predicted", head: Head = GRADE
 ) -> HipUncertainty:
-    """Averages the models of one repeat, hip by hip.
+    """Averages one or more models of one repeat, hip by hip of the n_hips rows of a cohort's table.
 
-    Args:
-        models: At least one; each with the rows of the hips that it has predicted, every row at most once.
-        n_hips: Rows of the cohort's table.
-        variance_of: "predicted" or "mean_over_classes"; ignored for a regression.
-        head: The index that is graded.
+    ``variance_of`` is "predicted" or "mean_over_classes"; a regression ignores it.
     """
     n_models = np.bincount(np.concatenate([model.rows for model in models]), minlength=n_hips)
     fold = np.full(n_hips, -1)
@@ -151,22 +143,22 @@ def combine_models(
     def average(values: Sequence[np.ndarray]) -> np.ndarray:
         return _average([model.rows for model in models], values, n_models)
 
-    probability = average([model.passes.mean for model in models])
-    value = average([model.passes.value for model in models])
+    probability = average([model.mean for model in models])
+    value = average([model.value for model in models])
     likeliest = np.nan_to_num(probability).argmax(axis=1)
     largest = probability[np.arange(n_hips), likeliest]
     within, between = [], []
     for model in models:
-        passes, cell = model.passes, (np.arange(len(model.rows)), likeliest[model.rows])
-        variance = passes.variance[cell] if variance_of == "predicted" else passes.variance.mean(axis=1)
-        regression = np.isfinite(passes.value)
-        within.append(np.where(regression, passes.value_variance, variance))
+        cell = np.arange(len(model.rows)), likeliest[model.rows]
+        variance = model.variance[cell] if variance_of == "predicted" else model.variance.mean(axis=1)
+        regression = np.isfinite(model.value)
+        within.append(np.where(regression, model.value_variance, variance))
         distance = np.where(
-            regression, passes.value - value[model.rows], passes.mean[cell] - largest[model.rows]
+            regression, model.value - value[model.rows], model.mean[cell] - largest[model.rows]
         )
         between.append(distance**2)
     entropy = entr(probability).sum(axis=1)
-    of_passes = average([model.passes.entropy for model in models])
+    of_passes = average([model.entropy for model in models])
     return HipUncertainty(
         probability=probability,
         value=value,

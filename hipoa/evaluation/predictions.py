@@ -52,11 +52,6 @@ class Prediction:
     passes: dict[str, np.ndarray]
     features: np.ndarray
 
-    @property
-    def grade(self) -> np.ndarray:
-        """The passes of the combined class."""
-        return self.passes[GRADE.name]
-
 
 def sort_predictions(paths: Sequence[Path]) -> list[PredictionFile]:
     """Parses and sorts paths ``.../{experiment}/r{repeat}f{fold}/{cohort}.npz``.

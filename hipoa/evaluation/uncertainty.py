@@ -104,7 +104,7 @@ def _rows(
 def _summarise(file: PredictionFile, names: np.ndarray, passes: dict[int, str]) -> dict[str, ModelSummary]:
     """The summary of each head; ``passes`` collects the numbers of passes and the first file of each."""
     prediction = read_prediction(file)
-    passes.setdefault(prediction.grade.shape[1], file.where)
+    passes.setdefault(prediction.passes[GRADE.name].shape[1], file.where)
     if len(passes) > 1:
         (first, at), (second, there) = passes.items()
         raise CohortError(
@@ -112,7 +112,7 @@ def _summarise(file: PredictionFile, names: np.ndarray, passes: dict[int, str]) 
         )
     rows = find_rows(prediction.hip_id, names, file.where)
     return {
-        head: ModelSummary(file.fold, rows, summarise_passes(values, HEADS[head]))
+        head: summarise_passes(values, HEADS[head], file.fold, rows)
         for head, values in prediction.passes.items()
     }
 

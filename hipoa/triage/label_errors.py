@@ -106,14 +106,7 @@ def score_labels(probability: np.ndarray, grade: np.ndarray, least_distance: flo
 def find_exchanged(
     probability: np.ndarray, grade: np.ndarray, side: np.ndarray, case: np.ndarray
 ) -> np.ndarray:
-    """Hips (n,) bool whose CT's two grades would be much more probable on the other sides.
-
-    Args:
-        probability: (n, 7).
-        grade: (n,) 1-7.
-        side: (n,) L or R.
-        case: (n,) the CT.
-    """
+    """Hips (n,) bool whose CT's two grades would be much more probable on the other sides."""
     logs = np.log(np.maximum(probability, 1e-6))
     found = np.zeros(len(grade), dtype=bool)
     right = {case[row]: row for row in np.flatnonzero(side == "R")}

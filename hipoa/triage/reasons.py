@@ -15,14 +15,10 @@ _FAR = 1.5
 def give_reasons(
     measure: str, value: np.ndarray, probability: np.ndarray, distance: np.ndarray, moved: Sequence[str]
 ) -> list[str]:
-    """One sentence for each hip of the list.
+    """One sentence for each hip, in the order of the list.
 
-    Args:
-        measure: By which the hips are ranked.
-        value: (n,) of it, in the order of the list.
-        probability: (n, 7) of the classes.
-        distance: (n,) from the labelled hips, NaN where it is unknown.
-        moved: (n,) from `explain_moves`.
+    From the values (n,) of the measure, the probabilities (n, 7), the distances (n,) from the labelled hips,
+    NaN where unknown, and `explain_moves`.
     """
     inverted = measure == "max_probability"
     key = -value if inverted else value
@@ -46,11 +42,7 @@ def _name_classes(probability: np.ndarray) -> str:
 def explain_moves(ranked: np.ndarray, order: np.ndarray, unit: np.ndarray, budget: int) -> list[str]:
     """Why hips are listed elsewhere than by the measure alone, in the order of the list; "" if they are not.
 
-    Args:
-        ranked: (n,) row numbers, by the measure alone.
-        order: (n,) row numbers, as listed.
-        unit: (n,) names.
-        budget: Hips of the batch.
+    ``ranked`` (n,) are row numbers by the measure alone, ``order`` (n,) as listed, ``budget`` hips the batch.
     """
     rank = np.empty(len(unit), dtype=np.int64)
     rank[ranked] = np.arange(len(ranked))

@@ -103,14 +103,7 @@ def choose_experiment(tables: Sequence[Path], name: str) -> Path:
 def gather(
     hips: Columns, measured: Measured, files: Sequence[PredictionFile], labelled: Labelled, experiment: str
 ) -> Candidates:
-    """Gathers what is known of the unread hips.
-
-    Args:
-        hips: The unread hips.
-        measured: Of all hips of the experiment.
-        files: Its predictions of one repeat.
-        labelled: The labelled hips.
-        experiment: Its name.
+    """Gathers what is known of the unread hips, from the measures of all hips and the files of one repeat.
 
     Raises:
         CohortError: A hip that could be read has no prediction.
@@ -156,14 +149,8 @@ def order_hips(
 ) -> tuple[np.ndarray, int]:
     """The order in which hips are read: a batch of the budget's size, then the others by the measure.
 
-    Args:
-        candidates: The unread hips.
-        ranked: (k,) row numbers of those to be read, by the measure alone.
-        unit: (n,) names of patients or hips.
-        settings: Budget and diversity.
-
-    Returns:
-        (k,) row numbers, and how many of them are the batch: its last patient is not cut.
+    From (k,) row numbers of the hips to be read, by the measure alone, to (k,) and how many of them are the
+    batch: its last unit is not cut. ``unit`` (n,) names patients or hips.
     """
     every = np.arange(len(ranked))
     batch = choose_batch(

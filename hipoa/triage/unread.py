@@ -52,10 +52,7 @@ def read_labelled(path: Path | None) -> Labelled:
 def explain_set_aside(hips: Columns, uncertainty: np.ndarray, settings: TriageSettings) -> np.ndarray:
     """Why each hip (n,) is not ranked, "" if it is: the first reason that applies.
 
-    Args:
-        hips: From `read_unread`, (n,) text each.
-        uncertainty: (n,), NaN where the measure does not apply.
-        settings: What is set aside.
+    ``uncertainty`` (n,) is NaN where the measure does not apply.
     """
     refused = np.char.add(np.char.add(hips["status"], ": "), hips["reason"])
     why = np.where(hips["reason"] == "", hips["status"], refused)

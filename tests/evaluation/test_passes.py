@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hipoa.evaluation.passes import ModelSummary, combine_models, summarise_passes
+from hipoa.evaluation.passes import combine_models, summarise_passes
 
 
 def softmax(values):
@@ -13,7 +13,7 @@ def softmax(values):
 
 
 def one_model(probability, fold=0):
-    return ModelSummary(fold, np.arange(len(probability)), summarise_passes(probability))
+    return summarise_passes(probability, fold=fold)
 
 
 logits = hnp.arrays(
@@ -61,8 +61,8 @@ def test_the_uniform_softmax_has_the_entropy_log_7():
 
 def test_each_hip_is_averaged_over_the_models_that_saw_it():
     sure, unsure = np.eye(7)[[1]], np.full((1, 7), 1 / 7)
-    first = ModelSummary(0, np.array([0, 1]), summarise_passes(np.stack([sure, sure])))
-    second = ModelSummary(1, np.array([1]), summarise_passes(unsure[None]))
+    first = summarise_passes(np.stack([sure, sure]), fold=0)
+    second = summarise_passes(unsure[None], fold=1, rows=np.array([1]))
     hips = combine_models([first, second], 3)
     assert hips.n_models.tolist() == [1, 2, 0]
     assert hips.fold.tolist() == [0, -1, -1]

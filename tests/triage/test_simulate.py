@@ -31,8 +31,7 @@ from hipoa.triage.simulation.learning_curves import (
     state_answer,
 )
 from hipoa.triage.simulation.linear_probe import fit_probe, reduce_features, train_and_predict
-from hipoa.triage.simulation.simulate import COLUMNS, plan_batches, run, simulate
-from hipoa.triage.simulation.strategies import choose_patients
+from hipoa.triage.simulation.simulate import COLUMNS, choose_patients, plan_batches, run, simulate
 
 SMALL = SimulateSettings(simulate_seeds=3, simulate_rounds=3, strategies=("entropy", "hybrid"))
 BOOTSTRAP = BootstrapSettings(bootstrap_resamples=200)

@@ -14,19 +14,13 @@ from hipoa.evaluation.calibration.temperature import scale_crossfitted
 from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
 from hipoa.evaluation.metrics.estimates import (
     NOT_COVERED,
+    OF_PROBABILITIES,
     ScoreSet,
     interval_rows,
-    mean_of,
     name_cells,
     tally_values,
 )
-from hipoa.evaluation.metrics.scores import (
-    Score,
-    brier_score,
-    divide,
-    negative_log_likelihood,
-    ranked_probability_score,
-)
+from hipoa.evaluation.metrics.scores import Score, divide
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
 
@@ -79,7 +73,7 @@ def _score(
         fitted = "temperature of each fold fitted on the other folds' unseen hips of the same repeat"
     for scaling, table in tables.items():
         how = f"; {fitted}" if scaling == TEMPERATURE else ""
-        for scores, note in ((_OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
+        for scores, note in ((OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
             for row in interval_rows(table, scores, f"{note}{how}", bootstrap):
                 yield {**row, "scaling": scaling}
     yield {
@@ -92,29 +86,10 @@ def _score(
     }
 
 
-def _tally_probabilities(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
-    functions = (brier_score, negative_log_likelihood, ranked_probability_score)
-    values = np.column_stack([function(table.probability, table.grade) for function in functions])
-    return tally_values(values, cell, n_cells)
-
-
-_OF_PROBABILITIES = ScoreSet(
-    _tally_probabilities,
-    {
-        "Brier score": (mean_of(0), "squared probability"),
-        "negative log likelihood": (mean_of(1), "nats"),
-        "ranked probability score": (mean_of(2), "squared probability"),
-    },
-)
-
-
 def tally_bins(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
-    """Hips, confidence and hips graded right in each of `N_BINS` equally wide bins of confidence.
+    """Sums (cells, bins, 3) of hips, confidence and correctly graded hips in `N_BINS` equally wide bins.
 
-    Confidence is the probability of the predicted class; a bin holds its lower end, the last both.
-
-    Returns:
-        (cells, bins, 3) sums.
+    Confidence is the probability of the predicted class; a bin includes its lower end, the last one both.
     """
     confidence = table.probability[np.arange(len(table)), table.predicted - 1]
     inside = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
@@ -124,12 +99,9 @@ def tally_bins(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
 
 
 def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
-    """Mean over the hips of the distance of confidence and accuracy in their bin.
+    """Mean over the hips of |confidence - accuracy| in their bin, of (..., bins, 3) sums of `tally_bins`.
 
     Source: Naeini, Cooper, Hauskrecht, AAAI 2015.
-
-    Args:
-        sums: (..., bins, 3) from `tally_bins`.
     """
     return divide(np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1), sums[..., 0].sum(axis=-1))
 

@@ -18,13 +18,8 @@ from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.comparison.paired import COLUMNS as DIFFERENCE_COLUMNS
 from hipoa.evaluation.comparison.paired import compare_cohorts, compare_experiments, compare_folds
-from hipoa.evaluation.graded import GROUPS, Graded, number_cells, read_graded, split_cohorts
-from hipoa.evaluation.metrics.scores import (
-    Score,
-    count_confusions,
-    exact_accuracy,
-    one_neighbour_accuracy,
-)
+from hipoa.evaluation.graded import GROUPS, Graded, read_graded, split_cohorts
+from hipoa.evaluation.metrics.estimates import CLASSES
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import Row
 from hipoa.evaluation.statistics.holm import adjust_rows
@@ -64,26 +59,21 @@ def _difference_rows(tables: Sequence[Graded], bootstrap: BootstrapSettings) -> 
 def _families(tables: Sequence[Graded]) -> Iterator[list[Row]]:
     """The rows that are adjusted together: each score of the networks, the groups of each cohort."""
     cohorts = dict(split_cohorts(tables))
-    for name, score in (("ECA", exact_accuracy), ("ONCA", one_neighbour_accuracy)):
-        yield compare_networks(cohorts.get("labelled", []), name, score)
+    for metric in ("ECA", "ONCA"):
+        yield compare_networks(cohorts.get("labelled", []), metric)
     for of_cohort in cohorts.values():
         yield [row for table in of_cohort for row in compare_groups(table)]
 
 
-def compare_networks(tables: Sequence[Graded], name: str, score: Score) -> list[Row]:
+def compare_networks(tables: Sequence[Graded], metric: str) -> list[Row]:
     """Every pair of experiments by a score per repeat and fold, on their hips of the labelled cohort."""
-    scores = {table.experiment: score_folds(table, score) for table in tables}
+    scores = CLASSES.pick([metric])
+    by_fold = {table.experiment: scores.score(table, table.repeat, table.fold)[metric] for table in tables}
     return [
-        {"question": f"network: {name} per fold", "cohort": "labelled", "a": a, "b": b}
-        | rank_test(scores[a], scores[b])
-        for a, b in combinations(scores, 2)
+        {"question": f"network: {metric} per fold", "cohort": "labelled", "a": a, "b": b}
+        | rank_test(by_fold[a], by_fold[b])
+        for a, b in combinations(by_fold, 2)
     ]
-
-
-def score_folds(table: Graded, score: Score) -> np.ndarray:
-    """The score of each repeat and fold, (repeats x folds,)."""
-    cell, n_cells = number_cells(table.repeat, table.fold)
-    return score(count_confusions(cell, n_cells, table.grade, table.predicted))
 
 
 def compare_groups(table: Graded) -> list[Row]:

@@ -39,12 +39,7 @@ _OTHER_DRAWS = 1_000_003
 
 
 def compare_experiments(tables: Sequence[Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """Every pair of experiments, on the hips that all of them graded; Holm over the pairs of a score.
-
-    Args:
-        tables: The experiments' graded hips of one cohort.
-        bootstrap: The resampling.
-    """
+    """Every pair of experiments, on the hips of a cohort that all graded; Holm over the pairs of a score."""
     same = _keep_common(tables)
     for scores in SCORE_SETS:
         values = {table.experiment: scores.score(table, table.repeat) for table in same}
@@ -62,11 +57,7 @@ def compare_experiments(tables: Sequence[Graded], bootstrap: BootstrapSettings) 
 
 
 def compare_folds(tables: Sequence[Graded]) -> Iterator[Row]:
-    """Every pair of experiments by the corrected resampled t-test, Holm over the pairs of a score.
-
-    Args:
-        tables: The experiments' graded hips of the labelled cohort.
-    """
+    """The same on the labelled cohort by the corrected resampled t-test, Holm over the pairs of a score."""
     same = _keep_common(tables)
     scores = CLASSES.pick(("ECA", "ONCA"))
     by_fold = {table.experiment: _score_folds(table, scores) for table in same}
@@ -87,13 +78,7 @@ def compare_folds(tables: Sequence[Graded]) -> Iterator[Row]:
 
 
 def compare_cohorts(table: Graded, cohort: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The drop of each score from the labelled cohort to another, the patients of each resampled.
-
-    Args:
-        table: One experiment's graded hips of all cohorts.
-        cohort: The other cohort's name.
-        bootstrap: The resampling.
-    """
+    """The drop of an experiment's scores from the labelled to another cohort, each resampled by patient."""
     here, there = table.of_cohort("labelled"), table.of_cohort(cohort)
     if not len(here) or not len(there):
         return

@@ -53,14 +53,7 @@ def _rows(table: Graded, levels: tuple[float, ...], bootstrap: BootstrapSettings
 def describe_sets(
     table: Graded, sets: np.ndarray, level: float, bootstrap: BootstrapSettings
 ) -> Iterator[Row]:
-    """The rows of one experiment, cohort and level.
-
-    Args:
-        table: The graded hips of one cohort, n rows.
-        sets: (n, 7) bool.
-        level: The share of hips whose set should contain the true class.
-        bootstrap: The resampling.
-    """
+    """The rows of the sets (n, 7) bool of one experiment and cohort at a level, the share to be covered."""
     groups = {ALL: np.ones(len(table), dtype=bool)}
     groups |= {f"class {grade}": table.grade == grade for grade in range(1, N_GRADES + 1)}
     for hips, inside in groups.items():

@@ -13,14 +13,9 @@ def grow_sets(probability: np.ndarray) -> np.ndarray:
     """The probability of the set when each class enters it.
 
     A set begins with the most probable class and grows by the more probable of its two neighbours, the milder
-    of equal ones; so it has no gap, and a larger set contains every smaller one. Source: Lu, Angelopoulos,
-    Pomerantz, MICCAI 2022, 545-554.
-
-    Args:
-        probability: (n, K), rows that sum to 1.
-
-    Returns:
-        (n, K), largest of a row about 1; the set at a threshold is the classes at or below it.
+    of equal ones; so it has no gap, and a larger set contains every smaller one. From probabilities (n, K),
+    rows that sum to 1, to (n, K); the set at a threshold is the classes at or below it. Source: Lu,
+    Angelopoulos, Pomerantz, MICCAI 2022, 545-554.
     """
     n, n_classes = probability.shape
     rows = np.arange(n)
@@ -67,15 +62,8 @@ def find_threshold(score: np.ndarray, patient: np.ndarray, level: float) -> floa
 
     Every patient has the same weight, shared among the patient's hips, as has the new one; so the hips
     of a patient need not be independent. With one hip per patient it is the split conformal quantile.
+    Infinite where there are too few patients for the level. ``score`` (n,) is of hips not used in training.
     Source: Lee, Barber, Willett, Distribution-free inference with hierarchical data, 2023.
-
-    Args:
-        score: (n,) of hips that were not used to train.
-        patient: (n,) pseudonyms.
-        level: Share, such as 0.9.
-
-    Returns:
-        A score; infinite where there are too few patients for the level.
     """
     if not len(score):
         return float("inf")
@@ -88,11 +76,9 @@ def find_threshold(score: np.ndarray, patient: np.ndarray, level: float) -> floa
 
 
 def predict_sets(table: Graded, level: float) -> np.ndarray:
-    """The set (n, 7) bool of every hip and repeat, its threshold fitted on hips of other folds.
+    """The sets (n, 7) bool of an experiment's hips of all cohorts, with thresholds fitted on other folds.
 
-    Args:
-        table: One experiment's graded hips of all cohorts.
-        level: The share of hips whose set should contain the true class.
+    ``level`` is the share of hips whose set should contain the true class.
     """
     score = score_true(table)
     threshold = np.full(len(table), np.inf)

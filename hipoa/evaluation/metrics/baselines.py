@@ -30,14 +30,9 @@ _LEAST_HIPS = 20
 
 
 def score_constants(table: Graded, labelled: np.ndarray, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The rows of predictions that are the same for every hip.
+    """The rows of predictions that are the same for every hip of a cohort, one row each.
 
-    They are the best constant of the cohort itself and the most common class of the labelled cohort.
-
-    Args:
-        table: The graded hips of one cohort, one row each.
-        labelled: (m,) classes of the labelled cohort's hips; there may be none.
-        bootstrap: The resampling.
+    They are the best constant of the cohort itself and the most common of the labelled cohort's classes (m,).
     """
 
     def score(grade: int, name: str, metrics: Sequence[str], source: str) -> Iterator[Row]:
@@ -54,11 +49,7 @@ def score_constants(table: Graded, labelled: np.ndarray, bootstrap: BootstrapSet
 
 
 def read_geometry(truth: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Hip to its measured geometry (10,) in the order of `GEOMETRY_COLUMNS`; a replaced joint has none.
-
-    Args:
-        truth: The tables ``{shard}.truth.csv``.
-    """
+    """Hip to its geometry (10,) in the order of `GEOMETRY_COLUMNS`; a replaced joint has none."""
     found: dict[str, np.ndarray] = {}
     for path in truth:
         columns = read_columns(path, ("hip_id", *GEOMETRY_COLUMNS), filled="joint_space_mm")
@@ -71,14 +62,8 @@ def grade_by_geometry(table: Graded, geometry: Mapping[str, np.ndarray]) -> Grad
     """Grades hips from their measured geometry, with the folds of an experiment.
 
     A logistic regression on the standardised measures, fitted for each fold on the labelled hips of the
-    other folds of the first repeat, and for the other cohorts on all labelled hips.
-
-    Args:
-        table: One experiment's graded hips of all cohorts.
-        geometry: Hip to (10,).
-
-    Returns:
-        One row per hip with a geometry; none where there are too few to fit.
+    other folds of the first repeat, and for the other cohorts on all labelled hips. One row per hip with a
+    geometry; none where there are too few to fit.
     """
     first = table.where(table.repeat == table.repeat.min(initial=0))
     known = first.where(np.isin(first.hip, list(geometry)))

@@ -13,8 +13,10 @@ from hipoa.evaluation.metrics.scores import (
     RECALLS,
     SCORES,
     Score,
+    brier_score,
     count_confusions,
     divide,
+    negative_log_likelihood,
     ranked_probability_score,
 )
 from hipoa.evaluation.settings import BootstrapSettings
@@ -78,12 +80,22 @@ def mean_of(column: int) -> Score:
     return lambda sums: divide(sums[..., column], sums[..., -1])
 
 
-def _tally_ranked(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
-    return tally_values(ranked_probability_score(table.probability, table.grade)[:, None], cell, n_cells)
+def _tally_probabilities(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
+    functions = (brier_score, negative_log_likelihood, ranked_probability_score)
+    values = np.column_stack([function(table.probability, table.grade) for function in functions])
+    return tally_values(values, cell, n_cells)
 
 
 CLASSES = ScoreSet(tally_classes, SCORES | RECALLS)
-RANKED = ScoreSet(_tally_ranked, {"ranked probability score": (mean_of(0), "squared probability")})
+OF_PROBABILITIES = ScoreSet(
+    _tally_probabilities,
+    {
+        "Brier score": (mean_of(0), "squared probability"),
+        "negative log likelihood": (mean_of(1), "nats"),
+        "ranked probability score": (mean_of(2), "squared probability"),
+    },
+)
+RANKED = OF_PROBABILITIES.pick(["ranked probability score"])
 
 
 def name_cells(table: Graded, metric: str, unit: str) -> Row:

@@ -45,14 +45,7 @@ def _score_index(table: Graded, index: str, note: str, bootstrap: BootstrapSetti
 
 
 def score_separate(table: Graded, index: str, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The rows of Crowe or KL of a network that grades it with a head of its own.
-
-    Args:
-        table: The hips of one experiment and cohort graded on the index, also those off the class table.
-        index: Crowe or KL.
-        note: How the predictions were made.
-        bootstrap: The resampling.
-    """
+    """The rows of Crowe or KL of a network with a separate head for it, also of hips off the class table."""
     for row in _score_index(
         table, index, f"hips read on {index}, off the class table too; {note}", bootstrap
     ):
@@ -66,14 +59,9 @@ def score_implied(
     note: str,
     bootstrap: BootstrapSettings,
 ) -> Iterator[Row]:
-    """The rows of Crowe, of KL and of osteoarthritis, as the predicted class implies them.
+    """The rows of Crowe, of KL and of osteoarthritis, as the predicted class of one cohort implies them.
 
-    Args:
-        table: One experiment's graded hips of one cohort.
-        read: Hip to (Crowe, KL) as read, -1 where an index was not.
-        pairs: The classes.
-        note: How the predictions were made.
-        bootstrap: The resampling.
+    ``read`` is hip to (Crowe, KL) as read, -1 where an index was not; ``note`` says how it was predicted.
     """
     true = np.array([read.get(name, (-1, -1)) for name in table.hip.tolist()])
     for index, grade, of_class in zip(("Crowe", "KL"), true.T, np.array(pairs).T, strict=True):

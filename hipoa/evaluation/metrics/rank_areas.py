@@ -7,8 +7,6 @@ so that hips are sorted once. Ties count as if in random order: areas are the me
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -18,42 +16,23 @@ from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import draw_patients
 
 
-@dataclass(frozen=True)
 class RankedHips:
-    """Hips sorted by a score, in groups of equal score.
+    """Hips of drawn cohorts sorted by a score, in groups of equal score.
 
     Attributes:
-        n: (cohorts, groups) weights of the hips of each group, lowest score first.
+        n: (cohorts, groups) hips of each group, lowest score first.
         events: (cohorts, groups) of those with the event, such as an error.
+        below, events_below: (cohorts, groups) hips and events in the groups below each.
+        share: (cohorts, groups) events per hip, 0 where a cohort has no hip of the group.
+        total, total_events: (cohorts,) hips and events.
     """
 
-    n: np.ndarray
-    events: np.ndarray
-
-    @cached_property
-    def below(self) -> np.ndarray:
-        """Hips in the groups below each (cohorts, groups)."""
-        return self.n.cumsum(axis=1) - self.n
-
-    @cached_property
-    def events_below(self) -> np.ndarray:
-        """Events in the groups below each (cohorts, groups)."""
-        return self.events.cumsum(axis=1) - self.events
-
-    @cached_property
-    def share(self) -> np.ndarray:
-        """Of each group's hips those with the event (cohorts, groups), 0 where a cohort has none of them."""
-        return self.events / np.maximum(self.n, 1)
-
-    @cached_property
-    def total(self) -> np.ndarray:
-        """Hips (cohorts,)."""
-        return self.n.sum(axis=1)
-
-    @cached_property
-    def total_events(self) -> np.ndarray:
-        """Hips with the event (cohorts,)."""
-        return self.events.sum(axis=1)
+    def __init__(self, n: np.ndarray, events: np.ndarray) -> None:
+        self.n, self.events = n, events
+        self.below, self.events_below = n.cumsum(axis=1) - n, events.cumsum(axis=1) - events
+        self.share = events / np.maximum(n, 1)
+        self.total, self.total_events = n.sum(axis=1), events.sum(axis=1)
+        self._running_count = n.cumsum()
 
     def find_group(self, count: np.ndarray) -> np.ndarray:
         """The group (cohorts,) that holds the hip of this number (cohorts,), counted from 1."""
@@ -62,10 +41,6 @@ class RankedHips:
         first = np.arange(len(count)) * self.n.shape[1]
         found = np.searchsorted(self._running_count, before + count) - first
         return np.clip(found, 0, self.n.shape[1] - 1)
-
-    @cached_property
-    def _running_count(self) -> np.ndarray:
-        return self.n.cumsum()
 
 
 Area = Callable[[RankedHips], np.ndarray]
@@ -142,14 +117,7 @@ def resample_areas(
     areas: Mapping[str, Area],
     bootstrap: BootstrapSettings,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Areas of the cohort and of cohorts drawn from its patients.
-
-    Args:
-        table: The n rows of one experiment and cohort.
-        score: (n,) by which hips are ranked.
-        event: (n,) bool.
-        areas: Name to a function of ranked hips.
-        bootstrap: The resampling.
+    """Areas of the hips of one experiment and cohort, ranked by a score (n,), and of drawn cohorts.
 
     Returns:
         Name to the area in each repeat (repeats,), and its mean over them in each drawn cohort (resamples,);

@@ -23,14 +23,7 @@ _DISTANCE = np.abs(np.subtract.outer(np.arange(N_GRADES), np.arange(N_GRADES)))
 def count_confusions(cell: np.ndarray, n_cells: int, grade: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """One confusion matrix per cell, such as per repeat and fold.
 
-    Args:
-        cell: (n,) cell numbers from 0.
-        n_cells: Number of cells.
-        grade: (n,) true class 1-7.
-        predicted: (n,) predicted class 1-7.
-
-    Returns:
-        (n_cells, 7, 7) counts, true class by predicted class.
+    From (n,) cell numbers, true and predicted classes 1-7 to (n_cells, 7, 7) counts, true by predicted.
     """
     index = (cell * N_GRADES + grade - 1) * N_GRADES + predicted - 1
     counts = np.bincount(index, minlength=n_cells * N_GRADES**2)
@@ -40,11 +33,7 @@ def count_confusions(cell: np.ndarray, n_cells: int, grade: np.ndarray, predicte
 def exact_accuracy(confusion: np.ndarray) -> np.ndarray:
     """ECA, the share of hips whose predicted class is the true one (source: slides of Masuda et al.).
 
-    Args:
-        confusion: (..., 7, 7) counts, true class by predicted class.
-
-    Returns:
-        (...), NaN where there is no hip.
+    From (..., 7, 7) counts, true class by predicted class, to (...), NaN where there is no hip.
     """
     return _weighted_share(confusion, _DISTANCE == 0)
 
@@ -129,14 +118,8 @@ def find_best_constant(grade: np.ndarray, score: Score) -> int:
 def brier_score(probability: np.ndarray, grade: np.ndarray) -> np.ndarray:
     """Squared distance of the probabilities and the true class, from 0 to 2.
 
+    From (n, K) rows that sum to 1 and (n,) true class 1-K to (n,).
     Source: Brier, Monthly Weather Review 1950, 78, 1-3.
-
-    Args:
-        probability: (n, K), rows that sum to 1.
-        grade: (n,) true class 1-K.
-
-    Returns:
-        (n,).
     """
     return ((probability - _one_hot(probability, grade)) ** 2).sum(axis=1)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dic
         names = table["hip_id"].tolist()
         table["sex"] = np.array([read_sex(text) or text for text in table["sex"].tolist()], dtype=str)
         years = [parse_years(text) for text in table["age"].tolist()]
-        table["age"] = name_bands(np.array(years, dtype=float), age_bounds_years)
+        table["age"] = _name_ages(np.array(years, dtype=float), age_bounds_years)
         table["implant"] = np.where(table["implant"] == "", "no", table["implant"])
         table["kv"] = np.array([f"{kv} kV" if kv else "" for kv in table["kv"].tolist()], dtype=str)
         table["step_mm"] = _name_steps(as_numbers(table["step_mm"]))
@@ -62,29 +63,30 @@ def parse_years(text: str) -> float | None:
 
 def _name_steps(step_mm: np.ndarray) -> np.ndarray:
     thin, usual = _STEP_MM
-    names = np.array([f"up to {thin:g} mm", f"over {thin:g} to {usual:g} mm", f"over {usual:g} mm"])
-    chosen = names[np.searchsorted(_STEP_MM, np.nan_to_num(step_mm), side="left")]
-    return np.where(np.isnan(step_mm), "", chosen)
+    names = [f"up to {thin:g} mm", f"over {thin:g} to {usual:g} mm", f"over {usual:g} mm"]
+    return _bin(step_mm, _STEP_MM, names, "left")
 
 
-def name_bands(age_years: np.ndarray, bounds_years: Sequence[int]) -> np.ndarray:
-    """The band of each age (n,), such as "50-64"; empty where the age is NaN."""
+def _name_ages(years: np.ndarray, bounds_years: Sequence[int]) -> np.ndarray:
     edges = [0, *bounds_years]
     names = [f"{low}-{high - 1}" for low, high in pairwise(edges)]
-    bands = np.array([*names, f"{edges[-1]} and over"])
-    chosen = bands[np.searchsorted(bounds_years, np.nan_to_num(age_years), side="right")]
-    return np.where(np.isnan(age_years), "", chosen)
+    return _bin(years, bounds_years, [*names, f"{edges[-1]} and over"], "right")
+
+
+def _bin(
+    values: np.ndarray, bounds: Sequence[float], names: Sequence[str], side: Literal["left", "right"]
+) -> np.ndarray:
+    """The name of the bin of each value (n,), empty where it is NaN."""
+    chosen = np.array(names)[np.searchsorted(bounds, np.nan_to_num(values), side=side)]
+    return np.where(np.isnan(values), "", chosen)
 
 
 def score_subgroups(
     table: Graded, groups: Mapping[str, Mapping[str, str]], bootstrap: BootstrapSettings
 ) -> Iterator[Row]:
-    """A row for each score of each subgroup; no rows of a column in which all hips are alike.
+    """A row for each score of each subgroup of one experiment and cohort.
 
-    Args:
-        table: One experiment's graded hips of one cohort.
-        groups: Column to (hip to subgroup).
-        bootstrap: The resampling.
+    ``groups`` is column to (hip to subgroup); a column in which all hips are alike has no rows.
     """
     for column, of_hip in groups.items():
         subgroup = np.array([of_hip.get(name, _NOT_STATED) for name in table.hip.tolist()], dtype=str)

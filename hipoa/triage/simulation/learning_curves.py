@@ -133,17 +133,10 @@ def make_rise(score: np.ndarray) -> np.ndarray:
 def save_labels(
     read_random: np.ndarray, random: np.ndarray, read: np.ndarray, score: np.ndarray, level: float
 ) -> float:
-    """How many hips fewer a strategy needs than random for the same score.
+    """How many hips fewer a strategy needs than random for the same score, negative where it needs more.
 
-    Args:
-        read_random: (rounds,) hips read in random order.
-        random: (rounds,) rising scores after them.
-        read: (rounds,) hips read by the strategy.
-        score: (rounds,) rising scores after these.
-        level: The score is random's first one and this share (0-1) of its rise to the last.
-
-    Returns:
-        Hips, negative where the strategy needs more; NaN if random does not rise or a curve never gets there.
+    From hips read and rising scores after them, (rounds,) each. The score is random's first one and the share
+    ``level`` (0-1) of its rise to the last. NaN if random does not rise or a curve never gets there.
     """
     wanted = random[0] + level * (random[-1] - random[0])
     if random[-1] <= random[0] or score[-1] < wanted:
@@ -161,12 +154,7 @@ def _reach(read: np.ndarray, score: np.ndarray, wanted: float) -> float:
 
 
 def state_answer(rows: Sequence[Mapping[str, object]], test_set: str) -> str:
-    """Whether choosing would have saved labels on this cohort, in words.
-
-    Args:
-        rows: Of `describe`, with the counts.
-        test_set: In words.
-    """
+    """Whether choosing would have saved labels on this cohort, in words, from `describe` and the counts."""
     gains = [row for row in rows if row["quantity"] == "gain"]
     if not gains:
         return "Nothing was set against random."

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hipoa.evaluation.passes import HipUncertainty, ModelSummary, combine_models, summarise_passes
+from hipoa.evaluation.passes import HipUncertainty, combine_models, summarise_passes
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.grading.device import find_device
 from hipoa.grading.model.networks import build_network, prepare_images
@@ -23,12 +23,9 @@ _BATCH = 32
 
 
 def extract_features(radiograph: np.ndarray, row: Experiment, pretrained: Path | None) -> np.ndarray:
-    """The features before the classifier, (n, D) float32, with the weights from which training starts.
+    """The features before the classifier, (n, D) float32, of radiographs (n, h, w) uint8, before training.
 
-    Args:
-        radiograph: (n, h, w) uint8.
-        row: Network and side of its input.
-        pretrained: The file of the stage weights; None for random weights, whose features are less useful.
+    Without the file of pre-trained weights they are of random weights, and less useful.
     """
     torch.manual_seed(0)
     network = build_network(
@@ -52,13 +49,7 @@ def extract_features(radiograph: np.ndarray, row: Experiment, pretrained: Path |
 def reduce_features(features: np.ndarray, known: np.ndarray, dimensions: int = DIMENSIONS) -> np.ndarray:
     """The first principal coordinates of features, of unit mean variance.
 
-    Args:
-        features: (n, D), from a network that was not trained on the hips.
-        known: (n,) bool, the hips from which centre, spread and axes are computed.
-        dimensions: The largest number of coordinates.
-
-    Returns:
-        (n, at most ``dimensions``) float32.
+    From (n, D) to (n, at most ``dimensions``) float32; centre, spread and axes are those of ``known`` hips.
     """
     centre, spread = features[known].mean(axis=0, dtype=np.float64), features[known].std(axis=0)
     scaled = (features - centre) / np.where(spread > 1e-6 * max(spread.max(), 1e-12), spread, np.inf)
@@ -75,11 +66,7 @@ def train_and_predict(
 
     In a pass the same features are dropped for all hips: a pass is one classifier, and costs as much as one.
 
-    Args:
-        features: (n, D) float32.
-        grade: (n,) class 1-7.
-        rows: Of the hips to train on.
-        seed: Of the dropout, in training and prediction.
+    ``features`` are (n, D) float32, ``grade`` (n,) class 1-7; the seed is that of the dropout.
     """
     torch.manual_seed(make_seed(*seed))
     probe = fit_probe(features[rows], grade[rows])
@@ -87,8 +74,7 @@ def train_and_predict(
         masks = functional.dropout(torch.ones(PASSES, 1, features.shape[1]), DROPOUT)
         logits = torch.from_numpy(features) @ (masks * probe.weight).transpose(1, 2)
         passes = (logits + probe.bias).softmax(dim=2).transpose(0, 1).numpy()
-    every = np.arange(len(features))
-    return combine_models([ModelSummary(0, every, summarise_passes(passes))], len(features))
+    return combine_models([summarise_passes(passes)], len(features))
 
 
 def fit_probe(features: np.ndarray, grade: np.ndarray) -> torch.nn.Linear:

@@ -12,11 +12,12 @@ from hipoa.core.files import write_csv
 from hipoa.evaluation.passes import HipUncertainty
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.grading.inference.knn_distance import measure_distances
 from hipoa.grading.settings import Experiment
+from hipoa.triage.batch import choose_batch
 from hipoa.triage.settings import SimulateSettings, TriageSettings
 from hipoa.triage.simulation.graded_hips import LEAST_PATIENTS, Hips, read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, Curves, describe, state_answer
-from hipoa.triage.simulation.strategies import choose_patients
 
 COLUMNS = (
     *("learner", "strategy", "metric", "quantity", "hips_read", "value", "unit", "low", "high"),
@@ -28,6 +29,8 @@ _NOTE = "test patients and seeds resampled"
 # Of the patients, read before any strategy can choose; our choice.
 _FIRST_SHARE = 0.1
 _SEED = 0
+_AVAILABLE = ("entropy", "variance", "mutual_information", "max_probability")
+"""The measures of one model without a list of neighbours."""
 
 Learner = Callable[[np.ndarray, list[int]], HipUncertainty]
 """Function of the rows to train on and a seed to the predictions for all hips."""
@@ -113,16 +116,8 @@ def simulate(
 ) -> Curves:
     """Reads the patients batch by batch, as each strategy chooses, and scores the test set after each batch.
 
-    With the same seed all strategies begin with the same patients; all end with all patients.
-
-    Args:
-        hips: The graded hips.
-        features: (n, D) reduced, for the strategies that use distances.
-        name: Of the learner.
-        learner: Trained after each batch.
-        strategies: Their names.
-        settings: Seeds and rounds.
-        triage: For the strategy "hybrid".
+    With the same seed all strategies begin with the same patients; all end with all patients. ``features``
+    (n, D) are reduced, for the strategies that use distances.
     """
     patients = np.unique(hips.patient[~hips.test])
     sizes = plan_batches(len(patients), settings)
@@ -164,3 +159,50 @@ def plan_batches(n_patients: int, settings: SimulateSettings) -> list[int]:
 def _draw(patients: np.ndarray, hips: Hips, seed: list[int], count: int) -> np.ndarray:
     drawn = np.random.default_rng([*seed, 0]).choice(patients, count, replace=False)
     return np.isin(hips.patient, drawn) & ~hips.test
+
+
+def choose_patients(
+    hips: Hips,
+    known: np.ndarray,
+    features: np.ndarray,
+    predictions: HipUncertainty,
+    *,
+    strategy: str,
+    count: int,
+    seed: list[int],
+    triage: TriageSettings,
+) -> np.ndarray:
+    """The rows of the hips of the next patients, ``count`` in number.
+
+    ``known`` (n,) bool have been read, ``features`` are (n, D), ``predictions`` of the present model; the
+    seed is that of random draws and of the order of equal hips.
+    """
+    left = np.flatnonzero(~known & ~hips.test)
+    generator = np.random.default_rng([*seed, 2])
+    shuffled = generator.permutation(len(left))
+    unit = hips.patient[left]
+    if strategy == RANDOM:
+        # Patients, not hips, are drawn: one with two hips is no likelier.
+        drawn = generator.choice(np.unique(unit), count, replace=False)
+        return left[np.isin(unit, drawn)]
+    measure, diversity = _parse(strategy, triage)
+    value = getattr(predictions, measure)[left]
+    key = value if measure == "max_probability" else -value
+    batch = choose_batch(
+        shuffled[np.argsort(key[shuffled], kind="stable")],
+        unit,
+        len(left),
+        diversity=diversity,
+        nearest=measure_distances(features[left], features[known]).min(axis=1),
+        distances=lambda rows: measure_distances(features[left], features[left[rows]]).min(axis=1),
+        units=count,
+    )
+    return left[batch]
+
+
+def _parse(strategy: str, triage: TriageSettings) -> tuple[str, float]:
+    """The measure and the diversity of a strategy."""
+    if strategy == "hybrid":
+        measure = triage.measure if triage.measure in _AVAILABLE else "max_probability"
+        return measure, triage.diversity
+    return ("entropy", 1.0) if strategy == "diversity" else (strategy, 0.0)
