@@ -11,7 +11,8 @@ from hipoa.cli import main
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv
 from hipoa.grading.data import folds
-from hipoa.grading.data.folds import place_patients, split_patients
+from hipoa.grading.data.folds import place_patients
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.settings import FoldsSettings
 
 GRADES = st.integers(1, 7) | st.just("")

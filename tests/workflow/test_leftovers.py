@@ -71,7 +71,6 @@ GONE = {
     "kept projections": (
         f"cache/project/s/P2/{KEY}",
         f"cache/view/s/P10/{KEY}",
-        f"cache/project/ab/{'ab' * 32}.npz",  # of a former version
     ),
     "files of killed jobs": (
         "results/s/projections/labelled/.0123456789ab.0.npz",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
-from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.grading.data.persistent_folds import add_patients
-from hipoa.grading.data.split_check import find_shortage, read_folds
+from hipoa.grading.data.split_check import read_folds
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.settings import FoldsSettings
 
 COLUMNS = ("hip_id", "patient_id", "fold")
@@ -78,38 +76,6 @@ def _split(
     return add_patients(former, grades_of, folds, [*seed, 2])
 
 
-def split_patients(
-    patients: Sequence[str], grades: Sequence[int], folds: int, seed: Sequence[int], setting: str = "folds"
-) -> dict[str, int]:
-    """Gives each patient a fold, so that the grades are spread evenly over the folds.
-
-    Args:
-        patients: (n,) one per hip.
-        grades: (n,) class 1-7 of the hip.
-        folds: How many.
-        seed: What the shuffling depends on.
-        setting: The name of the setting that says how many, for messages.
-
-    Returns:
-        Patient to fold, counted from 0.
-
-    Raises:
-        CohortError: Fewer patients than folds, or no split without an empty fold.
-    """
-    shortage = find_shortage(len(set(patients)), max(Counter(grades).values(), default=0), folds)
-    if shortage:
-        raise _too_few(shortage, setting)
-    state = int(np.random.default_rng(seed).integers(2**31))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
-    with warnings.catch_warnings():
-        # A class rarer than the folds: the caller says so.
-        warnings.simplefilter("ignore", UserWarning)
-        parts = [test for _, test in splitter.split(np.zeros(len(grades)), grades, patients)]
-    if not all(len(part) for part in parts):
-        raise _too_few(f"a fold without any of the {len(set(patients))} patients", setting)
-    return {patients[int(hip)]: fold for fold, part in enumerate(parts) for hip in part}
-
-
 def place_patients(
     patients: set[str], fold_of: Mapping[str, int], folds: int, seed: Sequence[int]
 ) -> dict[str, int]:
@@ -132,7 +98,3 @@ def _warn_of_rare(grades: Sequence[int], patients: Sequence[str], folds: int) ->
             "some folds are tested without these classes",
             file=sys.stderr,
         )
-
-
-def _too_few(found: str, setting: str) -> CohortError:
-    return CohortError(setting, found, f"Add graded patients, or lower the setting {setting}.")

@@ -15,6 +15,7 @@ from hipoa.core.files import read_csv
 from hipoa.core.identifiers import normalise
 from hipoa.core.tables.rows import Case, Reading, hip_id
 from hipoa.grading.data.labels import grade_hip
+from hipoa.grading.data.stratified_split import find_shortage
 from hipoa.grading.settings import HipsSettings
 
 _WAYS = {
@@ -24,19 +25,6 @@ _WAYS = {
     "have a pair that is no class": "list it in hips.class_table, or set hips.off_table: nearest",
 }
 """What keeps a graded hip from having a combined class, and what to do about it."""
-
-
-def find_shortage(patients: int, most: int, folds: int) -> str:
-    """Why hips cannot be split into folds, or "".
-
-    Args:
-        patients: Those with a graded hip, a count.
-        most: Hips of the most frequent class, a count.
-        folds: How many.
-    """
-    if patients < folds:
-        return f"{patients} patients with a graded, usable hip for {folds} folds"
-    return f"no class has more than {most} hips for {folds} folds" if most < folds else ""
 
 
 def read_folds(path: Path, folds: int) -> dict[str, int]:
