@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +70,6 @@ class Worklist:
     without_image: int
     set_aside: int
     classes: HipsSettings
-
-    @cached_property
-    def listed(self) -> frozenset[str]:
-        """The names of the hips on the list."""
-        return frozenset(hip.hip_id for hip in self.hips)
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from itertools import chain
 
 from hipoa.reading.records import ReadingIndex
 from hipoa.reading.settings import ReadSettings
@@ -16,16 +15,11 @@ AGAIN_AFTER = 20
 
 def queue_hips(
     reader: str, worklist: Worklist, index: ReadingIndex, settings: ReadSettings
-) -> tuple[Iterator[tuple[Hip, bool]], int]:
-    """The hips still to be read by a reader, second readings first.
-
-    Returns:
-        Each hip and whether it is a second reading, lazily, since two of 10 000 are wanted; their number.
-    """
+) -> list[tuple[Hip, bool]]:
+    """The hips still to be read by a reader, and whether each is a second reading; these come first."""
     done = index.current(reader).keys() | _read_by_enough(reader, index, settings.readings_per_hip)
     due = [(hip, True) for hip in _find_due(reader, worklist, index, settings.again_every)]
-    unread = ((hip, False) for hip in worklist.hips if hip.hip_id not in done)
-    return chain(due, unread), len(due) + len(worklist.hips) - len(done & worklist.listed)
+    return due + [(hip, False) for hip in worklist.hips if hip.hip_id not in done]
 
 
 def comes_again(hip_id: str, every: int) -> bool:

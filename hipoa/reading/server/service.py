@@ -58,18 +58,20 @@ class ReadingService:
 
         A hip whose reading was just undone comes `first`.
         """
-        queue, left = queue_hips(reader, self.worklist, self.log.index, self.settings)
+        queue = queue_hips(reader, self.worklist, self.log.index, self.settings)
         if first:
-            queue = iter(sorted(queue, key=lambda entry: entry[0].hip_id != first))
+            queue.sort(key=lambda entry: entry[0].hip_id != first)
         hips: list[dict[str, Any]] = []
         skipped: list[str] = []
-        while len(hips) < count and len(skipped) < _MAX_SKIPPED and (entry := next(queue, None)):
+        for hip, again in queue:
+            if len(hips) == count or len(skipped) == _MAX_SKIPPED:
+                break
             try:
-                hips.append(self._present(entry[0], reader, "reading", again=entry[1]))
+                hips.append(self._present(hip, reader, "reading", again=again))
             except ReadingError as error:  # one damaged image must not end the list
                 skipped.append(f"passed over: {error}")
         done = len(self.log.index.current(reader))
-        return {"hips": hips, "read": done, "left": left, "skipped": skipped}
+        return {"hips": hips, "read": done, "left": len(queue), "skipped": skipped}
 
     def consensus_hip(self, reader: str, hip_id: str) -> dict[str, Any]:
         """A hip on which readers disagree, with the reading of each.
