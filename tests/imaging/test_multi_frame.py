@@ -25,7 +25,7 @@ from hipoa.imaging.ct.dicom import pixels
 from hipoa.imaging.ct.dicom.gather import gather
 from hipoa.imaging.ct.dicom.headers import read_header
 from hipoa.imaging.ct.dicom.series import find_stacks, read_stack
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 
 HU = np.random.default_rng([4]).choice([-1000, -100, 50, 700], (11, 13, 12)).astype(np.int16)
 HU += np.random.default_rng([5]).integers(-20, 21, HU.shape).astype(np.int16)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.localization.scan import examine
 from hipoa.imaging.projection.request import aim
 from hipoa.imaging.settings import ProjectSettings

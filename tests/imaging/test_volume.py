@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hipoa.core.errors import CtError
+from hipoa.imaging.ct.formats import read_volume, stem
 from hipoa.imaging.ct.image import copy_in_pages, take_pages
-from hipoa.imaging.ct.volume import Volume, read_volume, stem
+from hipoa.imaging.ct.volume import Volume
 
 SHAPE = (5, 6, 7)
 

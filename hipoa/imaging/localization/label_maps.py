@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.volume import SUFFIXES, read_image, read_labels, stem
+from hipoa.imaging.ct.formats import SUFFIXES, read_image, read_labels, stem
 from hipoa.imaging.localization.label_names import KNOWN, read_bone
 
 T = TypeVar("T")
