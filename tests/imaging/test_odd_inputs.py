@@ -15,7 +15,7 @@ from hipoa.core.files import read_npz
 from hipoa.imaging import project
 from hipoa.imaging.ct import formats
 from hipoa.imaging.ct.dicom import series
-from hipoa.imaging.ct.formats import find_volumes, read_image, read_volume
+from hipoa.imaging.ct.formats import find_volumes, read_labels, read_volume
 from hipoa.imaging.ct.image import LPS_TO_RAS
 from hipoa.imaging.settings import ProjectSettings
 
@@ -412,7 +412,8 @@ def test_a_plain_file_is_mapped_and_an_image_outlives_its_reader(tmp_path):
 def test_labels_keep_their_values(tmp_path):
     labels = (HU > 300).astype(np.float64) * 60000
     for name, array in (("a.nii.gz", labels), ("b.nii", labels.astype(np.uint16))):
-        values, matrix = read_image(save(tmp_path / name, array))
+        image = read_labels(save(tmp_path / name, array), layers=False)
+        values, matrix = image.values, image.ras_from_ijk
         np.testing.assert_array_equal(values, labels)
         np.testing.assert_allclose(matrix, AFFINE)
 
@@ -632,7 +633,7 @@ def test_a_fault_that_stays_is_one_line_without_names(tmp_path, monkeypatch, fau
 
 def test_a_folder_that_fails_once_is_read(tmp_path, monkeypatch, write_stack):
     write_stack(tmp_path, HU, places=places())
-    find, read, faults = series.find_stacks, series.read_stack, [OSError(5, "I/O"), RuntimeError("ITK")]
+    find, read, faults = series.find_stacks, series.read_pixels, [OSError(5, "I/O"), RuntimeError("ITK")]
 
     def fail_once(function):
         def call(*arguments):
@@ -643,7 +644,7 @@ def test_a_folder_that_fails_once_is_read(tmp_path, monkeypatch, write_stack):
         return call
 
     monkeypatch.setattr(series, "find_stacks", fail_once(find))
-    monkeypatch.setattr(series, "read_stack", fail_once(read))
+    monkeypatch.setattr(series, "read_pixels", fail_once(read))
     np.testing.assert_array_equal(read_volume(tmp_path).hu, HU[::-1, ::-1])
     assert not faults
 

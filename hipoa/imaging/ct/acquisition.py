@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hipoa.imaging.ct.scanner_names import recognise_kernel, recognise_maker, recognise_model
 
-KEYWORDS = (
-    *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "KVP", "SliceThickness"),
-    *("PatientSex", "PatientAge", "PatientBirthDate", "StudyDate"),
-)
-"""DICOM elements that are read."""
 _KV = (20.0, 200.0)
 _THICKNESS_MM = (0.05, 50.0)
 # Of the oldest there are so few that an age may identify one (HIPAA, Safe Harbor).
@@ -52,18 +46,21 @@ class Acquisition:
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> Acquisition:
-        """From the texts of a header by keyword."""
-        said = {name: texts.get(name, "").strip(" \0") for name in KEYWORDS}
-        maker = recognise_maker(said["Manufacturer"], said["ManufacturerModelName"])
-        sex, kv = said["PatientSex"].upper(), _read_number(said["KVP"], _KV)
+        """From the texts of a DICOM header by keyword."""
+
+        def read(keyword: str) -> str:
+            return texts.get(keyword, "").strip(" \0")
+
+        maker = recognise_maker(read("Manufacturer"), read("ManufacturerModelName"))
+        sex, kv = read("PatientSex").upper(), _read_number(read("KVP"), _KV)
         return cls(
             maker,
-            recognise_model(said["ManufacturerModelName"]),
-            *recognise_kernel(said["ConvolutionKernel"], maker),
+            recognise_model(read("ManufacturerModelName")),
+            *recognise_kernel(read("ConvolutionKernel"), maker),
             kv=None if kv is None else round(kv),
-            thickness_mm=_read_number(said["SliceThickness"], _THICKNESS_MM),
+            thickness_mm=_read_number(read("SliceThickness"), _THICKNESS_MM),
             sex=sex if sex in ("F", "M") else "",
-            age=_name_age(_find_years(said)),
+            age=_read_age(read("PatientAge"), read("PatientBirthDate"), read("StudyDate")),
         )
 
 
@@ -72,21 +69,18 @@ def _read_number(text: str, bounds: tuple[float, float]) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and bounds[0] <= value <= bounds[1] else None
+    return value if bounds[0] <= value <= bounds[1] else None
 
 
-def _find_years(texts: Mapping[str, str]) -> int:
-    """The age; 0 if it is not known."""
-    stated = re.fullmatch(r"([0-9]{1,3})([DWMY])", texts["PatientAge"].upper())
-    if stated and int(stated[1]):
-        return int(int(stated[1]) / _PER_YEAR[stated[2]])
-    born, scanned = (re.sub(r"[.-]", "", texts[name]) for name in ("PatientBirthDate", "StudyDate"))
-    if not all(re.fullmatch(r"[0-9]{8}", date) for date in (born, scanned)):
-        return 0
-    return (int(scanned) - int(born)) // 10_000
-
-
-def _name_age(years: int) -> str:
+def _read_age(stated: str, *dates: str) -> str:
+    """The stated age, or that which follows from the dates of birth and study."""
+    years = 0
+    found = re.fullmatch(r"([0-9]{1,3})([DWMY])", stated.upper())
+    born, scanned = (re.sub(r"[.-]", "", date) for date in dates)
+    if found and int(found[1]):
+        years = int(int(found[1]) / _PER_YEAR[found[2]])
+    elif all(re.fullmatch(r"[0-9]{8}", date) for date in (born, scanned)):
+        years = (int(scanned) - int(born)) // 10_000
     if not 0 < years <= _OLDEST_YEARS:
         return ""
     return str(years) if years <= _MOST_YEARS else f"{_MOST_YEARS + 1}+"

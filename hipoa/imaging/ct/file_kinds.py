@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from pathlib import Path
 
-from hipoa.core.ct_files import SUFFIXES, is_dicom
+from hipoa.core.ct_files import START_BYTES, SUFFIXES, is_dicom
 from hipoa.core.errors import CtError
 
 _UNPACK = "Unpack it and name the folder."
@@ -39,6 +41,12 @@ _KINDS = {
     rb"(?i)\s*(<!doctype html|<html)": ("a web page", _GIVE),
     rb"(\xef\xbb\xbf)?[^\x00-\x08\x0e-\x1a\x1c-\x1f]+\Z": ("a text", _GIVE),
 }
+
+
+def read_start(file: Path | zipfile.Path) -> bytes:
+    """The first bytes of a file."""
+    with file.open("rb") as stream:
+        return stream.read(START_BYTES)
 
 
 def refuse_kind(where: str, start: bytes) -> CtError:

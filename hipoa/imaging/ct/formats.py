@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from hipoa.core.ct_files import START_BYTES, SUFFIXES
+from hipoa.core.ct_files import SUFFIXES
 from hipoa.core.errors import CtError
 from hipoa.core.identifiers import parse_series
-from hipoa.imaging.ct.file_kinds import refuse_kind
+from hipoa.imaging.ct.file_kinds import read_start, refuse_kind
 from hipoa.imaging.ct.image import Image, check_affine, to_canonical
 from hipoa.imaging.ct.nifti import read_nifti
 from hipoa.imaging.ct.volume import LazyVolume, Volume
@@ -38,11 +38,7 @@ def stem(path: Path) -> str:
 
 
 def read_volume(path: Path, series: str = "") -> Volume:
-    """Reads a CT: a file of one of :data:`SUFFIXES`, or DICOM, named by a folder, zip, DICOMDIR or image.
-
-    Args:
-        path: The file or folder.
-        series: Of several DICOM series of CT, the name of the one to read; else the first by the rule.
+    """Reads the first CT of :func:`find_volumes`.
 
     Raises:
         CtError: It cannot be read, is no single scalar volume, or does not hold HU.
@@ -54,19 +50,17 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], LazyVolume]]
     """The CTs of a file or folder, the best candidate first, each as the function that opens it.
 
     Args:
-        path: A file of one of :data:`SUFFIXES` holds one, DICOM one for each stack of slices.
-        series: Only those of the series of this number, or the one of this name.
+        path: A file of one of :data:`SUFFIXES`, which holds one CT, or DICOM, named by a folder, zip,
+            DICOMDIR or image, which holds one for each stack of slices.
+        series: Of DICOM only the series of this number, or the stack of this name.
 
     Raises:
         CtError: There is none.
     """
     if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
         if series:
-            raise CtError(
-                path.name,
-                f"series {series} was named, but the CT is one file",
-                "Name a series only for a folder, zip or DICOMDIR of several.",
-            )
+            do = "Name a series only for a folder, zip or DICOMDIR of several."
+            raise CtError(path.name, f"series {series} was named, but the CT is one file", do)
         return [partial(_open_file, path)]
     # Here, not above: NIfTI files need no pydicom.
     from hipoa.imaging.ct.dicom.gather import gather
@@ -80,31 +74,16 @@ def find_volumes(path: Path, series: str = "") -> list[Callable[[], LazyVolume]]
     return [partial(_open_stack, stack, path.name) for stack in found]
 
 
-def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a label map or a mask, its axes in the nearest RAS order.
-
-    Returns:
-        uint16 (i, j, k) and its 4 x 4 ras_from_ijk.
+def read_labels(path: Path, *, layers: bool = True) -> Image:
+    """Reads a label map or mask, its axes in the nearest RAS order: uint16 (i, j, k[, layers]).
 
     Raises:
-        CtError: It cannot be read, is no single scalar volume, or has no position in the patient.
+        CtError: It cannot be read, has no position in the patient, or has layers that were not expected.
     """
-    image = to_canonical(_read_file(path, np.uint16))
-    return image.values, image.ras_from_ijk
-
-
-def read_labels(path: Path) -> Image:
-    """Reads a label map of one or more layers, its axes in the nearest RAS order.
-
-    Returns:
-        Its values are uint16 (i, j, k, layers).
-
-    Raises:
-        CtError: It cannot be read, or has no position in the patient.
-    """
-    image = _read_file(path, np.uint16, layers=True)
-    values = image.values if image.values.ndim == 4 else image.values[..., None]
-    return to_canonical(replace(image, values=values))
+    image = _read_file(path, np.uint16, layers=layers)
+    if layers and image.values.ndim == 3:
+        image = replace(image, values=image.values[..., None])
+    return to_canonical(image)
 
 
 def _open_file(path: Path) -> LazyVolume:
@@ -116,19 +95,16 @@ def _open_file(path: Path) -> LazyVolume:
 
 
 def _open_stack(stack: Stack, where: str) -> LazyVolume:
-    from hipoa.imaging.ct.dicom.series import lay_out, read_stack
+    from hipoa.imaging.ct.dicom.series import open_stack
 
-    shape, matrix = lay_out(stack, where)
-    check_affine(matrix, where)
-    return LazyVolume.defer(
-        where, shape, matrix, lambda part: _retry(lambda: read_stack(stack, where, part), where)
-    )
+    ct = open_stack(stack, where)
+    return replace(ct, load=lambda part: _retry(lambda: ct.load(part), where))
 
 
 def _read_file(path: Path, dtype: type[np.integer], *, layers: bool = False) -> Image:
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
-        raise _retry(lambda: _refuse_file(path), path.name)
+        raise _retry(lambda: refuse_kind(path.name, read_start(path)), path.name)
     if ".nii" in name[-7:]:
         read = read_nifti
     else:
@@ -140,13 +116,6 @@ def _read_file(path: Path, dtype: type[np.integer], *, layers: bool = False) -> 
     return image
 
 
-def _refuse_file(path: Path) -> CtError:
-    if not path.exists():
-        return CtError(path.name, "there is no such file or folder", "Check the path.")
-    with path.open("rb") as file:
-        return refuse_kind(path.name, file.read(START_BYTES))
-
-
 def _retry(read: Callable[[], T], where: str) -> T:
     """Reads, and retries after a fault that may pass; one that does not is refused in one line."""
     for pause_s in (*PAUSES_S, None):
@@ -155,7 +124,7 @@ def _retry(read: Callable[[], T], where: str) -> T:
         except CtError:
             raise
         except Exception as error:
-            # Whatever a reader trips over costs this CT alone. Its own message may hold a name: never told.
+            # Whatever a reader trips over costs this CT alone. Its own message may hold a name: never shown.
             if pause_s is None:
                 gone = isinstance(error, FileNotFoundError)
                 do = "Check the path." if gone else "Copy or export the CT again."

@@ -26,7 +26,7 @@ class Origin:
     Attributes:
         series: Name of the DICOM stack, if it is one: 3, 3b, a.
         slices: Number of slices.
-        step_mm: Distance from one slice to the next, mm.
+        step_mm: From one slice to the next, mm.
         set_aside: What else the folder holds, in words.
         acquired: Acquisition and patient, as far as the file tells.
     """
@@ -40,12 +40,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Gap:
-    """Missing slices at one end of a CT.
+    """Missing slices (``lost_mm``, mm) at one end of a CT.
 
     Attributes:
         near_ras_mm: Centre of the last slice before the gap, RAS mm (3,).
         far_ras_mm: Centre of the first slice beyond the gap, RAS mm (3,).
-        lost_mm: How much is missing, mm.
     """
 
     near_ras_mm: np.ndarray
@@ -83,13 +82,12 @@ def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def check_affine(ras_from_ijk: np.ndarray, where: str) -> None:
-    """Refuses a matrix that gives voxels no position or no extent.
+    """Refuses a 4 x 4 matrix that gives voxels no position, or not the extent of a CT's.
 
     Raises:
-        CtError: It is not 4 x 4 and finite, is nearly singular, or its voxels are not those of a CT.
+        CtError: See :func:`find_affine_fault`.
     """
-    fault = find_affine_fault(ras_from_ijk)
-    if fault:
+    if fault := find_affine_fault(ras_from_ijk):
         raise CtError(where, fault, "Export the series again with its orientation and voxel size in mm.")
 
 
@@ -115,16 +113,16 @@ def check_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
     """
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
+    if len(shape) == 3 and min(shape) > 1 and math.prod(shape) <= _MOST_VOXELS:
+        return shape[0], shape[1], shape[2]
     sizes = " x ".join(map(str, shape))
     if len(shape) > 3:
         found = f"it has {len(shape)} dimensions ({sizes}): several volumes in one file"
         do = "Give one three-dimensional CT with one value per voxel."
     elif len(shape) < 3 or min(shape) < 2:
         found, do = f"it is a single slice ({sizes} voxels)", "Give the whole three-dimensional CT."
-    elif math.prod(shape) > _MOST_VOXELS:
-        found, do = f"its header promises {sizes} voxels, more than any CT has", "Cut the CT to the pelvis."
     else:
-        return shape[0], shape[1], shape[2]
+        found, do = f"its header promises {sizes} voxels, more than any CT has", "Cut the CT to the pelvis."
     raise CtError(where, found, do)
 
 
@@ -147,10 +145,10 @@ def round_into(values: np.ndarray, dtype: type[np.integer]) -> tuple[np.ndarray,
 
 
 def take_pages(shape: tuple[int, ...], dtype: np.dtype | type[np.generic]) -> np.ndarray:
-    """An array of zeros for a whole CT, to be written once from its first value to its last.
+    """An array of zeros for a whole CT, in memory pages of the system's usual size.
 
-    In memory pages of the system's usual size. numpy asks for large ones, and with them a CT of 200 MB took
-    half a second more on a virtual machine, as long as it takes to decompress.
+    numpy asks for large ones, and with them it took half a second more to write a CT of 200 MB on a virtual
+    machine, as long as it takes to decompress.
 
     Raises:
         MemoryError: There is too little.
@@ -166,10 +164,7 @@ def take_pages(shape: tuple[int, ...], dtype: np.dtype | type[np.generic]) -> np
 
 
 def run_forwards(values: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A view whose axes run along memory, not against it, and the axes that were flipped for it.
-
-    numpy goes through axes that run backwards several times more slowly.
-    """
+    """A view without negative strides, which numpy reads several times more slowly; and the flipped axes."""
     axes = tuple(axis for axis, stride in enumerate(values.strides) if stride < 0)
     return np.flip(values, axes), axes
 
@@ -183,10 +178,7 @@ def copy_in_pages(values: np.ndarray) -> np.ndarray:
 
 
 def to_canonical(image: Image) -> Image:
-    """The same image, its axes permuted and flipped to the nearest RAS order, without a copy.
-
-    So the same patient gives the same numbers, however the file stores its axes.
-    """
+    """The same image without a copy, its axes permuted and flipped to the nearest RAS order."""
     # Here, not above: what works on radiographs alone starts without it.
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 

@@ -46,8 +46,12 @@ def read_metaimage(path: Path, dtype: type[np.integer], *, layers: bool = False)
             check_shape(reader.GetSize(), path.name)  # before memory is taken for it
             image = reader.Execute()
     except RuntimeError:
-        _check_voxels(path)
-        raise
+        # Only now: ITK may find a file under another name than we read.
+        if all(Path(name).exists() for name in list_data_files(str(path))):
+            raise
+        found = "it is a header alone: the file of its voxels (as .raw), which it names, is not there"
+        do = "Put that file beside it, under the name that it gives."
+        raise CtError(path.name, found, do) from None
     components = image.GetNumberOfComponentsPerPixel()
     if components != 1 and not layers:
         do = "Give one three-dimensional CT with one value per voxel."
@@ -60,7 +64,10 @@ def read_metaimage(path: Path, dtype: type[np.integer], *, layers: bool = False)
     warnings = ()
     if missing:
         warnings = (f"{100 * missing / values.size:.2g} % of the voxels are not finite: taken as air",)
-    return Image(values, _affine(image), warnings)
+    lps_from_ijk = np.eye(4)
+    lps_from_ijk[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    lps_from_ijk[:3, 3] = image.GetOrigin()
+    return Image(values, LPS_TO_RAS @ lps_from_ijk, warnings)
 
 
 def read_header_texts(path: Path) -> dict[str, str]:
@@ -84,17 +91,6 @@ def _read_information(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _check_voxels(path: Path) -> None:
-    # Only after ITK has failed: it may find a file under another name than we read.
-    missing = [name for name in list_data_files(str(path)) if not Path(name).exists()]
-    if missing:
-        raise CtError(
-            path.name,
-            "it is a header alone: the file of its voxels (as .raw), which it names, is not there",
-            "Put that file beside it, under the name that it gives.",
-        ) from None
-
-
 class _SharedArray:
     """Gives numpy an image's memory without a copy; the array keeps the image alive."""
 
@@ -113,15 +109,5 @@ def _check_header(path: Path) -> None:
     end = re.search(rb"\r?\n\r?\n" if kind == "NRRD" else rb"^ElementDataFile", text, re.M)
     header = text[: end.start()] if end else text
     if end and not all(re.search(field, header, re.M | re.I) for field in _ORIENTATION[kind]):
-        raise CtError(
-            path.name,
-            f"its {kind} header does not say how it lies in the patient",
-            "Left and right cannot be told: export the series again with its orientation.",
-        )
-
-
-def _affine(image: sitk.Image) -> np.ndarray:
-    lps_from_ijk = np.eye(4)
-    lps_from_ijk[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    lps_from_ijk[:3, 3] = image.GetOrigin()
-    return LPS_TO_RAS @ lps_from_ijk
+        do = "Left and right cannot be told: export the series again with its orientation."
+        raise CtError(path.name, f"its {kind} header does not say how it lies in the patient", do)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import Any, cast
@@ -47,10 +48,14 @@ def read_nifti(path: Path, dtype: type[np.integer]) -> Image:
         raise CtError(path.name, f"it has {count} values per voxel", "Give a CT with one value per voxel.")
     shape = check_shape(header.get_data_shape(), path.name)
     matrix, warnings = read_affine(header, path.name)
-    _check_size(path, stored, _MOST_DEFLATED if is_gzip else 1)
-    if stored.dtype == dtype and not _is_scaled(stored) and not is_gzip:
+    # Before memory is taken for what the file cannot hold.
+    needed = stored.dtype.itemsize * math.prod(shape)
+    held = path.stat().st_size * (_MOST_DEFLATED if is_gzip else 1) - stored.offset
+    if held < needed:
+        _refuse_cut(path, max(0, held), needed)
+    if stored.dtype == dtype and (stored.slope, stored.inter) == (1, 0) and not is_gzip:
         return Image(np.memmap(path, stored.dtype, "r", stored.offset, shape, "F"), matrix, warnings)
-    values = take_pages((int(np.prod(shape)),), dtype)
+    values = take_pages((math.prod(shape),), dtype)
     missing = _fill(values, path, stored, is_gzip)
     if missing:
         warnings += (f"{100 * missing / values.size:.2g} % of the voxels are not finite: taken as air",)
@@ -83,12 +88,10 @@ def read_affine(header: Any, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
         if not faults[name]:
             usable[name] = matrix
     if not usable:
-        raise CtError(
-            where,
-            "; ".join(f"{name}: {fault}" for name, fault in faults.items())
-            or "it does not say how it lies in the patient (its sform and qform codes are 0)",
-            "Left and right cannot be told: export the series again with its orientation and voxel size.",
-        )
+        found = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+        found = found or "it does not say how it lies in the patient (its sform and qform codes are 0)"
+        do = "Left and right cannot be told: export the series again with its orientation and voxel size."
+        raise CtError(where, found, do)
     if len(usable) == 2:
         _compare(usable["sform"], usable["qform"], header.get_data_shape()[:3], where)
     notes += [f"the {name} is unusable: the other form was taken" for name in faults.keys() - usable.keys()]
@@ -108,12 +111,10 @@ def _compare(sform: np.ndarray, qform: np.ndarray, shape: tuple[int, ...], where
     away = np.linalg.norm(to_ras(sform, ends) - to_ras(qform, ends), axis=1).max()
     if away > 0.5 * np.linalg.norm(sform[:3, :3], axis=0).min():
         mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
-        raise CtError(
-            where,
-            f"its sform and qform place the same voxel up to {away:.1f} mm apart"
-            + (" and exchange left and right" if mirrored else ""),
-            "Find out which one is right and set the code of the other one to 0, or export the series again.",
-        )
+        found = f"its sform and qform place the same voxel up to {away:.1f} mm apart"
+        found += " and exchange left and right" if mirrored else ""
+        do = "Find out which one is right and set the code of the other one to 0, or export the series again."
+        raise CtError(where, found, do)
 
 
 def _check_start(path: Path) -> bool:
@@ -123,14 +124,13 @@ def _check_start(path: Path) -> bool:
     named, real = path.name.lower().endswith(".gz"), start == b"\x1f\x8b"
     if start and named == real:
         return real
-    found = "the file is empty"
-    if start:
-        kinds = ("not compressed", "compressed")
-        found = (
-            f"the file cannot be read as an image: by its name it is {kinds[named]}, by its content "
-            f"{kinds[real]}"
-        )
-    raise CtError(path.name, found, f"{_AGAIN} A compressed NIfTI ends in .nii.gz, a plain one in .nii.")
+    kinds = ("not compressed", "compressed")
+    found = f"by its name it is {kinds[named]}, by its content {kinds[real]}"
+    raise CtError(
+        path.name,
+        f"the file cannot be read as an image: {found}" if start else "the file is empty",
+        f"{_AGAIN} A compressed NIfTI ends in .nii.gz, a plain one in .nii.",
+    )
 
 
 def _open(path: Path) -> tuple[Any, Any]:
@@ -144,18 +144,6 @@ def _open(path: Path) -> tuple[Any, Any]:
         found = "the file cannot be read as an image: it has no whole NIfTI header"
         raise CtError(path.name, found, _AGAIN) from None
     return image.header, image.dataobj
-
-
-def _is_scaled(stored: Any) -> bool:
-    return (stored.slope, stored.inter) != (1, 0)
-
-
-def _check_size(path: Path, stored: Any, most_bytes: int) -> None:
-    """Refuses a header that promises more than the file can hold, before memory is taken for it."""
-    needed = stored.dtype.itemsize * int(np.prod(stored.shape, dtype=np.int64))
-    held = path.stat().st_size * most_bytes - stored.offset
-    if held < needed:
-        _refuse_cut(path, max(0, held), needed)
 
 
 def _refuse_cut(path: Path, held: int, needed: int) -> None:
@@ -176,7 +164,7 @@ def _fill(values: np.ndarray, path: Path, stored: Any, is_gzip: bool) -> int:
             while piece := file.read(_PIECE_VOXELS * stored.dtype.itemsize):
                 count = min(len(piece) // stored.dtype.itemsize, values.size - done)
                 part = np.frombuffer(piece, stored.dtype, count)
-                if _is_scaled(stored):
+                if (stored.slope, stored.inter) != (1, 0):
                     part = part * stored.slope + stored.inter
                 values[done : done + count], bad = round_into(part, values.dtype.type)
                 done, missing = done + count, missing + bad

@@ -44,11 +44,8 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
-            raise CtError(
-                "CT",
-                f"the array has shape {self.hu.shape} and type {self.hu.dtype}",
-                "Give a three-dimensional int16 array of HU with at least 2 voxels along each axis.",
-            )
+            do = "Give a three-dimensional int16 array of HU with at least 2 voxels along each axis."
+            raise CtError("CT", f"the array has shape {self.hu.shape} and type {self.hu.dtype}", do)
         check_affine(self.ras_from_ijk, "CT")
 
     @property
@@ -97,7 +94,7 @@ class LazyVolume:
         where: The file or folder, for messages.
         shape: Voxels along i, j, k, in the nearest RAS order.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        load: Reads a range of k, in the same order of axes.
+        load: Reads a range of k.
     """
 
     where: str
@@ -114,14 +111,7 @@ class LazyVolume:
     def defer(
         cls, where: str, shape: tuple[int, int, int], ras_from_ijk: np.ndarray, load: Callable[[slice], Image]
     ) -> LazyVolume:
-        """From slices in files of their own.
-
-        Args:
-            where: The folder, for messages.
-            shape: Voxels along the stored axes, the last one from slice to slice.
-            ras_from_ijk: 4 x 4 matrix of the stored axes.
-            load: Reads a range of the stored slices.
-        """
+        """From slices in files of their own: ``load`` reads a range along the last of the stored axes."""
         from nibabel.orientations import io_orientation
 
         # A view of a single voxel: only the order of the axes is needed.
@@ -168,11 +158,8 @@ def _cut(image: Image, part: slice) -> Image:
 def _straighten(hu: np.ndarray, ras_from_ijk: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray, float]:
     """Resamples a CT of a tilted gantry, whose slices are sheared, to a grid with right angles.
 
-    Values are interpolated linearly between slices, along the table's direction alone. What no slice
-    reached is air.
-
-    Returns HU (i, j, k), k still from slice to slice, the matrix, and the gantry tilt in degrees; the same
-    arrays if there is none.
+    Values are interpolated linearly along k, the table's direction. What no slice reached is air. The last
+    value is the gantry tilt in degrees.
     """
     axes = ras_from_ijk[:3, :3]
     unit = axes / np.linalg.norm(axes, axis=0)
@@ -183,12 +170,9 @@ def _straighten(hu: np.ndarray, ras_from_ijk: np.ndarray, where: str) -> tuple[n
     if max(tilt_deg, skew_deg) <= _LEAST_TILT_DEG:
         return hu, ras_from_ijk, 0.0
     if skew_deg > 2 * _LEAST_TILT_DEG or tilt_deg > _MOST_TILT_DEG:
-        raise CtError(
-            where,
-            f"its axes are {max(tilt_deg, skew_deg):.1f} degrees from right angles, a gantry tilts slices by "
-            "at most 30",
-            "Export the series again, reconstructed without tilt.",
-        )
+        found = f"its axes are {max(tilt_deg, skew_deg):.1f} degrees from right angles"
+        do = "Export the series again, reconstructed without tilt."
+        raise CtError(where, f"{found}, a gantry tilts slices by at most 30", do)
     per_voxel = lean * np.linalg.norm(axes[:, :2], axis=0) / np.linalg.norm(axes[:, 2])
     ends = np.outer(per_voxel, [0, 1]) * (np.array(hu.shape[:2]) - 1)[:, None]
     first = int(np.floor(ends.min(1).sum()))

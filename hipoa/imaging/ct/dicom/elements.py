@@ -12,8 +12,6 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.tag import BaseTag
 
-from hipoa.imaging.ct.acquisition import KEYWORDS as ACQUISITION
-
 # The user need not hear where a header breaks the standard.
 config.settings.reading_validation_mode = config.IGNORE
 warnings.filterwarnings("ignore", module="pydicom")
@@ -26,7 +24,8 @@ _ENERGIES = tuple(
 _OF_FILES = (
     *("ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "Modality", "SeriesDescription"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime"),
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "ConvolutionKernel"),
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
+    *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "KVP", "SliceThickness"),
     *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
     *("SeriesNumber", "AcquisitionNumber", "InstanceNumber", "ImageComments"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
@@ -35,11 +34,8 @@ _OF_FILES = (
     *("RescaleIntercept", "RescaleSlope", "RescaleType", _ENERGY),
 )
 _OF_FRAMES = ("FrameType", "FrameAcquisitionNumber", "FrameAcquisitionDateTime", "FrameReferenceDateTime")
-_KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in (*_OF_FILES, *_OF_FRAMES, *ACQUISITION)}
-TAGS = sorted(
-    BaseTag(tag_for_keyword(name) or 0)
-    for name in {*_OF_FILES, *ACQUISITION, _SHARED, _PER_FRAME, *_ENERGIES}
-)
+_KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in (*_OF_FILES, *_OF_FRAMES)}
+TAGS = sorted(BaseTag(tag_for_keyword(name) or 0) for name in (*_OF_FILES, _SHARED, _PER_FRAME, *_ENERGIES))
 """The elements that are read of a file."""
 _NUMBERS = {"US": "H", "UL": "I", "SS": "h", "FD": "d"}
 _DELIMITERS = set(b"\\^=\r\n\t\f")
@@ -118,14 +114,7 @@ def _read_text(element: Any, dataset: Dataset) -> str:
     if kind:
         order = "<" if element.is_little_endian else ">"
         return str(struct.unpack_from(order + kind, value)[0]) if len(value) >= struct.calcsize(kind) else ""
-    return _decode(value, dataset).strip(" \0")
-
-
-def _decode(value: bytes, dataset: Dataset) -> str:
-    if value.isascii() and b"\x1b" not in value:
-        return value.decode("ascii")
-    named = dataset.get("SpecificCharacterSet")
-    if named:
-        return decode_bytes(value, convert_encodings(named), _DELIMITERS)
-    # Some tools write UTF-8 and do not say so.
-    return value.decode("utf-8", "surrogateescape")
+    if (value.isascii() and b"\x1b" not in value) or not (named := dataset.get("SpecificCharacterSet")):
+        # Some tools write UTF-8 and do not declare it.
+        return value.decode("utf-8", "surrogateescape").strip(" \0")
+    return decode_bytes(value, convert_encodings(named), _DELIMITERS).strip(" \0")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from hipoa.core.ct_files import START_BYTES, is_dicom, is_dicomdir, is_foreign, walk
+from hipoa.core.ct_files import is_dicom, is_dicomdir, is_foreign, walk
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.dicom.headers import File
-from hipoa.imaging.ct.file_kinds import ZIP_STARTS, refuse_kind
+from hipoa.imaging.ct.file_kinds import ZIP_STARTS, read_start, refuse_kind
 from hipoa.imaging.ct.quiet import silent
 
 _KEYWORDS = (_SERIES, _FRAMES, _CONCATENATION) = "SeriesInstanceUID", "NumberOfFrames", "ConcatenationUID"
@@ -42,7 +42,7 @@ def gather(path: Path) -> list[File]:
         return _gather_folder(path)
     if not path.exists():
         raise CtError(path.name, "there is no such file or folder", "Check the path.")
-    start = _read_start(path)
+    start = read_start(path)
     if start.startswith(ZIP_STARTS):
         return _gather_zip(path)
     if not is_dicom(start):
@@ -165,7 +165,7 @@ def _gather_series(image: Path) -> list[File]:
 
 
 def _is_of(path: Path, series: str) -> bool:
-    start = _read_start(path)
+    start = read_start(path)
     uid = series.encode()
     # A search is ten times faster than parsing the header. The UID may lie behind a long text, be
     # compressed, or stand there as that of another image.
@@ -176,12 +176,7 @@ def _is_of(path: Path, series: str) -> bool:
 
 
 def _has_dicom(files: Iterable[File]) -> bool:
-    return any(is_dicom(_read_start(file)) for file in files)
-
-
-def _read_start(file: File) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(START_BYTES)
+    return any(is_dicom(read_start(file)) for file in files)
 
 
 def _read_header(path: Path) -> dict[str, str] | None:

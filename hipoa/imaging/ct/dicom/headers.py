@@ -40,7 +40,7 @@ _SAID_CT = re.compile(
     rb"(?s)(?:\x02\x00\x02\x00|\x08\x00\x16\x00).{4}(?:%b)\x00"
     % "|".join(map(re.escape, _CT_CLASSES)).encode()
 )
-_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+_CAPTURE_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 _RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = (0x7FE0, 0x10)
@@ -164,11 +164,7 @@ def _parse(file: File, stream: IO[bytes]) -> Header:
 
 
 def _find_pixels(dataset: Dataset, texts: Mapping[str, str], stream: IO[bytes], size: int) -> Pixels:
-    """How the pixels after the stream's position are stored.
-
-    Raises:
-        ValueError: There are none, fewer than the header promises, or not of whole bytes.
-    """
+    """How the pixels after the stream's position are stored; whatever is damaged raises."""
     allocated = int(texts["BitsAllocated"])
     if allocated not in (8, 16, 32):
         raise ValueError("pixels of no whole bytes")
@@ -202,7 +198,8 @@ def _name_other(texts: Mapping[str, str]) -> str:
     others = {
         "images of other modalities": not is_ct,
         "localisers": "LOCALIZER" in kind,
-        "captures of screens": sop_class.startswith(_CAPTURES) or texts.get("SamplesPerPixel", "1") != "1",
+        "captures of screens": sop_class.startswith(_CAPTURE_CLASS)
+        or texts.get("SamplesPerPixel", "1") != "1",
         "images of several frames": max(frames, default=1) > 1,
         "projections of several slices": not {"MIP", "MINIP"}.isdisjoint(kind),
         "CT images without position, orientation or pixel size": any(
@@ -218,9 +215,7 @@ def _make_slice(
     file: File, index: int, texts: Mapping[str, str], identity: Identity, pixels: Pixels, kind: str
 ) -> Slice:
     directions = np.array(read_numbers(texts, "ImageOrientationPatient")).reshape(2, 3)
-    slope, intercept = (
-        next(iter(read_numbers(texts, f"Rescale{name}")), None) for name in ("Slope", "Intercept")
-    )
+    slope, intercept = read_numbers(texts, "RescaleSlope"), read_numbers(texts, "RescaleIntercept")
     return Slice(
         file,
         index,
@@ -238,7 +233,7 @@ def _make_slice(
         position=np.array(read_numbers(texts, "ImagePositionPatient")),
         across=directions.T * read_numbers(texts, "PixelSpacing")[::-1],
         # A slope of 0 would leave one value.
-        pixels=replace(pixels, slope=slope or 1.0, intercept=intercept or 0.0),
+        pixels=replace(pixels, slope=next(iter(slope), 0) or 1.0, intercept=next(iter(intercept), 0.0)),
         kind=kind,
     )
 

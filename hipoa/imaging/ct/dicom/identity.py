@@ -62,10 +62,6 @@ class Identity:
 def check_one_person(images: Iterable[Identity], where: str) -> None:
     """Refuses images that differ in patient ID, sex or date of birth, or, without an ID, in name.
 
-    Args:
-        images: All images of a folder.
-        where: The folder, for the message.
-
     Raises:
         CtError: There are several people.
     """
@@ -76,11 +72,8 @@ def check_one_person(images: Iterable[Identity], where: str) -> None:
     if any(not (one <= other or other <= one) for one, other in combinations(names, 2)):
         differ.append("name")
     if differ:
-        raise CtError(
-            where,
-            f"it holds CTs of several people: they differ in {' and '.join(differ)}",
-            "Give each patient a folder of its own.",
-        )
+        found = f"it holds CTs of several people: they differ in {' and '.join(differ)}"
+        raise CtError(where, found, "Give each patient a folder of its own.")
 
 
 def _split(text: str) -> list[str]:
@@ -105,7 +98,7 @@ def check_one_exam(
     Args:
         candidates: One of each series that may be read.
         where: The folder, for the message.
-        series: The number or name that was given, if one was.
+        series: The number or name that was given, if any.
         several: Whether more than one series has it.
 
     Raises:
@@ -113,12 +106,12 @@ def check_one_exam(
     """
     pairs = list(combinations(dict.fromkeys(candidates), 2))
     studies = any(_is_other_study(*pair) for pair in pairs)
-    certain = all(_is_certainly_one(*pair) for pair in pairs)
-    if not studies and not any(_is_other_frame(*pair) for pair in pairs):
+    doubtful = [pair for pair in pairs if not _is_certainly_one(*pair)]
+    if not studies and all(len({one.frame, other.frame} - {""}) < 2 for one, other in doubtful):
         return
     found = "several studies" if studies else "several frames of reference within a study"
     named = f"the CT series {series} are" if series else "its CT series are"
-    people = "all of one person" if certain else "of one person or of several people"
+    people = "of one person or of several people" if doubtful else "all of one person"
     do = "Give each study a folder of its own."
     if not series:
         do = (
@@ -137,10 +130,6 @@ def _is_other_study(one: Identity, other: Identity) -> bool:
     # An unknown date cannot be the same one.
     same_day = one.study_date == other.study_date != ""
     return not (same_day and one.frame == other.frame != "")
-
-
-def _is_other_frame(one: Identity, other: Identity) -> bool:
-    return len({one.frame, other.frame} - {""}) > 1 and not _is_certainly_one(one, other)
 
 
 def _is_certainly_one(one: Identity, other: Identity) -> bool:

@@ -68,12 +68,7 @@ _TUBE_KV = {80, 100, 120, 135, 140}
 
 @dataclass(frozen=True)
 class Kind:
-    """What was computed.
-
-    Attributes:
-        name: As a message says it; empty for plain CT.
-        is_hu: Whether its values are about those of a CT of 100 to 140 kV.
-    """
+    """What was computed (empty for plain CT), and whether its values are about HU of 100 to 140 kV."""
 
     name: str = ""
     is_hu: bool = True

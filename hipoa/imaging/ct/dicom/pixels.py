@@ -58,7 +58,10 @@ def read_pixels(images: Iterable[Slice], where: str) -> Iterator[np.ndarray]:
         if of_file[0].pixels.offset is None:
             frames = _decode(file, [image.frame for image in of_file], where)
         else:
-            frames = map(_shape, of_file, _read_raw(file, of_file))
+            frames = (
+                np.frombuffer(content, image.pixels.dtype).reshape(image.size[::-1])
+                for image, content in zip(of_file, _read_raw(file, of_file), strict=True)
+            )
         for image, stored in zip(of_file, frames, strict=True):
             yield rescale(_keep_bits(stored, image.pixels), image.pixels)
 
@@ -91,14 +94,10 @@ def _read_raw(file: File, images: Sequence[Slice]) -> Iterator[bytes]:
         for image in images:
             size = image.size[0] * image.size[1] * np.dtype(image.pixels.dtype).itemsize
             source.seek((image.pixels.offset or 0) + image.frame * size)
-            yield source.read(size)
-
-
-def _shape(image: Slice, content: bytes) -> np.ndarray:
-    columns, rows = image.size
-    if len(content) < rows * columns * np.dtype(image.pixels.dtype).itemsize:
-        raise RuntimeError("the file is shorter than it was")
-    return np.frombuffer(content, image.pixels.dtype).reshape(rows, columns)
+            content = source.read(size)
+            if len(content) < size:
+                raise RuntimeError("the file is shorter than it was")
+            yield content
 
 
 def _decode(file: File, frames: list[int], where: str) -> list[np.ndarray]:
@@ -112,11 +111,8 @@ def _decode(file: File, frames: list[int], where: str) -> list[np.ndarray]:
     except NotImplementedError:
         decoder = None
     if decoder is None or not decoder.is_available:
-        raise CtError(
-            where,
-            f"its slices are compressed in a way that is not read ({syntax.name})",
-            "Export them uncompressed (Explicit VR Little Endian).",
-        )
+        found = f"its slices are compressed in a way that is not read ({syntax.name})"
+        raise CtError(where, found, "Export them uncompressed (Explicit VR Little Endian).")
     plugin = _GDCM if _GDCM in decoder.available_plugins else ""
     with silent():
         found = decoder.iter_array(dataset, indices=frames, raw=True, decoding_plugin=plugin)

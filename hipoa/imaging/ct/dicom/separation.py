@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 
 import numpy as np
+from scipy import ndimage
 
 from hipoa.imaging.ct.dicom.headers import Slice
 
@@ -51,7 +52,11 @@ def _list_separations(images: list[Slice], *, is_even: bool) -> Iterator[list[li
 
 
 def _are_evener(parts: Sequence[Sequence[Slice]], broken: int) -> bool:
-    return sum(map(_count_breaks, parts)) + len(parts) - 1 < broken and all(map(_may_stand_alone, parts))
+    """Whether parts are stacks, or share a position, and less uneven; one gantry rotation shares a time."""
+    return sum(map(_count_breaks, parts)) + len(parts) - 1 < broken and all(
+        len(part) >= LEAST_SLICES or measure_extent(sort_by_position(part)) <= SAME_POSITION_MM
+        for part in parts
+    )
 
 
 def _are_interleaved(parts: Sequence[Sequence[Slice]], broken: int) -> bool:
@@ -62,11 +67,6 @@ def _are_interleaved(parts: Sequence[Sequence[Slice]], broken: int) -> bool:
     along = [_positions_along(one, stacks[0][0]) for one in stacks]
     ends = sorted((positions.min(), positions.max()) for positions in along)
     return any(after[0] < before[1] for before, after in pairwise(ends))
-
-
-def _may_stand_alone(part: Sequence[Slice]) -> bool:
-    """Whether slices may be a stack, or share a position; the few of one gantry rotation share a time."""
-    return len(part) >= LEAST_SLICES or measure_extent(sort_by_position(part)) <= SAME_POSITION_MM
 
 
 def _are_apart(images: Sequence[Slice]) -> bool:
@@ -86,7 +86,9 @@ def find_breaks(images: Sequence[Slice]) -> np.ndarray:
     breaks, _ = _find_unlike(along, aside, np.median(along), np.median(aside, axis=0))
     if not breaks.any():
         return breaks
-    breaks, allowed = _find_unlike(along, aside, _smooth(along), _smooth(aside))
+    size = 2 * min(_NEIGHBOURS, len(along) - 1) + 1
+    usual, usual_aside = ndimage.median_filter(along, size), ndimage.median_filter(aside, (size, 1))
+    breaks, allowed = _find_unlike(along, aside, usual, usual_aside)
     # Where the step changes, the slice between belongs to the side with smaller steps.
     change = ~breaks[1:] & ~breaks[:-1] & (np.abs(np.diff(along)) > 2 * np.minimum(allowed[1:], allowed[:-1]))
     breaks[1:] |= change & (along[1:] > along[:-1])
@@ -101,15 +103,6 @@ def _find_unlike(
     allowed = np.broadcast_to(np.maximum(UNEVEN * usual, ROUNDED_MM), along.shape)
     unlike = (np.abs(along - usual) > allowed) | (along < SAME_POSITION_MM)
     return unlike | (np.linalg.norm(aside - usual_aside, axis=1) > ASIDE_MM + UNEVEN * usual), allowed
-
-
-def _smooth(steps: np.ndarray) -> np.ndarray:
-    """The median of each step and its neighbours."""
-    around = min(_NEIGHBOURS, len(steps) - 1)
-    ends = [(around, around), *[(0, 0)] * (steps.ndim - 1)]
-    padded = np.pad(steps, ends, mode="symmetric" if around else "edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * around + 1, axis=0)
-    return np.median(windows, axis=-1)
 
 
 def _count_breaks(images: Sequence[Slice]) -> int:
@@ -127,12 +120,10 @@ def _split_passes(images: list[Slice]) -> list[list[Slice]]:
     """Separates slices at the same positions by the order of acquisition."""
     if _are_apart(images):
         return [images]
-    positions = group(images, round_position)
+    positions = [sorted(one, key=acquisition_order) for one in group(images, round_position)]
     count = len(positions[0])
     if all(len(one) == count == len(set(map(acquisition_order, one))) for one in positions):
-        passes = [
-            [*one] for one in zip(*(sorted(one, key=acquisition_order) for one in positions), strict=True)
-        ]
+        passes = [list(one) for one in zip(*positions, strict=True)]
         if all(map(_is_one_pass, passes)):
             return passes
     return _join(min(map(_find_runs, _list_orders(images)), key=len))
@@ -143,10 +134,8 @@ def _is_one_pass(images: Sequence[Slice]) -> bool:
 
     They do not if one of two scans was numbered from its other end, or times restart at midnight.
     """
-    for values in ([image.time for image in images], [image.instance or 0 for image in images]):
-        if values not in (rising := sorted(values), rising[::-1]):
-            return False
-    return True
+    both = [image.time for image in images], [image.instance or 0 for image in images]
+    return all(values in (rising := sorted(values), rising[::-1]) for values in both)
 
 
 def acquisition_order(image: Slice) -> tuple[str, int]:

@@ -38,8 +38,7 @@ _SAME_PLANE_MM = 1e-3
 _LOST_MM = 100.0
 # No scanner counts so far: somebody may have made the number of a date.
 _MOST_NUMBER = 9999
-_KERNELS = {"soft": 0, "bone": 1, "lung": 3}
-_OTHER_KERNEL = 2
+_KERNELS = {"soft": 0, "bone": 1, "other": 2, "": 2, "lung": 3}
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,16 @@ class Stack:
         return number if number is not None and 0 <= number <= _MOST_NUMBER else None
 
     @property
+    def sort_number(self) -> float:
+        """The series' number to sort by; none comes last."""
+        return np.inf if self.number is None else self.number
+
+    def has_name(self, name: str) -> bool:
+        """Whether it is named by its series' number, or by its own name; any is by the empty name."""
+        number = "" if self.number is None else str(self.number)
+        return name in ("", self.name, number) or name == f"{number}a" == f"{self.name}a"
+
+    @property
     def identities(self) -> set[Identity]:
         """Of its slices; tools that write another study or frame of reference for each slice tell nothing."""
         found = {image.identity for image in self.slices}
@@ -112,38 +121,35 @@ def rank(stack: Stack) -> tuple:
 
     Long enough before too short; plain CT before computed from several energies; complete before missing
     slices; smaller steps; standard and soft kernels before bone, others and lung; the longest; the lowest
-    series number. Above all a stack with both hips is preferred (``scan.examine``), which headers do not
-    tell.
+    series number. Before all this goes a stack with both hips (``scan.examine``), which headers do not tell.
     """
     first = stack.slices[0]
-    number = np.inf if stack.number is None else stack.number
     # Of two that differ in nothing that counts, the earlier one: the order must not depend on the disk.
     order = min(map(acquisition_order, stack.slices)), first.image_type, first.uid, first.frame
-    return (*merits(stack), number, first.acquisition or 0, *order)
+    return (*merits(stack), stack.sort_number, first.acquisition or 0, *order)
 
 
 def merits(stack: Stack) -> tuple:
     """Sort key of a stack without its number: stacks that share it are equally good."""
-    kernel = _KERNELS.get(stack.slices[0].acquired.kernel_kind, _OTHER_KERNEL)
     return (
         len(stack.slices) < LEAST_SLICES,
         bool(stack.slices[0].kind),
         bool(stack.gaps),
         round(stack.step_mm, 1),
-        kernel,
+        _KERNELS[stack.slices[0].acquired.kernel_kind],
         -round(stack.extent_mm),
         -len(stack.slices),
     )
 
 
 def _name(ranked: Sequence[Stack]) -> list[Stack]:
-    counts: Counter[int | None] = Counter()
+    counts: Counter[str] = Counter()
     named: list[Stack] = []
     for stack in ranked:
         if len(stack.slices) >= LEAST_SLICES:
-            letters = _letters(counts[stack.number])
-            counts[stack.number] += 1
             number = "" if stack.number is None else str(stack.number)
+            letters = _letters(counts[number])
+            counts[number] += 1
             stack = replace(stack, name=number if number and letters == "a" else number + letters)
         named.append(stack)
     return named
@@ -169,16 +175,13 @@ def _group_by_plane(images: Iterable[Slice]) -> list[list[Slice]]:
     """Groups slices by size, pixel size and direction."""
     groups: list[list[Slice]] = []
     for image in images:
-        parallel = next((one for one in groups if _is_parallel(one[0], image)), None)
-        if parallel is None:
-            groups.append([image])
+        for same in groups:
+            if same[0].size == image.size and np.abs(same[0].across - image.across).max() < _SAME_PLANE_MM:
+                same.append(image)
+                break
         else:
-            parallel.append(image)
+            groups.append([image])
     return groups
-
-
-def _is_parallel(one: Slice, other: Slice) -> bool:
-    return one.size == other.size and float(np.abs(one.across - other.across).max()) < _SAME_PLANE_MM
 
 
 def _drop_copies(images: Sequence[Slice]) -> list[Slice]:
@@ -198,14 +201,8 @@ def _drop_copies(images: Sequence[Slice]) -> list[Slice]:
 
 def _describe(image: Slice) -> Hashable:
     """What a copy with another UID shares."""
-    return (
-        round_position(image),
-        image.kernel,
-        image.image_type,
-        image.acquisition,
-        image.instance,
-        image.time,
-    )
+    position = round_position(image)
+    return position, image.kernel, image.image_type, image.acquisition, image.instance, image.time
 
 
 def _cut(images: list[Slice]) -> list[Stack]:
