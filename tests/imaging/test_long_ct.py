@@ -216,7 +216,8 @@ def test_a_part_is_that_of_the_whole_however_slices_are_stored(order, part):
         matrix = np.eye(4)
         matrix[:3, :3] = np.eye(3)[list(order)].T * signs * [1, 2, 3]
         matrix[:3, 3] = [10, 20, 30]
-        held = LazyVolume.hold("ct", to_canonical(Image(values, matrix)))
+        image = to_canonical(Image(values, matrix))
+        held = LazyVolume("ct", image.values.shape, image.ras_from_ijk, image.take)
         whole = held.read()
         for lazy in (held, LazyVolume.defer("ct", values.shape, matrix, partial(_take, values, matrix))):
             assert lazy.shape == whole.hu.shape

@@ -91,7 +91,8 @@ def _open_file(path: Path) -> LazyVolume:
     # A file may hold its axes in any order: slices are axial.
     step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
     origin = replace(image.origin, slices=image.values.shape[2], step_mm=step_mm)
-    return LazyVolume.hold(path.name, replace(image, origin=origin))
+    image = replace(image, origin=origin)
+    return LazyVolume(path.name, image.values.shape, image.ras_from_ijk, image.take)
 
 
 def _open_stack(stack: Stack, where: str) -> LazyVolume:

@@ -23,10 +23,7 @@ _LEAST_CONSTANT = -900
 
 
 class Histogram:
-    """How often each int16 value occurs.
-
-    Args:
-        counts: Of each value from -32768 to 32767.
+    """How often each value from -32768 to 32767 occurs.
 
     Attributes:
         size: How many values lie above the padding; shares are shares of it.

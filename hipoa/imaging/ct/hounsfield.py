@@ -42,14 +42,10 @@ _CLEAR = (
 
 
 def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The HU of a CT.
+    """The HU of stored values, int16 (i, j, k).
 
     Only what is certain is corrected: an intercept that was left out or subtracted twice, if both air and
     soft tissue tell which; one value all about the body, such as the 0 of a masked or rotated CT.
-
-    Args:
-        stored: int16 (i, j, k).
-        where: The file, for messages.
 
     Returns:
         int16 HU, and what was corrected; the same array if nothing was. Padding stays: everything up to
@@ -104,11 +100,8 @@ def _check_background(sample: np.ndarray, where: str) -> None:
 
 
 def _is_shifted(counted: Histogram, offset: int) -> bool:
-    """Whether values are certainly HU plus an offset.
-
-    Air and soft tissue both lie where it moves them, and little lies between them, as in no other image.
-    Air tells 1000 from 1024, unless its noise is cut at 0.
-    """
+    """Whether values are certainly HU plus an offset: air and soft tissue agree, with little between."""
+    # Air tells 1000 from 1024, unless its noise is cut at 0.
     if counted.low == 0 == offset - 1000:
         return False
     moved = counted.moved(-offset)
@@ -223,10 +216,7 @@ def _sample(stored: np.ndarray) -> np.ndarray:
 
 
 def _surrounds(mask: np.ndarray) -> bool:
-    """Whether a mask (i, j, k) lies about the rest of the CT, and not within it.
-
-    Its regions, except small ones, reach the CT's border, of which it covers more than of the whole.
-    """
+    """Whether a mask's larger regions reach the CT's border, of which it covers more than of the whole."""
     regions = np.empty(mask.shape, np.int32)
     ndimage.label(mask, output=regions)
     sizes = np.bincount(regions.ravel())
@@ -239,10 +229,7 @@ def _surrounds(mask: np.ndarray) -> bool:
 
 
 def _clear_background(values: np.ndarray, background: int) -> np.ndarray:
-    """A copy of int16 (i, j, k) with air where whole cubes of 3 x 3 x 3 voxels have this value.
-
-    Noise gives it to single voxels of tissue, and these stay.
-    """
+    """A copy with air where cubes of 3 x 3 x 3 voxels have this value; noise gives it to single voxels."""
     mask = _combine(_combine(values == background, np.logical_and), np.logical_or)
     cleared = values.copy("K")
     cleared[mask] = -1000

@@ -75,6 +75,10 @@ class Image:
     origin: Origin = Origin()
     gaps: tuple[Gap, ...] = ()
 
+    def take(self, part: slice) -> Image:
+        """A range of k; the matrix is that of the whole."""
+        return replace(self, values=self.values[..., part])
+
 
 def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Applies a 4 x 4 matrix to points (..., 3)."""

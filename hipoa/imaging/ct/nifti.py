@@ -134,7 +134,7 @@ def _check_start(path: Path) -> bool:
 
 
 def _open(path: Path) -> tuple[Any, Any]:
-    """The header, and where and how its voxels are stored (nibabel's array proxy; they are not read)."""
+    """The header, and nibabel's array proxy, which tells how the voxels are stored."""
     try:
         image: Any = nib.load(path)
     except HeaderDataError:

@@ -50,7 +50,6 @@ def _mute() -> None:
 
 
 def _flush() -> None:
-    """Flushes the buffers of Python and of the C library."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or none
             stream.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -103,11 +103,6 @@ class LazyVolume:
     load: Callable[[slice], Image]
 
     @classmethod
-    def hold(cls, where: str, image: Image) -> LazyVolume:
-        """From an image in the nearest RAS order that has been read, or is mapped."""
-        return cls(where, image.values.shape, image.ras_from_ijk, lambda part: _cut(image, part))
-
-    @classmethod
     def defer(
         cls, where: str, shape: tuple[int, int, int], ras_from_ijk: np.ndarray, load: Callable[[slice], Image]
     ) -> LazyVolume:
@@ -120,7 +115,7 @@ class LazyVolume:
 
         def load_canonical(part: slice) -> Image:
             if axis != 2:  # sagittal or coronal slices hold a line of every k
-                return _cut(to_canonical(load(WHOLE)), part)
+                return to_canonical(load(WHOLE)).take(part)
             if direction < 0:
                 rows = range(shape[2])[part]
                 part = slice(shape[2] - 1 - rows[-1], shape[2] - rows[0], rows.step)
@@ -149,10 +144,6 @@ class LazyVolume:
     def outline(self) -> Volume:
         """A volume of air with the same extent, for questions about geometry; reads nothing."""
         return Volume(np.broadcast_to(np.int16(-1000), self.shape), self.ras_from_ijk)
-
-
-def _cut(image: Image, part: slice) -> Image:
-    return replace(image, values=image.values[..., part])
 
 
 def _straighten(hu: np.ndarray, ras_from_ijk: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray, float]:

@@ -88,7 +88,6 @@ def read_whole(texts: Mapping[str, str], keyword: str) -> int | None:
 
 
 def _read_groups(groups: Dataset) -> dict[str, str]:
-    """The texts of the first item of each functional group."""
     texts = _find_energy(groups)
     for element in groups:
         if element.VR == "SQ" and element.value:

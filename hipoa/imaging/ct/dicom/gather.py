@@ -129,7 +129,6 @@ def _gather_listed(directory: Path) -> list[File]:
 
 
 def _list_series(directory: Path) -> list[list[str]]:
-    """The names of the files of each series that a DICOMDIR lists."""
     # pydicom's FileSet refuses the small faults of many discs.
     series: list[list[str]] = [[]]
     try:

@@ -44,7 +44,7 @@ def separate(images: list[Slice]) -> list[list[Slice]]:
 def _list_separations(images: list[Slice], *, is_even: bool) -> Iterator[list[list[Slice]]]:
     for key in _KEYS:
         yield group(images, key)
-    if len(images) >= 2 * LEAST_SLICES and _are_apart(images):
+    if len(images) >= 2 * LEAST_SLICES and _steps(images)[0].min() >= SAME_POSITION_MM:
         told = is_even and len(set(map(acquisition_order, images))) == len(images)
         # One scan that is even by its times may have any numbers and file names.
         for order in islice(_list_orders(images), 1 if told else None):
@@ -67,10 +67,6 @@ def _are_interleaved(parts: Sequence[Sequence[Slice]], broken: int) -> bool:
     along = [_positions_along(one, stacks[0][0]) for one in stacks]
     ends = sorted((positions.min(), positions.max()) for positions in along)
     return any(after[0] < before[1] for before, after in pairwise(ends))
-
-
-def _are_apart(images: Sequence[Slice]) -> bool:
-    return bool((_steps(images)[0] >= SAME_POSITION_MM).all())
 
 
 def _steps(images: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +114,7 @@ def measure_extent(ordered: Sequence[Slice]) -> float:
 
 def _split_passes(images: list[Slice]) -> list[list[Slice]]:
     """Separates slices at the same positions by the order of acquisition."""
-    if _are_apart(images):
+    if _steps(images)[0].min() >= SAME_POSITION_MM:
         return [images]
     positions = [sorted(one, key=acquisition_order) for one in group(images, round_position)]
     count = len(positions[0])

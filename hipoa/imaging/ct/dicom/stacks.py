@@ -1,7 +1,6 @@
 """Sorts CT slices into evenly spaced stacks and ranks them, by their headers alone.
 
-One series may hold several stacks: contrast phases, reconstructions with several kernels, hips and knees with
-a gap between, slices of bolus tracking. One rule decides which is read (:func:`rank`); each has a name.
+One series may hold several: phases, kernels, hips and knees with a gap between, slices of bolus tracking.
 """
 
 from __future__ import annotations
@@ -162,7 +161,6 @@ def _letters(index: int) -> str:
 
 
 def _stack(images: list[Slice]) -> Iterator[Stack]:
-    """The stacks of one series."""
     for parallel in _group_by_plane(images):
         single = _drop_copies(parallel)
         copies = len(parallel) - len(single)
@@ -172,7 +170,6 @@ def _stack(images: list[Slice]) -> Iterator[Stack]:
 
 
 def _group_by_plane(images: Iterable[Slice]) -> list[list[Slice]]:
-    """Groups slices by size, pixel size and direction."""
     groups: list[list[Slice]] = []
     for image in images:
         for same in groups:
