@@ -17,7 +17,7 @@ ROUNDED_MM = 0.11
 _NEIGHBOURS = 3
 SAME_POSITION_MM = 0.01
 ASIDE_MM = 0.5
-# Slices that may be missing in a row in a scan that is told from another by its order alone.
+# Slices that may be missing in a row in a scan that only its order separates from another.
 _MOST_LOST = 3
 
 _KEYS: tuple[Callable[[Slice], Hashable], ...] = (
@@ -45,9 +45,9 @@ def _list_separations(images: list[Slice], *, is_even: bool) -> Iterator[list[li
     for key in _KEYS:
         yield group(images, key)
     if len(images) >= 2 * LEAST_SLICES and _steps(images)[0].min() >= SAME_POSITION_MM:
-        told = is_even and len(set(map(acquisition_order, images))) == len(images)
+        is_ordered = is_even and len(set(map(acquisition_order, images))) == len(images)
         # One scan that is even by its times may have any numbers and file names.
-        for order in islice(_list_orders(images), 1 if told else None):
+        for order in islice(_list_orders(images), 1 if is_ordered else None):
             yield _join(_find_runs(order))
 
 
