@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.body import find_body
-from hipoa.imaging.ct.image import Image, turn_to_ras
+from hipoa.imaging.ct.image import Image, to_canonical
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.hip_centres import HipCentres
 from hipoa.imaging.localization.locator import locate
@@ -153,7 +153,7 @@ def make_scene(number: int, seed: int = 7, most_voxels: float = _MOST_VOXELS) ->
         window, distance = grid.rasterise(solids)
         hu[window] += fraction(distance, grid.width_mm()) * (value - hu[window])
     stored, matrix = _store(add_noise(hu, plan.noise_hu, rng), ras_from_ijk, rng, kind)
-    image = turn_to_ras(Image(stored, matrix))
+    image = to_canonical(Image(stored, matrix))
     volume = Volume(image.values, image.ras_from_ijk)
     expected = {side: _expect(volume, centres[side], radii[side]) for side in SIDES}
     grades = {s: plan.implants.get(s) or str(hip.disease.grade) for s, hip in plan.hips.items()}

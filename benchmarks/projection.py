@@ -32,7 +32,7 @@ from benchmarks.dicom import COMMAND, time_dicom
 from benchmarks.peers import Renderer, make_gpu_renderers, make_renderers
 from benchmarks.stopwatch import describe_machine
 from hipoa.imaging.ct.body import find_body
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.projection.attenuation import Curve, attenuate, make_curve
 from hipoa.imaging.projection.geometry import Rays, XrayGeometry
 from hipoa.imaging.projection.request import Exposure, cut_together

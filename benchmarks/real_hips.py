@@ -21,8 +21,9 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from hipoa.imaging.ct.body import find_body
-from hipoa.imaging.ct.image import Image, turn_to_ras
-from hipoa.imaging.ct.volume import Volume, read_volume
+from hipoa.imaging.ct.formats import read_volume
+from hipoa.imaging.ct.image import Image, to_canonical
+from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.hip_centres import HipCentres
 from hipoa.imaging.localization.locator import locate
 from hipoa.imaging.settings import ProjectSettings
@@ -76,7 +77,7 @@ def crop(volume: Volume, low_ras_mm: np.ndarray, high_ras_mm: np.ndarray) -> Vol
 
 def mirror(volume: Volume) -> Volume:
     """The patient's mirror image, whose sides are exchanged."""
-    image = turn_to_ras(Image(volume.hu, np.diag([-1.0, 1, 1, 1]) @ volume.ras_from_ijk))
+    image = to_canonical(Image(volume.hu, np.diag([-1.0, 1, 1, 1]) @ volume.ras_from_ijk))
     return Volume(image.values, image.ras_from_ijk)
 
 
@@ -92,7 +93,7 @@ def store(volume: Volume, order: str) -> Volume:
     """The CT read from a file whose axes run otherwise."""
     turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(order))
     stored = np.ascontiguousarray(apply_orientation(volume.hu, turn))
-    image = turn_to_ras(Image(stored, volume.ras_from_ijk @ inv_ornt_aff(turn, volume.hu.shape)))
+    image = to_canonical(Image(stored, volume.ras_from_ijk @ inv_ornt_aff(turn, volume.hu.shape)))
     return Volume(image.values, image.ras_from_ijk)
 
 

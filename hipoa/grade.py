@@ -32,7 +32,7 @@ from hipoa.grading.inference.predict import (
 from hipoa.grading.memory import naming_memory
 from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
-from hipoa.imaging.ct.volume import stem
+from hipoa.imaging.ct.formats import stem
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.localization.scan import Scan, examine, list_missing, require_hip
 from hipoa.imaging.projection.quality import describe_ct

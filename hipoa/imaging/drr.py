@@ -11,7 +11,7 @@ import numpy as np
 from hipoa.core.errors import CtError
 from hipoa.core.files import write_json
 from hipoa.core.tables.rows import SIDES
-from hipoa.imaging.ct.volume import stem
+from hipoa.imaging.ct.formats import stem
 from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
 from hipoa.imaging.localization.scan import Scan, examine, list_missing, require_hip
 from hipoa.imaging.projection.quality import describe_ct

@@ -424,7 +424,7 @@ def test_files_of_several_frames_are_named_one_by_one(tmp_path, write_image):
     for row in rows:
         assert row["slices"] == "9"
         (taken,) = find_stacks(gather(tmp_path / row["ct"]), "a CT", row["series"])
-        assert len(taken.stack.slices) == 9
+        assert len(taken.slices) == 9
 
 
 def test_files_that_go_meanwhile_are_said(tmp_path, write_series, monkeypatch, capsys):
@@ -473,8 +473,8 @@ def test_what_is_named_is_what_is_read(tmp_path, write_series, arrange):
             if (line["case_id"], line["status"]) == (row["case_id"], "taken")
         ]
         assert (line["images"], line["series"]) == (row["slices"], row["series"])
-        assert len(taken.stack.slices) == int(row["slices"])
-        assert taken.stack.slices[0].acquired.kernel == row["kernel"] == "Br40d"
+        assert len(taken.slices) == int(row["slices"])
+        assert taken.slices[0].acquired.kernel == row["kernel"] == "Br40d"
 
 
 def test_no_mark_of_a_header_leaves_the_private_folder(tmp_path, write_series, capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from hipoa.imaging.ct import volume as reading
+from hipoa.imaging.ct import formats
 from hipoa.imaging.ct.volume import Volume
 
 AXIAL = (1, 0, 0, 0, 1, 0)
@@ -66,7 +66,7 @@ def heads():
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     """What fails is tried again at once."""
-    monkeypatch.setattr(reading, "PAUSES_S", (0, 0))
+    monkeypatch.setattr(formats, "PAUSES_S", (0, 0))
 
 
 def store_slice(

@@ -9,7 +9,8 @@ import pytest
 
 from hipoa.cli import main
 from hipoa.imaging.ct.body import find_body
-from hipoa.imaging.ct.volume import Volume, read_volume
+from hipoa.imaging.ct.formats import read_volume
+from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.hip_centres import Hip, HipCentres
 from hipoa.imaging.settings import ProjectSettings

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 
 NAME = "Doe^Jane"
 

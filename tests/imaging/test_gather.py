@@ -16,7 +16,7 @@ from hipoa.core.errors import CtError
 from hipoa.core.fingerprints import fingerprint
 from hipoa.core.tables.rows import Case
 from hipoa.imaging.ct.dicom.gather import gather
-from hipoa.imaging.ct.volume import find_volumes, read_volume, stem
+from hipoa.imaging.ct.formats import find_volumes, read_volume, stem
 
 HU = np.random.default_rng([9]).choice([-1000, -100, 50, 700], (9, 8, 10)).astype(np.int16)
 OTHER = HU[::-1].copy()

@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from hipoa.core.errors import CtError
+from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.ct.volume import read_volume
 
 DATA = Path(__file__).parents[1] / "data"
 SHAPE = (72, 56, 40)

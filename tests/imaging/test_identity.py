@@ -5,7 +5,7 @@ import pytest
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.dicom.identity import Identity, check_one_exam
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 
 HU = np.full((11, 13, 10), -1000, np.int16)
 HU[2:-2, 2:-2] = 40

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hipoa.imaging.ct.body import Body, find_body
-from hipoa.imaging.ct.volume import Volume, read_volume
+from hipoa.imaging.ct.formats import read_volume
+from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization import locator
 from hipoa.imaging.localization.candidates import Head
 from hipoa.imaging.localization.hip_centres import Hip

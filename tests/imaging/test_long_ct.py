@@ -9,8 +9,8 @@ import pytest
 
 from hipoa.imaging import view
 from hipoa.imaging.ct.dicom import series
-from hipoa.imaging.ct.image import Image, to_ras
-from hipoa.imaging.ct.lazy_image import defer, hold
+from hipoa.imaging.ct.image import Image, to_canonical, to_ras
+from hipoa.imaging.ct.volume import LazyVolume
 from hipoa.imaging.localization import long_ct
 from hipoa.imaging.localization.scan import examine
 from hipoa.imaging.projection.request import aim
@@ -204,25 +204,27 @@ def test_a_mark_beyond_the_ends_of_a_long_ct(file, body, tmp_path):
         aim(scan, "R", settings())
 
 
-def _take(values, matrix, slices):
-    return Image(values[..., slices], matrix)
+def _take(values, matrix, part):
+    return Image(values[..., part], matrix)
 
 
 @pytest.mark.parametrize("part", [slice(None), slice(1, 4), slice(None, None, 2), slice(1, None, 3)])
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_a_part_is_that_of_the_whole_however_slices_are_stored(order, part):
-    values = np.arange(4 * 5 * 6).reshape(4, 5, 6).astype(np.int16)
+    hu = np.random.default_rng([3]).permutation(np.linspace(-1000, 1000, 5 * 6 * 7))
+    values = hu.reshape(5, 6, 7).astype(np.int16)
     for signs in product([1, -1], repeat=3):
         matrix = np.eye(4)
         matrix[:3, :3] = np.eye(3)[list(order)].T * signs * [1, 2, 3]
         matrix[:3, 3] = [10, 20, 30]
-        stored = Image(values, matrix)
-        whole = hold(stored).read()
-        for lazy in (hold(stored), defer(values.shape, matrix, partial(_take, values, matrix))):
-            assert lazy.shape == whole.values.shape
+        image = to_canonical(Image(values, matrix))
+        held = LazyVolume("ct", image.values.shape, image.ras_from_ijk, image.take)
+        whole = held.read()
+        for lazy in (held, LazyVolume.defer("ct", values.shape, matrix, partial(_take, values, matrix))):
+            assert lazy.shape == whole.hu.shape
             found = lazy.read(part)
-            np.testing.assert_array_equal(found.values, whole.values[..., part])
-            first = range(whole.values.shape[2])[part][0]
+            np.testing.assert_array_equal(found.hu, whole.hu[..., part])
+            first = range(whole.hu.shape[2])[part][0]
             np.testing.assert_array_equal(
                 to_ras(found.ras_from_ijk, np.zeros(3)), to_ras(whole.ras_from_ijk, np.array([0, 0, first]))
             )

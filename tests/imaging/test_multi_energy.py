@@ -7,7 +7,7 @@ import pytest
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.dicom.multi_energy import Kind, name_kind
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 
 SECRET = "Doe Jane"
 PLAIN = "ORIGINAL\\PRIMARY\\AXIAL"

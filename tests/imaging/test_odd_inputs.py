@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 from hipoa.core.errors import CtError
 from hipoa.core.files import read_npz
 from hipoa.imaging import project
-from hipoa.imaging.ct import volume as reading
+from hipoa.imaging.ct import formats
 from hipoa.imaging.ct.dicom import series
+from hipoa.imaging.ct.formats import find_volumes, read_labels, read_volume
 from hipoa.imaging.ct.image import LPS_TO_RAS
-from hipoa.imaging.ct.volume import find_volumes, read_image, read_volume
 from hipoa.imaging.settings import ProjectSettings
 
 SHAPE = (18, 16, 14)
@@ -394,7 +394,7 @@ def test_an_oblique_ct_keeps_its_place_in_every_format(tmp_path, name):
     volume = read_volume(tmp_path / name)
     np.testing.assert_array_equal(volume.hu, HU)
     np.testing.assert_allclose(volume.ras_from_ijk, matrix, atol=1e-4)
-    assert reading.stem(tmp_path / name) == "ct"
+    assert formats.stem(tmp_path / name) == "ct"
 
 
 def test_a_plain_file_is_mapped_and_an_image_outlives_its_reader(tmp_path):
@@ -412,7 +412,8 @@ def test_a_plain_file_is_mapped_and_an_image_outlives_its_reader(tmp_path):
 def test_labels_keep_their_values(tmp_path):
     labels = (HU > 300).astype(np.float64) * 60000
     for name, array in (("a.nii.gz", labels), ("b.nii", labels.astype(np.uint16))):
-        values, matrix = read_image(save(tmp_path / name, array))
+        image = read_labels(save(tmp_path / name, array), layers=False)
+        values, matrix = image.values, image.ras_from_ijk
         np.testing.assert_array_equal(values, labels)
         np.testing.assert_allclose(matrix, AFFINE)
 
@@ -593,7 +594,7 @@ def test_of_equal_series_the_lowest_number_is_taken_unless_another_is_named(tmp_
 @pytest.mark.parametrize("fault", [OSError(5, "Input/output error"), RuntimeError("ITK"), MemoryError()])
 def test_a_fault_that_passes_is_no_fault(tmp_path, monkeypatch, fault):
     path = save(tmp_path / "ct.nii.gz", HU)
-    read, calls = reading.read_nifti, []
+    read, calls = formats.read_nifti, []
 
     def fail_once(*arguments):
         calls.append(1)
@@ -601,7 +602,7 @@ def test_a_fault_that_passes_is_no_fault(tmp_path, monkeypatch, fault):
             raise fault
         return read(*arguments)
 
-    monkeypatch.setattr(reading, "read_nifti", fail_once)
+    monkeypatch.setattr(formats, "read_nifti", fail_once)
     np.testing.assert_array_equal(read_volume(path).hu, HU)
     assert len(calls) == 2
 
@@ -623,16 +624,16 @@ def test_a_fault_that_stays_is_one_line_without_names(tmp_path, monkeypatch, fau
         calls.append(1)
         raise fault
 
-    monkeypatch.setattr(reading, "read_nifti", fail)
+    monkeypatch.setattr(formats, "read_nifti", fail)
     with pytest.raises(CtError, match=message) as error:
         read_volume(path)
     assert PERSON not in str(error.value)
-    assert len(calls) == 1 + len(reading.PAUSES_S)
+    assert len(calls) == 1 + len(formats.PAUSES_S)
 
 
 def test_a_folder_that_fails_once_is_read(tmp_path, monkeypatch, write_stack):
     write_stack(tmp_path, HU, places=places())
-    find, read, faults = series.find_stacks, series.read_stack, [OSError(5, "I/O"), RuntimeError("ITK")]
+    find, read, faults = series.find_stacks, series.read_pixels, [OSError(5, "I/O"), RuntimeError("ITK")]
 
     def fail_once(function):
         def call(*arguments):
@@ -643,7 +644,7 @@ def test_a_folder_that_fails_once_is_read(tmp_path, monkeypatch, write_stack):
         return call
 
     monkeypatch.setattr(series, "find_stacks", fail_once(find))
-    monkeypatch.setattr(series, "read_stack", fail_once(read))
+    monkeypatch.setattr(series, "read_pixels", fail_once(read))
     np.testing.assert_array_equal(read_volume(tmp_path).hu, HU[::-1, ::-1])
     assert not faults
 
@@ -706,7 +707,7 @@ def test_five_bad_cts_of_twenty_cost_only_themselves(cohort, capsys):
 
 def test_a_drive_that_fails_once_spoils_no_case(cohort, monkeypatch):
     seen = set()
-    read = reading.read_nifti
+    read = formats.read_nifti
 
     def fail_first(path, dtype):
         if path.name == "good.nii" and len(seen) < 2:
@@ -714,7 +715,7 @@ def test_a_drive_that_fails_once_spoils_no_case(cohort, monkeypatch):
             raise OSError(5, "Input/output error")
         return read(path, dtype)
 
-    monkeypatch.setattr(reading, "read_nifti", fail_first)
+    monkeypatch.setattr(formats, "read_nifti", fail_first)
     assert sum(row["status"] == "ok" for row in run(cohort)) == 30
 
 

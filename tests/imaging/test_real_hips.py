@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hipoa.imaging.ct.body import find_body
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.localization.locator import find_head_near
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.localization.scan import examine
 from hipoa.imaging.projection.request import aim
 from hipoa.imaging.settings import ProjectSettings
@@ -248,14 +248,14 @@ def test_a_series_sent_twice_is_read_once(write):
 
 
 @pytest.mark.parametrize("step", [0.75, 0.625, 1.25, 2.49])
-def test_places_written_with_one_decimal_are_even(write, step):
+def test_positions_written_with_one_decimal_are_even(write, step):
     hu = draw(40)
     volume = read_volume(write(hu, np.round(even(40, step), 1)))
     assert is_read(volume, hu)
     assert volume.spacing_mm[2] == pytest.approx(step, abs=0.01)
 
 
-def test_places_that_jitter_a_little_are_even(write):
+def test_positions_that_jitter_a_little_are_even(write):
     hu = draw(60)
     places = np.array(even(60, 5)) + np.random.default_rng([8]).uniform(-0.1, 0.1, 60)
     assert is_read(read_volume(write(hu, places)), hu)

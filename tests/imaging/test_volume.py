@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hipoa.core.errors import CtError
+from hipoa.imaging.ct.formats import read_volume, stem
 from hipoa.imaging.ct.image import copy_in_pages, take_pages
-from hipoa.imaging.ct.volume import Volume, read_volume, stem
+from hipoa.imaging.ct.volume import Volume
 
 SHAPE = (5, 6, 7)
 
@@ -93,7 +94,7 @@ def test_bad_files_are_refused_by_name(tmp_path, hu, write_nifti):
         np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
     ],
 )
-def test_a_volume_needs_its_place_in_the_patient(hu, matrix):
+def test_a_volume_needs_its_position_in_the_patient(hu, matrix):
     with pytest.raises(CtError, match="voxel-to-patient matrix is"):
         Volume(hu, matrix)
 

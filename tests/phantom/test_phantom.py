@@ -20,7 +20,7 @@ from hipoa.cli import main
 from hipoa.core.errors import ConfigError
 from hipoa.core.tables.reader import read_cases, read_grades
 from hipoa.core.tables.rows import assign_cohorts
-from hipoa.imaging.ct.volume import read_volume
+from hipoa.imaging.ct.formats import read_volume
 from hipoa.phantom import phantom
 from hipoa.phantom.anatomy.disease import CLASSES
 from hipoa.phantom.anatomy.implants import PROSTHETIC_HEAD_MM

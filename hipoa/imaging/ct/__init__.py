@@ -1,1 +1,1 @@
-"""CTs: from files as scanners and other tools write them to Hounsfield units with a place in the patient."""
+"""Reads CTs: from files of any supported format to Hounsfield units with a position in the patient."""

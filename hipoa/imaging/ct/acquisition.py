@@ -1,28 +1,16 @@
-"""How a CT was acquired, and of whom, as far as its header tells without saying who it is."""
+"""How a CT was acquired, and of whom, as far as its header tells without identifying the patient."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from hipoa.imaging.ct.scanner_names import recognise_kernel, recognise_maker, recognise_model
 
-if TYPE_CHECKING:
-    # NIfTI needs no pydicom.
-    from pydicom import Dataset
-
-KEYWORDS = (
-    *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "KVP", "SliceThickness"),
-    *("PatientSex", "PatientAge", "PatientBirthDate", "StudyDate"),
-)
-"""What is read of a header."""
-GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _KV = (20.0, 200.0)
 _THICKNESS_MM = (0.05, 50.0)
-# Of the oldest there are so few that an age may name one (HIPAA, Safe Harbor).
+# Of the oldest there are so few that an age may identify one (HIPAA, Safe Harbor).
 _MOST_YEARS = 89
 # Beyond, the date of birth is an anonymiser's.
 _OLDEST_YEARS = 110
@@ -33,16 +21,16 @@ _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
 class Acquisition:
     """How a CT was acquired, and of whom.
 
-    Texts are names of lists and patterns, "other" for what is none of these, and empty where the header does
-    not tell: what a hospital wrote is never copied.
+    Texts come from lists and patterns, are "other" if none matches, and empty if the header does not tell:
+    what a hospital wrote is never copied.
 
     Attributes:
         manufacturer: Of the scanner.
         model: Of the scanner.
         kernel: Of the reconstruction.
         kernel_kind: "soft" (standard ones too), "bone", "lung" or "other".
-        kv: Peak voltage of the tube, kV.
-        thickness_mm: Of a slice, mm; None where it is not known.
+        kv: Peak tube voltage, kV.
+        thickness_mm: Slice thickness, mm; None if it is not known.
         sex: "F", "M" or empty.
         age: Whole years; "90+" for all beyond 89.
     """
@@ -57,43 +45,23 @@ class Acquisition:
     age: str = ""
 
     @classmethod
-    def of(cls, header: Dataset | Mapping[str, str], frame: int = 0) -> Acquisition:
-        """From a header, or its texts by keyword; of functional groups from those of a frame, by index."""
-        texts = {name: _find(header, name, frame) for name in KEYWORDS}
-        maker = recognise_maker(texts["Manufacturer"], texts["ManufacturerModelName"])
-        sex, kv = texts["PatientSex"].upper(), _read_number(texts["KVP"], _KV)
+    def of(cls, texts: Mapping[str, str]) -> Acquisition:
+        """From the texts of a DICOM header by keyword."""
+
+        def read(keyword: str) -> str:
+            return texts.get(keyword, "").strip(" \0")
+
+        maker = recognise_maker(read("Manufacturer"), read("ManufacturerModelName"))
+        sex, kv = read("PatientSex").upper(), _read_number(read("KVP"), _KV)
         return cls(
             maker,
-            recognise_model(texts["ManufacturerModelName"]),
-            *recognise_kernel(texts["ConvolutionKernel"], maker),
+            recognise_model(read("ManufacturerModelName")),
+            *recognise_kernel(read("ConvolutionKernel"), maker),
             kv=None if kv is None else round(kv),
-            thickness_mm=_read_number(texts["SliceThickness"], _THICKNESS_MM),
+            thickness_mm=_read_number(read("SliceThickness"), _THICKNESS_MM),
             sex=sex if sex in ("F", "M") else "",
-            age=_name_age(_find_years(texts)),
+            age=_read_age(read("PatientAge"), read("PatientBirthDate"), read("StudyDate")),
         )
-
-
-def _find(header: Dataset | Mapping[str, str], keyword: str, frame: int) -> str:
-    """The text of an element, of the header itself or of its functional groups; several values joined."""
-    for place in _list_places(header, frame):
-        try:
-            value = place.get(keyword)
-        except Exception:  # what is no value of its kind; pydicom raises what it meets
-            value = None
-        if value not in (None, ""):
-            many = not isinstance(value, str) and hasattr(value, "__iter__")
-            return ("\\".join(map(str, value)) if many else str(value)).strip(" \0")
-    return ""
-
-
-def _list_places(header: Any, frame: int) -> Iterator[Any]:
-    yield header
-    for name, index in zip(GROUPS, (0, frame), strict=True):
-        groups = header.get(name)
-        if groups is not None and index < len(groups):
-            for element in groups[index]:
-                if element.VR == "SQ" and element.value:
-                    yield element.value[0]
 
 
 def _read_number(text: str, bounds: tuple[float, float]) -> float | None:
@@ -101,21 +69,18 @@ def _read_number(text: str, bounds: tuple[float, float]) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and bounds[0] <= value <= bounds[1] else None
+    return value if bounds[0] <= value <= bounds[1] else None
 
 
-def _find_years(texts: dict[str, str]) -> int:
-    """The age; 0 where it is not known."""
-    stated = re.fullmatch(r"([0-9]{1,3})([DWMY])", texts["PatientAge"].upper())
-    if stated and int(stated[1]):
-        return int(int(stated[1]) / _PER_YEAR[stated[2]])
-    born, scanned = (re.sub(r"[.-]", "", texts[name]) for name in ("PatientBirthDate", "StudyDate"))
-    if not all(re.fullmatch(r"[0-9]{8}", date) for date in (born, scanned)):
-        return 0
-    return (int(scanned) - int(born)) // 10_000
-
-
-def _name_age(years: int) -> str:
+def _read_age(stated: str, *dates: str) -> str:
+    """The stated age, or that which follows from the dates of birth and study."""
+    years = 0
+    found = re.fullmatch(r"([0-9]{1,3})([DWMY])", stated.upper())
+    born, scanned = (re.sub(r"[.-]", "", date) for date in dates)
+    if found and int(found[1]):
+        years = int(int(found[1]) / _PER_YEAR[found[2]])
+    elif all(re.fullmatch(r"[0-9]{8}", date) for date in (born, scanned)):
+        years = (int(scanned) - int(born)) // 10_000
     if not 0 < years <= _OLDEST_YEARS:
         return ""
     return str(years) if years <= _MOST_YEARS else f"{_MOST_YEARS + 1}+"

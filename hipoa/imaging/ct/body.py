@@ -1,4 +1,4 @@
-"""What belongs to the patient: the table, the cushion and the blanket are left out."""
+"""Segments the patient's body, without the table, the cushion and the blanket."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TABLE_MM = 6.0
 
 @dataclass(frozen=True)
 class Body:
-    """Which voxels are the patient's, in cells of some voxels each.
+    """A mask of the patient, in cells of some voxels each.
 
     Attributes:
         cells: bool (a, b, c), along i, j, k.
-        edges: Along each axis the first voxel of each cell, and behind the last cell the number of voxels.
+        edges: Along each axis the first voxel of each cell, and after the last cell the number of voxels.
     """
 
     cells: np.ndarray
@@ -37,7 +37,7 @@ class Body:
         return i, j, k
 
     def crop(self, box: tuple[slice, ...]) -> Body:
-        """The same of a box of voxels."""
+        """The mask of a box of voxels."""
         kept, edges = [], []
         for edge, part in zip(self.edges, box, strict=True):
             first = max(int(np.searchsorted(edge, part.start, "right")) - 1, 0)
@@ -47,20 +47,20 @@ class Body:
         return Body(self.cells[tuple(kept)], tuple(edges))
 
     def refine(self, every: int, slices: int) -> Body:
-        """The same of a CT of so many slices, of which every so many were looked at."""
+        """The mask of a CT of so many slices, from that of every so many of them."""
         return Body(self.cells, (*self.edges[:2], np.minimum(every * self.edges[2], slices)))
 
     def flip(self, axes: tuple[int, ...]) -> Body:
-        """The same of voxels that are counted from the other end along these axes."""
+        """The mask with these axes counted from the other end."""
         edges = [edge[-1] - edge[::-1] if axis in axes else edge for axis, edge in enumerate(self.edges)]
         return Body(np.flip(self.cells, axes), tuple(edges))
 
     def transpose(self, axes: tuple[int, ...]) -> Body:
-        """The same of voxels whose axes are in another order."""
+        """The mask with its axes in another order."""
         return Body(self.cells.transpose(axes), tuple(self.edges[axis] for axis in axes))
 
     def mark(self) -> np.ndarray:
-        """The voxels: bool (i, j, k)."""
+        """The mask at full resolution: bool (i, j, k)."""
         marked = self.cells
         for axis, edge in enumerate(self.edges):
             marked = np.repeat(marked, np.diff(edge), axis)
@@ -68,13 +68,10 @@ class Body:
 
 
 def find_body(volume: Volume) -> Body:
-    """Marks the patient generously: the largest connected body and a margin about it.
+    """Marks the patient generously: the largest connected component and a margin about it.
 
-    What is thinner than a dozen millimetres and no part of the body (the shells of a table, sheets)
-    falls away; so does everything unconnected. Holes (lung, bowel) may stay unmarked: they are air.
-
-    Args:
-        volume: The CT.
+    What is thinner than a dozen millimetres and no part of the body (the shells of a table, sheets) is left
+    out; so is everything unconnected. Holes (lung, bowel) may stay unmarked: they are air.
 
     Raises:
         CtError: There is nothing but air.
@@ -83,12 +80,12 @@ def find_body(volume: Volume) -> Body:
     width = volume.spacing_mm * steps
     margin_mm = _TABLE_MM + 1.5 * width.max()
     coarse = volume.hu[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
-    # Half of a CT is air about the patient, where nothing is to be found.
+    # Half of a CT is air about the patient.
     box = tuple(
         slice(max(part.start - int(margin_mm / w), 0), part.stop + int(margin_mm / w))
         for part, w in zip(_extent(coarse), width, strict=True)
     )
-    # Laid along memory, as a file's axes often are not, for what follows.
+    # Contiguous, as a file's axes often are not.
     kept = ~_grow(~np.ascontiguousarray(coarse[box]), _TABLE_MM, width)
     largest = _find_largest(kept)
     if not largest.any():
@@ -100,15 +97,15 @@ def find_body(volume: Volume) -> Body:
 
 
 def _extent(cells: np.ndarray) -> list[slice]:
-    """Along each axis from the first to behind the last marked cell; nothing where none is marked."""
+    """The bounding box of the marked cells; empty if there are none."""
     touched = [np.flatnonzero(cells.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     return [slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0) for found in touched]
 
 
 def _find_largest(cells: np.ndarray) -> np.ndarray:
-    """Of marked cells those of the largest connected part."""
+    """The largest connected component."""
     try:
-        # In half the time that numbers of 32 bits take, which only noise needs.
+        # In half the time of 32 bits, which only noise needs.
         labelled: Any = ndimage.label(cells, output=np.int16)
     except RuntimeError:
         labelled = ndimage.label(cells)
@@ -117,7 +114,7 @@ def _find_largest(cells: np.ndarray) -> np.ndarray:
 
 
 def _grow(cells: np.ndarray, reach_mm: float, width_mm: np.ndarray) -> np.ndarray:
-    """Marks all cells whose middle lies within reach of a marked one's; bool (a, b, c)."""
+    """Dilates a mask by a ball: all cells whose centre lies within reach of a marked one's."""
     a, b, c = (int(reach_mm / width) for width in width_mm)
     # Along the last axis first, for each distance that the others leave.
     lines = [cells]
@@ -129,11 +126,10 @@ def _grow(cells: np.ndarray, reach_mm: float, width_mm: np.ndarray) -> np.ndarra
     for i, j in np.ndindex(2 * a + 1, 2 * b + 1):
         rest = reach_mm**2 - ((i - a) * width_mm[0]) ** 2 - ((j - b) * width_mm[1]) ** 2
         if rest >= 0:
-            (to_i, from_i), (to_j, from_j) = _shift(i - a), _shift(j - b)
+            (to_i, from_i), (to_j, from_j) = _overlap(i - a), _overlap(j - b)
             grown[to_i, to_j] |= lines[int(np.sqrt(rest) / width_mm[2])][from_i, from_j]
     return grown
 
 
-def _shift(by: int) -> tuple[slice, slice]:
-    to, origin = slice(max(by, 0), min(by, 0) or None), slice(max(-by, 0), min(-by, 0) or None)
-    return to, origin
+def _overlap(by: int) -> tuple[slice, slice]:
+    return slice(max(by, 0), min(by, 0) or None), slice(max(-by, 0), min(-by, 0) or None)

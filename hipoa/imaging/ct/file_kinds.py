@@ -1,10 +1,12 @@
-"""What a file is that is no CT, by its first bytes, so that the user hears what to do about it."""
+"""Recognises files that are not CTs by their first bytes, to tell the user what to do about them."""
 
 from __future__ import annotations
 
 import re
+import zipfile
+from pathlib import Path
 
-from hipoa.core.ct_files import SUFFIXES, is_dicom
+from hipoa.core.ct_files import START_BYTES, SUFFIXES, is_dicom
 from hipoa.core.errors import CtError
 
 _UNPACK = "Unpack it and name the folder."
@@ -12,8 +14,9 @@ _GIVE = (
     "Give the CT itself: a folder, zip, DICOMDIR or image of DICOM, or a file that ends in "
     f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
 )
-_ZIPS = (b"PK\3\4", b"PK\5\6", b"PK\7\b")
-# A pattern of the first bytes: what the file is, and what to do. The first that matches counts.
+ZIP_STARTS = (b"PK\3\4", b"PK\5\6", b"PK\7\b")
+"""The first bytes of a zip."""
+# Pattern of the first bytes: what the file is, and what to do. The first match counts.
 _KINDS = {
     rb"%PDF": ("a PDF", _GIVE),
     rb"\x89PNG": ("a picture (PNG)", _GIVE),
@@ -40,23 +43,19 @@ _KINDS = {
 }
 
 
-def is_zip(start: bytes) -> bool:
-    """Whether a file that begins so is a zip."""
-    return start.startswith(_ZIPS)
+def read_start(file: Path | zipfile.Path) -> bytes:
+    """The first bytes of a file."""
+    with file.open("rb") as stream:
+        return stream.read(START_BYTES)
 
 
 def refuse_kind(where: str, start: bytes) -> CtError:
-    """The error that says what a file is.
-
-    Args:
-        where: Its name.
-        start: Its first bytes.
-    """
+    """The error that says what a file of this name with these first bytes is."""
     if not start:
         return CtError(where, "the file is empty", "Copy the file again, or export the series again.")
     if is_dicom(start):
         return CtError(where, "it is DICOM", f"Convert it to one of {', '.join(SUFFIXES)}.")
-    if is_zip(start):
+    if start.startswith(ZIP_STARTS):
         return CtError(where, "it is a zip", "Unpack it and name what is in it.")
     for pattern, (kind, do) in _KINDS.items():
         if re.match(pattern, start, re.DOTALL):

@@ -1,22 +1,22 @@
-"""Whether stored numbers are Hounsfield units, and what they are if not.
+"""Checks that stored numbers are Hounsfield units, and corrects those that certainly are not.
 
 Air at -1000 HU, and soft tissue between fat, about -110, and muscle, about 50, are where they are in every
-patient. A scale is taken, or corrected, only where these say so: the range of the values says nothing.
+patient. A scale is accepted, or corrected, only where these say so: the range of the values says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import numpy as np
+from scipy import ndimage
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.background import clear_background, surrounds
 from hipoa.imaging.ct.histogram import PADDING_HU, Histogram
 
 _SAMPLE = 250_000
-# Intercepts of DICOM that converters leave out or subtract twice, and the 1000 of those who round it;
+# DICOM intercepts that converters leave out or subtract twice, and the 1000 of those who round;
 # 8192 is that of scanners with an extended range.
 _OFFSETS = (1024, 1000, 8192, -1024, -1000, -8192)
 # Farther off, an offset of 1000 could be taken for one of 1024.
@@ -29,6 +29,9 @@ _LEAST_BONE_HU = 200
 _WINDOW_HU = 600
 # Fewer values tell nothing of tissues.
 _LEAST_VALUES = 2000
+# Smaller regions are tissue that happens to have the background's value.
+_LEAST_REGION = 50
+_BORDER_SHARE = 0.9
 _DO = (
     "Give the whole CT in HU, with the rescale slope and intercept of its DICOM series applied once, "
     "not scaled for display, clipped or shifted."
@@ -39,85 +42,66 @@ _CLEAR = (
 
 
 def to_hu(stored: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The HU of a CT.
+    """The HU of stored values, int16 (i, j, k).
 
-    Corrected is what is certain: an intercept that was left out or subtracted twice, where both air and soft
-    tissue say which; one value all about the body, such as the 0 of a masked or turned CT.
-
-    Args:
-        stored: int16 (i, j, k).
-        where: The file, for messages.
+    Only what is certain is corrected: an intercept that was left out or subtracted twice, if both air and
+    soft tissue tell which; one value all about the body, such as the 0 of a masked or rotated CT.
 
     Returns:
-        int16 HU, and what was corrected; the same array where nothing is. What scanners pad with stays: all
-        up to -1000 counts as air, and so no voxel of a mapped file is read here but the sample.
+        int16 HU, and what was corrected; the same array if nothing was. Padding stays: everything up to
+        -1000 counts as air, and so no voxel of a mapped file is read here but the sample.
 
     Raises:
-        CtError: They are no HU, or what lies about the body is no air.
+        CtError: They are not HU, or what lies about the body is not air.
     """
     sample = _sample(stored)
-    counted = Histogram(sample)
-    hu, notes = _correct(stored, sample, counted, where)
-    if notes:
-        sample = _sample(hu)
-        counted = Histogram(sample)
-    _check_background(sample, counted, where)
+    hu, notes = _correct(stored, sample, where)
+    _check_background(_sample(hu) if notes else sample, where)
     return hu, notes
 
 
-def _correct(
-    stored: np.ndarray, sample: np.ndarray, counted: Histogram, where: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def _correct(stored: np.ndarray, sample: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    counted = Histogram.of(sample)
     constant = counted.find_constant()
     tissues = counted if constant is None else counted.without(constant, constant)
-    found = find_kind(counted) or find_misfit(tissues)
-    offset = find_offset(tissues) if found else 0
+    fault = _find_range_fault(counted) or _find_tissue_fault(tissues)
+    # The offset by which values are certainly HU plus it.
+    offset = next((offset for offset in _OFFSETS if _is_shifted(tissues, offset)), 0) if fault else 0
     if offset:
         way, sign = ("high", "plus") if offset > 0 else ("low", "minus")
         note = f"the values were {abs(offset)} too {way}: taken as HU {sign} {abs(offset)}"
-        return _subtract(stored, offset), (note,)
-    if found:
-        if fits_without_band(counted):
-            _check_background(sample, counted, where)
-        raise CtError(where, found, _DO)
+        # What lies far below air is padding; nothing may overflow.
+        low, high = max(-32768, offset - 2024), min(32767, 32767 + offset)
+        return stored.clip(low, high) - np.int16(offset), (note,)
+    if fault:
+        band = counted.find_band()
+        if band and not _find_range_fault(counted) and not _find_tissue_fault(counted.without(*band)):
+            _check_background(sample, where)
+        raise CtError(where, fault, _DO)
     if constant is None:
         return stored, ()
     share = f"{counted.share(constant, constant):.0%} of the voxels"
-    if not surrounds(sample == constant):
+    if not _surrounds(sample == constant):
         raise CtError(where, f"{share} have the value {constant}, and not about the body", _DO)
     note = f"{share}, about the body, had the value {constant}: taken as air"
-    return clear_background(stored, constant), (note,)
+    return _clear_background(stored, constant), (note,)
 
 
-def _check_background(sample: np.ndarray, counted: Histogram, where: str) -> None:
-    """Refuse what lies about the body in a narrow band above air, and would be taken for tissue."""
-    band = counted.find_band()
+def _check_background(sample: np.ndarray, where: str) -> None:
+    """Refuses a background in a narrow band above air, which would be taken for tissue."""
+    band = Histogram.of(sample).find_band()
     if band is None:
         return
     within = (sample >= band[0]) & (sample <= band[1])
-    if surrounds(within):
+    if _surrounds(within):
         share, middle = within.mean(), sum(band) // 2
         found = f"{share:.0%} of the voxels, about the body, lie at about {middle} HU, where air has -1000"
         raise CtError(where, found, _CLEAR)
 
 
-def fits_without_band(counted: Histogram) -> bool:
-    """Whether values are HU but for those of one narrow band."""
-    band = counted.find_band()
-    return bool(band and not find_kind(counted) and not find_misfit(counted.without(*band)))
-
-
-def find_offset(counted: Histogram) -> int:
-    """The offset by which values are certainly HU plus it; 0 if there is none."""
-    return next((offset for offset in _OFFSETS if is_shifted(counted, offset)), 0)
-
-
-def is_shifted(counted: Histogram, offset: int) -> bool:
-    """Whether values are certainly HU plus an offset.
-
-    Air and soft tissue both lie where it moves them, and little lies between them, as in no other image.
-    Air tells 1000 from 1024, unless its noise is cut at 0.
-    """
+def _is_shifted(counted: Histogram, offset: int) -> bool:
+    """Whether values are certainly HU plus an offset: air and soft tissue agree, with little between."""
+    # Air tells 1000 from 1024, unless its noise is cut at 0.
     if counted.low == 0 == offset - 1000:
         return False
     moved = counted.moved(-offset)
@@ -127,44 +111,44 @@ def is_shifted(counted: Histogram, offset: int) -> bool:
     return bool(
         abs(air_at + 1000) <= _AIR_WITHIN_HU
         and air > 0.05
-        # Padding, which only what is too low is taken for, has one value, and air has noise.
+        # Padding, for which only too low values are taken, has one value, and air has noise.
         and (offset > 0 or share(air_at - 2, air_at + 2) < 0.5 * air)
         and share(-774, -274) < share(-150, 150) / 3
-        and not find_misfit(moved)
+        and not _find_tissue_fault(moved)
     )
 
 
-def find_kind(counted: Histogram) -> str:
-    """What values are by their range if they are no HU of air, fat and bone; HU are an empty text."""
+def _find_range_fault(counted: Histogram) -> str:
+    """What values are, by their range, if not HU of air, fat and bone; empty for HU."""
     low, high = counted.low, counted.high
     if low > high:
         return f"no voxel is above {PADDING_HU} HU: it is empty, or shifted"
     run = f"the values run from {low} to {high}, which is not Hounsfield units of air, fat and bone"
     if low == high:
         return f"every voxel has the value {low}"
-    kinds = {
+    at_high = counted.share(high, high)
+    faults = {
         f"{run}: the range is that of a mask or of a CT scaled to 0-1": low >= -1 and high <= 1,
         f"{run}: they are labels, or grey values for display": low >= 0 and high <= 255,
         f"{run}: an MR image, or a CT without its rescaling": low >= 0,
         run: high < _LEAST_BONE_HU,
-        f"{run}: signed values were stored as unsigned ones": high == 32767
-        and counted.share(high, high) > 0.01,
-        f"the values are clipped at {high} HU: bone has more": high <= _WINDOW_HU
-        and counted.share(high, high) > 0.002
-        and counted.has_greys,
-        f"the values are clipped at {low} HU: air has -1000": low > -500
-        and counted.share(low, low) > 0.05
-        and counted.has_greys,
+        f"{run}: signed values were stored as unsigned ones": high == 32767 and at_high > 0.01,
+        f"the values are clipped at {high} HU: bone has more": (
+            high <= _WINDOW_HU and at_high > 0.002 and counted.has_greys
+        ),
+        f"the values are clipped at {low} HU: air has -1000": (
+            low > -500 and counted.share(low, low) > 0.05 and counted.has_greys
+        ),
     }
-    return next((text for text, is_so in kinds.items() if is_so), "")
+    return next((text for text, is_so in faults.items() if is_so), "")
 
 
-def find_misfit(counted: Histogram) -> str:
-    """What lies elsewhere than in HU of a patient; HU are an empty text, as are drawings without noise."""
+def _find_tissue_fault(counted: Histogram) -> str:
+    """Which tissue lies elsewhere than in HU; empty for HU, and for drawings without noise."""
     if counted.size < _LEAST_VALUES or not counted.is_noisy:
         return ""
-    found = next(chain(_compare_shares(counted), _compare_peaks(counted)), "")
-    return found and f"the values are not Hounsfield units of air, fat, muscle and bone: {found}"
+    fault = next(chain(_compare_shares(counted), _compare_peaks(counted)), "")
+    return fault and f"the values are not Hounsfield units of air, fat, muscle and bone: {fault}"
 
 
 def _compare_shares(counted: Histogram) -> Iterator[str]:
@@ -197,7 +181,7 @@ def _compare_peaks(counted: Histogram) -> Iterator[str]:
 
 
 def _find_air(counted: Histogram) -> int | None:
-    """Where the narrow peak below fat is, of which a CT that lies within the body has none."""
+    """The narrow peak below fat; a CT cropped within the body has none."""
     low, high = PADDING_HU + 10, -170
     peak = counted.find_peak(low, high, 21)
     about = counted.count(peak - 30, peak + 30)
@@ -208,9 +192,9 @@ def _find_air(counted: Histogram) -> int | None:
 
 
 def _find_fat(counted: Histogram) -> int | None:
-    """Where fat has a peak of its own beside that of muscle, if it lies elsewhere than it should."""
+    """The peak of fat beside that of muscle, if it lies elsewhere than it should."""
     smooth = counted.smooth(-330, 30, 21)
-    highest = np.lib.stride_tricks.sliding_window_view(smooth, 31).max(1)
+    highest = ndimage.maximum_filter1d(smooth, 31)[15:-15]
     inner = smooth[15:-15]
     peaks = np.flatnonzero((inner == highest) & (inner > 0))
     peaks = peaks[peaks < 285]
@@ -220,18 +204,44 @@ def _find_fat(counted: Histogram) -> int | None:
     valleys = smooth[: peak + 15].min(), smooth[peak + 15 : peak + 75].min()
     at = peak - 315
     alone = max(valleys) < 0.65 * inner[peak]
-    # Where there is more in its usual place, or above muscle of half the HU, something else has the peak.
+    # If there is more in its usual place, or above muscle of half the HU, the peak is of something else.
     usual = counted.share(*_FAT_HU) + (counted.share(60, 150) if at > _FAT_HU[1] else 0)
     most = counted.share(at - 20, at + 20) > max(0.03, usual)
     return at if alone and most else None
 
 
-def _subtract(stored: np.ndarray, offset: int) -> np.ndarray:
-    # What lies far below air is padding; nothing may run over.
-    low, high = max(-32768, offset - 2024), min(32767, 32767 + offset)
-    return stored.clip(low, high) - np.int16(offset)
-
-
 def _sample(stored: np.ndarray) -> np.ndarray:
     step = max(1, int(np.ceil((stored.size / _SAMPLE) ** (1 / 3))))
     return stored[::step, ::step, ::step]
+
+
+def _surrounds(mask: np.ndarray) -> bool:
+    """Whether a mask's larger regions reach the CT's border, of which it covers more than of the whole."""
+    regions = np.empty(mask.shape, np.int32)
+    ndimage.label(mask, output=regions)
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = 0
+    sizes[sizes < _LEAST_REGION] = 0
+    faces = [regions.take(end, axis) for axis in range(3) for end in (0, -1)]
+    border = np.concatenate([face.ravel() for face in faces])
+    reach = sizes[np.unique(border)].sum() >= _BORDER_SHARE * sizes.sum()
+    return bool(reach and np.count_nonzero(border) / border.size > sizes.sum() / mask.size > 0)
+
+
+def _clear_background(values: np.ndarray, background: int) -> np.ndarray:
+    """A copy with air where cubes of 3 x 3 x 3 voxels have this value; noise gives it to single voxels."""
+    mask = _combine(_combine(values == background, np.logical_and), np.logical_or)
+    cleared = values.copy("K")
+    cleared[mask] = -1000
+    return cleared
+
+
+def _combine(mask: np.ndarray, both: Callable[..., np.ndarray]) -> np.ndarray:
+    """Combines each voxel of a mask with its 26 neighbours, as far as they exist; scipy is much slower."""
+    for axis in range(mask.ndim):
+        before = np.moveaxis(mask, axis, 0)
+        mask = mask.copy("K")
+        after = np.moveaxis(mask, axis, 0)
+        both(after[1:], before[:-1], out=after[1:])
+        both(after[:-1], before[1:], out=after[:-1])
+    return mask

@@ -1,4 +1,4 @@
-"""An image as a file stores it: whole numbers with their place in the patient."""
+"""Images as files store them: whole numbers with their position in the patient."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from hipoa.core.errors import CtError
 from hipoa.imaging.ct.acquisition import Acquisition
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Voxels of CTs; beyond, the unit is not mm.
-_SIDE_MM = (0.05, 20.0)
-# The whole body on the finest scanner has about 3e9; a header that promises more is wrong, or worse.
-MOST_VOXELS = 4 * 10**9
+EXPORT_AGAIN = "Export the whole series again, with every slice once."
+# Voxel sizes of CTs; beyond, the unit is not mm.
+_VOXEL_MM = (0.05, 20.0)
+# The whole body on the finest scanner has about 3e9; a header that promises more is wrong, or malicious.
+_MOST_VOXELS = 4 * 10**9
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What was read of a CT, for the record.
+    """What a CT was read from, for the record.
 
     Attributes:
-        series: The name of the DICOM stack, where it is one: 3, 3b, a.
-        slices: How many.
-        step_mm: From one to the next, mm.
+        series: Name of the DICOM stack, if it is one: 3, 3b, a.
+        slices: Number of slices.
+        step_mm: From one slice to the next, mm.
         set_aside: What else the folder holds, in words.
-        acquired: How, and of whom, as far as the file tells.
+        acquired: Acquisition and patient, as far as the file tells.
     """
 
     series: str | None = None
@@ -37,39 +38,35 @@ class Origin:
     acquired: Acquisition = field(default_factory=Acquisition)
 
 
-EXPORT_AGAIN = "Export the whole series again, with every slice once."
-
-
 @dataclass(frozen=True)
 class Gap:
-    """Where slices of a CT are missing, at one of its ends.
+    """Missing slices (``lost_mm``, mm) at one end of a CT.
 
     Attributes:
-        near_ras_mm: The middle of its last slice before the gap, RAS mm (3,).
-        far_ras_mm: The middle of the slice beyond the gap, RAS mm (3,).
-        lost_mm: How much is missing, mm.
+        near_ras_mm: Centre of the last slice before the gap, RAS mm (3,).
+        far_ras_mm: Centre of the first slice beyond the gap, RAS mm (3,).
     """
 
     near_ras_mm: np.ndarray
     far_ras_mm: np.ndarray
     lost_mm: float
 
-    def turn(self) -> Gap:
+    def reverse(self) -> Gap:
         """The same gap, seen from its other side."""
         return Gap(self.far_ras_mm, self.near_ras_mm, self.lost_mm)
 
 
 @dataclass(frozen=True)
 class Image:
-    """What a reader found.
+    """An image as it was read.
 
     Attributes:
-        values: Whole numbers (i, j, k), in the file's order or a view of it; of a label map of layers a
-            fourth axis.
+        values: Whole numbers (i, j, k), in the file's order or a view of it; a label map of several layers
+            has a fourth axis.
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected.
-        origin: Where it is from.
-        gaps: Where slices beside it are missing.
+        origin: What it was read from.
+        gaps: Where slices are missing beside it.
     """
 
     values: np.ndarray
@@ -78,6 +75,10 @@ class Image:
     origin: Origin = Origin()
     gaps: tuple[Gap, ...] = ()
 
+    def take(self, part: slice) -> Image:
+        """A range of k; the matrix is that of the whole."""
+        return replace(self, values=self.values[..., part])
+
 
 def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Applies a 4 x 4 matrix to points (..., 3)."""
@@ -85,66 +86,52 @@ def to_ras(ras_from_ijk: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def check_affine(ras_from_ijk: np.ndarray, where: str) -> None:
-    """Refuses a matrix that gives voxels no place, or no extent.
+    """Refuses a 4 x 4 matrix that gives voxels no position, or not the extent of a CT's.
 
     Raises:
-        CtError: It is not 4 x 4 and finite, nearly singular, or its voxels are none of a CT.
+        CtError: See :func:`find_affine_fault`.
     """
-    found = find_fault(ras_from_ijk)
-    if found:
-        raise CtError(where, found, "Export the series again with its orientation and voxel size in mm.")
+    if fault := find_affine_fault(ras_from_ijk):
+        raise CtError(where, fault, "Export the series again with its orientation and voxel size in mm.")
 
 
-def find_fault(ras_from_ijk: np.ndarray) -> str:
-    """What is wrong with a matrix from voxels to RAS mm; nothing is an empty text."""
+def find_affine_fault(ras_from_ijk: np.ndarray) -> str:
+    """What is wrong with a matrix from voxels to RAS mm; empty if nothing is."""
     matrix = np.asarray(ras_from_ijk, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         return "the voxel-to-patient matrix is not 4 x 4 and finite"
     side_mm = np.linalg.norm(matrix[:3, :3], axis=0)
-    named = " x ".join(f"{side:.4g}" for side in side_mm)
+    sides = " x ".join(f"{side:.4g}" for side in side_mm)
     if side_mm.min() < 1e-3 or abs(np.linalg.det(matrix[:3, :3] / side_mm)) < 0.1:
-        return f"the voxel-to-patient matrix is singular (voxel size {named} mm)"
-    if side_mm.min() < _SIDE_MM[0] or side_mm.max() > _SIDE_MM[1]:
-        return f"the voxels measure {named} mm, those of a CT {_SIDE_MM[0]:g} to {_SIDE_MM[1]:g}"
+        return f"the voxel-to-patient matrix is singular (voxel size {sides} mm)"
+    if side_mm.min() < _VOXEL_MM[0] or side_mm.max() > _VOXEL_MM[1]:
+        return f"the voxels measure {sides} mm, those of a CT {_VOXEL_MM[0]:g} to {_VOXEL_MM[1]:g}"
     return ""
 
 
-def check_extent(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
-    """The three sizes of an image; further axes of one voxel do not count.
+def check_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
+    """The three sizes of an image; trailing axes of one voxel do not count.
 
     Raises:
         CtError: It is a single slice, several volumes, or larger than any CT.
     """
-    sizes = [*shape]
-    while len(sizes) > 3 and sizes[-1] == 1:
-        sizes.pop()
-    if len(sizes) > 3:
-        raise CtError(
-            where,
-            f"it has {len(sizes)} dimensions ({' x '.join(map(str, sizes))}): several volumes in one file",
-            "Give one three-dimensional CT with one value per voxel.",
-        )
-    if len(sizes) < 3 or min(sizes) < 2:
-        raise CtError(
-            where,
-            f"it is a single slice ({' x '.join(map(str, sizes))} voxels)",
-            "Give the whole three-dimensional CT.",
-        )
-    if math.prod(sizes) > MOST_VOXELS:
-        raise CtError(
-            where,
-            f"its header promises {' x '.join(map(str, sizes))} voxels, more than any CT has",
-            "Cut the CT to the pelvis.",
-        )
-    return sizes[0], sizes[1], sizes[2]
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) == 3 and min(shape) > 1 and math.prod(shape) <= _MOST_VOXELS:
+        return shape[0], shape[1], shape[2]
+    sizes = " x ".join(map(str, shape))
+    if len(shape) > 3:
+        found = f"it has {len(shape)} dimensions ({sizes}): several volumes in one file"
+        do = "Give one three-dimensional CT with one value per voxel."
+    elif len(shape) < 3 or min(shape) < 2:
+        found, do = f"it is a single slice ({sizes} voxels)", "Give the whole three-dimensional CT."
+    else:
+        found, do = f"its header promises {sizes} voxels, more than any CT has", "Cut the CT to the pelvis."
+    raise CtError(where, found, do)
 
 
 def round_into(values: np.ndarray, dtype: type[np.integer]) -> tuple[np.ndarray, int]:
-    """Values as whole numbers of a type, clipped to its range.
-
-    Args:
-        values: Any real type and shape.
-        dtype: int16 for HU, uint16 for labels.
+    """Values (any real type and shape) as whole numbers of a type, clipped to its range.
 
     Returns:
         The whole numbers, and how many were not finite, which get the type's lowest value.
@@ -162,15 +149,15 @@ def round_into(values: np.ndarray, dtype: type[np.integer]) -> tuple[np.ndarray,
 
 
 def take_pages(shape: tuple[int, ...], dtype: np.dtype | type[np.generic]) -> np.ndarray:
-    """An array for a whole CT, to be written once from its first value to its last; zeros until then.
+    """An array of zeros for a whole CT, in memory pages of the system's usual size.
 
-    In pages of the system's usual size. numpy asks for large ones, and with them a CT of 200 MB took half a
-    second more on a virtual machine, as long as it takes to decompress.
+    numpy asks for large ones, and with them it took half a second more to write a CT of 200 MB on a virtual
+    machine, as long as it takes to decompress.
 
     Raises:
         MemoryError: There is too little.
     """
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
         return np.zeros(shape, dtype)
     try:
@@ -181,10 +168,7 @@ def take_pages(shape: tuple[int, ...], dtype: np.dtype | type[np.generic]) -> np
 
 
 def run_forwards(values: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A view whose axes run along memory, not against it, and the axes that were flipped for it.
-
-    numpy goes through what runs backwards several times slower.
-    """
+    """A view without negative strides, which numpy reads several times more slowly; and the flipped axes."""
     axes = tuple(axis for axis, stride in enumerate(values.strides) if stride < 0)
     return np.flip(values, axes), axes
 
@@ -197,14 +181,11 @@ def copy_in_pages(values: np.ndarray) -> np.ndarray:
     return copy
 
 
-def turn_to_ras(image: Image) -> Image:
-    """The same image, its axes exchanged and flipped to the nearest RAS order, without a copy.
-
-    One axis order from here on: the same patient gives the same numbers, however the file was stored.
-    """
+def to_canonical(image: Image) -> Image:
+    """The same image without a copy, its axes permuted and flipped to the nearest RAS order."""
     # Here, not above: what works on radiographs alone starts without it.
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
-    turn = io_orientation(image.ras_from_ijk)
-    matrix = image.ras_from_ijk @ inv_ornt_aff(turn, image.values.shape)
-    return replace(image, values=apply_orientation(image.values, turn), ras_from_ijk=matrix)
+    orientation = io_orientation(image.ras_from_ijk)
+    matrix = image.ras_from_ijk @ inv_ornt_aff(orientation, image.values.shape)
+    return replace(image, values=apply_orientation(image.values, orientation), ras_from_ijk=matrix)

@@ -1,4 +1,4 @@
-"""Reads MetaImage and NRRD files by ITK."""
+"""Reads MetaImage and NRRD files with ITK."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import SimpleITK as sitk  # noqa: N813
 
 from hipoa.core.ct_files import list_data_files
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.image import LPS_TO_RAS, Image, check_extent, round_into
+from hipoa.imaging.ct.image import LPS_TO_RAS, Image, check_shape, round_into
 from hipoa.imaging.ct.quiet import silent
 
 _HEADER_BYTES = 1 << 16
 # Without these ITK takes the axes for the patient's, and left and right are a guess.
-_PLACED = {
+_ORIENTATION = {
     "MetaImage": (rb"^(TransformMatrix|Rotation|Orientation)\s*=",),
     "NRRD": (
         rb"^space directions:\s*\S",
@@ -42,29 +42,36 @@ def read_metaimage(path: Path, dtype: type[np.integer], *, layers: bool = False)
     _check_header(path)
     try:
         with silent():
-            image = _read(path)
+            reader = _read_information(path)
+            check_shape(reader.GetSize(), path.name)  # before memory is taken for it
+            image = reader.Execute()
     except RuntimeError:
-        _check_voxels(path)
-        raise
-    if image.GetNumberOfComponentsPerPixel() != 1 and not layers:
-        raise CtError(
-            path.name,
-            f"it has {image.GetNumberOfComponentsPerPixel()} values per voxel",
-            "Give one three-dimensional CT with one value per voxel.",
-        )
+        # Only now: ITK may find a file under another name than we read.
+        if all(Path(name).exists() for name in list_data_files(str(path))):
+            raise
+        found = "it is a header alone: the file of its voxels (as .raw), which it names, is not there"
+        do = "Put that file beside it, under the name that it gives."
+        raise CtError(path.name, found, do) from None
+    components = image.GetNumberOfComponentsPerPixel()
+    if components != 1 and not layers:
+        do = "Give one three-dimensional CT with one value per voxel."
+        raise CtError(path.name, f"it has {components} values per voxel", do)
     if image.GetDimension() == 4:
         image = image[..., 0]
-    values, missing = round_into(np.asarray(_Held(image)).T, dtype)
-    if image.GetNumberOfComponentsPerPixel() != 1:
+    values, missing = round_into(np.asarray(_SharedArray(image)).T, dtype)
+    if components != 1:
         values = np.moveaxis(values, 0, -1)
     warnings = ()
     if missing:
         warnings = (f"{100 * missing / values.size:.2g} % of the voxels are not finite: taken as air",)
-    return Image(values, _affine(image), warnings)
+    lps_from_ijk = np.eye(4)
+    lps_from_ijk[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    lps_from_ijk[:3, 3] = image.GetOrigin()
+    return Image(values, LPS_TO_RAS @ lps_from_ijk, warnings)
 
 
 def read_header_texts(path: Path) -> dict[str, str]:
-    """The keys and values that a header holds beside the image's own, as 3D Slicer writes its segments.
+    """The keys and values of a header beside the standard ones, such as the segments of 3D Slicer.
 
     Raises:
         OSError: It cannot be read now.
@@ -75,34 +82,17 @@ def read_header_texts(path: Path) -> dict[str, str]:
     return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
 
 
-def _read(path: Path) -> sitk.Image:
-    reader = _read_information(path)
-    check_extent(reader.GetSize(), path.name)  # before memory is taken for it
-    return reader.Execute()
-
-
 def _read_information(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
-    # By itself ITK takes no suffix in capitals.
+    # Left to itself, ITK knows no suffix in capitals.
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     return reader
 
 
-def _check_voxels(path: Path) -> None:
-    # Only asked after ITK has failed, which may find a file that is named otherwise than we read it.
-    missing = [name for name in list_data_files(str(path)) if not Path(name).exists()]
-    if missing:
-        raise CtError(
-            path.name,
-            "it is a header alone: the file of its voxels (as .raw), which it names, is not there",
-            "Put that file beside it, under the name that it gives.",
-        ) from None
-
-
-class _Held:
-    """An image's memory without a copy; the array keeps the image alive."""
+class _SharedArray:
+    """Gives numpy an image's memory without a copy; the array keeps the image alive."""
 
     def __init__(self, image: sitk.Image) -> None:
         self.image = image
@@ -118,16 +108,6 @@ def _check_header(path: Path) -> None:
     kind = "NRRD" if text.startswith(b"NRRD") else "MetaImage"
     end = re.search(rb"\r?\n\r?\n" if kind == "NRRD" else rb"^ElementDataFile", text, re.M)
     header = text[: end.start()] if end else text
-    if end and not all(re.search(field, header, re.M | re.I) for field in _PLACED[kind]):
-        raise CtError(
-            path.name,
-            f"its {kind} header does not say how it lies in the patient",
-            "Left and right cannot be told: export the series again with its orientation.",
-        )
-
-
-def _affine(image: sitk.Image) -> np.ndarray:
-    lps_from_ijk = np.eye(4)
-    lps_from_ijk[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    lps_from_ijk[:3, 3] = image.GetOrigin()
-    return LPS_TO_RAS @ lps_from_ijk
+    if end and not all(re.search(field, header, re.M | re.I) for field in _ORIENTATION[kind]):
+        do = "Left and right cannot be told: export the series again with its orientation."
+        raise CtError(path.name, f"its {kind} header does not say how it lies in the patient", do)

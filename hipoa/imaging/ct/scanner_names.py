@@ -1,4 +1,4 @@
-"""The makers, models and kernels of CT scanners, in one spelling each.
+"""Recognises makers, models and kernels of CT scanners, in one spelling each.
 
 A text of a header is only recognised, never copied: a hospital may write anything into it, also a name.
 """
@@ -10,23 +10,14 @@ from functools import cache, lru_cache
 
 OTHER = "other"
 
-# Words of a maker, in the spellings of headers, to the maker that stands for it today.
-_MAKERS = {
-    "Siemens": ("siemens",),
-    "GE": ("ge", "gems", "general electric", "imatron"),
-    "Philips": ("philips", "marconi", "picker", "elscint"),
-    "Canon/Toshiba": ("canon", "toshiba"),
-    "Fujifilm/Hitachi": ("fujifilm", "hitachi"),
-    "United Imaging": ("united imaging", "uih"),
-    "Neusoft": ("neusoft",),
-    "Shimadzu": ("shimadzu",),
-    "Samsung/NeuroLogica": ("samsung", "neurologica"),
-    "Accuray": ("accuray", "tomotherapy"),
-    "MinFound": ("minfound",),
-    "Anke": ("anke",),
-    "Varian": ("varian",),
+# Further spellings of a maker in headers, beside the parts of its name, and firms that it took over.
+_SPELLINGS = {
+    "GE": ("gems", "general electric", "imatron"),
+    "Philips": ("marconi", "picker", "elscint"),
+    "United Imaging": ("uih",),
+    "Accuray": ("tomotherapy",),
 }
-# Families of models by maker, and after the colon what may follow. Of several the longest counts.
+# Families of models by maker, and after the colon their variants. The longest match counts.
 _MODELS = {
     "Siemens": """
         SOMATOM Definition: AS, AS+, Flash, Edge, DS
@@ -91,8 +82,9 @@ _MODELS = {
     "Accuray": "TomoTherapy: Hi Art\nRadixact:",
     "MinFound": "ScintCare CT: 16, 64, 128",
     "Anke": "ANATOM: 16, 32, 64, 128",
+    "Varian": "",
 }
-# Kernels by maker: how they are written, by what they are for; the first that fits.
+# Kernels by maker: patterns by purpose; the first match counts.
 _KERNELS = {
     "Siemens": {
         "lung": r"Bl[0-9]{2}[dfhimsu]?(\\[1-5])?",
@@ -118,25 +110,19 @@ _KERNELS = {
         "lung": r"[BH]_LUNG_[A-E]",
     },
 }
-# Words that say themselves what they are for, whoever made the scanner.
+# Words that tell their purpose, whoever made the scanner.
 _PLAIN = {"soft": r"SOFT|STANDARD|SMOOTH", "bone": r"BONE|SHARP", "lung": r"LUNG"}
-# A letter or a number alone is a kernel only of the maker who names them so.
+# A letter or number alone is a kernel only for makers who name them so.
 _BRIEF = ("Philips", "Fujifilm/Hitachi")
 
 
 @lru_cache(maxsize=256)
 def recognise_maker(*texts: str) -> str:
-    """The maker of a scanner.
-
-    Args:
-        texts: The manufacturer and the model of a header; the first that says it counts.
-
-    Returns:
-        One of a list; "other" for texts that name none, empty for empty ones.
-    """
+    """The maker by the manufacturer and model of a header; "other" if they name none, empty if they are."""
     for text in texts:
         words = _split(text)
-        for maker, spellings in _MAKERS.items():
+        for maker in _MODELS:
+            spellings = (*maker.lower().split("/"), *_SPELLINGS.get(maker, ()))
             if any(f" {spelling} " in words for spelling in spellings):
                 return maker
     by_model = _find_model(" ".join(texts))
@@ -152,27 +138,22 @@ def recognise_model(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def recognise_kernel(text: str, maker: str) -> tuple[str, str]:
-    """The kernel of a reconstruction and what it is for.
+    """The kernel of a reconstruction, "other" or empty; and "soft", "bone", "lung", "other" or empty.
 
     Source: Siemens' operating instructions of the SOMATOM Sensation (B10 to B40 for body tissue, B50 to B80
-    where sharpness is asked for), and so for its later names by number. Of the other makers the kernels'
-    own words; of letters and of FC numbers our reading of their common use. Nothing but the choice among
-    several reconstructions and the report's subgroups rests on it.
+    where sharpness is asked for), and so for its later names by number. For the other makers the kernels'
+    own words; letters and FC numbers as they are commonly used. Nothing but the choice among several
+    reconstructions and the report's subgroups rests on it.
 
     Args:
         text: Of the header; several values joined by backslashes.
         maker: From :func:`recognise_maker`.
-
-    Returns:
-        The kernel, "other" or empty; and "soft" (standard ones too), "bone", "lung", "other" or empty.
     """
     word = " ".join(text.split())
     if not word:
         return "", ""
-    tables = (
-        [_KERNELS[maker]] if maker in _KERNELS else [_KERNELS[one] for one in _KERNELS.keys() - {*_BRIEF}]
-    )
-    for table in (*tables, _PLAIN):
+    makers = [maker] if maker in _KERNELS else [one for one in _KERNELS if one not in _BRIEF]
+    for table in (*(_KERNELS[one] for one in makers), _PLAIN):
         for kind, pattern in table.items():
             if re.fullmatch(pattern, word, re.IGNORECASE):
                 return (word.capitalize() if table is _KERNELS["Siemens"] else word.upper()), kind
@@ -180,7 +161,7 @@ def recognise_kernel(text: str, maker: str) -> tuple[str, str]:
 
 
 def _split(text: str) -> str:
-    """Words, numbers and pluses of a text, a blank about each."""
+    """Words, numbers and pluses of a text, each between blanks."""
     return f" {' '.join(re.findall(r'[a-z]+|[0-9]+|[+]', text.lower()))} "
 
 
@@ -192,7 +173,7 @@ def _find_model(text: str) -> tuple[str, str] | None:
 
 @cache
 def _list_models() -> dict[str, tuple[str, str]]:
-    """How a model is found in a text, to its maker and its name."""
+    """From the words of a model to its maker and its name."""
     models = {}
     for maker, families in _MODELS.items():
         for line in families.strip().splitlines():

@@ -1,33 +1,22 @@
-"""CT volumes: int16 Hounsfield units with their place in the patient, whatever the file's axes."""
+"""CT volumes: int16 Hounsfield units with their position in the patient."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from hipoa.core.ct_files import START_BYTES, SUFFIXES
 from hipoa.core.errors import CtError
-from hipoa.core.identifiers import parse_series
-from hipoa.imaging.ct.file_kinds import refuse_kind
-from hipoa.imaging.ct.gantry_tilt import straighten
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.ct.image import Gap, Image, Origin, check_affine, to_ras, turn_to_ras
-from hipoa.imaging.ct.lazy_image import WHOLE, LazyImage, defer, hold
-from hipoa.imaging.ct.nifti import read_nifti
+from hipoa.imaging.ct.image import Gap, Image, Origin, check_affine, to_canonical, to_ras
 
-if TYPE_CHECKING:
-    from hipoa.imaging.ct.dicom.series import Found
-
-# A network drive that fails is asked again after these pauses.
-PAUSES_S = (0.2, 1.0)
-
-T = TypeVar("T")
+WHOLE = slice(None)
+_OUTSIDE_HU = -1024
+# A smaller angle moves no voxel at the rim by more than a few millimetres, and rounding makes some.
+_LEAST_TILT_DEG, _MOST_TILT_DEG = 0.3, 31.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Volume:
         ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
         warnings: What was corrected on reading.
         origin: What was read.
-        gaps: Where slices beside it are missing.
+        gaps: Where slices are missing beside it.
 
     Raises:
         CtError: The parts do not make a volume.
@@ -55,11 +44,8 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
-            raise CtError(
-                "CT",
-                f"the array has shape {self.hu.shape} and type {self.hu.dtype}",
-                "Give a three-dimensional int16 array of HU with at least 2 voxels along each axis.",
-            )
+            do = "Give a three-dimensional int16 array of HU with at least 2 voxels along each axis."
+            raise CtError("CT", f"the array has shape {self.hu.shape} and type {self.hu.dtype}", do)
         check_affine(self.ras_from_ijk, "CT")
 
     @property
@@ -102,176 +88,96 @@ class Volume:
 
 @dataclass(frozen=True)
 class LazyVolume:
-    """A CT that was found, and is read when it is needed.
+    """A CT of known extent, whose slices are read on demand.
 
     Attributes:
-        image: Its place, and what reads its slices.
         where: The file or folder, for messages.
+        shape: Voxels along i, j, k, in the nearest RAS order.
+        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
+        load: Reads a range of k.
     """
 
-    image: LazyImage
     where: str
+    shape: tuple[int, ...]
+    ras_from_ijk: np.ndarray
+    load: Callable[[slice], Image]
 
-    def read(self, slices: slice = WHOLE) -> Volume:
+    @classmethod
+    def defer(
+        cls, where: str, shape: tuple[int, int, int], ras_from_ijk: np.ndarray, load: Callable[[slice], Image]
+    ) -> LazyVolume:
+        """From slices in files of their own: ``load`` reads a range along the last of the stored axes."""
+        from nibabel.orientations import io_orientation
+
+        # A view of a single voxel: only the order of the axes is needed.
+        whole = to_canonical(Image(np.broadcast_to(np.int16(0), shape), ras_from_ijk))
+        axis, direction = io_orientation(ras_from_ijk)[2]
+
+        def load_canonical(part: slice) -> Image:
+            if axis != 2:  # sagittal or coronal slices hold a line of every k
+                return to_canonical(load(WHOLE)).take(part)
+            if direction < 0:
+                rows = range(shape[2])[part]
+                part = slice(shape[2] - 1 - rows[-1], shape[2] - rows[0], rows.step)
+            return to_canonical(load(part))
+
+        return cls(where, whole.values.shape, whole.ras_from_ijk, load_canonical)
+
+    def read(self, part: slice = WHOLE) -> Volume:
         """The CT, or every so many of a range of its slices k.
 
         Raises:
             CtError: It cannot be read, does not hold HU, or is sheared as no gantry does.
         """
-        image = self.image.read(slices)
+        image = self.load(part)
+        # However a part is stored, its matrix follows from that of the whole.
+        first, _, step = part.indices(self.shape[2])
+        matrix = self.ras_from_ijk @ np.diag([1.0, 1.0, step, 1.0])
+        matrix[:3, 3] = to_ras(self.ras_from_ijk, np.array([0, 0, first]))
         hu, notes = to_hu(image.values, self.where)
-        hu, matrix, tilt_deg = straighten(hu, image.ras_from_ijk, self.where)
+        hu, matrix, tilt_deg = _straighten(hu, matrix, self.where)
         if tilt_deg:
             notes += (f"the gantry was tilted by {tilt_deg:.1f} degrees: straightened",)
         return Volume(hu, matrix, (*image.warnings, *notes), image.origin, image.gaps)
 
     @property
     def outline(self) -> Volume:
-        """Air in its place: what asks for the place alone reads nothing."""
-        return Volume(np.broadcast_to(np.int16(-1000), self.image.shape), self.image.ras_from_ijk)
+        """A volume of air with the same extent, for questions about geometry; reads nothing."""
+        return Volume(np.broadcast_to(np.int16(-1000), self.shape), self.ras_from_ijk)
 
 
-def stem(path: Path) -> str:
-    """The name of a CT: that of its file or folder without extension; of a DICOMDIR that of its folder."""
-    path = path.absolute()  # the folder in which one works is named "."
-    name = path.parent.name if path.name.upper() == "DICOMDIR" else path.name
-    suffixes = (*SUFFIXES, ".zip", ".dcm", ".dicom", ".ima")
-    suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
-    return name[: len(name) - len(suffix)]
+def _straighten(hu: np.ndarray, ras_from_ijk: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """Resamples a CT of a tilted gantry, whose slices are sheared, to a grid with right angles.
 
-
-def read_volume(path: Path, series: str = "") -> Volume:
-    """Reads a CT: a file of one of :data:`SUFFIXES`, or DICOM, named by a folder, zip, DICOMDIR or image.
-
-    Args:
-        path: The file or folder.
-        series: Of several DICOM series of CT, the name of the one to read; else the first by the rule.
-
-    Raises:
-        CtError: It cannot be read, is no single scalar volume, or does not hold HU.
+    Values are interpolated linearly along k, the table's direction. What no slice reached is air. The last
+    value is the gantry tilt in degrees.
     """
-    return find_volumes(path, series)[0]().read()
-
-
-def find_volumes(path: Path, series: str = "") -> list[Callable[[], LazyVolume]]:
-    """The CTs of a file or folder, the likeliest first, each as the function that opens it.
-
-    Args:
-        path: A file of one of :data:`SUFFIXES` holds one, DICOM one for each stack of slices.
-        series: Only those of the series of this number, or the one of this name.
-
-    Raises:
-        CtError: There is none.
-    """
-    if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
-        if series:
-            raise CtError(
-                path.name,
-                f"series {series} was named, but the CT is one file",
-                "Name a series only for a folder, zip or DICOMDIR of several.",
-            )
-        return [lambda: _open_file(path)]
-    # Here, not above: NIfTI needs none of it.
-    from hipoa.imaging.ct.dicom.gather import gather
-    from hipoa.imaging.ct.dicom.series import find_stacks
-
-    try:
-        name = parse_series(series)
-    except ValueError as error:
-        raise CtError(path.name, f"what was given as series {error}", "Mend it.") from None
-    found = _persist(lambda: find_stacks(gather(path), path.name, name), path.name)
-    return [partial(_open_stack, one, path.name) for one in found]
-
-
-def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a label map or a mask, its axes turned and flipped to the nearest RAS order.
-
-    Returns:
-        uint16 (i, j, k) and its 4 x 4 ras_from_ijk.
-
-    Raises:
-        CtError: It cannot be read, is no single scalar volume, or has no place in the patient.
-    """
-    image = turn_to_ras(_read_file(path, np.uint16))
-    return image.values, image.ras_from_ijk
-
-
-def read_labels(path: Path) -> Image:
-    """Reads a label map of one or more layers, its axes turned and flipped to the nearest RAS order.
-
-    Returns:
-        Its values are uint16 (i, j, k, layers).
-
-    Raises:
-        CtError: It cannot be read, or has no place in the patient.
-    """
-    image = _read_file(path, np.uint16, layers=True)
-    values = image.values if image.values.ndim == 4 else image.values[..., None]
-    return turn_to_ras(replace(image, values=values))
-
-
-def _open_file(path: Path) -> LazyVolume:
-    image = turn_to_ras(_read_file(path, np.int16))
-    # A file may hold its axes in any order: slices are axial.
-    step_mm = round(float(np.linalg.norm(image.ras_from_ijk[:3, 2])), 3)
-    origin = replace(image.origin, slices=image.values.shape[2], step_mm=step_mm)
-    return LazyVolume(hold(replace(image, origin=origin)), path.name)
-
-
-def _open_stack(found: Found, where: str) -> LazyVolume:
-    from hipoa.imaging.ct.dicom.series import lay_out, read_stack
-
-    shape, matrix = lay_out(found.stack, where)
-    check_affine(matrix, where)
-    return LazyVolume(
-        defer(shape, matrix, lambda part: _persist(lambda: read_stack(found, where, part), where)), where
+    axes = ras_from_ijk[:3, :3]
+    unit = axes / np.linalg.norm(axes, axis=0)
+    # Sines of how far i and j lean towards k, and i towards j.
+    lean = np.array([unit[:, 0] @ unit[:, 2], unit[:, 1] @ unit[:, 2]])
+    skew_deg = float(np.degrees(np.arcsin(np.clip(abs(unit[:, 0] @ unit[:, 1]), 0, 1))))
+    tilt_deg = float(np.degrees(np.arcsin(np.clip(np.linalg.norm(lean), 0, 1))))
+    if max(tilt_deg, skew_deg) <= _LEAST_TILT_DEG:
+        return hu, ras_from_ijk, 0.0
+    if skew_deg > 2 * _LEAST_TILT_DEG or tilt_deg > _MOST_TILT_DEG:
+        found = f"its axes are {max(tilt_deg, skew_deg):.1f} degrees from right angles"
+        do = "Export the series again, reconstructed without tilt."
+        raise CtError(where, f"{found}, a gantry tilts slices by at most 30", do)
+    per_voxel = lean * np.linalg.norm(axes[:, :2], axis=0) / np.linalg.norm(axes[:, 2])
+    ends = np.outer(per_voxel, [0, 1]) * (np.array(hu.shape[:2]) - 1)[:, None]
+    first = int(np.floor(ends.min(1).sum()))
+    last = hu.shape[2] - 1 + int(np.ceil(ends.max(1).sum()))
+    shear = np.eye(3)
+    shear[2, :2] = -per_voxel
+    # scipy takes one offset per axis, which its annotation does not know.
+    offset: Any = (0, 0, first)
+    shape = (*hu.shape[:2], last - first + 1)
+    values = np.maximum(hu, np.int16(_OUTSIDE_HU))
+    straight = ndimage.affine_transform(
+        values, shear, offset, shape, output=np.int16, order=1, cval=_OUTSIDE_HU
     )
-
-
-def _read_file(path: Path, dtype: type[np.integer], *, layers: bool = False) -> Image:
-    name = path.name.lower()
-    if not name.endswith(SUFFIXES):
-        raise _persist(lambda: _refuse_file(path), path.name)
-    if ".nii" in name[-7:]:
-        read = read_nifti
-    else:
-        from hipoa.imaging.ct.itk import read_metaimage
-
-        read = partial(read_metaimage, layers=layers)
-    image = _persist(lambda: read(path, dtype), path.name)
-    check_affine(image.ras_from_ijk, path.name)
-    return image
-
-
-def _refuse_file(path: Path) -> CtError:
-    if not path.exists():
-        return CtError(path.name, "there is no such file or folder", "Check the path.")
-    with path.open("rb") as file:
-        return refuse_kind(path.name, file.read(START_BYTES))
-
-
-def _persist(read: Callable[[], T], where: str) -> T:
-    """Reads, and tries again after a fault that may pass; what does not pass is refused in one line."""
-    for pause_s in (*PAUSES_S, None):
-        try:
-            return read()
-        except CtError:
-            raise
-        except Exception as error:
-            # Whatever a reader trips over costs this CT alone. Its own words may hold a name: never told.
-            if pause_s is None:
-                gone = isinstance(error, FileNotFoundError)
-                do = "Check the path." if gone else "Copy or export the CT again."
-                raise CtError(where, _describe(error), do) from None
-        time.sleep(pause_s)
-    raise AssertionError
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "there is too little memory for it"
-    if isinstance(error, OSError) and error.strerror:
-        return f"the file cannot be read ({error.strerror})"
-    if isinstance(error, RuntimeError):
-        return "the file, or a slice of the series, cannot be read as an image"
-    return f"the reader failed ({type(error).__name__})"
+    matrix = ras_from_ijk.copy()
+    matrix[:3, :2] -= np.outer(axes[:, 2], per_voxel)
+    matrix[:3, 3] += first * axes[:, 2]
+    return straight, matrix, tilt_deg

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.volume import SUFFIXES, read_image, read_labels, stem
+from hipoa.imaging.ct.formats import SUFFIXES, read_labels, stem
 from hipoa.imaging.localization.label_names import KNOWN, read_bone
 
 T = TypeVar("T")
@@ -128,12 +128,12 @@ def read_folder(folder: Path) -> dict[str, Region]:
 
 
 def _read_mask(file: Path) -> Region | None:
-    values, matrix = read_image(file)
-    inside = values > 0
+    image = read_labels(file, layers=False)
+    inside = image.values > 0
     box = next(iter(find_objects(inside.view(np.uint8))), None)
     if box is None:
         return None
-    return Region(inside[box].copy(), tuple(part.start for part in box), values.shape, matrix)
+    return Region(inside[box].copy(), tuple(part.start for part in box), inside.shape, image.ras_from_ijk)
 
 
 def _name_bones(named: Iterable[tuple[str, T]], where: str, what: str) -> list[tuple[str, T]]:

@@ -52,10 +52,8 @@ def look_about_hips(ct: LazyVolume, marks: HipCentres | None, settings: ProjectS
 
 def _is_long(ct: LazyVolume) -> bool:
     """Whether it is, at right angles to its slices: what a tilted gantry made is straightened as a whole."""
-    axes = ct.image.ras_from_ijk[:3, :3] / (spacing_mm := ct.outline.spacing_mm)
-    return bool(
-        ct.image.shape[2] * spacing_mm[2] > _LONG_MM and np.abs(axes.T @ axes - np.eye(3)).max() < 0.005
-    )
+    axes = ct.ras_from_ijk[:3, :3] / (spacing_mm := ct.outline.spacing_mm)
+    return bool(ct.shape[2] * spacing_mm[2] > _LONG_MM and np.abs(axes.T @ axes - np.eye(3)).max() < 0.005)
 
 
 def _look_at_marks(ct: LazyVolume, marks: HipCentres, settings: ProjectSettings) -> Looked | None:
@@ -94,7 +92,7 @@ def _look_at_every(ct: LazyVolume, every: int) -> tuple[Body, Sequence[np.ndarra
     """The patient, and where heads may be, by every so many slices."""
     volume = ct.read(slice(None, None, every))
     body = find_body(volume)
-    return body.refine(every, ct.image.shape[2]), find_places(volume, body)
+    return body.refine(every, ct.shape[2]), find_places(volume, body)
 
 
 def _crop(body: Body, part: slice) -> Body:

@@ -11,8 +11,9 @@ import numpy as np
 from hipoa.core.errors import CtError
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.body import Body, find_body
+from hipoa.imaging.ct.formats import find_volumes
 from hipoa.imaging.ct.image import EXPORT_AGAIN, Gap
-from hipoa.imaging.ct.volume import LazyVolume, Volume, find_volumes
+from hipoa.imaging.ct.volume import LazyVolume, Volume
 from hipoa.imaging.localization.checks import confirm_marks
 from hipoa.imaging.localization.hip_centres import HipCentres
 from hipoa.imaging.localization.landmarks import locate_by_landmarks

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hipoa.imaging.ct.body import Body
-from hipoa.imaging.ct.image import run_forwards
-from hipoa.imaging.ct.volume import Volume, to_ras
+from hipoa.imaging.ct.image import run_forwards, to_ras
+from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.projection.attenuation import Curve, attenuate_float
 from hipoa.imaging.projection.geometry import (
     Projection,

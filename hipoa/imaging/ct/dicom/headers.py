@@ -1,6 +1,6 @@
-"""Headers of DICOM files: the place, the kind and the coding of every CT image in them.
+"""Headers of DICOM files: position, kind and pixel format of every CT image in them.
 
-A multi-frame image (Enhanced CT, Legacy Converted Enhanced CT) gives one slice for each frame, in any order.
+A multi-frame image (Enhanced CT, Legacy Converted Enhanced CT) has one slice per frame, in any order.
 
 Source: DICOM PS3.3, A.38, A.70 (Enhanced CT, Legacy Converted Enhanced CT), C.7.6.16 (functional groups).
 """
@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -26,9 +26,7 @@ from hipoa.imaging.ct.acquisition import Acquisition
 from hipoa.imaging.ct.dicom.elements import TAGS, list_frames, read_numbers, read_texts, read_whole
 from hipoa.imaging.ct.dicom.identity import Identity
 from hipoa.imaging.ct.dicom.multi_energy import name_kind
-from hipoa.imaging.ct.file_kinds import is_zip
-
-_NOBODY = Identity()
+from hipoa.imaging.ct.file_kinds import ZIP_STARTS
 
 File = Path | zipfile.Path
 
@@ -37,16 +35,16 @@ COMPUTED = "multi-energy images"
 BITS = "CT images whose HighBit is not BitsStored - 1"
 _NO_IMAGE = "files that are no DICOM images"
 _CT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2"))
-# What a file says that it is, and not what it refers to, as directories and reports do.
+# The class of the file itself, and not of what it refers to, as directories and reports do.
 _SAID_CT = re.compile(
     rb"(?s)(?:\x02\x00\x02\x00|\x08\x00\x16\x00).{4}(?:%b)\x00"
     % "|".join(map(re.escape, _CT_CLASSES)).encode()
 )
-_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+_CAPTURE_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 _RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = (0x7FE0, 0x10)
-# Nearly every header of one image; pydicom goes through it in two thirds of the time that a file takes.
+# Holds nearly every header of one image; pydicom parses it in two thirds of the time that a file takes.
 _START_BYTES = 1 << 15
 
 
@@ -55,10 +53,10 @@ class Pixels:
     """How the pixels of an image are stored.
 
     Attributes:
-        offset: Of the file's first pixel, bytes; None where they are compressed.
-        dtype: As numpy writes it, with the order of bytes.
-        stored: Bits of a pixel that count, from the lowest.
-        slope: HU by stored value.
+        offset: Of the first pixel in the file, bytes; None if they are compressed.
+        dtype: In numpy's notation, with the byte order.
+        stored: Number of bits per pixel that count, from the lowest.
+        slope: HU per stored value.
         intercept: HU of the stored value 0.
     """
 
@@ -71,25 +69,19 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What the header of one image, or of one frame, says.
+    """What the header says of one image, or of one frame.
 
     Attributes:
         file: That holds it.
         frame: Its index in the file.
         uid: Of the image; a copy has the same.
-        series: Of its series.
-        identity: Whose it is, and of which examination.
-        number: The series' number, where there is one.
-        instance: Its number in the series, where there is one.
-        acquisition: The acquisition's number, where there is one.
-        kernel: Of the reconstruction, as the header has it: never told.
-        image_type: The values of Image Type.
-        time: When it was acquired, or written where only this is known: to be compared, never told.
-        acquired: How, as far as it may be told.
+        series: UID of its series, whose number is ``number``; ``instance`` is the image's number in it.
+        kernel: Of the reconstruction, as the header has it; never shown.
+        time: When it was acquired, or written if only this is known; compared, never shown.
+        acquired: Acquisition, as far as it may be shown.
         size: Columns and rows.
-        position: Of the first pixel's middle, LPS mm (3,).
-        across: Columns: the directions of rows and columns, times the pixel's size, mm (3, 2).
-        pixels: How they are stored.
+        position: Centre of the first pixel, LPS mm (3,).
+        across: Columns: the directions of rows and columns, times the pixel size, mm (3, 2).
         kind: What was computed from several energies; empty for plain CT.
     """
 
@@ -113,46 +105,40 @@ class Slice:
 
     @property
     def normal(self) -> np.ndarray:
-        """Unit vector (3,) at right angles to the image."""
+        """Unit vector (3,) perpendicular to the image."""
         normal = np.cross(self.across[:, 0], self.across[:, 1])
         return normal / np.linalg.norm(normal)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file is.
-
-    Attributes:
-        frames: The CT images in it that can be used; none where it is something else.
-        other: What it, or some of its frames, is instead.
-        identity: Whose it is, as far as it tells.
-    """
+    """What a file holds: the usable CT images, or else what it is instead."""
 
     frames: tuple[Slice, ...] = ()
     other: str = ""
-    identity: Identity = _NOBODY
+    identity: Identity = field(default_factory=Identity)
 
 
 def read_header(file: File) -> Header:
-    """Reads what a file says of itself, without its pixels.
+    """Reads a file's header, without its pixels.
 
     Raises:
         OSError: It cannot be read now.
     """
     with file.open("rb") as stream:
-        # What the drive does not give now is a fault, and not some other kind of file.
+        # A drive that fails now raises, and is not taken for another kind of file.
         start = stream.read(_START_BYTES)
-        if is_zip(start):
+        if start.startswith(ZIP_STARTS):
             return Header(other="zip files")
         if not is_dicom(start):
             return Header(other=_NO_IMAGE)
-        # The few longer ones end too early, and are read from the file.
+        # The few headers longer than this are read from the file.
         for source in (BytesIO(start), stream):
             try:
                 return _parse(file, source)
             except OSError:
                 raise
-            except Exception:  # whatever a parser trips over
+            except Exception:  # pydicom raises anything
                 continue
     return Header(other=DAMAGED if _SAID_CT.search(start) else _NO_IMAGE)
 
@@ -160,17 +146,9 @@ def read_header(file: File) -> Header:
 def _parse(file: File, stream: IO[bytes]) -> Header:
     stream.seek(0)
     dataset = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=True)
-    texts = read_texts(dataset)
-    return _describe(file, dataset, texts, _find_pixels(dataset, texts, stream, _measure(file)))
-
-
-def _measure(file: File) -> int:
-    if isinstance(file, Path):
-        return file.stat().st_size
-    return file.root.getinfo(file.at).file_size
-
-
-def _describe(file: File, dataset: Dataset, common: dict[str, str], pixels: Pixels) -> Header:
+    common = read_texts(dataset)
+    size = file.stat().st_size if isinstance(file, Path) else file.root.getinfo(file.at).file_size
+    pixels = _find_pixels(dataset, common, stream, size)
     slices: list[Slice] = []
     others: Counter[str] = Counter()
     identity = Identity.of(common)
@@ -180,18 +158,13 @@ def _describe(file: File, dataset: Dataset, common: dict[str, str], pixels: Pixe
         if other:
             others[other] += 1
         else:
-            found = identity, Acquisition.of(texts), _rescale(pixels, texts)
-            slices.append(_make_slice(file, index, texts, *found, kind.name))
+            slices.append(_make_slice(file, index, texts, identity, pixels, kind.name))
     # Of a file that holds both, what can be used counts.
     return Header(tuple(slices), "" if slices else others.most_common(1)[0][0], identity)
 
 
 def _find_pixels(dataset: Dataset, texts: Mapping[str, str], stream: IO[bytes], size: int) -> Pixels:
-    """How the file's pixels are stored; the stream stands before them.
-
-    Raises:
-        ValueError: There are none, fewer than the header promises, or packed ones.
-    """
+    """How the pixels after the stream's position are stored; whatever is damaged raises."""
     allocated = int(texts["BitsAllocated"])
     if allocated not in (8, 16, 32):
         raise ValueError("pixels of no whole bytes")
@@ -210,47 +183,39 @@ def _find_pixels(dataset: Dataset, texts: Mapping[str, str], stream: IO[bytes], 
     offset = stream.tell() - (4 if implicit else 0)
     if offset + math.prod(map(int, sizes)) * allocated // 8 > size:
         raise ValueError("too few pixels")
-    # Bytes of 8 bits are swapped in pairs where big ends come first.
+    # Pixels of 8 bits are swapped in pairs in big-endian files.
     return replace(pixels, offset=offset if little_endian or allocated == 16 else None)
 
 
 def _name_other(texts: Mapping[str, str]) -> str:
-    kind = texts.get("ImageType", "").upper().split("\\")
+    kind, modality = texts.get("ImageType", "").upper().split("\\"), texts.get("Modality", "").upper()
+    sop_class = texts.get("SOPClassUID", "")
+    is_ct = modality == "CT" or (modality in ("", "OT") and sop_class in _CT_CLASSES)
     stored, highest, frames = (
         read_numbers(texts, name) for name in ("BitsStored", "HighBit", "NumberOfFrames")
     )
     counts = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
     others = {
-        "images of other modalities": not _is_ct(texts),
+        "images of other modalities": not is_ct,
         "localisers": "LOCALIZER" in kind,
-        "captures of screens": texts.get("SOPClassUID", "").startswith(_CAPTURES)
+        "captures of screens": sop_class.startswith(_CAPTURE_CLASS)
         or texts.get("SamplesPerPixel", "1") != "1",
         "images of several frames": max(frames, default=1) > 1,
         "projections of several slices": not {"MIP", "MINIP"}.isdisjoint(kind),
         "CT images without position, orientation or pixel size": any(
             len(read_numbers(texts, name)) != count for name, count in counts.items()
         ),
-        # Which bits count is not certain.
+        # Which bits count is uncertain.
         BITS: bool(stored and highest) and highest != [stored[0] - 1],
     }
     return next((name for name, is_so in others.items() if is_so), "")
 
 
-def _is_ct(texts: Mapping[str, str]) -> bool:
-    modality = texts.get("Modality", "").upper()
-    return modality == "CT" or (modality in ("", "OT") and texts.get("SOPClassUID", "") in _CT_CLASSES)
-
-
 def _make_slice(
-    file: File,
-    index: int,
-    texts: Mapping[str, str],
-    identity: Identity,
-    acquired: Acquisition,
-    pixels: Pixels,
-    kind: str,
+    file: File, index: int, texts: Mapping[str, str], identity: Identity, pixels: Pixels, kind: str
 ) -> Slice:
-    turn = np.array(read_numbers(texts, "ImageOrientationPatient")).reshape(2, 3)
+    directions = np.array(read_numbers(texts, "ImageOrientationPatient")).reshape(2, 3)
+    slope, intercept = read_numbers(texts, "RescaleSlope"), read_numbers(texts, "RescaleIntercept")
     return Slice(
         file,
         index,
@@ -263,27 +228,19 @@ def _make_slice(
         kernel=texts.get("ConvolutionKernel", ""),
         image_type=tuple(texts.get("ImageType", "").upper().split("\\")),
         time=_find_time(texts),
-        acquired=acquired,
+        acquired=Acquisition.of(texts),
         size=(int(texts["Columns"]), int(texts["Rows"])),
         position=np.array(read_numbers(texts, "ImagePositionPatient")),
-        across=turn.T * read_numbers(texts, "PixelSpacing")[::-1],
-        pixels=pixels,
+        across=directions.T * read_numbers(texts, "PixelSpacing")[::-1],
+        # A slope of 0 would leave one value.
+        pixels=replace(pixels, slope=next(iter(slope), 0) or 1.0, intercept=next(iter(intercept), 0.0)),
         kind=kind,
     )
 
 
 def _find_time(texts: Mapping[str, str]) -> str:
-    times = ("FrameAcquisitionDateTime", "FrameReferenceDateTime", "AcquisitionDateTime")
-    said = next((texts[name] for name in times if texts.get(name)), "")
-    if said:
-        return said
+    for name in ("FrameAcquisitionDateTime", "FrameReferenceDateTime", "AcquisitionDateTime"):
+        if texts.get(name):
+            return texts[name]
     acquired = texts.get("AcquisitionTime", "")
     return texts.get("AcquisitionDate", "") + acquired if acquired else texts.get("ContentTime", "")
-
-
-def _rescale(pixels: Pixels, texts: Mapping[str, str]) -> Pixels:
-    slope, intercept = (
-        next(iter(read_numbers(texts, f"Rescale{name}")), None) for name in ("Slope", "Intercept")
-    )
-    # A slope of 0 would leave one value.
-    return replace(pixels, slope=slope or 1.0, intercept=intercept or 0.0)

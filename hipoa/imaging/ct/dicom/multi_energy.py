@@ -1,6 +1,6 @@
-"""CT series that are no plain CT: what was computed from two energies or more, by what the header says.
+"""Recognises CT series that were computed from two energies or more, by their headers.
 
-A description may hold a name, and is never told: only the kind that is recognised in it.
+A description may hold a name, and is never shown: only the kind that is recognised in it.
 
 Source: DICOM PS3.3, C.11.1.1.2 (Rescale Type) and C.8.15.2.1.1.5 (Image Type of multi-energy CT,
 Supplement 188); PS3.17, annex JJJJ. The descriptions are those of Philips ("MonoE 40keV[HU]", "Iodine no
@@ -55,7 +55,7 @@ _CONTRAST_REMOVED = (
     r"\bvnc\b|\bvue\b|virtual.?(non.?contrast|(un|non).?enhanced)|virtuell.?nativ|仮想(単純|非造影)"
     rf"|iodine.?remov{_NOT_OFF}"
 )
-# Other numbers than those of keV: of a thickness, a voltage, a current, a dose, a share.
+# A number that is not followed by the unit of a thickness, a voltage, a current, a dose or a share.
 _ENERGY = r"((?:[4-9]\d|1\d\d|200)(?:\.\d+)?)(?![\d.,]| ?(?:mm|cm|kv|ma|ml|ms|%))"
 _MONO = rf"(?:\bmono|\bgsi|単色(?:x線)?)[ :=]*{_ENERGY}"
 _MONOENERGETIC = (
@@ -68,23 +68,14 @@ _TUBE_KV = {80, 100, 120, 135, 140}
 
 @dataclass(frozen=True)
 class Kind:
-    """What was computed.
-
-    Attributes:
-        name: As a message says it; empty for plain CT.
-        is_hu: Whether its values are about those of a CT of 100 to 140 kV.
-    """
+    """What was computed (empty for plain CT), and whether its values are about HU of 100 to 140 kV."""
 
     name: str = ""
     is_hu: bool = True
 
 
 def name_kind(texts: Mapping[str, str]) -> Kind:
-    """What kind of CT an image is.
-
-    Args:
-        texts: Of the header, by keyword.
-    """
+    """What kind of CT an image is, from the texts of its header by keyword."""
     units = re.sub("[^A-Z]", "", texts.get("RescaleType", "").upper())
     types = [value.strip().removeprefix("DE_") for value in texts.get("ImageType", "").upper().split("\\")]
     said = _read_text(texts.get("SeriesDescription", ""), texts.get("ImageComments", ""), *types)
@@ -99,34 +90,25 @@ def name_kind(texts: Mapping[str, str]) -> Kind:
         return Kind("virtual non-contrast")
     if units == "HUMOD" or not _MODIFIED_TYPES.isdisjoint(types):
         return Kind("modified HU", is_hu=False)
-    kev = _find_kev(said)
-    if (
+    found = _KEV.search(said)
+    kev = float(next(filter(None, found.groups()))) if found else None
+    if not (
         re.search(_MONOENERGETIC, said)
         or any(re.match("VMI|(GSI )?MONO(?!CHROME)", value) for value in types)
         or (kev and kev not in _TUBE_KV)
     ):
-        return _name_energy(kev, texts)
-    return Kind()
-
-
-def _read_text(*texts: str) -> str:
-    """Texts in one spelling: full width, capitals and underscores tell nothing, and Japanese is decoded."""
-    text = "; ".join(texts)
-    # ISO 2022 IR 87 that the header does not name; other characters that are no ASCII name no kind.
-    if "\x1b" in text:
-        text = text.encode("utf-8", "surrogateescape").decode("iso2022_jp", "replace")
-    return re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", text).lower())
-
-
-def _find_kev(said: str) -> float | None:
-    found = _KEV.search(said)
-    return float(next(filter(None, found.groups()))) if found else None
-
-
-def _name_energy(kev: float | None, texts: Mapping[str, str]) -> Kind:
+        return Kind()
     stated = texts.get("MonoenergeticEnergyEquivalent")
-    if stated:
-        kev = float(stated)
+    kev = float(stated) if stated else kev
     if kev is None:
         return Kind("monoenergetic, of unknown energy", is_hu=False)
     return Kind(f"monoenergetic, {kev:g} keV", is_hu=CT_KEV[0] <= kev <= CT_KEV[1])
+
+
+def _read_text(*texts: str) -> str:
+    """Texts in lower case and normal width, without underscores, and with Japanese decoded."""
+    text = "; ".join(texts)
+    # ISO 2022 IR 87 that the header does not declare; no other non-ASCII characters name a kind.
+    if "\x1b" in text:
+        text = text.encode("utf-8", "surrogateescape").decode("iso2022_jp", "replace")
+    return re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", text).lower())

@@ -1,4 +1,4 @@
-"""The pixels of DICOM images: uncompressed ones by numpy, compressed ones by pydicom and GDCM."""
+"""Reads pixels of DICOM images: uncompressed ones with numpy, compressed ones with pydicom and GDCM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.uid import JPEGExtended12Bit, JPEGLossless
 from scipy import ndimage
 
 from hipoa.core.errors import CtError
@@ -27,7 +27,7 @@ _NEAR_END = 1500
 
 
 def read_stored(images: Iterable[Slice]) -> Iterator[bytes]:
-    """What files hold for the pixels of each image, compressed or not; a file of several is opened once.
+    """The bytes stored for the pixels of each image, compressed or not; opens a file of several only once.
 
     Raises:
         RuntimeError: A file is cut.
@@ -35,21 +35,21 @@ def read_stored(images: Iterable[Slice]) -> Iterator[bytes]:
     """
     for file, group in groupby(images, key=lambda image: image.file):
         of_file = list(group)
-        if of_file[0].pixels.offset is None:
-            dataset = _read_whole(file)
-            syntax = dataset.file_meta.TransferSyntaxUID
-            whole = dataset.PixelData
-            for image in of_file:
-                yield _get_frame(dataset, image.frame) if syntax.is_encapsulated else whole
-        else:
+        if of_file[0].pixels.offset is not None:
             yield from _read_raw(file, of_file)
+            continue
+        dataset = _read_whole(file)
+        content, count = dataset.PixelData, int(dataset.get("NumberOfFrames") or 1)
+        is_compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+        for image in of_file:
+            yield get_frame(content, image.frame, number_of_frames=count) if is_compressed else content
 
 
 def read_pixels(images: Iterable[Slice], where: str) -> Iterator[np.ndarray]:
-    """The rescaled pixels of each image, int16 (rows, columns), clipped; a file of several is opened once.
+    """The rescaled pixels of each image, int16 (rows, columns), clipped; opens a file of several only once.
 
     Raises:
-        CtError: They are compressed in a way that is not known.
+        CtError: They are compressed by a method that is not known.
         RuntimeError: They cannot be decoded.
         OSError: A file cannot be read now.
     """
@@ -58,7 +58,10 @@ def read_pixels(images: Iterable[Slice], where: str) -> Iterator[np.ndarray]:
         if of_file[0].pixels.offset is None:
             frames = _decode(file, [image.frame for image in of_file], where)
         else:
-            frames = map(_shape, of_file, _read_raw(file, of_file))
+            frames = (
+                np.frombuffer(content, image.pixels.dtype).reshape(image.size[::-1])
+                for image, content in zip(of_file, _read_raw(file, of_file), strict=True)
+            )
         for image, stored in zip(of_file, frames, strict=True):
             yield rescale(_keep_bits(stored, image.pixels), image.pixels)
 
@@ -69,7 +72,7 @@ def rescale(stored: np.ndarray, pixels: Pixels) -> np.ndarray:
     if slope == 1 and intercept.is_integer() and stored.dtype.itemsize == 2:
         low, high = int(stored.min()) + int(intercept), int(stored.max()) + int(intercept)
         if -(2**15) <= low and high < 2**15:
-            # What overflows on the way comes back, and a sum of two bytes is ten times as fast.
+            # Intermediate overflow cancels out, and a sum in 16 bits is ten times as fast.
             return stored.view(stored.dtype.str.replace("u", "i")) + np.int64(intercept).astype(np.int16)
     return round_into(stored * slope + intercept, np.int16)[0]
 
@@ -85,78 +88,45 @@ def _keep_bits(stored: np.ndarray, pixels: Pixels) -> np.ndarray:
 
 def _read_raw(file: File, images: Sequence[Slice]) -> Iterator[bytes]:
     with file.open("rb") as stream:
-        # What a zip holds is unpacked from its beginning after each step back.
+        # A member of a zip is unpacked from its beginning after each step back.
         packed = len(images) > 1 and not isinstance(file, Path)
         source = BytesIO(stream.read()) if packed else stream
         for image in images:
             size = image.size[0] * image.size[1] * np.dtype(image.pixels.dtype).itemsize
             source.seek((image.pixels.offset or 0) + image.frame * size)
-            yield source.read(size)
-
-
-def _shape(image: Slice, content: bytes) -> np.ndarray:
-    columns, rows = image.size
-    if len(content) < rows * columns * np.dtype(image.pixels.dtype).itemsize:
-        raise RuntimeError("the file is shorter than it was")
-    return np.frombuffer(content, image.pixels.dtype).reshape(rows, columns)
+            content = source.read(size)
+            if len(content) < size:
+                raise RuntimeError("the file is shorter than it was")
+            yield content
 
 
 def _decode(file: File, frames: list[int], where: str) -> list[np.ndarray]:
     dataset = _read_whole(file)
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax == JPEGExtended12Bit and dataset.BitsAllocated == 16:
-        with silent():
-            return [_decode_12_bits(dataset, frame) for frame in frames]
+    is_12_bits = syntax == JPEGExtended12Bit and dataset.BitsAllocated == 16
+    if is_12_bits:  # GDCM decodes it like any JPEG, but pydicom refuses to ask
+        dataset.file_meta.TransferSyntaxUID = JPEGLossless
     try:
-        decoder = get_decoder(syntax)
+        decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     except NotImplementedError:
         decoder = None
     if decoder is None or not decoder.is_available:
-        raise CtError(
-            where,
-            f"its slices are compressed in a way that is not read ({syntax.name})",
-            "Export them uncompressed (Explicit VR Little Endian).",
-        )
+        found = f"its slices are compressed in a way that is not read ({syntax.name})"
+        raise CtError(where, found, "Export them uncompressed (Explicit VR Little Endian).")
     plugin = _GDCM if _GDCM in decoder.available_plugins else ""
     with silent():
         found = decoder.iter_array(dataset, indices=frames, raw=True, decoding_plugin=plugin)
-        return [array.copy() for array, _ in found]
-
-
-def _decode_12_bits(dataset: Dataset, frame: int) -> np.ndarray:
-    """A frame of lossy JPEG with 12 bits, which GDCM decodes and pydicom does not ask it for."""
-    import gdcm
-
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(_get_frame(dataset, frame))
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((dataset.Columns, dataset.Rows, 1))
-    image.SetDataElement(element)
-    grey = gdcm.PhotometricInterpretation.MONOCHROME2
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
-    bits = dataset.BitsStored
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, dataset.PixelRepresentation))
-    # GDCM gives bytes as a text.
-    content = image.GetBuffer().encode("utf-8", "surrogateescape")
-    if len(content) != 2 * dataset.Rows * dataset.Columns:
-        raise RuntimeError("a slice cannot be decoded")
-    shape = dataset.Rows, dataset.Columns
-    if dataset.PixelRepresentation:
-        return np.frombuffer(content, "<i2").reshape(shape)
-    return _swap_ends(np.frombuffer(content, "<u2").reshape(shape))
+        arrays = [array.copy() for array, _ in found]
+    return [
+        _swap_ends(array) if is_12_bits and not dataset.PixelRepresentation else array for array in arrays
+    ]
 
 
 def _swap_ends(stored: np.ndarray) -> np.ndarray:
-    """Stored values of 12 bits (rows, columns), those beyond either end at that end.
+    """Unsigned values of 12 bits (rows, columns), with those that overflowed put back at their end.
 
-    Lossy coding makes 0 fall a little lower. GDCM then gives the highest value, and the lowest for what is
-    too high. No CT has that value amid values of the other end.
+    Lossy coding makes 0 fall a little lower, for which GDCM gives the highest value, and the lowest for what
+    is too high. No CT has that value amid values of the other end.
     """
     mended = stored.copy()
     for wrong, right in ((_HIGHEST, 0), (0, _HIGHEST)):
@@ -171,13 +141,9 @@ def _swap_ends(stored: np.ndarray) -> np.ndarray:
     return mended
 
 
-def _get_frame(dataset: Dataset, frame: int) -> bytes:
-    return get_frame(dataset.PixelData, frame, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
-
-
 def _read_whole(file: File) -> Dataset:
     with file.open("rb") as stream:
         dataset = dcmread(stream, force=True)
-    if "PixelData" not in dataset:  # the file ends within them
+    if "PixelData" not in dataset:  # the file ends before or within it
         raise RuntimeError("the file is cut")
     return dataset

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.dicom.headers import BITS, COMPUTED, DAMAGED, File, Slice, read_header
-from hipoa.imaging.ct.dicom.identity import Identity, check_one_exam, check_one_person
+from hipoa.imaging.ct.dicom.headers import BITS, COMPUTED, DAMAGED, File, read_header
+from hipoa.imaging.ct.dicom.identity import check_one_exam, check_one_person
 from hipoa.imaging.ct.dicom.multi_energy import CT_KEV
 from hipoa.imaging.ct.dicom.pixels import read_pixels
 from hipoa.imaging.ct.dicom.separation import ASIDE_MM, LEAST_SLICES, UNEVEN
 from hipoa.imaging.ct.dicom.stacks import Stack, merits, sort_stacks
-from hipoa.imaging.ct.image import LPS_TO_RAS, Image, Origin, check_extent, take_pages
+from hipoa.imaging.ct.image import LPS_TO_RAS, Image, Origin, check_affine, check_shape, take_pages
+from hipoa.imaging.ct.volume import LazyVolume
 
 _SHORT = "CT images in shorter series"
 _UNEVEN = "unevenly spaced CT images"
 _MOST_NAMED = 10
-# What to do where there is nothing else in a folder.
-_INSTEAD = {
+# What to do if there is nothing else in a folder.
+_ADVICE = {
     COMPUTED: "Give the plain CT series of the examination, or one of {:g} to {:g} keV.".format(*CT_KEV),
     BITS: "Export the series again.",
     _UNEVEN: "Export the whole series once, reconstructed evenly.",
@@ -33,25 +34,10 @@ _INSTEAD = {
 }
 
 
-@dataclass(frozen=True)
-class Found:
-    """A stack that may be read, and what is known of what lies beside it.
+def find_stacks(files: Iterable[File], where: str, name: str = "") -> list[Stack]:
+    """The CTs among files, best first (:func:`hipoa.imaging.ct.dicom.stacks.rank`).
 
-    Attributes:
-        stack: That may be read.
-        note: What the user should know of it.
-        set_aside: What else there is, in words.
-    """
-
-    stack: Stack
-    note: str = ""
-    set_aside: str = ""
-
-
-def find_stacks(files: Iterable[File], where: str, name: str = "") -> list[Found]:
-    """The CTs among files, the likeliest first (:func:`hipoa.imaging.ct.dicom.stacks.rank`).
-
-    Localisers, other modalities, captures of screens and files that are no DICOM are no obstacle.
+    Localisers, other modalities, screenshots and files that are not DICOM are no obstacle.
 
     Args:
         files: With any names.
@@ -63,156 +49,102 @@ def find_stacks(files: Iterable[File], where: str, name: str = "") -> list[Found
         OSError: A file cannot be read now.
     """
     files = list(files)
-    slices, others, people = _look(files)
-    stacks = sort_stacks(slices)
+    headers = [read_header(file) for file in files]
+    stacks = sort_stacks(one for header in headers for one in header.frames)
     found = [stack for stack in stacks if stack.name]
-    _count_unused(stacks, others)
-    if slices:
-        check_one_person(people, where)
-    if not found:
-        _refuse(files, where, others)
-    named = [stack for stack in found if _is_named(stack, name)]
-    if not named:
-        _refuse_name(found, where, name, others)
-    check_one_exam([one for stack in named for one in stack.identities], where, name, len(named) > 1)
-    like = Counter(map(merits, named))
-    return [
-        Found(one, _note(one, like[merits(one)], others), _name_others(one, found, others)) for one in named
-    ]
-
-
-def _look(files: Sequence[File]) -> tuple[list[Slice], Counter[str], set[Identity]]:
-    """The slices of CTs, how many files are something else, and whose all images are."""
-    slices: list[Slice] = []
-    others: Counter[str] = Counter()
-    people: set[Identity] = set()
-    for file in files:
-        header = read_header(file)
-        people.add(header.identity)
-        slices += header.frames
-        if header.other:
-            others[header.other] += 1
-    return slices, others, people
-
-
-def _count_unused(stacks: Iterable[Stack], others: Counter[str]) -> None:
-    """Counts the slices that are in no stack long enough, by the reason."""
+    others = Counter(header.other for header in headers if header.other)
     for stack in stacks:
         if not stack.name:
             others[_UNEVEN if stack.gaps else _SHORT] += len(stack.slices)
+    if stacks:
+        check_one_person([header.identity for header in headers], where)
+    if not found:
+        _refuse(files, where, others)
+    named = [stack for stack in found if stack.has_name(name)]
+    if not named:
+        _refuse_name(found, where, name, others)
+    check_one_exam([one for stack in named for one in stack.identities], where, name, len(named) > 1)
+    equals = Counter(map(merits, named))
+    result = []
+    for stack in named:
+        beside = _shorten(sorted(f"series {one.name}" for one in found if one is not stack), " series")
+        note = _note(stack, equals[merits(stack)], others)
+        result.append(replace(stack, note=note, set_aside=", ".join([*beside, *_count(others)])))
+    return result
 
 
-def _is_named(stack: Stack, name: str) -> bool:
-    number = "" if stack.number is None else str(stack.number)
-    return name in ("", stack.name, number) or name == f"{number}a" == f"{stack.name}a"
-
-
-def _note(stack: Stack, like: int, others: Counter[str]) -> str:
+def _note(stack: Stack, equals: int, others: Counter[str]) -> str:
     kind = stack.slices[0].kind
-    notes = [
-        f"{stack.copies} copies of slices left out" if stack.copies else "",
-        f"{COMPUTED} ({kind}): taken as plain CT" if kind else "",
-        f"{others[DAMAGED]} {DAMAGED} left out" if others[DAMAGED] else "",
-        f"{like} CT series are equally fine, sharp and long: series {stack.name} was taken"
-        if like > 1
-        else "",
-    ]
-    return "; ".join(filter(None, notes))
+    notes = {
+        f"{stack.copies} copies of slices left out": stack.copies,
+        f"{COMPUTED} ({kind}): taken as plain CT": kind,
+        f"{others[DAMAGED]} {DAMAGED} left out": others[DAMAGED],
+        f"{equals} CT series are equally fine, sharp and long: series {stack.name} was taken": equals > 1,
+    }
+    return "; ".join(note for note, applies in notes.items() if applies)
 
 
-def _name_others(taken: Stack, found: Iterable[Stack], others: Counter[str]) -> str:
-    """What lies beside a stack: other stacks of CT, and what else in how many files."""
-    names = sorted(f"series {one.name}" for one in found if one is not taken)
-    more = [f"{len(names) - _MOST_NAMED} more series"] if len(names) > _MOST_NAMED else []
-    return ", ".join([*names[:_MOST_NAMED], *more, *_count(others)])
+def _shorten(names: Sequence[str], what: str = "") -> list[str]:
+    more = len(names) - _MOST_NAMED
+    return [*names[:_MOST_NAMED], *([f"{more} more{what}"] if more > 0 else [])]
 
 
 def _count(others: Counter[str]) -> list[str]:
-    return [f"{count} {name}" for name, count in others.items() if count]
+    return [f"{count} {name}" for name, count in others.items()]
 
 
 def _refuse_name(found: Sequence[Stack], where: str, name: str, others: Counter[str]) -> None:
-    there = [stack.describe() for stack in sorted(found, key=lambda stack: _spell(stack))]
-    more = [f"{len(there) - _MOST_NAMED} more"] if len(there) > _MOST_NAMED else []
+    by_name = sorted(found, key=lambda one: (one.sort_number, len(one.name), one.name))
     left = [text for text in _count(others) if COMPUTED in text]
-    raise CtError(
-        where,
-        f"it has no CT series {name} to use (it has {'; '.join([*there[:_MOST_NAMED], *more, *left])})",
-        "Name one of these series by what stands before its colon.",
-    )
-
-
-def _spell(stack: Stack) -> tuple[int, int, str]:
-    number = 10**6 if stack.number is None else stack.number
-    return number, len(stack.name), stack.name
+    there = "; ".join([*_shorten([stack.describe() for stack in by_name]), *left])
+    do = "Name one of these series by what stands before its colon."
+    raise CtError(where, f"it has no CT series {name} to use (it has {there})", do)
 
 
 def _refuse(files: Sequence[File], where: str, others: Counter[str]) -> None:
-    named = ", ".join(_count(others))
+    there = ", ".join(_count(others))
+    found = f"it holds no DICOM series of CT with {LEAST_SLICES} slices or more"
     converted = any(file.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for file in files)
-    do = next(do for kind, do in _INSTEAD.items() if not kind or any(kind in text for text in others))
-    raise CtError(
-        where,
-        f"it holds no DICOM series of CT with {LEAST_SLICES} slices or more"
-        + (f" ({named})" if named else ""),
-        "Name the image file in it." if converted else do,
-    )
+    do = next(do for kind, do in _ADVICE.items() if not kind or any(kind in text for text in others))
+    do = "Name the image file in it." if converted else do
+    raise CtError(where, f"{found} ({there})" if there else found, do)
 
 
-def lay_out(stack: Stack, where: str) -> tuple[tuple[int, int, int], np.ndarray]:
-    """Columns, rows and slices of a stack, and its 4 x 4 ras_from_ijk, k from slice to slice.
+def open_stack(stack: Stack, where: str) -> LazyVolume:
+    """A stack as a CT, of which slices are read on demand, each with its own rescaling.
 
-    Raises:
-        CtError: The slices lie beside their line, or promise more than any CT has.
-    """
-    first = stack.slices[0]
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.column_stack([first.across, find_step(stack, where)])
-    matrix[:3, 3] = first.position
-    return check_extent((*first.size, len(stack.slices)), where), LPS_TO_RAS @ matrix
-
-
-def read_stack(found: Found, where: str, part: slice = slice(None)) -> Image:
-    """Reads the slices of a stack, each with its own rescaling.
+    The step is along the slices' normal unless the gantry was tilted.
 
     Args:
-        found: One that :func:`find_stacks` found.
+        stack: From :func:`find_stacks`.
         where: What the user named, for messages.
-        part: Only these of its slices; the place is that of the whole stack.
-
-    Returns:
-        int16 (i, j, k), clipped, k from slice to slice.
 
     Raises:
-        CtError: The slices lie beside their line, or are compressed in a way that is not known.
-        RuntimeError: A slice cannot be decoded.
-        OSError: A slice cannot be read now.
+        CtError: Slices lie beside the line of the others, or promise more than any CT has.
     """
-    stack = found.stack
-    slices = stack.slices[part]
-    (columns, rows, _), matrix = lay_out(stack, where)
-    values = take_pages((len(slices), rows, columns), np.int16)
-    for k, pixels in enumerate(read_pixels(slices, where)):
-        values[k] = pixels
-    step_mm = round(float(np.linalg.norm(matrix[:3, 2])), 3)
-    origin = Origin(stack.name, len(stack.slices), step_mm, found.set_aside, slices[0].acquired)
-    notes = (found.note,) if found.note else ()
-    return Image(values.T, matrix, notes, origin, stack.gaps)
-
-
-def find_step(stack: Stack, where: str) -> np.ndarray:
-    """The step (3,) from slice to slice, LPS mm; along the slices' normal unless the gantry was tilted.
-
-    Raises:
-        CtError: Slices lie beside the line of the others.
-    """
-    places = np.array([image.position for image in stack.slices])
-    step = (places[-1] - places[0]) / (len(places) - 1)
-    aside_mm = np.linalg.norm(places - places[0] - np.outer(np.arange(len(places)), step), axis=1).max()
+    first = stack.slices[0]
+    positions = np.array([image.position for image in stack.slices])
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    aside_mm = np.linalg.norm(
+        positions - positions[0] - np.outer(np.arange(len(positions)), step), axis=1
+    ).max()
     if aside_mm > ASIDE_MM + UNEVEN * stack.step_mm:
-        raise CtError(
-            where,
-            f"slices lie up to {aside_mm:.1f} mm beside the line of the others",
-            "Export the whole series once, reconstructed evenly.",
-        )
-    return step
+        found = f"slices lie up to {aside_mm:.1f} mm beside the line of the others"
+        raise CtError(where, found, _ADVICE[_UNEVEN])
+    lps_from_ijk = np.eye(4)
+    lps_from_ijk[:3, :3] = np.column_stack([first.across, step])
+    lps_from_ijk[:3, 3] = first.position
+    matrix = LPS_TO_RAS @ lps_from_ijk
+    columns, rows, count = check_shape((*first.size, len(stack.slices)), where)
+    check_affine(matrix, where)
+
+    def load(part: slice) -> Image:
+        slices = stack.slices[part]
+        values = take_pages((len(slices), rows, columns), np.int16)
+        for k, pixels in enumerate(read_pixels(slices, where)):
+            values[k] = pixels
+        step_mm = round(float(np.linalg.norm(step)), 3)
+        origin = Origin(stack.name, count, step_mm, stack.set_aside, slices[0].acquired)
+        return Image(values.T, matrix, (stack.note,) if stack.note else (), origin, stack.gaps)
+
+    return LazyVolume.defer(where, (columns, rows, count), matrix, load)

@@ -1,7 +1,6 @@
 """Sorts CT slices into evenly spaced stacks and ranks them, by their headers alone.
 
-One series may hold several stacks: contrast phases, reconstructions with several kernels, the hips apart from
-the knees, slices of bolus tracking. One rule decides which is read (:func:`rank`), and every one has a name.
+One series may hold several: phases, kernels, hips and knees with a gap between, slices of bolus tracking.
 """
 
 from __future__ import annotations
@@ -21,42 +20,45 @@ from hipoa.imaging.ct.dicom.pixels import read_stored
 from hipoa.imaging.ct.dicom.separation import (
     LEAST_SLICES,
     ROUNDED_MM,
-    SAME_PLACE_MM,
+    SAME_POSITION_MM,
     UNEVEN,
+    acquisition_order,
     find_breaks,
     group,
     measure_extent,
-    name_place,
-    order_made,
+    round_position,
     separate,
-    sort_by_place,
+    sort_by_position,
 )
 from hipoa.imaging.ct.image import LPS_TO_RAS, Gap
 
-_SAME_TURN = 1e-3
-# Wider gaps were left on purpose: hips, knees and ankles for planning.
+_SAME_PLANE_MM = 1e-3
+# Wider gaps are intended: hips, knees and ankles for planning.
 _LOST_MM = 100.0
-# What a scanner would not number, somebody may have made of a date.
+# No scanner counts so far: somebody may have made the number of a date.
 _MOST_NUMBER = 9999
-_KERNELS = {"soft": 0, "bone": 1, "lung": 3}
-_OTHER_KERNEL = 2
+_KERNELS = {"soft": 0, "bone": 1, "other": 2, "": 2, "lung": 3}
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices that lie parallel and evenly spaced, in the order of their place.
+    """Parallel, evenly spaced slices, in the order of their position.
 
     Attributes:
         slices: One or more.
-        copies: How many copies of slices its series had, which were left out.
-        gaps: Where slices beside it are missing.
-        name: As the user may name it; empty until :func:`name_stacks`.
+        copies: How many copies of slices in its series were left out.
+        gaps: Where slices are missing beside it.
+        name: As the user may name it; empty if it is too short to be read.
+        note: What the user should know of it.
+        set_aside: What lies beside it, in words.
     """
 
     slices: tuple[Slice, ...]
     copies: int = 0
     gaps: tuple[Gap, ...] = ()
     name: str = ""
+    note: str = ""
+    set_aside: str = ""
 
     @property
     def extent_mm(self) -> float:
@@ -70,13 +72,23 @@ class Stack:
 
     @property
     def number(self) -> int | None:
-        """The series' number, if it is one that a message may tell."""
+        """The series' number, if a message may show it."""
         number = self.slices[0].number
         return number if number is not None and 0 <= number <= _MOST_NUMBER else None
 
     @property
+    def sort_number(self) -> float:
+        """The series' number to sort by; none comes last."""
+        return np.inf if self.number is None else self.number
+
+    def has_name(self, name: str) -> bool:
+        """Whether it is named by its series' number, or by its own name; any is by the empty name."""
+        number = "" if self.number is None else str(self.number)
+        return name in ("", self.name, number) or name == f"{number}a" == f"{self.name}a"
+
+    @property
     def identities(self) -> set[Identity]:
-        """Of its slices; a study or frame of reference of every slice's own, as some tools write, is none."""
+        """Of its slices; tools that write another study or frame of reference for each slice tell nothing."""
         found = {image.identity for image in self.slices}
         for field in ("study", "frame"):
             if len({getattr(one, field) for one in found}) == len(self.slices):
@@ -84,106 +96,96 @@ class Stack:
         return found
 
     def describe(self) -> str:
-        """By what a user may choose: its name, slices, step and kernel."""
+        """What a user may choose by: its name, slices, step and kernel."""
         kernel = self.slices[0].acquired.kernel
-        return f"{self.name}: {len(self.slices)} slices, step {self.step_mm:.3g} mm" + (
-            f", kernel {kernel}" if kernel else ""
-        )
+        step = f"{self.name}: {len(self.slices)} slices, step {self.step_mm:.3g} mm"
+        return f"{step}, kernel {kernel}" if kernel else step
 
 
 def sort_stacks(slices: Iterable[Slice]) -> list[Stack]:
-    """The stacks of slices of any number of series, the likeliest first, with their names.
+    """The stacks of slices of any number of series, best first (:func:`rank`), with their names.
 
-    Those of fewer than :data:`LEAST_SLICES` slices come last and have no name.
+    Names are the series' number, with letters for further stacks (3, 3b, 3c), or letters alone without a
+    usable number (a, b). Stacks of fewer than :data:`LEAST_SLICES` slices come last and have no name.
 
     Raises:
-        OSError: Slices lie at one place, and their pixels cannot be compared now.
+        OSError: Slices lie at one position, and their pixels cannot be compared now.
     """
     stacks = [stack for images in group(slices, lambda image: image.series) for stack in _stack(images)]
-    return name_stacks(sorted(stacks, key=rank))
+    return _name(sorted(stacks, key=rank))
 
 
 def rank(stack: Stack) -> tuple:
-    """The rule by which one of several stacks is taken: the least first.
+    """Sort key of the rule by which one of several stacks is taken.
 
-    Long enough before too short; plain CT before what was computed from several energies; whole before what
-    has lost slices; thinner steps first; of equals standard and soft kernels before bone, others and lung; of
-    equals the longest; of equals the lowest series number. Before all this a stack with both hips goes
-    before others (``scan.examine``), which headers do not tell.
+    Long enough before too short; plain CT before computed from several energies; complete before missing
+    slices; smaller steps; standard and soft kernels before bone, others and lung; the longest; the lowest
+    series number. Before all this goes a stack with both hips (``scan.examine``), which headers do not tell.
     """
     first = stack.slices[0]
-    number = np.inf if stack.number is None else stack.number
-    # Of two that differ in nothing that counts, the earlier one: the order must not be the disk's.
-    order = min(map(order_made, stack.slices)), first.image_type, first.uid, first.frame
-    return (*merits(stack), number, first.acquisition or 0, *order)
+    # Of two that differ in nothing that counts, the earlier one: the order must not depend on the disk.
+    order = min(map(acquisition_order, stack.slices)), first.image_type, first.uid, first.frame
+    return (*merits(stack), stack.sort_number, first.acquisition or 0, *order)
 
 
 def merits(stack: Stack) -> tuple:
-    """What speaks for a stack, without its number: the least is the best."""
-    kernel = _KERNELS.get(stack.slices[0].acquired.kernel_kind, _OTHER_KERNEL)
+    """Sort key of a stack without its number: stacks that share it are equally good."""
     return (
         len(stack.slices) < LEAST_SLICES,
         bool(stack.slices[0].kind),
         bool(stack.gaps),
         round(stack.step_mm, 1),
-        kernel,
+        _KERNELS[stack.slices[0].acquired.kernel_kind],
         -round(stack.extent_mm),
         -len(stack.slices),
     )
 
 
-def name_stacks(ranked: Sequence[Stack]) -> list[Stack]:
-    """Names stacks in their order: 3, 3b, 3c by the series' number; a, b, c without a usable one."""
-    counts: Counter[int | None] = Counter()
+def _name(ranked: Sequence[Stack]) -> list[Stack]:
+    counts: Counter[str] = Counter()
     named: list[Stack] = []
     for stack in ranked:
         if len(stack.slices) >= LEAST_SLICES:
-            letters = _letters(counts[stack.number])
-            counts[stack.number] += 1
-            plain = stack.number is not None and letters == "a"
             number = "" if stack.number is None else str(stack.number)
-            stack = replace(stack, name=number + ("" if plain else letters))
+            letters = _letters(counts[number])
+            counts[number] += 1
+            stack = replace(stack, name=number if number and letters == "a" else number + letters)
         named.append(stack)
     return named
 
 
 def _letters(index: int) -> str:
-    """A, b ... z, aa, ab ... by the index."""
+    """Counts a, b ... z, aa, ab ...."""
     before, last = divmod(index, len(string.ascii_lowercase))
     return (_letters(before - 1) if before else "") + string.ascii_lowercase[last]
 
 
 def _stack(images: list[Slice]) -> Iterator[Stack]:
-    """The stacks of one series."""
-    for like in _part_by_plane(images):
-        single = _drop_copies(like)
-        copies = len(like) - len(single)
+    for parallel in _group_by_plane(images):
+        single = _drop_copies(parallel)
+        copies = len(parallel) - len(single)
         for of_kernel in group(single, lambda image: (image.kernel, image.kind)):
-            for part in separate(sort_by_place(of_kernel)):
+            for part in separate(sort_by_position(of_kernel)):
                 yield from (replace(stack, copies=copies) for stack in _cut(part))
 
 
-def _part_by_plane(images: Iterable[Slice]) -> list[list[Slice]]:
-    """Parts slices by size, pixel and direction."""
-    parts: list[list[Slice]] = []
+def _group_by_plane(images: Iterable[Slice]) -> list[list[Slice]]:
+    groups: list[list[Slice]] = []
     for image in images:
-        like = next((part for part in parts if _is_like(part[0], image)), None)
-        if like is None:
-            parts.append([image])
+        for same in groups:
+            if same[0].size == image.size and np.abs(same[0].across - image.across).max() < _SAME_PLANE_MM:
+                same.append(image)
+                break
         else:
-            like.append(image)
-    return parts
-
-
-def _is_like(one: Slice, other: Slice) -> bool:
-    return one.size == other.size and float(np.abs(one.across - other.across).max()) < _SAME_TURN
+            groups.append([image])
+    return groups
 
 
 def _drop_copies(images: Sequence[Slice]) -> list[Slice]:
-    """Leaves out what is there twice: the same image, or one of the same place, header and pixels."""
+    """Leaves out duplicates: the same image, or another of the same position, header and pixels."""
     single: dict[Hashable, Slice] = {}
     for index, image in enumerate(images):
-        single.setdefault((image.uid, name_place(image)) if image.uid else index, image)
+        single.setdefault((image.uid, round_position(image)) if image.uid else index, image)
     same = Counter(map(_describe, single.values()))
     doubtful = [image for image in single.values() if same[_describe(image)] > 1]
     digests = [hashlib.sha256(stored).digest() for stored in read_stored(doubtful)]
@@ -195,34 +197,34 @@ def _drop_copies(images: Sequence[Slice]) -> list[Slice]:
 
 
 def _describe(image: Slice) -> Hashable:
-    """What a copy under another identifier has in common."""
-    return name_place(image), image.kernel, image.image_type, image.acquisition, image.instance, image.time
+    """What a copy with another UID shares."""
+    position = round_position(image)
+    return position, image.kernel, image.image_type, image.acquisition, image.instance, image.time
 
 
 def _cut(images: list[Slice]) -> list[Stack]:
-    """Cuts slices in the order of their place into even stacks, and notes where slices are lost between."""
-    if measure_extent(images) < SAME_PLACE_MM:
+    """Cuts slices in the order of their position into even stacks, with the gaps between them."""
+    if measure_extent(images) < SAME_POSITION_MM:
         return [Stack((image,)) for image in images]
     ends = [0, *(np.flatnonzero(find_breaks(images)) + 1).tolist(), len(images)]
     stacks = [Stack(tuple(images[begin:end])) for begin, end in pairwise(ends)]
     lost = [_find_gap(*pair) for pair in pairwise(stacks)]
     return [
-        replace(stack, gaps=tuple(gap for gap in (before and before.turn(), after) if gap))
+        replace(stack, gaps=tuple(gap for gap in (before and before.reverse(), after) if gap))
         for stack, before, after in zip(stacks, [None, *lost], [*lost, None], strict=True)
     ]
 
 
 def _find_gap(stack: Stack, after: Stack) -> Gap | None:
-    """What is lost between two stacks; none where the step changes, or much was left out."""
+    """What is missing between two stacks; none if the step changes, or much was left out."""
     near, far = stack.slices[-1], after.slices[0]
     distance_mm = float(near.normal @ (far.position - near.position))
     steps = [one.step_mm for one in (stack, after) if len(one.slices) > 1]
     alike = not steps or np.ptp(steps) <= max(UNEVEN * steps[0], ROUNDED_MM)
     if not alike or distance_mm > _LOST_MM:
         return None
-    return Gap(_middle(near), _middle(far), max(0.0, distance_mm - min(steps, default=0.0)))
+    return Gap(_centre(near), _centre(far), max(0.0, distance_mm - min(steps, default=0.0)))
 
 
-def _middle(image: Slice) -> np.ndarray:
-    middle = image.position + image.across @ (np.array(image.size) - 1) / 2
-    return LPS_TO_RAS[:3, :3] @ middle
+def _centre(image: Slice) -> np.ndarray:
+    return LPS_TO_RAS[:3, :3] @ (image.position + image.across @ (np.array(image.size) - 1) / 2)
