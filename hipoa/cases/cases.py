@@ -64,8 +64,9 @@ def run(
         )
     table = read_table(out)
     secret = open_private(private or out.with_suffix(".private"))
-    if grades is not None:
-        open_grades(grades, out.with_name("grades.csv"), sheet)  # its faults first: an export takes long
+    of_grades = out.with_name("grades.csv")
+    # Before the export, which takes long.
+    graded = None if grades is None else open_grades(grades, of_grades, sheet)
     with Index(secret.headers) as index:
         index.note(show(find_files(folder)))
         if not index.count():
@@ -86,9 +87,9 @@ def run(
     write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview, set(read_crosswalk(secret)))
     secret.headers.unlink()
     print("\n".join(summarise(found, out, len(new), secret.set_aside)))
-    if grades is not None:
+    if graded is not None:
         known = list_known(read_table(out), secret, found.cases)
-        print("\n".join(make_grades(grades, known, out.with_name("grades.csv"), sheet)))
+        print("\n".join(make_grades(graded, known, of_grades)))
 
 
 def _name_as_before(row: Mapping[str, str], patients: Mapping[str, Set[str]]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hipoa.cases.people import SHARED, check_person, doubt_person, parse_identit
 from hipoa.cases.private import Private
 from hipoa.cases.studies import Study, describe_study
 from hipoa.cases.table import COLUMNS, Table, name_path
-from hipoa.core.tables.cells import parse_existing
+from hipoa.core.tables.sheet import parse_existing
 
 UNWRITABLE = "its path cannot stand in a table: rename its folders"
 _SEVERAL = "patients have several studies"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hipoa.core.errors import TableError
 from hipoa.core.files import write_csv
-from hipoa.core.tables.cells import parse_existing
 from hipoa.core.tables.grid import read_grid
 from hipoa.core.tables.rows import CASE_COLUMNS
+from hipoa.core.tables.sheet import parse_existing
 from hipoa.core.tables.words import find_column
 
 COLUMNS = (

@@ -1,1 +1,1 @@
-"""What every room builds on."""
+"""Shared by all packages: errors, files, tables and hashes."""

@@ -15,8 +15,8 @@ import numpy as np
 from hipoa.core.errors import HipoaError
 from hipoa.core.files import read_npz, write_npz
 from hipoa.core.fingerprints import fingerprint
-from hipoa.core.tables.reader import read_cases, read_tables
 from hipoa.core.tables.rows import SIDES, Case, assign_cohorts, shard_of
+from hipoa.core.tables.study_tables import read_cases, read_tables
 from hipoa.imaging.localization.scan import Scan, examine
 from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.projection.render import choose_renderer

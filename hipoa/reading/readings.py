@@ -9,8 +9,8 @@ from pathlib import Path
 from hipoa.core.errors import ConfigError, ReadingError
 from hipoa.core.files import write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.tables.reader import read_grades
 from hipoa.core.tables.rows import Reading, write_grades
+from hipoa.core.tables.study_tables import read_grades
 from hipoa.reading.agreement import COLUMNS, measure_agreement
 from hipoa.reading.log import read_log
 from hipoa.reading.read import find_log

@@ -21,8 +21,8 @@ from typing import Any, cast
 from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import ConfigError
 from hipoa.core.fingerprints import fingerprint, readings_fingerprint
-from hipoa.core.tables.reader import Tables, read_tables
 from hipoa.core.tables.rows import COHORTS, Case, Reading, assign_cohorts, shard_of
+from hipoa.core.tables.study_tables import Tables, read_tables
 from hipoa.grading.data.labels import LabelRule
 from hipoa.grading.data.split_check import count_labelled, name_kept
 from hipoa.phantom.cohort.members import count_patients, planned

@@ -11,7 +11,7 @@ from pydicom.uid import EnhancedCTImageStorage
 from hipoa.cases import cases, headers, index, studies
 from hipoa.core.errors import CtError, TableError
 from hipoa.core.files import read_csv
-from hipoa.core.tables.reader import read_cases, read_tables
+from hipoa.core.tables.study_tables import read_cases, read_tables
 from hipoa.imaging.ct.dicom.gather import gather
 from hipoa.imaging.ct.dicom.series import find_stacks
 

@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from hipoa.cli import main
 from hipoa.core.errors import ConfigError
-from hipoa.core.tables.reader import read_cases, read_grades
 from hipoa.core.tables.rows import assign_cohorts
+from hipoa.core.tables.study_tables import read_cases, read_grades
 from hipoa.imaging.ct.volume import read_volume
 from hipoa.phantom.anatomy.disease import CLASSES
 from hipoa.phantom.anatomy.implants import PROSTHETIC_HEAD_MM

@@ -1,1 +1,1 @@
-"""Tables that people keep: any spreadsheet, its cells, and the rows of cases.csv and grades.csv."""
+"""Reads tables that people keep: spreadsheets of any kind, cases.csv and grades.csv."""
