@@ -8,7 +8,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 
-from hipoa.cases import cases, headers, index, studies
+from hipoa.cases import cases, headers, studies
 from hipoa.core.errors import CtError, TableError
 from hipoa.core.files import read_csv
 from hipoa.core.tables.study_tables import read_cases, read_tables
@@ -322,7 +322,8 @@ def test_an_export_that_was_moved_is_said(tmp_path, write_series, capsys):
     (tmp_path / "export").rename(tmp_path / "moved")
     assert [row["ct"] for row in make(tmp_path / "moved")] == ["export/a"]
     assert (
-        "1  rows name a CT that is not there: mend their paths, or take them out" in capsys.readouterr().out
+        "1  rows name a CT that is not there: correct their paths, or take them out"
+        in capsys.readouterr().out
     )
     (tmp_path / "cases.csv").unlink()
     assert [row["ct"] for row in make(tmp_path / "moved")] == ["moved/a"]
@@ -331,7 +332,7 @@ def test_an_export_that_was_moved_is_said(tmp_path, write_series, capsys):
 def test_a_run_that_was_stopped_goes_on(tmp_path, write_series, monkeypatch):
     for n in range(5):
         write_series(tmp_path / f"export/{n}", study=str(n), count=20)
-    monkeypatch.setattr(index, "_CHUNK", 30)
+    monkeypatch.setattr(headers, "PORTION_FILES", 30)
     read = headers.read_files
     seen = []
 
@@ -352,11 +353,11 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, write_series, monkeypatch):
     assert seen[:2] == [30, 30]
     assert sum(seen) == 110
     assert [row["slices"] for row in rows] == ["20"] * 5
-    assert not (tmp_path / "cases.private/headers.sqlite").exists()
+    assert not (tmp_path / "cases.private/headers.jsonl").exists()
 
 
 def test_processes_read_what_one_does(tmp_path, write_series, monkeypatch):
-    monkeypatch.setattr(headers, "_FEW", 5)
+    monkeypatch.setattr(headers, "FEW_FILES", 5)
     for n in range(3):
         write_series(tmp_path / f"export/{n}", study=str(n))
     assert [row["slices"] for row in make(tmp_path / "export", processes=2)] == ["10"] * 3
