@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from hipoa.cases.export import describe_export, summarise, write_overview
 from hipoa.cases.grades import make_grades, open_grades
 from hipoa.cases.headers import find_files, read_export
-from hipoa.cases.index import Index
+from hipoa.cases.index import Export, Index
 from hipoa.cases.match import Known
 from hipoa.cases.private import open_private, read_crosswalk, write_crosswalk, write_set_aside
 from hipoa.cases.table import Table, read_table
@@ -35,8 +36,8 @@ def run(
 ) -> None:
     """Makes a first table of cases from a folder that a PACS exported: a row for each study with a CT.
 
-    Patients get pseudonyms, from which cases are named: `case_id` and `patient_id` appear in file names, tables
-    and the report. The folders in `ct` may contain patients' names: keep the table to yourself.
+    Patients get pseudonyms, from which cases are named: `case_id` and `patient_id` appear in file names,
+    tables and the report. The folders in `ct` may contain patients' names: keep the table to yourself.
 
     Args:
         folder: The export: series in any folders or zip files, mixed with any other files.
@@ -60,7 +61,8 @@ def run(
     of_grades = out.with_name("grades.csv")
     # Before the export, which takes long.
     grade_sheet = None if grades is None else open_grades(grades, of_grades, sheet)
-    with Index(secret.headers) as index:
+    headers = secret.folder / "headers.jsonl"
+    with closing(Index(headers)) as index:
         # In a log tqdm stays silent.
         files = list(tqdm(find_files(folder), desc="found", unit=" files", disable=None))
         if not files:
@@ -68,7 +70,7 @@ def run(
                 folder.name, "the folder holds no file", "Name the folder that the PACS exported to."
             )
         read_export(index, files, processes or len(os.sched_getaffinity(0)))
-        export = index.select(files)
+        export = Export(map(index.entries.__getitem__, files))
         pseudonyms = {name.lower(): row["patient_id"] for name, row in read_crosswalk(secret).items()}
         patients = table.find_patients(pseudonyms)
         found = describe_export(index, export, secret, table, patients)
@@ -80,8 +82,8 @@ def run(
     table.add(new)
     crosswalk = write_crosswalk(secret, found.crosswalk)
     write_overview(out.with_name(f"{out.stem}_overview.csv"), found.overview, set(crosswalk))
-    secret.headers.unlink()
-    print("\n".join(summarise(found, out, len(new), secret.set_aside)))
+    headers.unlink()
+    print("\n".join(summarise(found, len(files), out, len(new), secret.folder / "set_aside.csv")))
     if grade_sheet is not None:
         known = _list_known(read_table(out), crosswalk, found.cases)
         print("\n".join(make_grades(grade_sheet, known, of_grades)))
@@ -126,7 +128,7 @@ def _list_known(
 
 
 def _list_own_names(table: Table, made: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The case_id in the table by the case's own in lower case: the same, else that of the row with its CT."""
+    """The case_id in the table by the original one in lower case: the same, or that of the CT's row."""
     own = {row["case_id"].lower(): row["case_id"] for row in table.rows}
     of_ct: dict[str, list[str]] = defaultdict(list)
     for row in table.rows:

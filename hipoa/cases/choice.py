@@ -2,8 +2,8 @@
 
 Stacks of the hip or pelvis come first, then those of an unnamed body part; then plain CT before what was
 computed from several energies; then the largest region, and of its reconstructions the first by the rule of
-`hipoa.imaging.ct.dicom.stacks`. Headers do not show hips: if several regions are left and the study can be named
-as a whole, `project` decides, which takes the first stack that shows both hips.
+`hipoa.imaging.ct.dicom.stacks`. Headers do not show hips: if several regions are left and one path names the
+whole study, `project` decides, which takes the first stack that shows both hips.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _SAME_REGION = 0.9
 def find_part(about: Mapping[str, str]) -> Part:
     """The body part of a series.
 
-    Body Part Examined is often left as the protocol had it: another part there only makes a series less likely,
-    while words for hip and pelvis count in any of the texts.
+    Body Part Examined is often left as the protocol had it: another part there only makes a series less
+    likely, while words for hip and pelvis count in any of the texts.
 
     Args:
         about: Texts of its header: `body_part`, `protocol`, `description`.

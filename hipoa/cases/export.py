@@ -22,66 +22,26 @@ OVERVIEW_COLUMNS = (
     *("manufacturer", "model", "kernel", "kv", "status"),
 )
 UNWRITABLE = "its path cannot stand in a table: rename its folders"
-_SEVERAL_STUDIES = "patients have several studies"
+_TAKEN = "in the table"
+_NO_STACK = "images of CT in no stack: too few, uneven, or copies"
 
 
 @dataclass
 class Found:
-    """What became of an export.
-
-    Attributes:
-        cases: Rows of the table of cases.
-        crosswalk: Rows of the crosswalk.
-        overview: Rows of the overview.
-        counts: Counts of files, people, studies, stacks, images.
-        aside: Counts of studies that are not in the table, by reason.
-        checks: Counts of what the user should check, by reason.
-        others: Counts of files without a CT image, by what they are.
-    """
+    """Rows of three tables, and counts: of files without CT images, and of what the user should check."""
 
     cases: list[dict[str, str]] = field(default_factory=list)
     crosswalk: list[dict[str, str]] = field(default_factory=list)
     overview: list[dict[str, str]] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    aside: Counter[str] = field(default_factory=Counter)
-    checks: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
-
-    def add(self, names: Mapping[str, str], study: Study, ct: str, aside: str, check: str) -> None:
-        """Adds a study under the names of its case and patient."""
-        if aside:
-            self.aside[aside] += 1
-        else:
-            checks = [text for text in (check, study.check) if text]
-            self.checks.update(checks)
-            self.cases.append(_describe_case(study) | {"ct": ct, "check": "; ".join(checks)} | names)
-        self.counts.update(studies=1, images=study.images, stacks=len(study.stacks))
-        self.overview += [{**names, **row} for row in _list_stacks(study, aside)]
-        self.crosswalk.append(
-            {
-                **names,
-                "hospital_patient_id": study.about.get("patient_id", ""),
-                **{name: study.about.get(name, "") for name in ("issuer", "accession", "study_date")},
-                "status": aside or "in the table",
-                "folder": str(study.place),
-            }
-        )
+    checks: Counter[str] = field(default_factory=Counter)
 
 
 def describe_export(
     index: Index, export: Export, private: Private, table: Table, patients: Mapping[str, Set[str]]
 ) -> Found:
-    """Describes all studies, person by person, so that little of a large export is in memory.
-
-    Args:
-        index: The index.
-        export: The files of the export.
-        private: The private folder.
-        table: The table of cases.
-        patients: The patient_ids in the table by pseudonym.
-    """
-    others = Counter(entry.other for entry in export.entries if entry.other)
-    found = Found(counts=Counter(files=len(export.entries), people=len(export.cts)), others=others)
+    """Describes all studies, person by person; ``patients`` are the patient_ids in the table by pseudonym."""
+    found = Found(others=Counter(entry.other for entry in export.entries if entry.other))
     shared, sexes = export.list_shared_studies(), table.find_sexes()
     # In the order of the pseudonyms: that of the hospital's numbers would tell who came first.
     for person in sorted(export.cts, key=private.name_patient):
@@ -93,10 +53,13 @@ def describe_export(
             names = {"case_id": private.name_case(person, name), "patient_id": patient}
             ct = _write_path(study.ct, table.path)
             aside = doubt or (SHARED if name in shared else "") or study.aside or ("" if ct else UNWRITABLE)
-            found.add(names, study, ct, aside, check_person(person))
-            found.overview += [names | row for row in _list_others(export.count_others(person, name))]
-        found.checks[_SEVERAL_STUDIES] += len(studies) > 1
-    found.overview += _list_others(sort_counts(others))
+            if not aside:
+                check = "; ".join(filter(None, (check_person(person), study.check)))
+                found.cases.append(_describe_case(study) | {"ct": ct, "check": check} | names)
+            found.crosswalk.append(names | _describe_origin(study) | {"status": aside or _TAKEN})
+            rows = [*_list_stacks(study, aside), *_list_others(export.others[person, name])]
+            found.overview += [names | row for row in rows]
+    found.overview += _list_others(found.others)
     return found
 
 
@@ -112,9 +75,13 @@ def _describe_case(study: Study) -> dict[str, str]:
     row = dict.fromkeys(COLUMNS, "") | {"sex": acquired.sex, "age": acquired.age, "series": study.series}
     row["scanner"] = " ".join(dict.fromkeys(filter(None, (acquired.manufacturer, acquired.model))))
     of_stack = _describe_stack(stack) | {"slices": str(len(stack.slices))}
-    if not study.is_decided:
-        of_stack = {name: of_stack[name] for name in ("manufacturer", "model")}
-    return row | of_stack
+    decided = of_stack if study.is_decided else ("manufacturer", "model")
+    return row | {name: of_stack[name] for name in decided}
+
+
+def _describe_origin(study: Study) -> dict[str, str]:
+    about = {name: study.about.get(name, "") for name in ("issuer", "accession", "study_date")}
+    return about | {"hospital_patient_id": study.about.get("patient_id", ""), "folder": str(study.place)}
 
 
 def _describe_stack(stack: Stack) -> dict[str, str]:
@@ -142,12 +109,13 @@ def _list_stacks(study: Study, aside: str) -> Iterator[dict[str, str]]:
         }
     alone = study.images - sum(len(stack.slices) for stack in study.stacks)
     if alone or not study.stacks:
-        what = "images of CT in no stack: too few, uneven, or copies"
-        yield {"what": what, "images": str(alone), "status": aside or "set aside"}
+        yield {"what": _NO_STACK, "images": str(alone), "status": aside or "set aside"}
 
 
-def _list_others(others: Sequence[tuple[str, int]]) -> list[dict[str, str]]:
-    return [{"what": what, "images": str(count), "status": "set aside"} for what, count in others]
+def _list_others(others: Counter[str]) -> list[dict[str, str]]:
+    return [
+        {"what": what, "images": str(count), "status": "set aside"} for what, count in sort_counts(others)
+    ]
 
 
 def _write_path(path: Path, table: Path) -> str:
@@ -164,13 +132,7 @@ def _write_path(path: Path, table: Path) -> str:
 
 
 def write_overview(path: Path, rows: Sequence[Mapping[str, str]], known: Set[str]) -> None:
-    """Writes a row for each stack of each study, and for what else there was.
-
-    Args:
-        path: The file; its rows of studies of other exports stay.
-        rows: Of this export.
-        known: The cases of the crosswalk.
-    """
+    """Writes the overview; rows of earlier exports stay if their case is known, that is, in the crosswalk."""
     before = read_rows(path)[1] if path.exists() else []
     others = known - {row.get("case_id") for row in rows}
     kept = [row for row in before if row.get("case_id") in others]
@@ -178,26 +140,24 @@ def write_overview(path: Path, rows: Sequence[Mapping[str, str]], known: Set[str
     write_csv(path, OVERVIEW_COLUMNS, cells)
 
 
-def summarise(found: Found, table: Path, added: int, set_aside: Path) -> list[str]:
-    """A summary of the export, line by line.
-
-    Args:
-        found: What became of the export.
-        table: The table of cases.
-        added: Count of new cases.
-        set_aside: The table of folders with files that were set aside.
-    """
-    count, known = found.counts, len(found.cases) - added
+def summarise(found: Found, files: int, table: Path, added: int, set_aside: Path) -> list[str]:
+    """A summary, line by line, of an export of so many files that added so many cases to the table."""
+    images = sum(int(row["images"]) for row in found.overview if row["what"] in ("stack", _NO_STACK))
+    stacks = sum(row["what"] == "stack" for row in found.overview)
+    studies = Counter(row["patient_id"] for row in found.crosswalk)
+    checks = found.checks + Counter(text for row in found.cases for text in row["check"].split("; ") if text)
+    checks["patients have several studies"] = sum(count > 1 for count in studies.values())
+    known = len(found.cases) - added
+    lists = {
+        "studies set aside": Counter(row["status"] for row in found.crosswalk if row["status"] != _TAKEN),
+        f"files set aside (where they lie: {set_aside.parent.name}/{set_aside.name})": found.others,
+        "to look at": checks,
+    }
     lines = [
-        f"{count['files']} files: {count['images']} images of CT in {count['stacks']} stacks, "
-        f"of {count['studies']} studies of {count['people']} patients",
+        f"{files} files: {images} images of CT in {stacks} stacks, of {len(found.crosswalk)} studies of "
+        f"{len(studies)} patients",
         f"{table.name}: {added} new cases" + (f", {known} were there and stay as they are" if known else ""),
     ]
-    lists = {
-        "studies set aside": found.aside,
-        f"files set aside (where they lie: {set_aside.parent.name}/{set_aside.name})": found.others,
-        "to look at": found.checks,
-    }
     for what, counts in lists.items():
         ordered = sort_counts(counts)
         lines += [f"{what}:"] * bool(ordered) + [f"{number:9d}  {name}" for name, number in ordered]

@@ -39,13 +39,7 @@ class SheetReading:
 
     Attributes:
         row: The row number as the spreadsheet shows it.
-        side: The patient's: "L" or "R".
-        crowe: 1-4, or None.
-        kl: 0-4, or None.
-        case: A case_id; at least one of case, accession and patient is filled.
-        accession: An accession number.
-        patient: A patient ID.
-        reader: A name, or empty.
+        case: A case_id; at least one of case, accession (number) and patient (ID) is filled.
         read_on: The date of the reading, or empty.
         exam: The date of the examination as YYYYMMDD, "?" if it cannot be read as one day, or empty.
         exam_is_sure: Its column is certainly that of the examination date.
@@ -69,11 +63,9 @@ class GradeSheet:
     """A spreadsheet of grades.
 
     Attributes:
-        path: The file.
-        kind: Its format, in words.
+        kind: The format of the file, in words.
         heading_row: The row number of its last heading.
         used: The headings that are read, and their interpretation.
-        ignored: The headings of columns that are not used.
         readings: One per row, side and reader with a grade.
         ungraded: Numbers of the rows that name a patient and hold no grade.
         skipped: Numbers of the rows of notes (no patient and no grade) and summaries.

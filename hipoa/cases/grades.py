@@ -17,12 +17,7 @@ _SHOWN = 12
 
 
 def open_grades(path: Path, out: Path, sheet: str = "") -> GradeSheet:
-    """Reads a spreadsheet of grades.
-
-    Args:
-        path: The spreadsheet.
-        out: The table to make from it.
-        sheet: The name or number of a workbook's sheet, if it is not the first visible one.
+    """Reads a spreadsheet, or one sheet of it, from which the table of grades ``out`` will be made.
 
     Raises:
         TableError: It cannot be read, a cell of it is at fault, or it is `out` itself.

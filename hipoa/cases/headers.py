@@ -42,10 +42,10 @@ _ABOUT = {
     "protocol": "ProtocolName",
     "description": "SeriesDescription",
 }
+# Smaller portions cost more communication; of larger ones more is lost when a run is stopped.
 PORTION_FILES = 200
-"""Smaller portions cost more communication between processes, larger ones are lost when a run is stopped."""
+# So many headers are read faster in this process than others start.
 FEW_FILES = 1000
-"""So many headers are read faster in this process than others start."""
 # For a portion of files on a drive that sleeps.
 _TIMEOUT_S = 600.0
 
@@ -77,7 +77,7 @@ def _list_members(path: str) -> list[str]:
 
 def read_export(index: Index, files: Sequence[File], processes: int) -> None:
     """Reads the headers that are not in the index yet, portion by portion."""
-    unread = [file for file in files if file not in index]
+    unread = [file for file in files if file not in index.entries]
     portions = (unread[at : at + PORTION_FILES] for at in range(0, len(unread), PORTION_FILES))
     readers = processes if len(unread) > FEW_FILES else 0
     read = read_ahead(read_files, portions, _give_up, readers=readers, timeout_s=_TIMEOUT_S)
@@ -149,12 +149,7 @@ def _pack(image: Slice) -> dict[str, Any]:
 
 
 def unpack(frames: str, **common: Any) -> list[Slice]:
-    """The CT images of a file, from its record.
-
-    Args:
-        frames: The record's field.
-        common: Their file, series and identity.
-    """
+    """The CT images of a file from its record; ``common`` are their file, series and identity."""
     return [
         Slice(
             **fields
@@ -168,11 +163,7 @@ def unpack(frames: str, **common: Any) -> list[Slice]:
 
 
 def read_about(source: Source) -> dict[str, str]:
-    """Texts of a header for the crosswalk and the choice of a stack.
-
-    Raises:
-        OSError: It cannot be read.
-    """
+    """Texts of a header for the crosswalk and the choice of a stack."""
     with source.open("rb") as stream:
         header = dcmread(stream, stop_before_pixels=True, specific_tags=[*_ABOUT.values()], force=True)
     return {name: str(header.get(tag) or "").strip() for name, tag in _ABOUT.items()}

@@ -36,10 +36,8 @@ class Entry:
         at: Where its record starts in the index, bytes.
         other: What the file is if it holds no CT image; else empty.
         person: The patient, as `hipoa.cases.people.name_person` names one; "?" if unknown.
-        study: The study.
-        series: The series.
-        images: How many CT images it holds.
-        identity: JSON of whose it is.
+        images: Count of CT images.
+        identity: JSON of an `Identity`.
     """
 
     file: File
@@ -68,7 +66,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
         self._stream = path.open("rb+")
-        self._entries: dict[File, Entry] = {}
+        self.entries: dict[File, Entry] = {}
         end = 0
         for line in self._stream:
             if line.endswith(b"\n"):  # else an earlier run was stopped while it was written
@@ -77,13 +75,8 @@ class Index:
         self._stream.seek(end)
         self._stream.truncate()
 
-    def __contains__(self, file: File) -> bool:
-        return file in self._entries
-
-    def __enter__(self) -> Index:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Closes the file."""
         self._stream.close()
 
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -96,16 +89,12 @@ class Index:
     def _remember(self, at: int, record: Mapping[str, Any]) -> None:
         file = File(*record["file"])
         texts = {name: intern(record[name]) for name in ("other", "person", "study", "series", "identity")}
-        self._entries[file] = Entry(file, at, images=record["images"], **texts)
+        self.entries[file] = Entry(file, at, images=record["images"], **texts)
 
     def read_frames(self, entry: Entry) -> str:
         """The CT images of a file, as they were added."""
         self._stream.seek(entry.at)
         return json.loads(self._stream.readline())["frames"]
-
-    def select(self, files: Iterable[File]) -> Export:
-        """What is known of the files that the export holds now."""
-        return Export(self._entries[file] for file in files)
 
 
 class Export:
@@ -114,6 +103,7 @@ class Export:
     Attributes:
         entries: All files, sorted by path.
         cts: Files with CT images by person and study.
+        others: Counts of files without CT images by (person, study), by what they are.
         identities: What the headers say of who each person is.
     """
 
@@ -121,8 +111,8 @@ class Export:
         self.entries = sorted(entries, key=lambda entry: (os.fsencode(entry.file.path), entry.file.member))
         self.cts: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
         self.identities: dict[str, set[str]] = defaultdict(set)
-        self._others: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        # By folder or zip file: (person, study) of its CTs, (person, None) of other files; also those below it.
+        self.others: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        # By folder or zip file: (person, study) of CTs in or below it, (person, None) of other files.
         self._owners: dict[str, set[tuple[str, str | None]]] = defaultdict(set)
         self._loose: set[str] = set()
         for entry in self.entries:
@@ -136,7 +126,8 @@ class Export:
         if entry.images:
             self.cts[entry.person][entry.study].append(entry)
         self.identities[entry.person].add(entry.identity)
-        self._others[entry.person, entry.study].update([entry.other] if entry.other else [])
+        if entry.other:
+            self.others[entry.person, entry.study][entry.other] += 1
         self._owners[entry.place].add((entry.person, entry.study if entry.images else None))
         if not entry.file.member and (entry.person or entry.other == BAD_ZIP):
             self._loose.add(entry.place)
@@ -145,10 +136,6 @@ class Export:
         """Studies with CTs of more than one person."""
         people = Counter(study for studies in self.cts.values() for study in studies if study)
         return {study for study, count in people.items() if count > 1}
-
-    def count_others(self, person: str, study: str) -> list[tuple[str, int]]:
-        """How many files of a study hold no CT image, by what they are, the most frequent first."""
-        return sort_counts(self._others[person, study])
 
     def is_shared(self, place: str, person: str, study: str) -> bool:
         """Whether a folder or zip file holds a file of another person or a CT of another study."""
@@ -160,7 +147,5 @@ class Export:
 
 
 def sort_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Counts and their names, the largest first."""
-    return sorted(
-        ((name, count) for name, count in counts.items() if count), key=lambda one: (-one[1], one[0])
-    )
+    """Names and their counts, the largest first, without zeros."""
+    return sorted((one for one in counts.items() if one[1]), key=lambda one: (-one[1], one[0]))

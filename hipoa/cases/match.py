@@ -19,15 +19,13 @@ CLEAR_DAYS = 90
 
 @dataclass(frozen=True)
 class Known:
-    """A case as the hospital knows it.
+    """A case as the hospital knows it; texts are empty if unknown.
 
     Attributes:
-        case_id: In the table of cases.
-        hospital_id: The hospital's patient ID, or empty.
-        accession: The accession number, or empty.
-        date: The study date, YYYYMMDD, or empty.
-        patient_id: The pseudonym, or empty: cases that share it are of one person, however the hospital's
-            patient ID is written.
+        hospital_id: The hospital's patient ID.
+        accession: The accession number.
+        date: The study date, YYYYMMDD.
+        patient_id: The pseudonym; cases that share it are of one person, however its ID is written.
         in_table: It is in the table of cases. A study that was set aside is not, but may be what was graded.
     """
 

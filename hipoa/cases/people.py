@@ -37,13 +37,7 @@ def name_person(identity: Identity, series: str) -> str:
 
 
 def doubt_person(person: str, identities: Iterable[Identity], issuers: Iterable[str]) -> str:
-    """Why the studies of a person may be several people's; empty if they are certainly not.
-
-    Args:
-        person: As `name_person` gives it.
-        identities: What the headers of all its files say.
-        issuers: The issuers of its patient ID.
-    """
+    """Why the files of a person, as `name_person` names one, may be several people's; empty if not."""
     if not person:
         return NOBODY
     found = set(identities)

@@ -1,4 +1,4 @@
-"""The private folder: the key of the pseudonyms, the crosswalk to the hospital's numbers, and what was set aside."""
+"""The private folder: the key of the pseudonyms, and the crosswalk to the hospital's numbers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ CROSSWALK_COLUMNS = (
     *("case_id", "patient_id", "hospital_patient_id", "issuer", "accession", "study_date"),
     *("status", "folder"),
 )
+_CROSSWALK = "crosswalk.csv"
 _KEY_BYTES = 32
 _PATIENT_LETTERS = 10
 _CASE_LETTERS = 6
@@ -36,21 +37,6 @@ class Private:
 
     folder: Path
     key: bytes
-
-    @property
-    def crosswalk(self) -> Path:
-        """The table of pseudonyms and the hospital's numbers."""
-        return self.folder / "crosswalk.csv"
-
-    @property
-    def set_aside(self) -> Path:
-        """The table of folders with files that were set aside."""
-        return self.folder / "set_aside.csv"
-
-    @property
-    def headers(self) -> Path:
-        """The index of headers, while an export is read."""
-        return self.folder / "headers.jsonl"
 
     def name_patient(self, person: str) -> str:
         """A pseudonym of P and ten letters and digits (50 bits)."""
@@ -92,7 +78,7 @@ def open_private(folder: Path) -> Private:
 
 def _read_key(folder: Path) -> bytes:
     path = folder / "key"
-    lost = not path.exists() and (folder / "crosswalk.csv").exists()
+    lost = not path.exists() and (folder / _CROSSWALK).exists()
     if not path.exists() and not lost:
         with _write(path) as file:
             file.write(secrets.token_hex(_KEY_BYTES) + "\n")
@@ -122,7 +108,7 @@ def read_crosswalk(private: Private) -> dict[str, dict[str, str]]:
     Raises:
         TableError: Another program has changed the file.
     """
-    path = private.crosswalk
+    path = private.folder / _CROSSWALK
     if not path.exists():
         return {}
     try:
@@ -138,7 +124,7 @@ def read_crosswalk(private: Private) -> dict[str, dict[str, str]]:
 def write_crosswalk(private: Private, rows: Iterable[Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """Adds rows to the crosswalk, replacing those of the same cases; returns all."""
     known = read_crosswalk(private) | {row["case_id"]: dict(row) for row in rows}
-    with _write(private.crosswalk) as file:
+    with _write(private.folder / _CROSSWALK) as file:
         writer: csv.DictWriter[str] = csv.DictWriter(file, CROSSWALK_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(known.values())
@@ -150,7 +136,7 @@ def write_set_aside(private: Private, files: Iterable[tuple[str, str]]) -> None:
 
     A patient may be among them, of whom no slice can be read.
     """
-    with _write(private.set_aside) as file:
+    with _write(private.folder / "set_aside.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("folder", "what", "files"))
         writer.writerows((*place, count) for place, count in Counter(files).items())

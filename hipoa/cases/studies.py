@@ -39,9 +39,7 @@ class Study:
         series: The name of the stack to read; empty if `project` decides.
         aside: Why it cannot be in the table; empty if it can.
         about: Texts of the header of the series that was taken, or of any.
-        issuers: The issuers of the patient ID in its series.
         images: Count of CT images in all its files.
-        place: The folder or zip file of all its images.
         check: What the user should check about the choice.
     """
 
@@ -134,7 +132,7 @@ def _uid(image: Slice) -> str:
 def _list_paths(
     export: Export, whose: tuple[str, str], places: _Places, taken: Stack
 ) -> Iterator[tuple[Path, list[Slice]]]:
-    """Paths that name images of this study alone, and these images: its folder, that of a series, an image."""
+    """Paths that name images of this study alone, and the images: its folder, a series' folder, an image."""
     wanted = _uids(taken)
     holding = sorted(place for place, found in places.items() if wanted <= set(map(_uid, found)))
     is_zipped = not isinstance(taken.slices[0].file, Path)

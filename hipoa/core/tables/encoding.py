@@ -46,11 +46,7 @@ _WESTERN_SIDE = re.compile(
 
 
 def decode(data: bytes, where: str) -> tuple[str, str]:
-    """The text of a file, and the name of its encoding ("" for plain ASCII).
-
-    Args:
-        data: All of the file.
-        where: Its name, for messages.
+    """The text of a file called ``where``, and the name of its encoding ("" for plain ASCII).
 
     Raises:
         TableError: It is no text, or its encoding is ambiguous.

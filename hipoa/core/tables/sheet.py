@@ -12,7 +12,6 @@ import sys
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,39 +26,81 @@ _SHOWN_HEADINGS = 12
 _CRITICAL = {"external": r"ext\W*|extern.*", "exclude": r"excl.*"}
 
 
-def read_sheet(
-    path: Path, columns: Sequence[str], required: Sequence[str], if_missing: str
-) -> tuple[str, Iterator[tuple[int, dict[str, str]]]]:
-    """Reads a table whose columns stand in any order, among others that are skipped.
+class Row:
+    """One row of a table, and what is wrong with it."""
 
-    Args:
-        path: The table; FILE#SHEET names a sheet of a workbook.
-        columns: The columns to read.
-        required: Those that must be there.
-        if_missing: What to do where one of these is missing.
+    def __init__(self, number: int, cells: dict[str, str]) -> None:
+        self.number, self.cells = number, cells
+        self.faults: list[str] = []
 
-    Returns:
-        How the table was read, in one line, "" for a plain CSV; (row number as a spreadsheet shows it, cells
-        by column), made one by one, for there may be 100 000.
+    def fail(self, text: str) -> None:
+        """Adds a fault."""
+        self.faults.append(f"row {self.number}: {text}")
 
-    Raises:
-        TableError: The file cannot be read, a column is missing, misspelt or there twice, a row is too long.
+    def read(self, column: str, parse: Callable[[str], Any], default: Any = "") -> Any:
+        """The parsed cell, or ``default`` if ``parse`` raises a ValueError."""
+        try:
+            return parse(self.cells[column])
+        except ValueError as error:
+            self.fail(f"{column} {error}")
+            return default
+
+
+class Sheet:
+    """A table with a header; FILE#SHEET names a sheet of a workbook.
+
+    Attributes:
+        rows: Its good rows, as the caller parses them.
+        faults: Why it must be refused.
+        do: What to do about them.
+        warnings: What the user should know, a line each.
+        has_header: The columns were found.
     """
-    grid = read_grid(path)
-    lines = deque(grid.rows)
-    header, renamed = _read_header(lines.popleft()[1] if lines else [], columns)
-    missing = _find_missing(header, columns, required)
-    faults = missing + _check_header(header, columns)
-    faults += [
-        f"row {number}: there are more cells than columns"
-        for number, line in lines
-        if any(line[len(header) :])
-    ]
-    if faults:
-        raise TableError(path.name, "; ".join(faults), if_missing if missing else CORRECT)
-    read = ", ".join(filter(None, [grid.kind and f"read as {grid.kind}", renamed]))
-    note = read and f"{path.name}: {read}; {len(lines)} row{'s' * (len(lines) != 1)}"
-    return note, _name_cells(lines, header, columns)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Any] = []
+        self.faults: list[str] = []
+        self.warnings: list[str] = []
+        self.do = CORRECT
+        self.has_header = False
+
+    def read(self, columns: Sequence[str], required: Sequence[str], if_missing: str) -> Iterator[Row]:
+        """The rows, with the cells of these columns, in any order among others; none if the header is bad."""
+        try:
+            grid = read_grid(self.path)
+        except TableError as error:
+            self.faults, self.do = [error.found], error.do
+            return
+        lines = deque(grid.rows)
+        header, renamed = _read_header(lines.popleft()[1] if lines else [], columns)
+        missing = _find_missing(header, columns, required)
+        too_long = [number for number, line in lines if any(line[len(header) :])]
+        self.faults = missing + _check_header(header, columns)
+        self.faults += [f"row {number}: there are more cells than columns" for number in too_long]
+        if self.faults:
+            self.do = if_missing if missing else CORRECT
+            return
+        self.has_header = True
+        read = ", ".join(filter(None, [grid.kind and f"read as {grid.kind}", renamed]))
+        if read:
+            self.warnings.append(f"{self.path.name}: {read}; {len(lines)} row{'s' * (len(lines) != 1)}")
+        # A missing column lies beyond the end of every line.
+        index = {name: header.index(name) if name in header else sys.maxsize for name in columns}
+        while lines:  # there may be 100 000: each is freed once it is read
+            number, line = lines.popleft()
+            row = Row(number, {name: line[at] if at < len(line) else "" for name, at in index.items()})
+            yield row
+            self.faults += row.faults
+
+
+def refuse(sheets: Sequence[Sheet]) -> None:
+    """Raises one TableError for all faults of some tables, if there are any."""
+    bad = [sheet for sheet in sheets if sheet.faults]
+    if bad:
+        found = "; ".join(bad[0].faults)
+        found += "".join(f"; {sheet.path.name}: {'; '.join(sheet.faults)}" for sheet in bad[1:])
+        raise TableError(bad[0].path.name, found, bad[0].do if len(bad) == 1 else CORRECT)
 
 
 def _read_header(cells: Sequence[str], columns: Sequence[str]) -> tuple[list[str], str]:
@@ -73,16 +114,6 @@ def _read_header(cells: Sequence[str], columns: Sequence[str]) -> tuple[list[str
             header[at] = column
             translated.append(f'"{heading}" as {column}')
     return header, f"column {', '.join(translated)}" if translated else ""
-
-
-def _name_cells(
-    lines: deque[tuple[int, list[str]]], header: Sequence[str], columns: Sequence[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    # A missing column lies beyond the end of every line.
-    index = {name: header.index(name) if name in header else sys.maxsize for name in columns}
-    while lines:
-        number, line = lines.popleft()
-        yield number, {name: line[at] if at < len(line) else "" for name, at in index.items()}
 
 
 def _find_missing(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> list[str]:
@@ -113,23 +144,6 @@ def _find_meant(name: str, columns: Sequence[str]) -> str:
         if column in columns and re.fullmatch(pattern, name):
             return column
     return next(iter(difflib.get_close_matches(name, columns, n=1, cutoff=0.8)), "")
-
-
-@dataclass
-class Cells:
-    """The cells of one row; collects what is wrong with them."""
-
-    row: dict[str, str]
-    faults: list[str]
-    where: str
-
-    def read(self, column: str, parse: Callable[[str], Any], default: Any = "") -> Any:
-        """The parsed cell, or ``default`` if ``parse`` raises a ValueError."""
-        try:
-            return parse(self.row[column])
-        except ValueError as error:
-            self.faults.append(f"{self.where}: {column} {error}")
-            return default
 
 
 def parse_existing(folder: Path, text: str) -> Path:

@@ -6,12 +6,10 @@ Standard library only: the Snakefile imports this module.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from hipoa.core.errors import TableError
 from hipoa.core.identifiers import (
     comparison_key,
     normalise,
@@ -21,7 +19,7 @@ from hipoa.core.identifiers import (
     parse_series,
 )
 from hipoa.core.tables.rows import CASE_COLUMNS, GRADE_COLUMNS, SIMILAR, Case, Reading, find_conflicts
-from hipoa.core.tables.sheet import CORRECT, Cells, parse_existing, read_sheet
+from hipoa.core.tables.sheet import CORRECT, Row, Sheet, parse_existing, refuse
 from hipoa.core.tables.words import quote, read_exclusion, read_grade, read_side, read_yes
 
 _SHOWN = 10
@@ -54,16 +52,18 @@ def read_tables(cases: Path, grades: Path | None = None) -> Tables:
         TableError: As `read_cases` and `read_grades`, and of both together: a reading of an unknown case, a
             patient both labelled and external, under the same patient id or a similar one.
     """
-    parsed = [_parse_cases(cases)]
+    sheets = [_parse_cases(cases)]
     if grades is not None:
-        parsed.append(_parse_grades(grades, parsed[0].case_ids))
-    readings = parsed[1].rows if grades is not None else []
-    conflicts = find_conflicts(parsed[0].rows, readings)
+        known = {case_id for case_id, _ in sheets[0].rows} if sheets[0].has_header else None
+        sheets.append(_parse_grades(grades, known))
+    found = [case for _, case in sheets[0].rows if case is not None]
+    readings = sheets[1].rows if grades is not None else []
+    conflicts = find_conflicts(found, readings)
     if conflicts:
-        parsed[-1].do = CORRECT if any(table.faults for table in parsed) else _ONE_COHORT
-        parsed[-1].faults += conflicts
-    _refuse(parsed)
-    return Tables(parsed[0].rows, readings, [line for table in parsed for line in table.warnings])
+        sheets[-1].do = CORRECT if any(sheet.faults for sheet in sheets) else _ONE_COHORT
+        sheets[-1].faults += conflicts
+    refuse(sheets)
+    return Tables(found, readings, [line for sheet in sheets for line in sheet.warnings])
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -74,9 +74,7 @@ def read_cases(path: Path) -> list[Case]:
             file systems do not distinguish case) or no safe file name, a missing patient_id or file, a cell
             that is none of the allowed words.
     """
-    table = _parse_cases(path)
-    _refuse([table])
-    return table.rows
+    return list(read_tables(path).cases)
 
 
 def read_grades(path: Path) -> list[Reading]:
@@ -86,96 +84,57 @@ def read_grades(path: Path) -> list[Reading]:
         TableError: Listing every bad row: an unknown side, a grade out of range, no grade at all, two
             readings of one hip by one reader on one date.
     """
-    table = _parse_grades(path, None)
-    _refuse([table])
-    return table.rows
+    sheet = _parse_grades(path, None)
+    refuse([sheet])
+    return sheet.rows
 
 
-@dataclass
-class _Parsed:
-    """The good rows of a table, the faults of the others, and all case_ids; None if its header is bad."""
-
-    path: Path
-    rows: list[Any] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    case_ids: set[str] | None = None
-    do: str = CORRECT
-
-    def read(
-        self, columns: Sequence[str], required: Sequence[str], if_missing: str
-    ) -> Iterator[tuple[int, Cells]]:
-        try:
-            note, rows = read_sheet(self.path, columns, required, if_missing)
-        except TableError as error:
-            self.faults, self.do = [error.found], error.do
-            return
-        self.case_ids = set()
-        self.warnings += [note] if note else []
-        for number, row in rows:
-            yield number, Cells(row, self.faults, f"row {number}")
-
-
-def _refuse(tables: Sequence[_Parsed]) -> None:
-    bad = [table for table in tables if table.faults]
-    if bad:
-        found = "; ".join(bad[0].faults)
-        found += "".join(f"; {table.path.name}: {'; '.join(table.faults)}" for table in bad[1:])
-        raise TableError(bad[0].path.name, found, bad[0].do if len(bad) == 1 else CORRECT)
-
-
-def _parse_cases(path: Path) -> _Parsed:
-    table = _Parsed(path)
+def _parse_cases(path: Path) -> Sheet:
+    """The rows are (case_id, case), the case None where it has a fault."""
+    sheet = Sheet(path)
     row_of: dict[str, int] = {}
     first_of_patient: dict[str, Case] = {}
     first_of_ct: dict[str, Case] = {}
     similar: dict[str, str] = {}
-    for number, cells in table.read(CASE_COLUMNS, ("case_id", "patient_id", "ct"), _MAKE_CASES):
-        before = len(table.faults)
-        case = _parse_case(cells, path.parent)
-        first = row_of.setdefault(case.case_id.lower(), number)
-        if case.case_id and first != number:
-            cells.faults.append(
-                f"row {number}: case_id {case.case_id} is that of row {first} (capitals do not count)"
-            )
+    for row in sheet.read(CASE_COLUMNS, ("case_id", "patient_id", "ct"), _MAKE_CASES):
+        case = _parse_case(row, path.parent)
+        first = row_of.setdefault(case.case_id.lower(), row.number)
+        if case.case_id and first != row.number:
+            row.fail(f"case_id {case.case_id} is that of row {first} (capitals do not count)")
         other = first_of_patient.setdefault(comparison_key(case.patient_id), case)
         if other.patient_id != case.patient_id:
-            similar.setdefault(case.patient_id, f"rows {row_of[other.case_id.lower()]} and {number}")
-        # One patient may have a CT twice, for two series.
-        other = first_of_ct.setdefault(_normal_path(case.ct), case) if _has_owner(case) else case
-        if other.patient_id != case.patient_id:
-            row = row_of[other.case_id.lower()]
-            cells.faults.append(f"row {number}: ct is that of row {row}, another patient's")
-        if table.case_ids is not None:
-            table.case_ids.add(case.case_id)
-        if len(table.faults) == before:
-            table.rows.append(case)
-    table.faults += _check_sexes(table.rows)
-    table.warnings += _warn_of_similar_ids(path, list(similar.values()))
-    return table
+            similar.setdefault(case.patient_id, f"rows {row_of[other.case_id.lower()]} and {row.number}")
+        if case.patient_id and case.ct != Path():
+            # One patient may have a CT twice, for two series.
+            other = first_of_ct.setdefault(_normal_path(case.ct), case)
+            if other.patient_id != case.patient_id:
+                row.fail(f"ct is that of row {row_of[other.case_id.lower()]}, another patient's")
+        sheet.rows.append((case.case_id, None if row.faults else case))
+    sexes = {normalise(case.sex).upper() for _, case in sheet.rows if case is not None}
+    if {"H", "M"} <= sexes and "F" not in sexes:  # where H stands for men (hombre, homem), M stands for women
+        sheet.faults.append('in the column sex "M" beside "H" may mean mujer, mulher or male: write F and M')
+    if similar:
+        sheet.warnings.append(_warn_of_similar_ids(path, list(similar.values())))
+    return sheet
 
 
-def _parse_case(cells: Cells, folder: Path) -> Case:
+def _parse_case(row: Row, folder: Path) -> Case:
     def parse_optional(text: str) -> Path | None:
         return parse_existing(folder, text) if text else None
 
     return Case(
-        case_id=cells.read("case_id", parse_safe_name),
-        patient_id=cells.read("patient_id", parse_name),
-        ct=cells.read("ct", lambda text: parse_existing(folder, text), Path()),
-        external=cells.read("external", read_yes, False),
-        labels=cells.read("labels", parse_optional, None),
-        landmarks=cells.read("landmarks", parse_optional, None),
-        series=cells.read("series", parse_series),
-        exclude=cells.read("exclude", read_exclusion),
-        sex=cells.row["sex"],
-        age=cells.row["age"],
-        scanner=cells.row["scanner"],
+        case_id=row.read("case_id", parse_safe_name),
+        patient_id=row.read("patient_id", parse_name),
+        ct=row.read("ct", lambda text: parse_existing(folder, text), Path()),
+        external=row.read("external", read_yes, False),
+        labels=row.read("labels", parse_optional, None),
+        landmarks=row.read("landmarks", parse_optional, None),
+        series=row.read("series", parse_series),
+        exclude=row.read("exclude", read_exclusion),
+        sex=row.cells["sex"],
+        age=row.cells["age"],
+        scanner=row.cells["scanner"],
     )
-
-
-def _has_owner(case: Case) -> bool:
-    return bool(case.patient_id) and case.ct != Path()
 
 
 def _normal_path(path: Path) -> str:
@@ -185,52 +144,39 @@ def _normal_path(path: Path) -> str:
     return text if normal == text else normal
 
 
-def _check_sexes(cases: Sequence[Case]) -> list[str]:
-    """Where H stands for men (hombre, homem), M stands for women."""
-    sexes = {normalise(case.sex).upper() for case in cases}
-    if not {"H", "M"} <= sexes or "F" in sexes:
-        return []
-    return ['in the column sex "M" beside "H" may mean mujer, mulher or male: write F and M']
-
-
-def _warn_of_similar_ids(path: Path, pairs: Sequence[str]) -> list[str]:
-    if not pairs:
-        return []
+def _warn_of_similar_ids(path: Path, pairs: Sequence[str]) -> str:
     more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
-    return [
+    return (
         f"{path.name}: warning: {', '.join(pairs[:_SHOWN])}{more}: patient ids that differ in {SIMILAR} "
         "alone count as different people. Write one person's ids alike."
-    ]
+    )
 
 
-def _parse_grades(path: Path, known: Collection[str] | None) -> _Parsed:
-    table = _Parsed(path)
+def _parse_grades(path: Path, known: Collection[str] | None) -> Sheet:
+    sheet = Sheet(path)
     seen: set[tuple[str | None, ...]] = set()
-    for number, cells in table.read(GRADE_COLUMNS, ("case_id", "side", "crowe", "kl"), _MAKE_GRADES):
-        before = len(table.faults)
-        reading = _parse_reading(cells)
+    for row in sheet.read(GRADE_COLUMNS, ("case_id", "side", "crowe", "kl"), _MAKE_GRADES):
+        reading = _parse_reading(row)
         if reading.case_id and known is not None and reading.case_id not in known:
-            cells.faults.append(f"row {number}: case_id {quote(reading.case_id)}is not in the table of cases")
+            row.fail(f"case_id {quote(reading.case_id)}is not in the table of cases")
         key = (reading.case_id, reading.side, reading.reader, reading.date)
         if all(key[:2]) and None not in key and key in seen:
-            cells.faults.append(
-                f"row {number}: {reading.case_id} {reading.side} is there twice by one reader on one date"
-            )
+            row.fail(f"{reading.case_id} {reading.side} is there twice by one reader on one date")
         seen.add(key)
-        if len(table.faults) == before:
-            table.rows.append(reading)
-    return table
+        if not row.faults:
+            sheet.rows.append(reading)
+    return sheet
 
 
-def _parse_reading(cells: Cells) -> Reading:
+def _parse_reading(row: Row) -> Reading:
     reading = Reading(
-        case_id=cells.read("case_id", parse_name),
-        side=cells.read("side", read_side),
-        crowe=cells.read("crowe", lambda text: read_grade(text, "crowe"), None),
-        kl=cells.read("kl", lambda text: read_grade(text, "kl"), None),
-        reader=cells.read("reader", parse_reader, None),
-        date=cells.row["date"],
+        case_id=row.read("case_id", parse_name),
+        side=row.read("side", read_side),
+        crowe=row.read("crowe", lambda text: read_grade(text, "crowe"), None),
+        kl=row.read("kl", lambda text: read_grade(text, "kl"), None),
+        reader=row.read("reader", parse_reader, None),
+        date=row.cells["date"],
     )
-    if not normalise(cells.row["crowe"] + cells.row["kl"]):
-        cells.faults.append(f"{cells.where}: neither crowe nor kl is filled")
+    if not normalise(row.cells["crowe"] + row.cells["kl"]):
+        row.fail("neither crowe nor kl is filled")
     return reading

@@ -52,13 +52,7 @@ _XLS_TEXT = re.compile(rb"\x06\0(?P<size>.[\0-\x20]).{6}\0.{5}\xff\xff", re.DOTA
 def read_workbook(
     data: bytes, where: str, sheet: str = "", *, fill_merged: bool = False
 ) -> tuple[list[list[str]], str]:
-    """Reads one sheet.
-
-    Args:
-        data: The file.
-        where: Its name, for messages.
-        sheet: Name or number, from 1, of a sheet; "" for the first visible one.
-        fill_merged: Repeat the text of merged cells in each of them.
+    """Reads one sheet of a file called ``where``, chosen as by `hipoa.core.tables.grid.read_grid`.
 
     Returns:
         All rows from the first, with cells from the first column, as text; the format and sheet in words.
