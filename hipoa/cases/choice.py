@@ -40,13 +40,10 @@ _SAME_REGION = 0.9
 
 
 def find_part(about: Mapping[str, str]) -> Part:
-    """The body part of a series.
+    """The body part of a series, from the texts `body_part`, `protocol` and `description` of its header.
 
     Body Part Examined is often left as the protocol had it: another part there only makes a series less
     likely, while words for hip and pelvis count in any of the texts.
-
-    Args:
-        about: Texts of its header: `body_part`, `protocol`, `description`.
     """
     part, *others = (_fold(about.get(name, "")) for name in ("body_part", "protocol", "description"))
     if any(map(_HIPS.search, (part, *others))):
@@ -60,11 +57,7 @@ def _fold(text: str) -> str:
 
 
 def rank(stacks: Sequence[Stack], parts: Mapping[str, Part]) -> tuple[list[Stack], bool]:
-    """Sorts stacks by how likely they are the best one of the hips.
-
-    Args:
-        stacks: Of a study, sorted by their merit as an image.
-        parts: The body part of each series.
+    """Sorts the stacks of a study, which come sorted as images, by how likely they are the best of the hips.
 
     Returns:
         All of them, and whether those of the first one's body part show a single region.

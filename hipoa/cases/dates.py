@@ -32,12 +32,7 @@ _DAY_OR_MONTH_FIRST = re.compile(rf"(\d\d?)\s?([/-])\s?(\d\d?)\s?\2\s?(\d{{4}}){
 
 
 def parse_date(text: str, order: str = "") -> str:
-    """A date as YYYYMMDD; "" if it is none, or its day and month cannot be told apart.
-
-    Args:
-        text: The cell.
-        order: "dm" or "md", the order of day and month in its column, as `find_order` finds it.
-    """
+    """A date as YYYYMMDD, given the order of its column as `find_order` finds it; "" if it is not certain."""
     try:
         return date(*_find_parts(normalise(text), order)).strftime("%Y%m%d")
     except ValueError:  # no such day

@@ -102,11 +102,7 @@ class GradeSheet:
 
 
 def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
-    """Reads a spreadsheet of grades; cells that cannot be read are among its ``faults``.
-
-    Args:
-        path: CSV, or a workbook.
-        sheet: The name or number of a workbook's sheet, if it is not the first visible one.
+    """Reads a spreadsheet of grades, or a sheet of it; cells that cannot be read are among its ``faults``.
 
     Raises:
         TableError: The file cannot be read, or no headings of grades are found.

@@ -32,12 +32,7 @@ def open_grades(path: Path, out: Path, sheet: str = "") -> GradeSheet:
 
 
 def make_grades(sheet: GradeSheet, known: Sequence[Known], out: Path) -> list[str]:
-    """Writes grades.csv; rows already in it stay as they are.
-
-    Args:
-        sheet: The spreadsheet.
-        known: What the hospital calls each case.
-        out: grades.csv; rows without a CT go to ``grades_unmatched.csv`` beside it, if there are any.
+    """Writes grades.csv, whose own rows stay; rows without a CT go to ``grades_unmatched.csv`` beside it.
 
     Returns:
         A summary, a line each, without anything that identifies a patient.

@@ -18,13 +18,7 @@ _MAX_DEPTH = 3
 
 @dataclass(frozen=True)
 class Header:
-    """The headings of a table.
-
-    Attributes:
-        columns: All columns.
-        end: The index of the first row below the headings.
-        problems: Why the table cannot be read by them, if it cannot.
-    """
+    """The headings of a table, the index of the first row below them, and why they are not sufficient."""
 
     columns: Sequence[Column]
     end: int
@@ -53,10 +47,9 @@ class Header:
 
 
 def find_header(rows: Sequence[Sequence[str]]) -> Header:
-    """Finds the row, or the two or three rows, of headings that are sufficient.
+    """Finds the row, or the two or three rows, of sufficient headings: one, if possible, below a title.
 
-    One sufficient row is preferred to several: what stands above it is a title. If there is none, the rows
-    with the most known headings are returned, with their problems.
+    Otherwise those with the most known headings are returned, with their problems.
     """
     found = list(_list_candidates(rows[:_SEARCHED_ROWS]))
     sufficient = (header for header in found if not header.problems)

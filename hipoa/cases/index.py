@@ -32,11 +32,9 @@ class Entry:
     """What the header of a file says.
 
     Attributes:
-        file: The file.
         at: Where its record starts in the index, bytes.
         other: What the file is if it holds no CT image; else empty.
         person: The patient, as `hipoa.cases.people.name_person` names one; "?" if unknown.
-        images: Count of CT images.
         identity: JSON of an `Identity`.
     """
 
@@ -57,11 +55,7 @@ class Entry:
 
 
 class Index:
-    """The records of the files that were read, in a file to which new ones are appended.
-
-    Args:
-        path: The file; it is created if missing.
-    """
+    """The records of the files that were read, in a file to which new ones are appended."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)

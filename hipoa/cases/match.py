@@ -55,41 +55,25 @@ def match(readings: Sequence[SheetReading], known: Sequence[Known]) -> Matched:
     """
     lookup = _Lookup(readings, known)
     matched = Matched()
-    rows: dict[Reading, list[int]] = defaultdict(list)
-    for reading in readings:
+    of_hip: dict[tuple[str, ...], dict[Reading, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for one in readings:
         try:
-            case = _choose(lookup.find(reading), reading)
-            if not case.in_table:
-                raise ValueError(
-                    "its CT was set aside, or has several rows of your own in the table of cases"
-                )
+            case = _choose(lookup.find(one), one)
         except ValueError as error:
-            matched.unmatched.append((reading.row, str(error)))
+            matched.unmatched.append((one.row, str(error)))
             continue
-        found = Reading(
-            case.case_id, reading.side, reading.crowe, reading.kl, reading.reader, reading.read_on
-        )
-        rows[found].append(reading.row)
-    _drop_contradictions(rows, matched)
+        reading = Reading(case.case_id, one.side, one.crowe, one.kl, one.reader, one.read_on)
+        of_hip[reading.case_id, reading.side, reading.reader, reading.date][reading].append(one.row)
+    for rows_of in of_hip.values():
+        if len(rows_of) == 1:
+            matched.readings += rows_of
+            continue
+        rows = sorted({row for found in rows_of.values() for row in found})
+        numbers = " and ".join(map(str, rows))
+        why = "grade one hip of one CT differently (no reader or reading date tells them apart)"
+        matched.unmatched += [(row, f"rows {numbers} {why}") for row in rows]
     matched.unmatched = sorted(set(matched.unmatched))
     return matched
-
-
-def _drop_contradictions(rows: dict[Reading, list[int]], matched: Matched) -> None:
-    """Keeps equal readings of a hip once, and none of those that differ: one of them must be wrong."""
-    same_hip: dict[tuple[str, ...], list[Reading]] = defaultdict(list)
-    for reading in rows:
-        same_hip[reading.case_id, reading.side, reading.reader, reading.date].append(reading)
-    for several in same_hip.values():
-        if len(several) == 1:
-            matched.readings += several
-            continue
-        numbers = sorted({row for reading in several for row in rows[reading]})
-        reason = (
-            f"rows {' and '.join(map(str, numbers))} grade one hip of one CT differently "
-            "(no reader or reading date tells them apart)"
-        )
-        matched.unmatched += [(number, reason) for number in numbers]
 
 
 class _Numbers:
@@ -97,31 +81,29 @@ class _Numbers:
 
     def __init__(self, pairs: Iterable[tuple[str, Known]], in_sheet: Iterable[str], what: str) -> None:
         self.what = what
-        self.cases: dict[str, list[Known]] = defaultdict(list)
-        self.spellings: dict[str, set[str]] = defaultdict(set)
+        # By what spreadsheets do not change: the cases of each spelling, and the spellings in the sheet.
+        self.cases: dict[str, dict[str, list[Known]]] = defaultdict(lambda: defaultdict(list))
         self.in_sheet: dict[str, set[str]] = defaultdict(set)
         for number, case in pairs:
-            name = normalise(number)
-            if name:
-                self.cases[name].append(case)
-                self.spellings[comparison_key(name)].add(name)
+            if name := normalise(number):
+                self.cases[comparison_key(name)][name].append(case)
         for number in in_sheet:
             self.in_sheet[comparison_key(number)].add(number)
 
     def find(self, number: str) -> list[Known]:
         key = comparison_key(number)
-        spellings = self.spellings.get(key, set())
-        if not spellings:
+        if key not in self.cases:
             raise ValueError(f"no CT has its {self.what}")
-        people = {case.patient_id or name for name in spellings for case in self.cases[name]}
+        cases = self.cases[key]
+        people = {case.patient_id or name for name, found in cases.items() for case in found}
+        if len(people) == 1 and (number in cases or len(self.in_sheet[key]) == 1):
+            return [case for name in sorted(cases) for case in cases[name]]
         # No spreadsheet adds leading zeros: a number with them is as the hospital wrote it.
-        exact = number in spellings and (len(people) == 1 or number.startswith("0"))
-        if not exact and (len(people) > 1 or len(self.in_sheet[key]) > 1):
-            raise ValueError(
-                f"its {self.what} is like another one but for zeros ahead, capitals or a trailing .0"
-            )
-        names = sorted(spellings) if len(people) == 1 else [number]
-        return [case for name in names for case in self.cases[name]]
+        if number in cases and number.startswith("0"):
+            return cases[number]
+        raise ValueError(
+            f"its {self.what} is like another one but for zeros ahead, capitals or a trailing .0"
+        )
 
 
 class _Lookup:
@@ -129,11 +111,9 @@ class _Lookup:
 
     def __init__(self, readings: Sequence[SheetReading], known: Sequence[Known]) -> None:
         patients = ((number, case) for case in known for number in (case.hospital_id, case.patient_id))
-        self.patients = _Numbers(patients, (reading.patient for reading in readings), "patient number")
         accessions = ((case.accession, case) for case in known)
-        self.accessions = _Numbers(
-            accessions, (reading.accession for reading in readings), "accession number"
-        )
+        self.patients = _Numbers(patients, (one.patient for one in readings), "patient number")
+        self.accessions = _Numbers(accessions, (one.accession for one in readings), "accession number")
         self.cases = {case.case_id: case for case in known}
 
     def find(self, reading: SheetReading) -> list[Known]:
@@ -154,8 +134,14 @@ class _Lookup:
 
 def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
     """The case of a reading; raises a ValueError with the reason if it is uncertain."""
-    if len(cases) == 1 and (reading.case or reading.accession):
-        return cases[0]
+    is_named = len(cases) == 1 and (reading.case or reading.accession)
+    chosen = cases[0] if is_named else _choose_by_date(cases, reading)
+    if not chosen.in_table:
+        raise ValueError("its CT was set aside, or has several rows of your own in the table of cases")
+    return chosen
+
+
+def _choose_by_date(cases: Sequence[Known], reading: SheetReading) -> Known:
     if reading.exam == "?" and reading.exam_is_sure:
         raise ValueError("the date of its CT cannot be read, or may be several days: write it as 2020-01-31")
     has_dates = reading.exam not in ("", "?") and all(case.date for case in cases)
@@ -163,23 +149,24 @@ def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
         return cases[0]
     if not has_dates:
         raise ValueError(f"its patient has {len(cases)} CTs, and no date or accession number tells which")
-    return _choose_by_date(cases, reading)
-
-
-def _choose_by_date(cases: Sequence[Known], reading: SheetReading) -> Known:
     days = [_days_between(reading.exam, case.date) for case in cases]
     nearest, *others = sorted(days)
     if nearest == 0 and 0 in others:
         raise ValueError(f"its patient has {days.count(0)} CTs of its date")
-    if nearest > 0 and not reading.exam_is_sure:
-        raise ValueError(f"its patient has {len(cases)} CTs, none of its date")
+    if nearest > 0:
+        _check_near_date(nearest, others, reading.exam_is_sure)
+    return cases[days.index(nearest)]
+
+
+def _check_near_date(nearest: float, others: Sequence[float], exam_is_sure: bool) -> None:
+    if not exam_is_sure:
+        raise ValueError(f"its patient has {len(others) + 1} CTs, none of its date")
     if nearest > NEAR_DAYS:
         raise ValueError(f"its patient has no CT within {NEAR_DAYS} days of its date")
-    if nearest > 0 and others and others[0] < CLEAR_DAYS:
+    if others and others[0] < CLEAR_DAYS:
         raise ValueError(
             f"its patient has several CTs within {CLEAR_DAYS} days of its date, none of that day"
         )
-    return cases[days.index(nearest)]
 
 
 def _days_between(one: str, other: str) -> float:

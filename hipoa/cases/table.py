@@ -57,11 +57,7 @@ class Table:
         return sexes
 
     def find_patients(self, pseudonyms: Mapping[str, str]) -> dict[str, set[str]]:
-        """The patient_ids of each patient: a user may have replaced the pseudonym by others.
-
-        Args:
-            pseudonyms: The patient's pseudonym by case_id in lower case.
-        """
+        """The patient_ids of each patient; ``pseudonyms`` are the patients' by lower-case case_id."""
         patients: dict[str, set[str]] = defaultdict(set)
         for row in self.rows:
             patients[pseudonyms.get(row["case_id"].lower(), row["patient_id"])].add(row["patient_id"])

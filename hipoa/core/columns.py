@@ -13,11 +13,11 @@ from hipoa.core.errors import CohortError
 
 
 def read_columns(path: Path, names: Sequence[str], filled: str = "") -> dict[str, np.ndarray]:
-    """Reads some columns of a table that hipoa wrote; the others take no memory.
+    """Reads at least two columns of a table that hipoa wrote; the others take no memory.
 
     Args:
         path: A CSV file with a header.
-        names: At least two columns.
+        names: The columns.
         filled: Only rows in which this column is not empty.
 
     Returns:

@@ -1,7 +1,4 @@
-"""Finds the files of a CT that is named by one path.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""Finds the files of a CT that is named by one path."""
 
 from __future__ import annotations
 

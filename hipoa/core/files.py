@@ -62,11 +62,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes JSON with sorted keys, so that equal content gives an equal file.
-
-    Raises:
-        ValueError: A number is not finite (a defect of the caller).
-    """
+    """Writes JSON with sorted keys, so that equal content gives an equal file; refuses numbers not finite."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
@@ -77,11 +73,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Writes rows with exactly these columns; None becomes an empty cell.
-
-    Raises:
-        ValueError: A row has a column that is not declared (a defect of the caller).
-    """
+    """Writes rows; None becomes an empty cell, a column that is not declared raises a ValueError."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, extrasaction="raise", lineterminator="\n")
     writer.writeheader()
@@ -101,11 +93,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes a compressed .npz without pickled objects.
-
-    Raises:
-        TypeError: An array holds Python objects (a defect of the caller).
-    """
+    """Writes a compressed .npz; an array of Python objects raises a TypeError."""
     import numpy as np
 
     for name, array in arrays.items():

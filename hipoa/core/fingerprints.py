@@ -1,7 +1,4 @@
-"""Hashes that change when a case, one of its files or a reading changes.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""Hashes that change when a case, one of its files or a reading changes."""
 
 from __future__ import annotations
 

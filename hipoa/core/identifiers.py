@@ -1,7 +1,4 @@
-"""Names of cases, patients and raters: one spelling of each, and none that a spreadsheet has damaged.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""Names of cases, patients and raters: one spelling of each, and none that a spreadsheet has damaged."""
 
 from __future__ import annotations
 

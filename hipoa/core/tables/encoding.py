@@ -4,8 +4,6 @@ A table has few letters beyond ASCII, mostly in names, sides and headings: too f
 encodings that fit are tried, and one is taken only if its text alone makes sense. Detection libraries guess
 (charset_normalizer takes a lone "Müller" in Windows-1252 for GB18030), and may guess differently in the next
 version, so that the workflow would be planned on another table than it runs on.
-
-Standard library only: the Snakefile imports this module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Scores how much sense a few letters make in each encoding.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""Scores how much sense a few letters make in each encoding."""
 # ruff: noqa: RUF001 - other languages' letters are meant
 
 from __future__ import annotations

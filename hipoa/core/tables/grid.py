@@ -1,7 +1,4 @@
-"""The cells of a table file as text: CSV, Excel and OpenDocument workbooks, recognised by content.
-
-Standard library only, but for python-calamine, which only workbooks need: the Snakefile imports this module.
-"""
+"""The cells of a table file as text: CSV, Excel and OpenDocument workbooks, recognised by content."""
 
 from __future__ import annotations
 
@@ -34,11 +31,10 @@ _OTHER_FORMATS = (
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a table.
+    """The cells of a table as stripped text.
 
     Attributes:
-        rows: (row number as a spreadsheet shows it, its cells as stripped text); rows without any text are
-            left out.
+        rows: Row number, as a spreadsheet shows it, and cells of each row with any text.
         kind: The format in words; "" for a plain CSV in ASCII or UTF-8.
     """
 

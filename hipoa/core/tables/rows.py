@@ -1,7 +1,4 @@
-"""The rows of cases.csv and grades.csv, their cohorts and their shards.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""The rows of cases.csv and grades.csv, their cohorts and their shards."""
 
 from __future__ import annotations
 
@@ -33,9 +30,6 @@ class Case:
         landmarks: A table of hip centres.
         series: The number or name of the DICOM series to read, if there are several.
         exclude: The hips to leave out: "", "L", "R" or "LR".
-        sex: For subgroups; free text, as are age and scanner.
-        age: Age at the CT.
-        scanner: Name of the scanner.
     """
 
     case_id: str

@@ -1,7 +1,4 @@
-"""Reads a table with a header, as spreadsheet programs write them, and collects all faults in it.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""Reads a table with a header, as spreadsheet programs write them, and collects all faults in it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads cases.csv and grades.csv: many spellings are accepted, all bad rows are listed in one message.
-
-Standard library only: the Snakefile imports this module.
-"""
+"""Reads cases.csv and grades.csv: many spellings are accepted, all bad rows are listed in one message."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The words of tables in several languages: sides, grades, yes and no, sexes, headings.
 
 A word is read only where it has one meaning. Each ``read_`` function raises a ValueError whose text continues
-after the column's name. Standard library only: the Snakefile imports this module.
+after the column's name.
 """
 
 from __future__ import annotations
