@@ -90,11 +90,8 @@ def list_data_files(header: str) -> list[str]:
     is_list = named[1].split()[:1] == [b"LIST"]
     lines = text[named.end() :].splitlines() if is_list else [named[1]]
     folder = os.path.dirname(header)  # noqa: PTH120
-    return [path for line in lines for path in _expand(folder, os.fsdecode(line.strip()))]
-
-
-def _expand(folder: str, name: str) -> list[str]:
-    if "%" not in name:
-        return [os.path.join(folder, name)]  # noqa: PTH118
-    pattern = re.sub(r"%\d*d", "*", re.sub(r"(\s+\d+)+$", "", name))  # followed by first, last, step
-    return [os.path.join(folder, found) for found in sorted(glob.glob(pattern, root_dir=folder))]  # noqa: PTH118, PTH207
+    names: list[str] = []
+    for name in (os.fsdecode(line.strip()) for line in lines):
+        pattern = re.sub(r"%\d*d", "*", re.sub(r"(\s+\d+)+$", "", name))  # followed by first, last, step
+        names += sorted(glob.glob(pattern, root_dir=folder)) if "%" in name else [name]  # noqa: PTH207
+    return [os.path.join(folder, name) for name in names]  # noqa: PTH118

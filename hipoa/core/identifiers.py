@@ -21,25 +21,16 @@ _MISSING = frozenset(
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_APOSTROPHES = frozenset("\u2018\u2019\u201b\u02bc\u2032")
+_TO_ASCII = str.maketrans("\u2212\u2018\u2019\u201b\u02bc\u2032", "-" + "'" * 5)
 
 
 def normalise(name: str) -> str:
     """The one spelling of a name: NFKC, visible characters, plain dashes and apostrophes, single blanks."""
     if not name.isascii() or not name.isprintable():
-        visible = _INVISIBLE.sub("", "".join(char for char in name if not _is_control(char)))
-        name = "".join(map(_to_ascii_sign, unicodedata.normalize("NFKC", visible)))
+        visible = (c for c in name if c.isspace() or unicodedata.category(c) not in {"Cf", "Cc"})
+        name = unicodedata.normalize("NFKC", _INVISIBLE.sub("", "".join(visible)))
+        name = "".join("-" if unicodedata.category(c) == "Pd" else c for c in name).translate(_TO_ASCII)
     return " ".join(name.split())
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in {"Cf", "Cc"} and not char.isspace()
-
-
-def _to_ascii_sign(char: str) -> str:
-    if unicodedata.category(char) == "Pd" or char == "\u2212":
-        return "-"
-    return "'" if char in _APOSTROPHES else char
 
 
 def comparison_key(name: str) -> str:

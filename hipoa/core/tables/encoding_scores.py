@@ -115,17 +115,14 @@ def _find_likely(texts: Mapping[str, list[str]]) -> list[str]:
 
 def _score(name: str, cells: Sequence[str]) -> float:
     if name in _CJK:
-        lead_byte = name == "cp932" and any(map(_starts_in_shift_jis, cells))
-        return _score_characters(name, {cell.strip() for cell in cells}) + _SHIFT_JIS_BYTE * lead_byte
+        score = _score_characters(name, {cell.strip() for cell in cells})
+        return score + _SHIFT_JIS_BYTE * (name == "cp932" and any(map(_starts_in_shift_jis, cells)))
     left = list(map(_drop_signs, cells))
     words = {word for cell in left for word in re.findall(r"[^\W\d_]+", cell) if not word.isascii()}
-    if any(map(_has_odd_sign, left)) or not all(_is_likely(word, _ALPHABETS[name]) for word in words):
+    letters = {unicodedata.category(char) for char in set("".join(left)) if not char.isascii()}
+    if letters - {"Lu", "Ll", "Lo"} or not all(_is_likely(word, _ALPHABETS[name]) for word in words):
         return _IMPOSSIBLE
     return _WESTERN_WORD * (sum(len(word) > 2 for word in words) + any(map(_CLEAR_SIGN.search, cells)))
-
-
-def _has_odd_sign(text: str) -> bool:
-    return any(not char.isascii() and unicodedata.category(char) not in ("Lu", "Ll", "Lo") for char in text)
 
 
 def _is_likely(word: str, alphabets: str) -> bool:

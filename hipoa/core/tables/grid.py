@@ -83,7 +83,8 @@ def _read_text(data: bytes, path: Path) -> Grid:
     text, encoding = decode(data, path.name)
     declared = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line, which it does not show
     text = text[declared.end() :] if declared else text
-    delimiter = declared[1] if declared else _find_delimiter(text)
+    first = text.lstrip("\r\n").replace("\r", "\n").partition("\n")[0]
+    delimiter = declared[1] if declared else max(",;\t", key=first.count)
     # Not splitlines(): it breaks rows at form feeds and within quoted cells.
     # Strict, or a quote that is not closed would silently swallow the rows below it.
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -102,15 +103,9 @@ def _read_text(data: bytes, path: Path) -> Grid:
 
 def _number(rows: Iterable[list[str]]) -> list[tuple[int, list[str]]]:
     """The rows that hold any text, with their numbers; cells are stripped and hold no line breaks."""
-    plain = ((number, [_join_lines(cell) for cell in row]) for number, row in enumerate(rows, start=1))
-    return [(number, row) for number, row in plain if any(row)]
-
-
-def _join_lines(cell: str) -> str:
     # A line break within a cell would break the rows of every table that the cell is copied to.
-    return (re.sub(r"[\r\n]+", " ", cell) if "\n" in cell or "\r" in cell else cell).strip()
-
-
-def _find_delimiter(text: str) -> str:
-    first = text.lstrip("\r\n").replace("\r", "\n").partition("\n")[0]
-    return max(",;\t", key=first.count)
+    plain = (
+        [(re.sub(r"[\r\n]+", " ", cell) if "\n" in cell or "\r" in cell else cell).strip() for cell in row]
+        for row in rows
+    )
+    return [(number, row) for number, row in enumerate(plain, start=1) if any(row)]

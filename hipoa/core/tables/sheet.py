@@ -128,19 +128,13 @@ def _check_header(header: Sequence[str], columns: Sequence[str]) -> list[str]:
     twice = sorted({name for name in header if name and header.count(name) > 1})
     faults = [f'column "{name}" is there twice' for name in twice]
     for name in header:
-        meant = "" if name in columns else _find_meant(name, columns)
+        critical = (c for c, pattern in _CRITICAL.items() if c in columns and re.fullmatch(pattern, name))
+        similar = difflib.get_close_matches(name, columns, n=1, cutoff=0.8)
+        meant = "" if name in columns else next(critical, "".join(similar))
         # "r crowe" is a column of another kind of table, not misspelt.
         if meant and meant not in (*header, *name.split()):
             faults.append(f'column "{name}" looks like "{meant}" misspelt')
     return faults
-
-
-def _find_meant(name: str, columns: Sequence[str]) -> str:
-    """The column of which this name may be a misspelling; "" if none."""
-    for column, pattern in _CRITICAL.items():
-        if column in columns and re.fullmatch(pattern, name):
-            return column
-    return next(iter(difflib.get_close_matches(name, columns, n=1, cutoff=0.8)), "")
 
 
 def parse_existing(folder: Path, text: str) -> Path:

@@ -111,7 +111,12 @@ def _parse_cases(path: Path) -> Sheet:
     if {"H", "M"} <= sexes and "F" not in sexes:  # where H stands for men (hombre, homem), M stands for women
         sheet.faults.append('in the column sex "M" beside "H" may mean mujer, mulher or male: write F and M')
     if similar:
-        sheet.warnings.append(_warn_of_similar_ids(path, list(similar.values())))
+        pairs = list(similar.values())
+        more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+        sheet.warnings.append(
+            f"{path.name}: warning: {', '.join(pairs[:_SHOWN])}{more}: patient ids that differ in {SIMILAR} "
+            "alone count as different people. Write one person's ids alike."
+        )
     return sheet
 
 
@@ -139,14 +144,6 @@ def _normal_path(path: Path) -> str:
     normal = os.path.normpath(text)
     # The string that the path keeps anyway, if it can be: there may be 100 000.
     return text if normal == text else normal
-
-
-def _warn_of_similar_ids(path: Path, pairs: Sequence[str]) -> str:
-    more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
-    return (
-        f"{path.name}: warning: {', '.join(pairs[:_SHOWN])}{more}: patient ids that differ in {SIMILAR} "
-        "alone count as different people. Write one person's ids alike."
-    )
 
 
 def _parse_grades(path: Path, known: Collection[str] | None) -> Sheet:

@@ -12,6 +12,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
@@ -19,6 +20,15 @@ from hipoa.core.errors import TableError
 
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 SAVE = "Open it in a spreadsheet program and save it as .xlsx or as CSV UTF-8."
+# By a file in a zip archive, or a stream in a file of old Office programs.
+_OTHERS = {
+    "xl/workbook.bin": "a binary workbook (.xlsb), of which errors cannot be read",
+    "word/document.xml": "a text document (Word)",
+    "WordDocument": "a text document (Word)",
+    "Index/Document.iwa": "a document of Numbers or Pages",
+    "ppt/presentation.xml": "a presentation",
+    "PowerPoint": "a presentation",
+}
 _ODS = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 
 _XLSX_CELL = re.compile(
@@ -80,32 +90,29 @@ def _prepare(data: bytes, where: str) -> tuple[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = set(archive.namelist())
-            _refuse_others(names, where)
-            return _restore(archive, names, data, where)
+            _refuse_others((name for name in _OTHERS if name in names), where)
+            if "content.xml" in names:
+                if b"encryption-data" in archive.read("META-INF/manifest.xml"):
+                    raise _protected(where)
+                return "OpenDocument workbook", _rewrite(archive, data, ["content.xml"], _restore_ods)
+            if "xl/workbook.xml" not in names:
+                raise TableError(where, "it is a zip archive, no table", "Unpack it and name the table.")
+            sheets = [name for name in names if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
+            widths = _find_widths(archive.read("xl/styles.xml")) if "xl/styles.xml" in names else {}
+            return "Excel workbook", _rewrite(archive, data, sheets, partial(_restore_xlsx, widths=widths))
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ElementTree.ParseError):
         raise TableError(where, "the workbook is damaged", "Save it again.") from None
 
 
-def _refuse_others(names: set[str], where: str) -> None:
-    kinds = {
-        "xl/workbook.bin": "a binary workbook (.xlsb), of which errors cannot be read",
-        "word/document.xml": "a text document (Word)",
-        "Index/Document.iwa": "a document of Numbers or Pages",
-        "ppt/presentation.xml": "a presentation",
-    }
-    for name, kind in kinds.items():
-        if name in names:
-            raise TableError(where, f"it is {kind}", SAVE)
-    if not names & {"xl/workbook.xml", "content.xml"}:
-        raise TableError(where, "it is a zip archive, no table", "Unpack it and name the table.")
+def _refuse_others(found: Iterable[str], where: str) -> None:
+    for name in found:
+        raise TableError(where, f"it is {_OTHERS[name]}", SAVE)
 
 
 def _check_xls(data: bytes, where: str) -> None:
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise _protected(where)
-    for stream, kind in {"WordDocument": "a text document (Word)", "PowerPoint": "a presentation"}.items():
-        if stream.encode("utf-16-le") in data:
-            raise TableError(where, f"it is {kind}", SAVE)
+    _refuse_others((name for name in _OTHERS if name.encode("utf-16-le") in data), where)
     if _XLS_UNREADABLE.search(data) or any(_lacks_text(data, found) for found in _XLS_TEXT.finditer(data)):
         what = "errors (#N/A), formulas that were not calculated, or a format that puts zeros ahead"
         raise TableError(where, f"it holds {what}, which cannot be read of an .xls", SAVE)
@@ -119,16 +126,6 @@ def _lacks_text(data: bytes, formula: re.Match[bytes]) -> bool:
 
 def _protected(where: str) -> TableError:
     return TableError(where, "it is protected by a password", "Save it without one.")
-
-
-def _restore(archive: zipfile.ZipFile, names: set[str], data: bytes, where: str) -> tuple[str, bytes]:
-    if "content.xml" in names:
-        if b"encryption-data" in archive.read("META-INF/manifest.xml"):
-            raise _protected(where)
-        return "OpenDocument workbook", _rewrite(archive, data, ["content.xml"], _restore_ods)
-    sheets = [name for name in names if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
-    widths = _find_widths(archive.read("xl/styles.xml")) if "xl/styles.xml" in names else {}
-    return "Excel workbook", _rewrite(archive, data, sheets, lambda text: _restore_xlsx(text, widths))
 
 
 def _rewrite(
