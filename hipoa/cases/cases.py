@@ -112,8 +112,18 @@ def _keep_patient_id(row: Mapping[str, str], patients: Mapping[str, Set[str]]) -
 def _list_known(
     table: Table, crosswalk: Mapping[str, Mapping[str, str]], made: Sequence[Mapping[str, str]]
 ) -> list[Known]:
-    """The hospital's numbers of each case in the crosswalk, also of studies that were set aside."""
-    own = _list_own_names(table, made)
+    """The hospital's numbers of each case in the crosswalk, also of studies that were set aside.
+
+    A case that the user renamed is found by its CT.
+    """
+    own = {row["case_id"].lower(): row["case_id"] for row in table.rows}
+    of_ct: dict[str, list[str]] = defaultdict(list)
+    for row in table.rows:
+        of_ct[table.locate(row)].append(row["case_id"])
+    for row in made:
+        named = of_ct[table.locate(row)]
+        if len(named) == 1:
+            own.setdefault(row["case_id"].lower(), named[0])
     return [
         Known(
             own.get(name.lower(), name),
@@ -125,16 +135,3 @@ def _list_known(
         )
         for name, row in crosswalk.items()
     ]
-
-
-def _list_own_names(table: Table, made: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The case_id in the table by the original one in lower case: the same, or that of the CT's row."""
-    own = {row["case_id"].lower(): row["case_id"] for row in table.rows}
-    of_ct: dict[str, list[str]] = defaultdict(list)
-    for row in table.rows:
-        of_ct[table.locate(row)].append(row["case_id"])
-    for row in made:
-        named = of_ct[table.locate(row)]
-        if len(named) == 1:
-            own.setdefault(row["case_id"].lower(), named[0])
-    return own

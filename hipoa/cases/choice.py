@@ -73,7 +73,10 @@ def rank(stacks: Sequence[Stack], parts: Mapping[str, Part]) -> tuple[list[Stack
     def part(region: Sequence[Stack]) -> Part:
         return min(parts.get(stack.slices[0].series, Part.UNKNOWN) for stack in region)
 
-    regions.sort(key=lambda region: (part(region), bool(region[0].slices[0].kind), -_volume(region[0])))
+    def volume_mm3(region: Sequence[Stack]) -> float:
+        return float(np.prod(np.ptp(_box(region[0]), axis=0)))
+
+    regions.sort(key=lambda region: (part(region), bool(region[0].slices[0].kind), -volume_mm3(region)))
     is_single = len(regions) == 1 or part(regions[1]) != part(regions[0])
     return [stack for region in regions for stack in region], is_single
 
@@ -86,10 +89,6 @@ def _box(stack: Stack) -> np.ndarray:
         for corner in ((0, 0), (1, 0), (0, 1), (1, 1))
     ]
     return np.array([np.min(corners, axis=0), np.max(corners, axis=0)])
-
-
-def _volume(stack: Stack) -> float:
-    return float(np.prod(np.ptp(_box(stack), axis=0)))
 
 
 def _is_same_region(one: Stack, other: Stack) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -129,19 +129,19 @@ def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
         else:
             row.read_into(found, orders)
             graded.append(row)
-    found.faults += _find_grades_without_heading(graded)
+    found.faults += _find_grades_without_heading(header, [row.cells for row in graded])
     return found
 
 
-def _find_grades_without_heading(rows: Sequence[_Row]) -> list[str]:
-    unnamed: dict[int, set[str]] = defaultdict(set)
-    for row in rows:
-        for at, cell in row.list_unnamed():
-            unnamed[at].add(cell)
+def _find_grades_without_heading(header: Header, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns without a heading, to the right of the first grade, that hold nothing but grades."""
+    first = min(column.at for column in header.grades)
+    named = {column.at for column in header.columns if column.heading}
+    columns = [set(cells) - {""} for cells in zip_longest(*rows, fillvalue="")]
     return [
         _NO_HEADING.format(at + 1)
-        for at, cells in sorted(unnamed.items())
-        if all(is_grade(cell, "kl") for cell in cells)
+        for at, cells in enumerate(columns)
+        if at > first and at not in named and cells and all(is_grade(cell, "kl") for cell in cells)
     ]
 
 
@@ -155,12 +155,6 @@ class _Row:
 
     def text(self, column: Column | None) -> str:
         return "" if column is None or column.at >= len(self.cells) else self.cells[column.at]
-
-    def list_unnamed(self) -> list[tuple[int, str]]:
-        """The cells to the right of the first grade in columns without a heading: (index, text)."""
-        named = {column.at for column in self.header.columns if column.heading}
-        first = min(column.at for column in self.header.grades)
-        return [(at, cell) for at, cell in enumerate(self.cells) if cell and at > first and at not in named]
 
     def is_note(self) -> bool:
         """It summarises others, or holds no grade and names no patient, or is a single merged text."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipoa.cases.grade_sheet import GradeSheet, read_grade_sheet
-from hipoa.cases.match import Known, Matched, match
+from hipoa.cases.match import Known, match
 from hipoa.cases.table import read_rows
 from hipoa.core.errors import TableError
 from hipoa.core.files import write_csv
@@ -42,9 +42,11 @@ def make_grades(sheet: GradeSheet, known: Sequence[Known], out: Path) -> list[st
     """
     matched = match(sheet.readings, known)
     if not matched.readings:
-        raise TableError(
-            sheet.path.name, _explain_none(sheet, matched), "Compare its numbers with the PACS's."
-        )
+        found = f"no row below the headings (row {sheet.heading_row}) holds a grade"
+        if matched.unmatched:
+            (row, reason), rows = matched.unmatched[0], len({row for row, _ in matched.unmatched})
+            found = f"none of {rows} rows with grades belongs to a CT (row {row}: {reason})"
+        raise TableError(sheet.path.name, found, "Compare its numbers with the PACS's.")
     own = {_key(reading): reading for reading in (read_grades(out) if out.exists() else [])}
     added = [reading for reading in matched.readings if _key(reading) not in own]
     differ = sum(own.get(_key(reading), reading) != reading for reading in matched.readings)
@@ -60,23 +62,20 @@ def make_grades(sheet: GradeSheet, known: Sequence[Known], out: Path) -> list[st
         unmatched.chmod(0o600)
     graded = {reading.case_id for reading in [*own.values(), *matched.readings]}
     pool = sum(case.in_table and case.case_id not in graded for case in known)
-    return [
-        *(f"{sheet.path.name}: {line}" for line in _describe_sheet(sheet)),
-        *(f"{out.name}: {line}" for line in _describe_table(matched, pool, unmatched.name)),
-        *(f"{out.name}: {line}" for line in _describe_kept(out.name, len(own), differ)),
-    ]
+    lines = [f"{sheet.path.name}: {line}" for line in _describe_sheet(sheet)]
+    cts, rows = len({one.case_id for one in matched.readings}), len({row for row, _ in matched.unmatched})
+    notes = {
+        f"{len(matched.readings)} readings of {cts} CTs; {pool} CTs have no grade and form the pool": True,
+        f"{rows} rows have no sure CT and are not in it: see {unmatched.name}": rows,
+        f"{len(own)} rows were there and stay as they are": own,
+        f"{differ} of them have other grades than the spreadsheet: to take its grades, remove {out.name} and "
+        "start again; if they are another reader's, give it a column reader": differ,
+    }
+    return lines + [f"{out.name}: {note}" for note, applies in notes.items() if applies]
 
 
 def _key(reading: Reading) -> tuple[str, ...]:
     return reading.case_id, reading.side, reading.reader, reading.date
-
-
-def _explain_none(sheet: GradeSheet, matched: Matched) -> str:
-    if not matched.unmatched:
-        return f"no row below the headings (row {sheet.heading_row}) holds a grade"
-    row, reason = matched.unmatched[0]
-    rows = len({row for row, _ in matched.unmatched})
-    return f"none of {rows} rows with grades belongs to a CT (row {row}: {reason})"
 
 
 def _describe_sheet(sheet: GradeSheet) -> list[str]:
@@ -99,22 +98,3 @@ def _list_rows(rows: Sequence[int]) -> str:
 
 def _list(texts: Sequence[str]) -> str:
     return ", ".join(texts[:_SHOWN]) + (f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")
-
-
-def _describe_table(matched: Matched, pool: int, unmatched: str) -> list[str]:
-    cts = len({reading.case_id for reading in matched.readings})
-    rows = len({row for row, _ in matched.unmatched})
-    lines = [f"{len(matched.readings)} readings of {cts} CTs; {pool} CTs have no grade and form the pool"]
-    if rows:
-        lines.append(f"{rows} rows have no sure CT and are not in it: see {unmatched}")
-    return lines
-
-
-def _describe_kept(name: str, own: int, differ: int) -> list[str]:
-    lines = [f"{own} rows were there and stay as they are"] if own else []
-    if differ:
-        lines.append(
-            f"{differ} of them have other grades than the spreadsheet: to take its grades, "
-            f"remove {name} and start again; if they are another reader's, give it a column reader"
-        )
-    return lines

@@ -53,12 +53,12 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
     """
     found = list(_list_candidates(rows[:_SEARCHED_ROWS]))
     sufficient = (header for header in found if not header.problems)
-    best = max(found, key=_count_known, default=Header((), 0, ["there is no row of headings"]))
+    best = max(
+        found,
+        key=lambda header: (sum(bool(column.role) for column in header.columns), -len(header.problems)),
+        default=Header((), 0, ["there is no row of headings"]),
+    )
     return next(sufficient, best)
-
-
-def _count_known(header: Header) -> tuple[int, int]:
-    return sum(bool(column.role) for column in header.columns), -len(header.problems)
 
 
 def _list_candidates(rows: Sequence[Sequence[str]]) -> Iterator[Header]:
@@ -141,7 +141,8 @@ def _find_problems(columns: Sequence[Column]) -> list[str]:
     sides = {column.side for column in grades if column.side}
     if sides:
         problems += [f'heading "{column.heading}" says no side' for column in grades if not column.side]
-        if len(sides) == 1 and ("side" in roles or any(map(_is_weak, grades))):
+        words = re.findall(r"[^\W\d_]+", " ".join(column.heading.casefold() for column in grades))
+        if len(sides) == 1 and ("side" in roles or not WEAK_SIDES.isdisjoint(words)):
             problems.append(f"the headings of grades may all mean {sides.pop()}, or no side")
     elif grades and "side" not in roles:
         problems.append('no heading says the side (as "R KL" and "L KL", or a column "side")')
@@ -151,7 +152,3 @@ def _find_problems(columns: Sequence[Column]) -> list[str]:
         for (role, side, _), number in counts.items()
         if number > 1
     ]
-
-
-def _is_weak(column: Column) -> bool:
-    return not WEAK_SIDES.isdisjoint(re.findall(r"[^\W\d_]+", column.heading.casefold()))

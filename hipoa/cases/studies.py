@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -121,20 +121,16 @@ def _sort(images: Sequence[Slice]) -> list[Stack]:
     return [stack for stack in sort_stacks(images) if stack.name] if images else []
 
 
-def _uids(stack: Stack) -> frozenset[str]:
-    return frozenset(map(_uid, stack.slices))
-
-
-def _uid(image: Slice) -> str:
-    return image.uid or f"{image.file} {image.frame}"
+def _uids(images: Iterable[Slice]) -> frozenset[str]:
+    return frozenset(image.uid or f"{image.file} {image.frame}" for image in images)
 
 
 def _list_paths(
     export: Export, whose: tuple[str, str], places: _Places, taken: Stack
 ) -> Iterator[tuple[Path, list[Slice]]]:
     """Paths that name images of this study alone, and the images: its folder, a series' folder, an image."""
-    wanted = _uids(taken)
-    holding = sorted(place for place, found in places.items() if wanted <= set(map(_uid, found)))
+    wanted = _uids(taken.slices)
+    holding = sorted(place for place, found in places.items() if wanted <= _uids(found))
     is_zipped = not isinstance(taken.slices[0].file, Path)
     for place in (os.path.commonpath(list(places)), *holding):
         # Zip files beside loose images are not read, and one that cannot be read stops the others.
@@ -147,23 +143,23 @@ def _list_paths(
 
 def _name_image(images: Sequence[Slice], taken: Stack) -> tuple[Path, list[Slice]]:
     """The first image of a stack in a folder, and the images that it stands for: those of its series."""
-    wanted = _uids(taken)
+    wanted = _uids(taken.slices)
     series = [image for image in images if image.series == taken.slices[0].series]
-    first = min(Path(str(image.file)) for image in series if _uid(image) in wanted)
+    first = min(Path(str(image.file)) for image in series if _uids([image]) <= wanted)
     frames = [image for image in series if Path(str(image.file)) == first]
     return first, frames if len(frames) > 1 else series
 
 
 def _name(study: Study, paths: Iterator[tuple[Path, list[Slice]]], is_single: bool, count: int) -> Study:
     """The study with the first path that names the taken stack, and the names of its stacks within it."""
-    taken = _uids(study.stacks[0])
+    taken = _uids(study.stacks[0].slices)
     for path, images in paths:
-        names = {_uids(stack): stack.name for stack in _sort(images)}
+        names = {_uids(stack.slices): stack.name for stack in _sort(images)}
         if names.get(taken):
             can_leave = len(images) == count and _are_one_exam(images)
             check = "" if is_single else UNDECIDED if can_leave else GUESSED
             series = "" if check == UNDECIDED else names[taken]
-            found = [names.get(_uids(stack), "") for stack in study.stacks]
+            found = [names.get(_uids(stack.slices), "") for stack in study.stacks]
             return replace(study, names=found, ct=path, series=series, check=check)
     return replace(study, names=[""] * len(study.stacks), aside=MIXED)
 

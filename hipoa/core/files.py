@@ -77,13 +77,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, extrasaction="raise", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _without_cr(cell) for name, cell in row.items()} for row in rows)
-    write_text(path, buffer.getvalue())
-
-
-def _without_cr(cell: object) -> object:
     # Before Python 3.13 csv does not quote a lone carriage return, yet ends the row there on reading.
-    return cell.replace("\r\n", "\n").replace("\r", "\n") if isinstance(cell, str) else cell
+    writer.writerows(
+        {
+            name: cell.replace("\r\n", "\n").replace("\r", "\n") if isinstance(cell, str) else cell
+            for name, cell in row.items()
+        }
+        for row in rows
+    )
+    write_text(path, buffer.getvalue())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

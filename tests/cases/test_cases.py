@@ -11,7 +11,7 @@ from pydicom.uid import EnhancedCTImageStorage
 from hipoa.cases import cases, headers, studies
 from hipoa.core.errors import CtError, TableError
 from hipoa.core.files import read_csv
-from hipoa.core.tables.study_tables import read_cases, read_tables
+from hipoa.core.tables.study_tables import read_tables
 from hipoa.imaging.ct.dicom.gather import gather
 from hipoa.imaging.ct.dicom.series import find_stacks
 
@@ -47,7 +47,7 @@ def test_a_study_in_a_folder_of_its_own_is_named_by_it(tmp_path, write_series):
         "120",
         "",
     ]
-    assert read_cases(tmp_path / "cases.csv")[0].case_id == row["case_id"]
+    assert read_tables(tmp_path / "cases.csv").cases[0].case_id == row["case_id"]
 
 
 def test_a_study_of_several_series_is_named_by_their_common_folder(tmp_path, write_series, write_image):
@@ -70,7 +70,7 @@ def test_patients_in_one_flat_folder_are_named_by_an_image_of_the_series(tmp_pat
     rows = make(tmp_path / "export")
     assert sorted(row["ct"] for row in rows) == ["export/1000", "export/2000", "export/3000"]
     assert len({row["patient_id"] for row in rows}) == 3
-    assert len(read_cases(tmp_path / "cases.csv")) == 3
+    assert len(read_tables(tmp_path / "cases.csv").cases) == 3
 
 
 def test_series_of_two_studies_in_folders_of_their_own_under_one_are_named_by_them(tmp_path, write_series):
@@ -248,7 +248,7 @@ def test_names_stay_when_other_studies_come_and_rows_stay_as_the_user_left_them(
     assert [row["patient_id"] == before["patient_id"] for row in rows].count(True) == 2
     assert len({row["case_id"] for row in rows}) == 3
     assert "2 new cases" in capsys.readouterr().out
-    assert len(read_cases(tmp_path / "cases.csv")) == 3
+    assert len(read_tables(tmp_path / "cases.csv").cases) == 3
 
 
 def test_a_row_that_the_user_wrote_for_a_ct_is_not_doubled_and_said(tmp_path, write_series, capsys):

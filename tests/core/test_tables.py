@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hipoa.core.errors import TableError
 from hipoa.core.fingerprints import fingerprint, readings_fingerprint
 from hipoa.core.tables.rows import Case, Reading, assign_cohorts, shard_of, write_cases, write_grades
-from hipoa.core.tables.study_tables import read_cases, read_grades, read_tables
+from hipoa.core.tables.study_tables import read_grades, read_tables
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def folder(tmp_path):
 def cases_of(folder, text, encoding="utf-8"):
     path = folder / "cases.csv"
     path.write_bytes(text.encode(encoding))
-    return read_cases(path)
+    return read_tables(path).cases
 
 
 def grades_of(folder, text):
@@ -398,9 +398,9 @@ def test_a_table_without_rows(folder):
 
 def test_a_missing_table(folder):
     with pytest.raises(TableError, match=r"^cases.csv: the file cannot be read \(No such file"):
-        read_cases(folder / "cases.csv")
+        read_tables(folder / "cases.csv")
     with pytest.raises(TableError, match=r"^ct: the file cannot be read \(Is a directory"):
-        read_cases(folder / "ct")
+        read_tables(folder / "ct")
 
 
 @pytest.mark.parametrize(
@@ -891,7 +891,7 @@ def test_cases_are_read_as_they_were_written(tmp_path_factory, cases):
     for path in (folder / "a.nii.gz", *(case.ct for case in placed)):
         path.touch()
     write_cases(folder / "cases.csv", placed)
-    assert read_cases(folder / "cases.csv") == placed
+    assert read_tables(folder / "cases.csv").cases == placed
 
 
 grade_pairs = st.tuples(st.sampled_from([None, 1, 2, 3, 4]), st.sampled_from([None, 0, 1, 2, 3, 4])).filter(

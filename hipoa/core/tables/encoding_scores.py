@@ -65,6 +65,7 @@ _NEUTRAL = re.compile("[\u0000-\u007f\u2160-\u217f\u3000-\u303f\uff01-\uff60○�
 _PLAIN_LETTERS = re.compile(r"[\0-\x7fÀ-ÖØ-öø-ſȘ-țͰ-ϿЀ-ӿא-תء-ي]*")
 _KANA = re.compile("[\u3041-\u30ff々]")
 _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
+_ANY_KANA = re.compile(f"{_KANA.pattern}|{_HALF_WIDTH.pattern}")
 _HALF_WIDTH_WORD = re.compile(  # voicing marks, small kana and long vowels only where they may stand
     "(?:(?:[ｷｼﾁﾆﾋﾐﾘ][ﾞﾟ]?[ｬｭｮ]|[ｳｶ-ﾄﾊ-ﾎ]ﾞ|[ﾊ-ﾎ]ﾟ|[ｱ-ﾝ])[ｯｰ]?){2,}"
 )
@@ -155,18 +156,16 @@ def _score_characters(name: str, cells: Set[str]) -> float:
     }
     rest = set(_NEUTRAL.sub("", "".join(cells - known - names)))
     basic = _BASIC_PART.get(name, name)
+    frequent = _USUAL[language] + "ﾞﾟ"  # voicing marks in words, as _is_half_width_kana has checked
     return (
         _KNOWN_WORD * len(known)
         + sum(_NAME if cell[0] in _SURNAMES[language] else _NO_NAME for cell in names)
         + _EXTENSION * sum(not char.encode(basic, "ignore") for char in chars)
-        + sum(_score_character(char, language) for char in rest)
+        + sum(
+            _FREQUENT if char in frequent else _KANA_CHARACTER if _ANY_KANA.match(char) else _OTHER
+            for char in rest
+        )
     )
-
-
-def _score_character(char: str, language: str) -> float:
-    if char in _USUAL[language] or char in "ﾞﾟ":  # in words, as _is_half_width_kana has checked
-        return _FREQUENT
-    return _KANA_CHARACTER if _KANA.match(char) or _HALF_WIDTH.match(char) else _OTHER
 
 
 def _is_half_width_kana(cells: Set[str], chars: Set[str]) -> bool:

@@ -43,11 +43,13 @@ class Tables:
 
 
 def read_tables(cases: Path, grades: Path | None = None) -> Tables:
-    """Reads both tables; the faults of both are listed in one message.
+    """Reads cases.csv, whose paths are relative to its own folder, and grades.csv.
 
     Raises:
-        TableError: As `read_cases` and `read_grades`, and of both together: a reading of an unknown case, a
-            patient both labelled and external, under the same patient id or a similar one.
+        TableError: Listing every bad row: a case_id that is missing, repeated (case-insensitively, as some
+            file systems do not distinguish case) or no safe file name, a missing patient_id or file, a cell
+            that is none of the allowed words; as `read_grades`; a reading of an unknown case; a patient both
+            labelled and external, under the same patient id or a similar one.
     """
     sheets = [_parse_cases(cases)]
     if grades is not None:
@@ -61,17 +63,6 @@ def read_tables(cases: Path, grades: Path | None = None) -> Tables:
         sheets[-1].faults += conflicts
     refuse(sheets)
     return Tables(found, readings, [line for sheet in sheets for line in sheet.warnings])
-
-
-def read_cases(path: Path) -> list[Case]:
-    """Reads cases.csv; paths in it are relative to its own folder.
-
-    Raises:
-        TableError: Listing every bad row: a case_id that is missing, repeated (case-insensitively, as some
-            file systems do not distinguish case) or no safe file name, a missing patient_id or file, a cell
-            that is none of the allowed words.
-    """
-    return list(read_tables(path).cases)
 
 
 def read_grades(path: Path) -> list[Reading]:

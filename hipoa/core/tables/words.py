@@ -174,12 +174,7 @@ def read_yes(text: str) -> bool:
 
 @lru_cache
 def read_grade(text: str, index: str) -> int | None:
-    """A grade such as 2, II, Ⅱ, KL2, 2度, Grade II or "KL: 2.0"; None if the cell is empty.
-
-    Args:
-        text: The cell.
-        index: "crowe" (1-4) or "kl" (0-4); a grade that names the other index is refused.
-    """
+    """A grade of "crowe" (1-4) or "kl" (0-4) as 2, II, KL2, 2度, Grade II or "KL: 2.0"; None if empty."""
     if not _simplify(text):
         return None
     grade, words = _parse_grade(text, index)
