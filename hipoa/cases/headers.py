@@ -163,7 +163,14 @@ def unpack(frames: str, **common: Any) -> list[Slice]:
 
 
 def read_about(source: Source) -> dict[str, str]:
-    """Texts of a header for the crosswalk and the choice of a stack."""
-    with source.open("rb") as stream:
-        header = dcmread(stream, stop_before_pixels=True, specific_tags=[*_ABOUT.values()], force=True)
-    return {name: str(header.get(tag) or "").strip() for name, tag in _ABOUT.items()}
+    """Texts of a header for the crosswalk and the choice of a stack.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        with source.open("rb") as stream:
+            header = dcmread(stream, stop_before_pixels=True, specific_tags=[*_ABOUT.values()], force=True)
+        return {name: str(header.get(tag) or "").strip() for name, tag in _ABOUT.items()}
+    except Exception as error:  # as a parser may raise of a damaged header
+        raise OSError from error
