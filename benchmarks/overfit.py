@@ -1,4 +1,4 @@
-"""Whether a network can learn eight images by heart: if not, it is set up wrongly.
+"""Whether a network can overfit eight images: if not, it is set up wrongly.
 
     python benchmarks/overfit.py [--network NAME] [--input-px N] [--rate R] [--epochs N] [--threads N]
 

@@ -40,7 +40,7 @@ from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe, state_answer
 from hipoa.triage.simulation.linear_probe import reduce_features
 from hipoa.triage.simulation.simulate import count_hips, simulate
-from hipoa.workflow.study import resolve
+from hipoa.workflow.config import resolve
 
 
 def train_network(

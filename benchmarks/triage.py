@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.grading.data.folds import split_patients
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.model.networks import HEADER
 from hipoa.grading.settings import Experiment
 from hipoa.triage.label_errors import measure_doubt

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hipoa.core.code_hash import sha256
 from hipoa.core.errors import ConfigError, CtError
-from hipoa.core.files import read_csv, read_json, read_npz, write_json
+from hipoa.core.files import read_csv, read_json, read_npz, sha256, write_json
 from hipoa.core.settings import settings_error
 from hipoa.core.tables.rows import SIDES, hip_id
 from hipoa.evaluation.passes import (

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hipoa.core.errors import ConfigError, ReadingError
-from hipoa.core.files import write_csv
+from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.tables.rows import Reading, write_grades
+from hipoa.core.tables.rows import Reading, hip_id, write_grades
 from hipoa.core.tables.study_tables import read_grades
+from hipoa.grading.data.persistent_folds import keep_folds
 from hipoa.reading.agreement import COLUMNS, measure_agreement
 from hipoa.reading.log import read_log
 from hipoa.reading.read import find_log
@@ -34,6 +35,8 @@ def run(
     agreement: Path | None = None,
 ) -> None:
     """Writes grades.csv from the readings of a study, the user's own table of grades laid before them.
+
+    Where it holds newly graded hips, the folds of the study are kept for its next run.
 
     Args:
         settings: The rule.
@@ -66,6 +69,15 @@ def run(
         patients = {name: hip.patient for name, hip in listed.by_id.items()}
         write_csv(agreement, COLUMNS, measure_agreement(ledger, patients, listed.classes))
     _say(ledger, derived, own, settings.rule, out)
+    if {hip_id(row.case_id, row.side) for row in derived} - _list_graded(study):
+        keep_folds(study)
+
+
+def _list_graded(study: Path) -> set[str]:
+    """The hips whose grades the study knows; only others are a reason to keep its folds for a next run."""
+    tables = [study / f"hips/{cohort}.csv" for cohort in ("labelled", "external")]
+    rows = (row for path in tables if path.is_file() for row in read_csv(path))
+    return {row["hip_id"] for row in rows if row["crowe"] or row["kl"]}
 
 
 def derive_grades(ledger: Ledger, settings: DeriveSettings) -> list[Reading]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import hipoa
-from hipoa.core.code_hash import sha256
+from hipoa.core.files import sha256
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "diffdrr", "kornia", "numpy", "scipy"),

@@ -1,17 +1,16 @@
-"""The configuration: the rooms' settings composed, and the JSON schema that the workflow checks with."""
+"""The configuration: the settings of all rooms as one model, and its checks."""
 
 from __future__ import annotations
 
-import inspect
+import difflib
 import json
-import sys
-import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from hipoa.core.files import write_text
+from hipoa.core.errors import ConfigError
 from hipoa.core.settings import Settings
 from hipoa.evaluation.settings import (
     BootstrapSettings,
@@ -36,35 +35,16 @@ from hipoa.reading.settings import RoundsSettings
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
 
-_PUBLISHED = """\
-# The protocol of the source work, and the documented default of everything it is silent about.
-# Every setting of hipoa stands here with its unit; config.yaml is laid over it.
+HOME = Path(__file__).resolve().parents[2]
+"""The folder of the Snakefile, of `workflow/` and of the package."""
 
-experiments:
-  vit:
-    network: vit_base_patch16_224.augreg_in1k  # timm name and tag; all three saw ImageNet-1k alone
-    weights: hub                               # hub, hub:REVISION, file:PATH, package:MODULE, none
-    task: combined                             # the combined class 1-7, or separate: Crowe and KL
-    loss: classification                       # classification, regression, ordinal
-    input_px: 224                              # side of the network's input, pixels
-  vgg:
-    network: vgg16.tv_in1k
-    weights: hub
-    task: combined
-    loss: classification
-    input_px: 224
-  densenet:
-    network: densenet161.tv_in1k
-    weights: hub
-    task: combined
-    loss: classification
-    input_px: 224
+OLD_NAMES: dict[str, str] = {
+    "doubts": "is label_errors now",
+    "project.renderer=joseph": "is joseph_cpu now",
+}
+"""Former settings by dotted path (``*`` for an experiment's name) or ``path=value``, and the advice.
 
-repeats: 15       # repetitions of the cross-validation, a count
-keep_models: all  # all; none: a model is removed once it has predicted (then a new CT must train it again)
-
-reading: false  # make fine 16-bit views of each hip and of the pelvis, for a human reader
-torch: cuda     # the PyTorch that --use-conda installs: cuda (3 GB, runs without a GPU too) or cpu (small)
+The message is the path, a colon and this text.
 """
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
@@ -89,6 +69,11 @@ class DataSettings(Settings):
         ge=1,
         le=10_000,
         description="parts that a cohort's CTs are worked in; keep it once CTs were projected",
+    )
+    folds: str = Field(
+        "",
+        description="folder of the folds of an earlier run, r0.csv and so on, whose patients keep theirs; "
+        "empty: history/STUDY/folds, where `hipoa readings` and `hipoa keep-folds` put them, if it is there",
     )
     watch_files: bool = Field(
         True,
@@ -157,38 +142,73 @@ class Config(Settings):
     report: ReportSettings = _section(ReportSettings)
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of config.yaml."""
-    content = Config.model_json_schema()
-    # Pydantic refuses a badly named experiment, its schema does not say so.
-    content["properties"]["experiments"]["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
-
-
-def preset() -> str:
-    """The published preset: every setting at its default, with its description and unit, as YAML."""
-    lines = [_PUBLISHED]
-    for section, part in Config.model_fields.items():
-        if inspect.isclass(part.annotation) and issubclass(part.annotation, Settings) and section != "data":
-            lines.append(f"{section}:")
-            for name, setting in part.annotation.model_fields.items():
-                lines += [f"  # {line}" for line in textwrap.wrap(setting.description or "", 104)]
-                lines.append(f"  {name}: {json.dumps(setting.default, ensure_ascii=False)}")
-            lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def run(*, out: Path | None = None, published: Path | None = None) -> None:
-    """Prints the JSON schema of the configuration, or writes it to a file.
+def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
+    """The configuration: the user's settings over the named preset over the defaults.
 
     Args:
-        out: The file of the schema.
-        published: The file of the published preset, which is written too.
+        given: The user's settings, ``preset`` among them.
+        home: The folder in which ``workflow/presets`` lies.
+
+    Raises:
+        ConfigError: An unknown preset, or settings that are refused, all of them by dotted path.
     """
-    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        write_text(out, text)
-    if published is not None:
-        write_text(published, preset())
+    import yaml
+
+    presets = {path.stem: path for path in sorted((home / "workflow/presets").glob("*.yaml"))}
+    name = given.get("preset")
+    if name not in presets:
+        raise ConfigError("preset", f'"{name}" is no preset', f"Use one of: {', '.join(presets)}.")
+    merged = _merge(yaml.safe_load(presets[name].read_text(encoding="utf-8")), given)
+    try:
+        # As JSON, in which a list from YAML may be a tuple of the model.
+        config = Config.model_validate_json(json.dumps(merged, default=str))
+    except ValidationError as error:
+        faults = dict.fromkeys(_describe(fault) for fault in error.errors())
+        raise ConfigError(
+            "configuration", "; ".join(faults), "Correct these settings and start again."
+        ) from None
+    resolved = config.model_dump(mode="json")
+    resolved["experiments"] = {name: row for name, row in resolved["experiments"].items() if row is not None}
+    return resolved
+
+
+def _merge(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    merged = {key: _merge(below[key], above[key]) if key in above else below[key] for key in below}
+    return merged | {key: above[key] for key in above if key not in below}
+
+
+def _describe(fault: Any) -> str:
+    """One of pydantic's findings, with the setting that was probably meant."""
+    *parents, name = map(str, fault["loc"])
+    path, given = ".".join([*parents, name]), fault["input"]
+    general = ".".join(["experiments", "*", *parents[2:], name]) if parents[:1] == ["experiments"] else path
+    for former in (general, f"{general}={given}"):
+        if former in OLD_NAMES:
+            return f"{path}: {OLD_NAMES[former]}"
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: there is no such setting{_suggest(name, _list_settings(parents), parents)}"
+    if name == "[key]":
+        return f'{".".join(parents)}: a name has at most 40 letters, digits, "_" and "-"'
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{path}: {message}"
+    words = (
+        fault["ctx"]["expected"].replace("'", "").split(" or ") if fault["type"] == "literal_error" else []
+    )
+    known = [word for part in words for word in part.split(", ")]
+    return f"{path}: {message[0].lower()}{message[1:]}, not {given!r}{_suggest(str(given), known)}"
+
+
+def _list_settings(path: list[str]) -> Iterable[str]:
+    """The settings of a section of the configuration, or of an experiment."""
+    if not path:
+        return Config.model_fields
+    section = Experiment if path[0] == "experiments" else Config.model_fields[path[0]].annotation
+    return getattr(section, "model_fields", ())
+
+
+def _suggest(word: str, known: Iterable[str], parents: Iterable[str] = ()) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {'.'.join([*parents, close[0]])}?)" if close else ""

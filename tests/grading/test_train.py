@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hipoa.core.code_hash import sha256
 from hipoa.core.errors import CohortError, ResourceError, TrainingError
-from hipoa.core.files import read_csv, read_json
+from hipoa.core.files import read_csv, read_json, sha256
 from hipoa.grading.inference import predict
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.training import fit, train

@@ -27,14 +27,14 @@ from hipoa.reading import rounds
 from hipoa.reading.settings import RoundsSettings
 from hipoa.report import report
 from hipoa.report.figures import figures
-from hipoa.report.outputs import DRAWN_FROM, SOURCES
 from hipoa.report.settings import FiguresSettings, ReportSettings
 from hipoa.triage import label_errors, triage
 from hipoa.triage.settings import LabelErrorsSettings, TriageSettings
 from hipoa.triage.simulation.learning_curves import Curves, describe, state_answer
 from hipoa.triage.simulation.simulate import ANSWER, FROZEN
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATION_COLUMNS
-from hipoa.workflow.study import resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.stages import TABLES, TABLES_DRAWN
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
@@ -315,7 +315,7 @@ class Study:
             hips=self.hips,
             stacks=self.stacks,
             uncertainty=self.uncertainty,
-            tables=[self.root / name for name in DRAWN_FROM],
+            tables=[self.root / name for name in TABLES_DRAWN],
             models=self.models,
             augmentation=self._write_augmentation(),
             out=folder,
@@ -329,7 +329,7 @@ class Study:
             figures=self.root / "figures",
             hips=self.hips,
             stacks=self.stacks,
-            tables=[self.root / name for name in SOURCES],
+            tables=[self.root / name for name in TABLES],
             uncertainty=self.uncertainty,
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from hipoa.core.code_hash import code_hash, sha256
+from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import CohortError
-from hipoa.core.files import read_csv, replacing, write_json
+from hipoa.core.files import read_csv, replacing, sha256, write_json
 from hipoa.grading.data.radiographs import Radiographs, read_fold_of, read_radiographs
 from hipoa.grading.data.validation_split import hold_back
 from hipoa.grading.device import find_device

@@ -52,7 +52,7 @@ def run(
         hips: The tables ``R/hips/{cohort}.csv``.
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``, in the order of the experiments.
-        tables: Those of `hipoa.report.outputs.DRAWN_FROM`.
+        tables: Those of `hipoa.workflow.stages.TABLES_DRAWN`.
         models: The records ``R/models/{experiment}/r{repeat}f{fold}.json``.
         augmentation: The samples of augmented images.
         out: The folder; the names of its files are `hipoa.report.outputs.DRAWN`.

@@ -10,7 +10,7 @@ import numpy as np
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_npz
-from hipoa.grading.data.folds import split_patients
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.triage.settings import SimulateSettings
 
 LEAST_PATIENTS = 8
