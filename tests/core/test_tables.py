@@ -857,7 +857,7 @@ def test_the_fingerprint_of_readings():
     assert readings_fingerprint([Reading("b", "L", None, 2), *readings[:1], *readings[2:]], cases) != one
 
 
-# Signs alone, such as a single ¦, may be the bytes of another encoding: tests/test_text.py.
+# Signs alone, such as a single ¦, may be the bytes of another encoding: test_encoding.py.
 letters = st.characters(categories=["Lu", "Ll"], max_codepoint=0x17F)
 cell = st.text(letters | st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
