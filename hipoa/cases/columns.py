@@ -1,4 +1,4 @@
-"""What one heading of a spreadsheet of grades says: whose, which side, which index, by whom, when."""
+"""Interprets one heading of a spreadsheet of grades: patient, side, index, rater or date."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ NAMES = GRADES | {
     "read_on": "reading date",
     "exam": "date of the CT",
 }
-"""What each role is called in messages."""
+"""The name of each role in messages."""
 
-_INDEX = {
-    "kl": r"kellgren\W*(?:and|und|et|y|e|&)?\W*lawrence|kellgren|k\s*[-/&.・]?\s*l|"
-    r"ケルグレン(?:\W*ローレンス)?",
-    "crowe": r"crowe|クロウ|クロー",
+_INDEX_WORD = {
+    index: re.compile(rf"(?<![a-z])(?:{pattern})(?:(?![a-z])|(?=grad))", re.IGNORECASE)
+    for index, pattern in {
+        "kl": r"kellgren\W*(?:and|und|et|y|e|&)?\W*lawrence|kellgren|k\s*[-/&.・]?\s*l|"
+        r"ケルグレン(?:\W*ローレンス)?",
+        "crowe": r"crowe|クロウ|クロー",
+    }.items()
 }
 _NUMBER = r"(?:id|no|nr|num|number|nummer|code|番号|ナンバー|コード|号|编号|번호)"
-# Of each role the surest words first: where a table has several such columns, the surest one counts.
-# Compared with a heading in small letters without blanks and punctuation.
+# For each role, the most specific patterns first: of several columns of one role, the most specific counts.
+# Matched with a heading in lower case without blanks and punctuation.
 _ROLES: dict[str, Sequence[str]] = {
     "case": ("caseid",),
     "accession": (rf"accession{_NUMBER}?|acc{_NUMBER}|(?:検査|オーダー|受付|检查|검사|exam|order){_NUMBER}",),
@@ -43,7 +46,7 @@ _ROLES: dict[str, Sequence[str]] = {
     "side": (
         r"(?:hip)?side|sideofhip|laterality|lr|rl|rtlt|ltrt|(?:left|right){2}|左右別?|右左|側性?|侧别?|seite|"
         r"körperseite|côté|lado|lato|방향",
-        # The grade beside them is of that hip.
+        # The grade beside it is of that hip.
         r"hip|affected(?:side|hip)|患側",
     ),
     "reader": (
@@ -61,13 +64,13 @@ _ROLES: dict[str, Sequence[str]] = {
         r"date|日付|datum|fecha|data|日期|날짜",
     ),
 }
-# How cells are written: of a side, of a date, of a reader.
-_FORM = re.compile(
+# The format of cells: of a side, of a date, of a rater.
+_FORMAT = re.compile(
     r"(?:r|l|rt|lt|re|li|right|left|右|左)(?:\s*(?:[/,|・=]|or)\s*(?:r|l|rt|lt|re|li|right|left|右|左))+|"
     r"[dmyjta]{1,4}(?:[-./ ]?[dmyjta]{1,4}){2}|initials",
     re.IGNORECASE,
 )
-# Beside Crowe or KL they make a heading another thing than the grade of a hip.
+# With one of these, a heading with Crowe or KL is not that of the grade of a hip.
 _NO_GRADE = re.compile(
     r"knee|膝|ankle|足関節|remark|comment|note|date|datum|confiden|bemerkung|備考|コメント|メモ|日付|日$|备注|비고",
     re.IGNORECASE,
@@ -81,7 +84,7 @@ _FILLER = re.compile(
 )
 _READER = re.compile(
     r"(?:(?<![a-z])(?:reader|rater|observer|grader|examiner|befunder|untersucher|auswerter|dr|prof)"
-    r"(?![a-z])|(?:読影|評価|判定|計測|検)者|読影医)[\s.:]*(?P<behind>[^\W_]+)|"
+    r"(?![a-z])|(?:読影|評価|判定|計測|検)者|読影医)[\s.:]*(?P<after>[^\W_]+)|"
     r"(?P<before>[^\W_]+?)\s*(?:医師|先生)",
     re.IGNORECASE,
 )
@@ -92,13 +95,11 @@ class Column:
     """What one column holds.
 
     Attributes:
-        at: Its place, from 0.
+        at: Its index, from 0.
         heading: Its text, of several rows joined.
-        role: "case", "accession", "patient", "side", "reader", "read_on", "exam", "crowe" or "kl"; "" for
-            what is not used.
-        side: Of a grade, if the heading says it.
-        reader: Of a grade, if the heading says it.
-        rank: How sure the role is, from 0, the surest.
+        role: A key of `NAMES`; "" for a column that is not used.
+        side: Of a grade, if the heading names it, as is the reader.
+        rank: How specific the heading is for the role; 0 is the most specific.
     """
 
     at: int
@@ -109,16 +110,16 @@ class Column:
     rank: int = 0
 
     def __str__(self) -> str:
-        """The heading and what it was taken for."""
+        """The heading and its interpretation."""
         side = {"L": ", left", "R": ", right"}.get(self.side, "")
         return f'"{self.heading}" ({NAMES[self.role]}{side}{self.reader and f", reader {self.reader}"})'
 
 
 def parse_heading(text: str, at: int = 0) -> Column:
-    """What a heading says.
+    """Interprets a heading.
 
     Raises:
-        ValueError: It names Crowe or KL beside a word that is not known: of another time or measure?
+        ValueError: It names Crowe or KL beside an unknown word, which may be another time or measure.
     """
     role, rank = _find_role(text)
     if role:
@@ -128,77 +129,70 @@ def parse_heading(text: str, at: int = 0) -> Column:
         return Column(at, text)
     if len(indices) > 1:
         raise ValueError("names Crowe and KL at once")
-    reader, sides, unknown = _take_apart(text)
+    reader, sides, unknown = _split(text)
     if len(sides) > 1:
         raise ValueError("names both sides")
     if unknown:
-        # Never a guess: a second time, another radiograph and a reader look alike.
+        # Not guessed: a second time, another radiograph and a rater look alike.
         raise ValueError(f'says "{" ".join(unknown)}", which may be a reader, a time or another measure')
     return Column(at, text, indices.pop(), "".join(sides), reader)
 
 
+def names_side(text: str) -> bool:
+    """Whether a heading names a side."""
+    return bool(_split(text)[1])
+
+
+def is_about_grades(text: str) -> bool:
+    """Whether a heading names an index, a side or a rater."""
+    return bool(_find_indices(text) or _READER.search(text)) or names_side(text)
+
+
 def _find_role(text: str) -> tuple[str, int]:
-    """Its role and how sure that is; in brackets it may stand once more, or the form: Side (R/L)."""
+    """The role and its rank; brackets may repeat the role or hold the format, as in Side (R/L)."""
     whole = _look_up(text)
     found = re.fullmatch(r"(.+?)\s*[(\[](.+)[)\]]", normalise(text))
     if whole[0] or found is None:
         return whole
     bare, within = _look_up(found[1]), _look_up(found[2])
-    return bare if _FORM.fullmatch(found[2]) or within[0] == bare[0] else whole
+    return bare if _FORMAT.fullmatch(found[2]) or within[0] == bare[0] else whole
 
 
 def _look_up(text: str) -> tuple[str, int]:
     word = re.sub(r"[\W_]+", "", normalise(text).casefold())
-    found = (
-        (role, rank)
-        for role, patterns in _ROLES.items()
-        for rank, pattern in enumerate(patterns)
-        if re.fullmatch(pattern, word)
-    )
-    return next(found, ("", 0))
+    for role, patterns in _ROLES.items():
+        for rank, pattern in enumerate(patterns):
+            if re.fullmatch(pattern, word):
+                return role, rank
+    return "", 0
 
 
-def _prepare(text: str) -> str:
-    """A heading whose sides stand apart from other words: RKL, KL右."""
+def _find_indices(text: str) -> set[str]:
+    text = _separate_sides(text)
+    return {name for name, pattern in _INDEX_WORD.items() if pattern.search(text)}
+
+
+def _separate_sides(text: str) -> str:
+    """A heading with blanks around sides: RKL, KL右."""
     text = re.sub(r"(?<![a-z])([rl])(kl|crowe)(?![a-z])", r"\1 \2", normalise(text), flags=re.IGNORECASE)
     text = re.sub(r"(?<![a-z])(kl|crowe)([rl])(?![a-z])", r"\1 \2", text, flags=re.IGNORECASE)
     return re.sub(r"([左右])", r" \1 ", text.replace("_", " "))
 
 
-def _find_indices(text: str) -> set[str]:
-    text = _prepare(text)
-    found = {name: re.search(_bound(pattern), text, re.IGNORECASE) for name, pattern in _INDEX.items()}
-    return {name for name, match in found.items() if match}
-
-
-def tells_of_side(text: str) -> bool:
-    """The heading names a side."""
-    return bool(_take_apart(text)[1])
-
-
-def tells_of_grade(text: str) -> bool:
-    """The heading names an index, a side or a reader."""
-    return bool(_find_indices(text) or _READER.search(text)) or tells_of_side(text)
-
-
-def _take_apart(text: str) -> tuple[str, set[str], list[str]]:
-    """The reader, the sides, and the words that are neither nor say anything of which index it is."""
-    rest = _prepare(text)
-    for pattern in _INDEX.values():
-        rest = re.sub(_bound(pattern), " ", rest, flags=re.IGNORECASE)
+def _split(text: str) -> tuple[str, set[str], list[str]]:
+    """The rater and the sides in a heading, and its unknown words."""
+    rest = _separate_sides(text)
+    for pattern in _INDEX_WORD.values():
+        rest = pattern.sub(" ", rest)
     found = _READER.search(rest)
-    reader = "" if found is None else found["behind"] or found["before"]
+    reader = "" if found is None else found["after"] or found["before"]
     rest = _FILLER.sub(" ", _READER.sub(" ", rest, count=1))
     sides: set[str] = set()
     unknown: list[str] = []
-    # Latin letters, digits and other letters stand for themselves also where no blank is between.
+    # Latin letters, digits and other letters are separate words even without a blank between them.
     for word in re.findall(r"[A-Za-zÀ-ž]+|[0-9]+|[^\W\dA-Za-zÀ-ž]+|[<>=≥≤+%]+", rest):
         try:
             sides.add(read_side(word))
         except ValueError:
             unknown.append(word)
     return reader, sides, unknown
-
-
-def _bound(pattern: str) -> str:
-    return rf"(?<![a-z])(?:{pattern})(?:(?![a-z])|(?=grad))"

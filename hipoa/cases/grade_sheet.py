@@ -1,25 +1,23 @@
-"""The grades in a spreadsheet as surgeons keep it: a row per patient, per hip or per reading."""
+"""Reads the grades in a spreadsheet with one row per patient, per hip or per reading."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from hipoa.cases.columns import KEYS, Column
 from hipoa.cases.dates import find_order, parse_date, parse_reading_date
-from hipoa.cases.headings import Heading, find_heading
+from hipoa.cases.headings import Header, find_header
 from hipoa.core.errors import TableError
 from hipoa.core.identifiers import normalise, parse_name, parse_reader
-from hipoa.core.tables.cells import quote
 from hipoa.core.tables.grid import read_grid
-from hipoa.core.tables.words import read_grade, read_side
+from hipoa.core.tables.words import is_grade, read_grade, read_side
 
-_LEAST = {"crowe": 1, "kl": 0}
-# What surgeons write where there is no natural joint, or nothing was graded. A dash may mean "no arthritis".
+# No natural joint, or not graded. A dash is not among them: it may mean "no arthritis".
 _NOT_GRADED = {
     *("N/A", "NA", "N.A.", "THA", "THR", "BHA", "HEMI", "TEP"),
     *("人工関節", "人工股関節", "未評価", "評価不能"),
@@ -37,18 +35,14 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class SheetReading:
-    """What one reader saw at one hip, as a row of the spreadsheet says it.
+    """One reader's grades of one hip, as a row of the spreadsheet has them.
 
     Attributes:
-        row: Its number as the spreadsheet shows it.
-        side: The patient's: "L" or "R".
-        crowe: 1-4, or None.
-        kl: 0-4, or None.
-        case: A case_id, accession: an accession number, patient: a patient ID; at least one is filled.
-        reader: A name, or empty.
+        row: The row number as the spreadsheet shows it.
+        case: A case_id; at least one of case, accession (number) and patient (ID) is filled.
         read_on: The date of the reading, or empty.
-        exam: The date of the examination as YYYYMMDD, "?" where it is not one day for sure, or empty.
-        exam_is_sure: Its column says that it is the examination's; else it may be another date.
+        exam: The date of the examination as YYYYMMDD, "?" if it cannot be read as one day, or empty.
+        exam_is_sure: Its column is certainly that of the examination date.
     """
 
     row: int
@@ -69,186 +63,163 @@ class GradeSheet:
     """A spreadsheet of grades.
 
     Attributes:
-        kind: What kind of file it was taken for.
+        kind: The format of the file, in words.
         heading_row: The row number of its last heading.
-        used: The headings that are read and what they were taken for.
-        ignored: The headings of columns that are not used.
+        used: The headings that are read, and their interpretation.
         readings: One per row, side and reader with a grade.
         ungraded: Numbers of the rows that name a patient and hold no grade.
-        passed_over: Numbers of the rows below the headings that name no patient and hold no grade, or sum up
-            others.
-        replaced: How many cells say in a word that there is nothing to grade.
+        skipped: Numbers of the rows of notes (no patient and no grade) and summaries.
+        not_gradable: How many cells say in a word that there is nothing to grade.
         faults: What cannot be read, a line each.
     """
 
-    kind: str = ""
-    heading_row: int = 0
-    used: Sequence[str] = ()
-    ignored: Sequence[str] = ()
+    path: Path
+    kind: str
+    heading_row: int
+    used: Sequence[str]
+    ignored: Sequence[str]
     readings: list[SheetReading] = field(default_factory=list)
     ungraded: list[int] = field(default_factory=list)
-    passed_over: list[int] = field(default_factory=list)
-    replaced: int = 0
+    skipped: list[int] = field(default_factory=list)
+    not_gradable: int = 0
     faults: list[str] = field(default_factory=list)
+
+    def refuse_faults(self) -> None:
+        """Refuses the spreadsheet if a cell cannot be read: nobody would notice a missing grade.
+
+        Raises:
+            TableError: Listing every such cell.
+        """
+        if not self.faults:
+            return
+        more = len(self.faults) - _SHOWN
+        found = "; ".join(self.faults[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        do = "Write what is asked for or empty the cells, and take out rows that are no patient's."
+        is_text = not self.kind or self.kind.startswith("text")
+        if is_text and any(fault.endswith(_NO_NUMBER) for fault in self.faults):
+            do += " CSV keeps no merged cells: name the workbook that it was saved from, or fill in each row."
+        raise TableError(self.path.name, found, f"{do} No table of grades was written.")
 
 
 def read_grade_sheet(path: Path, sheet: str = "") -> GradeSheet:
-    """Reads a spreadsheet of grades whatever its form.
-
-    Args:
-        path: CSV, or a workbook.
-        sheet: The name or number of a workbook's sheet, if it is not the first that is shown.
-
-    Returns:
-        What was read; the cells that could not be read are its ``faults``, for the caller to `refuse`.
+    """Reads a spreadsheet of grades, or a sheet of it; cells that cannot be read are among its ``faults``.
 
     Raises:
         TableError: The file cannot be read, or no headings of grades are found.
     """
     grid = read_grid(path, sheet, fill_merged=True)
-    heading = find_heading([cells for _, cells in grid.rows])
-    if heading.problems:
+    header = find_header([cells for _, cells in grid.rows])
+    if header.problems:
         raise TableError(
             path.name,
-            "; ".join(heading.problems[:5]),
+            "; ".join(header.problems[:5]),
             'Write headings such as "patient ID", "R Crowe", "R KL", "L Crowe", "L KL" (of several readers '
             '"R KL (reader A)"), or "patient ID", "side", "Crowe", "KL", and none beside them with Crowe or '
             "KL but a remark or a date. Of a workbook the first sheet is read: --sheet names another.",
         )
-    last, used = grid.rows[heading.end - 1][0], list(map(str, heading.used))
-    found = GradeSheet(grid.kind, last, used, heading.ignored)
-    headings = [cells for _, cells in grid.rows[: heading.end]]
-    unnamed: dict[int, set[str]] = defaultdict(set)
-    body = [_Row(number, cells, heading) for number, cells in grid.rows[heading.end :]]
-    orders = {role: find_order(row.cell(heading.find(role)) for row in body) for role in ("read_on", "exam")}
-    for row, (number, cells) in zip(body, grid.rows[heading.end :], strict=True):
-        if cells in headings or row.is_note():
-            found.passed_over.append(number)
-            continue
-        row.read_into(found, orders)
-        for at, cell in row.list_unnamed():
-            unnamed[at].add(cell)
-    found.faults += [_NO_HEADING.format(at + 1) for at in sorted(unnamed) if _is_graded(unnamed[at])]
+    headings, body = grid.rows[: header.end], grid.rows[header.end :]
+    found = GradeSheet(path, grid.kind, headings[-1][0], list(map(str, header.used)), header.ignored)
+    rows = [_Row(number, cells, header) for number, cells in body]
+    orders = {role: find_order(row.text(header.find(role)) for row in rows) for role in ("read_on", "exam")}
+    repeated = [cells for _, cells in headings]
+    graded: list[_Row] = []
+    for row, (number, cells) in zip(rows, body, strict=True):
+        if cells in repeated or row.is_note():
+            found.skipped.append(number)
+        else:
+            row.read_into(found, orders)
+            graded.append(row)
+    found.faults += _find_grades_without_heading(header, [row.cells for row in graded])
     return found
 
 
-def _is_graded(cells: Iterable[str]) -> bool:
-    return all(_is_grade(cell, "kl") for cell in cells)
-
-
-def refuse_faults(path: Path, sheet: GradeSheet) -> None:
-    """Refuses a spreadsheet in which something cannot be read, for a grade left out would not be noticed.
-
-    Raises:
-        TableError: Listing every such cell.
-    """
-    if not sheet.faults:
-        return
-    more = len(sheet.faults) - _SHOWN
-    found = "; ".join(sheet.faults[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    do = "Write what is asked for or empty the cells, and take out rows that are no patient's."
-    is_text = not sheet.kind or sheet.kind.startswith("text")
-    if is_text and any(fault.endswith(_NO_NUMBER) for fault in sheet.faults):
-        do += " CSV keeps no merged cells: name the workbook that it was saved from, or fill in each row."
-    raise TableError(path.name, found, f"{do} No table of grades was written.")
+def _find_grades_without_heading(header: Header, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns without a heading, to the right of the first grade, that hold nothing but grades."""
+    first = min(column.at for column in header.grades)
+    named = {column.at for column in header.columns if column.heading}
+    columns = [set(cells) - {""} for cells in zip_longest(*rows, fillvalue="")]
+    return [
+        _NO_HEADING.format(at + 1)
+        for at, cells in enumerate(columns)
+        if at > first and at not in named and cells and all(is_grade(cell, "kl") for cell in cells)
+    ]
 
 
 class _Row:
-    """One row of the table's body."""
+    """One row below the headings, and its faults."""
 
-    def __init__(self, number: int, cells: Sequence[str], heading: Heading) -> None:
-        self.number, self.heading = number, heading
+    def __init__(self, number: int, cells: Sequence[str], header: Header) -> None:
+        self.number, self.header = number, header
         self.cells = [normalise(cell) for cell in cells]
+        self.faults: list[str] = []
 
-    def cell(self, column: Column | None) -> str:
+    def text(self, column: Column | None) -> str:
         return "" if column is None or column.at >= len(self.cells) else self.cells[column.at]
 
-    def list_unnamed(self) -> list[tuple[int, str]]:
-        """Cells behind the first grade whose column has no heading: (its place from 0, text)."""
-        named = {column.at for column in self.heading.columns if column.heading}
-        first = min(column.at for column in self.heading.grades)
-        return [(at, cell) for at, cell in enumerate(self.cells) if cell and at > first and at not in named]
-
     def is_note(self) -> bool:
-        """It sums up others, or no cell is a grade and no patient is named, or it is one text merged."""
-        keys = [self.cell(self.heading.find(key)) for key in KEYS]
+        """It summarises others, or holds no grade and names no patient, or is a single merged text."""
+        keys = [self.text(self.header.find(key)) for key in KEYS]
         if any(key.casefold() in _SUMMARIES for key in keys):
             return True
-        if any(_is_grade(self.cell(column), column.role) for column in self.heading.grades):
+        if any(is_grade(self.text(column), column.role) for column in self.header.grades):
             return False
         texts = [cell for cell in self.cells if cell]
         return not any(keys) or (len(texts) > 2 and len(set(texts)) == 1)
 
     def read_into(self, sheet: GradeSheet, orders: Mapping[str, str]) -> None:
-        faults: list[str] = []
-        grades = {column: self._read_grade(column, faults) for column in self.heading.grades}
-        sheet.replaced += sum(_says_not_graded(self.cell(column)) for column in grades)
+        grades = {column: self._read(column, _parse_grade(column.role)) for column in self.header.grades}
+        sheet.not_gradable += sum(_is_not_graded(self.text(column)) for column in grades)
         if any(grade is not None for grade in grades.values()):
-            sheet.readings += self._gather(grades, self._read_common(orders, faults), faults)
-        elif not faults:
+            sheet.readings += self._list_readings(grades, self._read_keys_and_dates(orders))
+        elif not self.faults:
             sheet.ungraded.append(self.number)
-        sheet.faults += faults
+        sheet.faults += self.faults
 
-    def _read_grade(self, column: Column, faults: list[str]) -> int | None:
-        text = self.cell(column)
-        if not text or _says_not_graded(text):
+    def _read(self, column: Column | None, parse: Callable[[str], Any]) -> Any:
+        try:
+            return None if column is None else parse(self.text(column))
+        except ValueError as error:
+            self.faults.append(f'row {self.number}, "{column and column.heading}": {error}')
             return None
-        least = _LEAST[column.role]
-        return self._try(column, lambda: read_grade(text, least, 4, column.role), faults, quote(text))
 
-    def _read_common(self, orders: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
-        """What all readings of the row share."""
-        found = {
-            key: self._find_cell(key, parse_name, faults) for key in KEYS if self.cell(self.heading.find(key))
-        }
-        if not found:
-            faults.append(f"row {self.number}: {_NO_NUMBER}")
-        column = self.heading.find("exam")
-        exam = parse_date(self.cell(column), orders["exam"])
+    def _read_keys_and_dates(self, orders: Mapping[str, str]) -> dict[str, Any]:
+        columns = {key: self.header.find(key) for key in KEYS}
+        keys = {key: self._read(column, parse_name) for key, column in columns.items() if self.text(column)}
+        if not keys:
+            self.faults.append(f"row {self.number}: {_NO_NUMBER}")
+        read_on = self._read(
+            self.header.find("read_on"), lambda text: parse_reading_date(text, orders["read_on"])
+        )
+        column = self.header.find("exam")
+        exam = parse_date(self.text(column), orders["exam"])
         return {
-            **found,
-            "read_on": self._find_cell(
-                "read_on", lambda text: parse_reading_date(text, orders["read_on"]), faults
-            ),
-            # A word, as "unknown", is no date.
-            "exam": exam or ("?" if re.search(r"\d", self.cell(column)) else ""),
+            **keys,
+            "read_on": read_on or "",
+            # A word, such as "unknown", is no date.
+            "exam": exam or ("?" if re.search(r"\d", self.text(column)) else ""),
             "exam_is_sure": column is not None and column.rank < 2,
         }
 
-    def _gather(
-        self, grades: dict[Column, int | None], common: dict[str, Any], faults: list[str]
+    def _list_readings(
+        self, grades: dict[Column, int | None], common: dict[str, Any]
     ) -> Iterator[SheetReading]:
-        """One reading per side and reader; none of a row that is at fault."""
-        side = "" if any(column.side for column in grades) else self._find_cell("side", read_side, faults)
-        reader = self._find_cell("reader", parse_reader, faults)
-        if faults:
+        """One reading per side and reader; none if the row has a fault."""
+        has_sides = any(column.side for column in grades)
+        side = "" if has_sides else self._read(self.header.find("side"), read_side)
+        reader = self._read(self.header.find("reader"), parse_reader) or ""
+        if self.faults:
             return
         hips: dict[tuple[str, str], dict[str, int]] = {}
         for column, grade in grades.items():
             if grade is not None:
                 hips.setdefault((column.side or side, column.reader or reader), {})[column.role] = grade
-        for (of_side, by), both in hips.items():
-            yield SheetReading(self.number, of_side, both.get("crowe"), both.get("kl"), reader=by, **common)
-
-    def _find_cell(self, role: str, parse: Any, faults: list[str]) -> str:
-        column = self.heading.find(role)
-        return "" if column is None else self._try(column, lambda: parse(self.cell(column)), faults) or ""
-
-    def _try(self, column: Column, parse: Any, faults: list[str], shown: str = "") -> Any:
-        try:
-            return parse()
-        except ValueError as error:
-            faults.append(f'row {self.number}, "{column.heading}": {shown}{error}')
-            return None
+        for (of_side, by), found in hips.items():
+            yield SheetReading(self.number, of_side, found.get("crowe"), found.get("kl"), reader=by, **common)
 
 
-def _says_not_graded(text: str) -> bool:
+def _parse_grade(index: str) -> Callable[[str], int | None]:
+    return lambda text: None if _is_not_graded(text) else read_grade(text, index)
+
+
+def _is_not_graded(text: str) -> bool:
     return text.upper() in _NOT_GRADED
-
-
-def _is_grade(text: str, index: str) -> bool:
-    try:
-        read_grade(text, _LEAST[index], 4)
-    except ValueError:
-        return False
-    return bool(text)

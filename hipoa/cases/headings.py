@@ -6,24 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from hipoa.cases.columns import GRADES, KEYS, NAMES, Column, parse_heading, tells_of_grade, tells_of_side
+from hipoa.cases.columns import GRADES, KEYS, NAMES, Column, is_about_grades, names_side, parse_heading
 from hipoa.core.identifiers import normalise
 from hipoa.core.tables.words import WEAK_SIDES
 
 _SEARCHED_ROWS = 30
-_DEEPEST = 3
+_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Heading:
-    """The headings of a table.
-
-    Attributes:
-        columns: All columns.
-        end: How many rows lie above the first one of the table's body.
-        problems: Why the table cannot be read by them, if it cannot.
-    """
+class Header:
+    """The headings of a table, the index of the first row below them, and why they are not sufficient."""
 
     columns: Sequence[Column]
     end: int
@@ -37,76 +32,75 @@ class Heading:
     @property
     def used(self) -> list[Column]:
         """The columns that are read."""
-        # A column of sides beside headings that say theirs is of something else, as of an operation.
-        other = ("", "side") if any(column.side for column in self.grades) else ("",)
-        return [column for column in self.columns if column.role not in other]
+        # If the headings of grades name sides, a column of sides is about something else, as an operation.
+        unused = ("", "side") if any(column.side for column in self.grades) else ("",)
+        return [column for column in self.columns if column.role not in unused]
 
     @property
     def ignored(self) -> list[str]:
-        """The headings of columns that are not used."""
+        """The headings of columns that are not read."""
         return [column.heading for column in self.columns if column.heading and column not in self.used]
 
     def find(self, role: str) -> Column | None:
-        """The column with a role that only one may have."""
+        """The column of a role that only one may have."""
         return next((column for column in self.columns if column.role == role), None)
 
 
-def find_heading(rows: Sequence[Sequence[str]]) -> Heading:
-    """Finds the row, or the two or three rows, of headings that say all that is needed.
+def find_header(rows: Sequence[Sequence[str]]) -> Header:
+    """Finds the row, or the two or three rows, of sufficient headings: one, if possible, below a title.
 
-    One row that does is taken before several: what stands above it is a title. Where none does, the one that
-    says most comes back with its problems.
+    Otherwise those with the most known headings are returned, with their problems.
     """
-    found = list(_try_headings(rows[:_SEARCHED_ROWS]))
-    sound = (heading for heading in found if not heading.problems)
-    most = max(found, key=_count_known, default=Heading((), 0, ["there is no row of headings"]))
-    return next(sound, most)
+    found = list(_list_candidates(rows[:_SEARCHED_ROWS]))
+    sufficient = (header for header in found if not header.problems)
+    best = max(
+        found,
+        key=lambda header: (sum(bool(column.role) for column in header.columns), -len(header.problems)),
+        default=Header((), 0, ["there is no row of headings"]),
+    )
+    return next(sufficient, best)
 
 
-def _count_known(heading: Heading) -> tuple[int, int]:
-    return sum(bool(column.role) for column in heading.columns), -len(heading.problems)
-
-
-def _try_headings(rows: Sequence[Sequence[str]]) -> Iterator[Heading]:
-    for depth in range(1, _DEEPEST + 1):
+def _list_candidates(rows: Sequence[Sequence[str]]) -> Iterator[Header]:
+    for depth in range(1, _MAX_DEPTH + 1):
         for start in range(len(rows) - depth + 1):
             some = rows[start : start + depth]
             if not any(_is_title(row) or _is_body(row) for row in some):
-                yield _understand(_join(some), some[-1], start + depth)
+                yield _interpret(_join(some), some[-1], start + depth)
 
 
 def _is_title(row: Sequence[str]) -> bool:
-    """One text alone, in one cell or merged over all, unless it is a side."""
+    """A single text, in one cell or merged over all, unless it is a side."""
     texts = set(filter(None, row))
-    return len(texts) <= 1 and not any(map(tells_of_side, texts))
+    return len(texts) <= 1 and not any(map(names_side, texts))
 
 
 def _is_body(row: Sequence[str]) -> bool:
-    """Half of it are numbers and dates: no message may show its cells as headings."""
+    """At least half of it are numbers and dates: no message may show its cells as headings."""
     texts = list(filter(None, row))
     return 2 * sum(re.fullmatch(r"[\d\s.,:/年月日-]+", text) is not None for text in texts) >= len(texts) > 0
 
 
 def _join(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The texts of each column from top to bottom, one that is repeated once."""
+    """The texts of each column from top to bottom, repeated ones once."""
     width = max(map(len, rows))
     padded = [[normalise(cell) for cell in row] + [""] * (width - len(row)) for row in rows]
-    for at in range(len(padded) - 2, -1, -1):
-        _carry(padded[at], padded[at + 1])
+    for upper, lower in reversed(list(pairwise(padded))):
+        _fill_forward(upper, lower)
     return [" ".join(dict.fromkeys(filter(None, texts))) for texts in zip(*padded, strict=True)]
 
 
-def _carry(upper: list[str], lower: Sequence[str]) -> None:
-    """Writes a side, index or reader of the upper row over its neighbours too: CSV knows no merged cells."""
-    carried = ""
+def _fill_forward(upper: list[str], lower: Sequence[str]) -> None:
+    """Repeats a side, index or rater of the upper row to its right, for CSV has no merged cells."""
+    last = ""
     for at, text in enumerate(upper):
         if text:
-            carried = text if tells_of_grade(text) else ""
-        elif tells_of_grade(lower[at]):
-            upper[at] = carried
+            last = text if is_about_grades(text) else ""
+        elif is_about_grades(lower[at]):
+            upper[at] = last
 
 
-def _understand(texts: Sequence[str], lowest: Sequence[str], end: int) -> Heading:
+def _interpret(texts: Sequence[str], lowest: Sequence[str], end: int) -> Header:
     columns: list[Column] = []
     problems: list[str] = []
     for at, text in enumerate(texts):
@@ -115,28 +109,25 @@ def _understand(texts: Sequence[str], lowest: Sequence[str], end: int) -> Headin
         except ValueError as error:
             problems.append(f'heading "{text}" {error}')
             continue
-        # Above the number of a patient may stand the name of a group of columns.
-        alone = column if column.role or at >= len(lowest) else _parse_key(lowest[at], at)
-        columns.append(replace(alone, heading=text))
-    columns = _keep_surest(columns)
+        # The name of a group of columns may stand above the heading of a key.
+        if not column.role and at < len(lowest) and not is_about_grades(lowest[at]):
+            key = parse_heading(lowest[at], at)
+            column = replace(key, heading=text) if key.role in KEYS else column
+        columns.append(column)
+    columns = _keep_most_specific(columns)
     if not problems and not any(column.role in GRADES for column in columns):
         problems.append("no heading says Crowe or KL")
-    return Heading(columns, end, [*problems, *_find_problems(columns)])
+    return Header(columns, end, [*problems, *_find_problems(columns)])
 
 
-def _parse_key(text: str, at: int) -> Column:
-    column = Column(at, text) if tells_of_grade(text) else parse_heading(text, at)
-    return column if column.role in KEYS else Column(at, text)
-
-
-def _keep_surest(columns: Sequence[Column]) -> list[Column]:
-    """The columns, those without a role whose role another one fills more surely."""
+def _keep_most_specific(columns: Sequence[Column]) -> list[Column]:
+    """The columns, those whose role another one names more specifically without it."""
     best: dict[str, int] = {}
     for column in columns:
         best[column.role] = min(column.rank, best.get(column.role, column.rank))
     kept = [column if column.rank == best[column.role] else replace(column, role="") for column in columns]
     if "case" in best and "read_on" not in best:
-        # hipoa's own table of grades: its date is the reader's.
+        # grades.csv itself: its date is that of the reading.
         kept = [replace(c, role="read_on", rank=0) if c.role == "exam" and c.rank == 2 else c for c in kept]
     return kept
 
@@ -150,21 +141,14 @@ def _find_problems(columns: Sequence[Column]) -> list[str]:
     sides = {column.side for column in grades if column.side}
     if sides:
         problems += [f'heading "{column.heading}" says no side' for column in grades if not column.side]
-        if len(sides) == 1 and ("side" in roles or any(map(_is_weak, grades))):
+        words = re.findall(r"[^\W\d_]+", " ".join(column.heading.casefold() for column in grades))
+        if len(sides) == 1 and ("side" in roles or not WEAK_SIDES.isdisjoint(words)):
             problems.append(f"the headings of grades may all mean {sides.pop()}, or no side")
     elif grades and "side" not in roles:
         problems.append('no heading says the side (as "R KL" and "L KL", or a column "side")')
     counts = Counter((c.role, c.side, c.reader.casefold()) for c in columns if c.role)
     return problems + [
-        f"{number} headings say the same ({_name(role, side)})"
+        f"{number} headings say the same ({f'{side} {NAMES[role]}'.strip()})"
         for (role, side, _), number in counts.items()
         if number > 1
     ]
-
-
-def _is_weak(column: Column) -> bool:
-    return not WEAK_SIDES.isdisjoint(re.findall(r"[^\W\d_]+", column.heading.casefold()))
-
-
-def _name(role: str, side: str) -> str:
-    return f"{side} {NAMES[role]}".strip()

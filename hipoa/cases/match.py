@@ -1,4 +1,4 @@
-"""Whose CT a row of a spreadsheet of grades belongs to: surely, or not at all."""
+"""Assigns the readings of a spreadsheet to CTs; a reading whose CT is uncertain is not assigned."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from hipoa.cases.grade_sheet import SheetReading
-from hipoa.core.identifiers import normalise, reduce_likeness
+from hipoa.core.identifiers import comparison_key, normalise
 from hipoa.core.tables.rows import Reading
 
 NEAR_DAYS = 30
-"""So far a CT may be from the date in the sheet that names its examination."""
+"""The date of the CT in the sheet may differ from that of the CT by this, if no CT is of the same day ..."""
 CLEAR_DAYS = 90
-"""So far every other CT of that patient must be from it, where no CT is of that very day."""
+"""... and every other CT of the patient differs from it by at least this."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a hospital calls a case; held in memory alone.
+    """A case as the hospital knows it; texts are empty if unknown.
 
     Attributes:
-        case_id: Of the table of cases.
-        hospital_id: The hospital's number of the patient, or empty.
-        accession: Number of the examination, or empty.
-        date: Of the study, YYYYMMDD, or empty.
-        patient_id: The patient's pseudonym, or empty: cases that share it are of one person, however the
-            hospital's number is written.
+        hospital_id: The hospital's patient ID.
+        accession: The accession number.
+        date: The study date, YYYYMMDD.
+        patient_id: The pseudonym; cases that share it are of one person, however its ID is written.
         in_table: It is in the table of cases. A study that was set aside is not, but may be what was graded.
     """
 
@@ -41,129 +39,93 @@ class Known:
 
 @dataclass
 class Matched:
-    """What became of the readings of a spreadsheet.
-
-    Attributes:
-        readings: Those whose case is sure.
-        unmatched: (row number, reason) of the others.
-        ungraded: The cases without a reading.
-    """
+    """The readings whose case is certain; (row number, reason) of the others."""
 
     readings: list[Reading] = field(default_factory=list)
     unmatched: list[tuple[int, str]] = field(default_factory=list)
-    ungraded: list[str] = field(default_factory=list)
 
 
 def match(readings: Sequence[SheetReading], known: Sequence[Known]) -> Matched:
     """Finds the case of each reading.
 
-    A patient with one CT: that one, unless a column that is surely the date of the CT says another date. With
-    several: the one of the accession number, else the one of the date. A date that is surely an examination's
-    may be up to `NEAR_DAYS` off where every other CT of that patient is at least `CLEAR_DAYS` off; any other
-    date only counts on the very day.
+    A patient with one CT: that one, unless a column that is certainly the date of the CT has another date.
+    With several: the one of the accession number, else the one of the date. Such a date may differ by up to
+    `NEAR_DAYS` if every other CT of that patient differs by at least `CLEAR_DAYS`; any other date only counts
+    on the very day.
     """
-    book = _Book(readings, known)
+    lookup = _Lookup(readings, known)
     matched = Matched()
-    rows: dict[Reading, list[int]] = defaultdict(list)
-    for reading in readings:
+    of_hip: dict[tuple[str, ...], dict[Reading, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for one in readings:
         try:
-            case = _choose(book.find(reading), reading)
-            if not case.in_table:
-                raise ValueError(
-                    "its CT was set aside, or has several rows of your own in the table of cases"
-                )
+            case = _choose(lookup.find(one), one)
         except ValueError as error:
-            matched.unmatched.append((reading.row, str(error)))
+            matched.unmatched.append((one.row, str(error)))
             continue
-        rows[_to_reading(reading, case)].append(reading.row)
-    _settle(rows, matched)
+        reading = Reading(case.case_id, one.side, one.crowe, one.kl, one.reader, one.read_on)
+        of_hip[reading.case_id, reading.side, reading.reader, reading.date][reading].append(one.row)
+    for rows_of in of_hip.values():
+        if len(rows_of) == 1:
+            matched.readings += rows_of
+            continue
+        rows = sorted({row for found in rows_of.values() for row in found})
+        numbers = " and ".join(map(str, rows))
+        why = "grade one hip of one CT differently (no reader or reading date tells them apart)"
+        matched.unmatched += [(row, f"rows {numbers} {why}") for row in rows]
     matched.unmatched = sorted(set(matched.unmatched))
-    graded = {reading.case_id for reading in matched.readings}
-    matched.ungraded = [case.case_id for case in known if case.in_table and case.case_id not in graded]
     return matched
 
 
-def _to_reading(reading: SheetReading, case: Known) -> Reading:
-    return Reading(case.case_id, reading.side, reading.crowe, reading.kl, reading.reader, reading.read_on)
-
-
-def _settle(rows: dict[Reading, list[int]], matched: Matched) -> None:
-    """Keeps a reading that is there twice once, and none of those that differ where one must be wrong."""
-    same_hip: dict[tuple[str, ...], list[Reading]] = defaultdict(list)
-    for reading in rows:
-        same_hip[reading.case_id, reading.side, reading.reader, reading.date].append(reading)
-    for several in same_hip.values():
-        if len(several) == 1:
-            matched.readings += several
-            continue
-        numbers = sorted({row for reading in several for row in rows[reading]})
-        shown = " and ".join(map(str, numbers))
-        reason = (
-            f"rows {shown} grade one hip of one CT differently (no reader or reading date tells them apart)"
-        )
-        matched.unmatched += [(number, reason) for number in numbers]
-
-
 class _Numbers:
-    """Finds cases by a number as a hospital writes it, also where a spreadsheet took zeros from it."""
+    """Finds cases by a number of the hospital, even if a spreadsheet has removed leading zeros."""
 
-    def __init__(self, pairs: Iterable[tuple[str, Known]], asked: Iterable[str]) -> None:
-        self.cases: dict[str, list[Known]] = defaultdict(list)
-        self.spellings: dict[str, set[str]] = defaultdict(set)
-        self.asked: dict[str, set[str]] = defaultdict(set)
+    def __init__(self, pairs: Iterable[tuple[str, Known]], in_sheet: Iterable[str], what: str) -> None:
+        self.what = what
+        # By what spreadsheets do not change: the cases of each spelling, and the spellings in the sheet.
+        self.cases: dict[str, dict[str, list[Known]]] = defaultdict(lambda: defaultdict(list))
+        self.in_sheet: dict[str, set[str]] = defaultdict(set)
         for number, case in pairs:
-            name = normalise(number)
-            if name:
-                self.cases[name].append(case)
-                self.spellings[reduce_likeness(name)].add(name)
-        for number in asked:
-            self.asked[reduce_likeness(number)].add(number)
+            if name := normalise(number):
+                self.cases[comparison_key(name)][name].append(case)
+        for number in in_sheet:
+            self.in_sheet[comparison_key(number)].add(number)
 
-    def find(self, number: str, what: str) -> list[Known]:
-        """All cases of a number.
-
-        Raises:
-            ValueError: There is none, or the number may be one of two.
-        """
-        like = reduce_likeness(number)
-        spelt, asked = self.spellings.get(like, set()), self.asked[like]
-        if not spelt:
-            raise ValueError(f"no CT has its {what}")
-        people = {case.patient_id or name for name in spelt for case in self.cases[name]}
-        # No spreadsheet puts zeros before a number: with them it is what it says.
-        exact = number in spelt and (len(people) == 1 or number.startswith("0"))
-        if not exact and (len(people) > 1 or len(asked) > 1):
-            raise ValueError(f"its {what} is like another one but for zeros ahead, capitals or a trailing .0")
-        names = sorted(spelt) if len(people) == 1 else [number]
-        return [case for name in names for case in self.cases[name]]
+    def find(self, number: str) -> list[Known]:
+        key = comparison_key(number)
+        if key not in self.cases:
+            raise ValueError(f"no CT has its {self.what}")
+        cases = self.cases[key]
+        people = {case.patient_id or name for name, found in cases.items() for case in found}
+        if len(people) == 1 and (number in cases or len(self.in_sheet[key]) == 1):
+            return [case for name in sorted(cases) for case in cases[name]]
+        # No spreadsheet adds leading zeros: a number with them is as the hospital wrote it.
+        if number in cases and number.startswith("0"):
+            return cases[number]
+        raise ValueError(
+            f"its {self.what} is like another one but for zeros ahead, capitals or a trailing .0"
+        )
 
 
-class _Book:
-    """The cases by each kind of number."""
+class _Lookup:
+    """Finds the cases that agree with the numbers of a reading."""
 
     def __init__(self, readings: Sequence[SheetReading], known: Sequence[Known]) -> None:
-        numbers = ((number, case) for case in known for number in (case.hospital_id, case.patient_id))
-        self.patients = _Numbers(numbers, (reading.patient for reading in readings))
-        self.accessions = _Numbers(
-            ((case.accession, case) for case in known), (r.accession for r in readings)
-        )
+        patients = ((number, case) for case in known for number in (case.hospital_id, case.patient_id))
+        accessions = ((case.accession, case) for case in known)
+        self.patients = _Numbers(patients, (one.patient for one in readings), "patient number")
+        self.accessions = _Numbers(accessions, (one.accession for one in readings), "accession number")
         self.cases = {case.case_id: case for case in known}
 
     def find(self, reading: SheetReading) -> list[Known]:
-        """The cases that a reading's numbers allow.
-
-        Raises:
-            ValueError: There is none, or the numbers contradict each other.
-        """
         if reading.case:
             if reading.case not in self.cases:
                 raise ValueError("no case has its case_id")
             return [self.cases[reading.case]]
         if not reading.accession:
-            return self.patients.find(reading.patient, "patient number")
-        found = self.accessions.find(reading.accession, "accession number")
+            return self.patients.find(reading.patient)
+        found = self.accessions.find(reading.accession)
         if reading.patient:
-            of_patient = self.patients.find(reading.patient, "patient number")
+            of_patient = self.patients.find(reading.patient)
             found = [case for case in found if case in of_patient]
             if not found:
                 raise ValueError("its accession number is of another patient")
@@ -171,46 +133,40 @@ class _Book:
 
 
 def _choose(cases: Sequence[Known], reading: SheetReading) -> Known:
-    """The case of a reading.
-
-    Raises:
-        ValueError: It is not sure.
-    """
-    is_named = bool(reading.case or reading.accession)
-    if len(cases) == 1 and is_named:
-        return cases[0]
-    says_date = _says_date(cases, reading)
-    if len(cases) == 1 and not (says_date and reading.exam_is_sure):
-        return cases[0]
-    if not says_date:
-        raise ValueError(f"its patient has {len(cases)} CTs, and no date or accession number tells which")
-    return _choose_by_date(cases, reading)
+    """The case of a reading; raises a ValueError with the reason if it is uncertain."""
+    is_named = len(cases) == 1 and (reading.case or reading.accession)
+    chosen = cases[0] if is_named else _choose_by_date(cases, reading)
+    if not chosen.in_table:
+        raise ValueError("its CT was set aside, or has several rows of your own in the table of cases")
+    return chosen
 
 
 def _choose_by_date(cases: Sequence[Known], reading: SheetReading) -> Known:
-    days = sorted(
-        ((_days_between(reading.exam, case.date), case) for case in cases), key=lambda pair: pair[0]
-    )
-    (nearest, case), others = days[0], [far for far, _ in days[1:]]
-    if nearest == 0 and 0 not in others:
-        return case
-    if nearest == 0:
-        raise ValueError(f"its patient has {others.count(0) + 1} CTs of its date")
-    if not reading.exam_is_sure:
-        raise ValueError(f"its patient has {len(cases)} CTs, none of its date")
+    if reading.exam == "?" and reading.exam_is_sure:
+        raise ValueError("the date of its CT cannot be read, or may be several days: write it as 2020-01-31")
+    has_dates = reading.exam not in ("", "?") and all(case.date for case in cases)
+    if len(cases) == 1 and not (has_dates and reading.exam_is_sure):
+        return cases[0]
+    if not has_dates:
+        raise ValueError(f"its patient has {len(cases)} CTs, and no date or accession number tells which")
+    days = [_days_between(reading.exam, case.date) for case in cases]
+    nearest, *others = sorted(days)
+    if nearest == 0 and 0 in others:
+        raise ValueError(f"its patient has {days.count(0)} CTs of its date")
+    if nearest > 0:
+        _check_near_date(nearest, others, reading.exam_is_sure)
+    return cases[days.index(nearest)]
+
+
+def _check_near_date(nearest: float, others: Sequence[float], exam_is_sure: bool) -> None:
+    if not exam_is_sure:
+        raise ValueError(f"its patient has {len(others) + 1} CTs, none of its date")
     if nearest > NEAR_DAYS:
         raise ValueError(f"its patient has no CT within {NEAR_DAYS} days of its date")
     if others and others[0] < CLEAR_DAYS:
         raise ValueError(
             f"its patient has several CTs within {CLEAR_DAYS} days of its date, none of that day"
         )
-    return case
-
-
-def _says_date(cases: Sequence[Known], reading: SheetReading) -> bool:
-    if reading.exam == "?" and reading.exam_is_sure:
-        raise ValueError("the date of its CT cannot be read, or may be several days: write it as 2020-01-31")
-    return reading.exam not in ("", "?") and all(case.date for case in cases)
 
 
 def _days_between(one: str, other: str) -> float:

@@ -1,9 +1,9 @@
-"""Who the people of an export are, and whether one name may stand for two of them."""
+"""Identifies the patients of an export, and checks that one identifier does not stand for several people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.dicom.identity import Identity, check_one_person
@@ -19,36 +19,25 @@ _CHECKS = {
 
 
 def name_person(identity: Identity, series: str) -> str:
-    """What a patient is known by: the ID, else name, date of birth and sex, else the study or series alone.
+    """A JSON list of what identifies a patient: the ID, else name, birth date and sex, else study or series.
 
-    The issuer of an ID is no part of it: many images lack it, and one person would become two.
-
-    Args:
-        identity: What a header says.
-        series: The series' identifier.
+    The issuer of the ID does not count: many images lack it, and one person would become two.
 
     Returns:
-        A JSON list; empty for whom nothing at all is known.
+        Empty if nothing is known.
     """
+    known: list[str] = []
     if identity.patient:
         known = ["ID", identity.patient]
     elif identity.name:
         known = ["name", *sorted(identity.name), identity.birth_date, identity.sex]
     elif identity.study or series:
         known = ["study", identity.study or series]
-    else:
-        known = []
     return json.dumps(known) if known else ""
 
 
 def doubt_person(person: str, identities: Iterable[Identity], issuers: Iterable[str]) -> str:
-    """Why a person's studies cannot be taken for one person's; empty where they can.
-
-    Args:
-        person: As `name_person` names it.
-        identities: What the headers of all files say.
-        issuers: Of the ID.
-    """
+    """Why the files of a person, as `name_person` names one, may be several people's; empty if not."""
     if not person:
         return NOBODY
     found = set(identities)
@@ -61,11 +50,11 @@ def doubt_person(person: str, identities: Iterable[Identity], issuers: Iterable[
 
 
 def check_person(person: str) -> str:
-    """What a user should look at of how a person is known; empty where there is an ID, or nothing at all."""
+    """What the user should check about how a person is identified; empty if by an ID, or by nothing."""
     return _CHECKS.get(json.loads(person)[0], "") if person else ""
 
 
 def parse_identity(text: str) -> Identity:
-    """An identity from its JSON."""
-    fields: Mapping[str, str] = json.loads(text)
-    return Identity(**{**fields, "name": frozenset(fields["name"])})  # pyright: ignore[reportArgumentType]
+    """An identity from its JSON in the index."""
+    fields = json.loads(text)
+    return Identity(**fields | {"name": frozenset(fields["name"])})

@@ -1,8 +1,7 @@
-"""What a study of an export holds, and how to name it in a table of cases."""
+"""Chooses the stack of a study of an export, and finds a path that names it in a table of cases."""
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections import defaultdict
@@ -10,20 +9,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hipoa.cases.body_parts import name_part
-from hipoa.cases.choice import name_series, rank
-from hipoa.cases.headers import BAD_ZIP, unpack
-from hipoa.cases.index import Index
+from hipoa.cases.choice import find_part, rank
+from hipoa.cases.headers import Source, read_about, unpack
+from hipoa.cases.index import Entry, Export, Index
+from hipoa.cases.people import parse_identity
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.dicom.headers import Slice
 from hipoa.imaging.ct.dicom.identity import check_one_exam
 from hipoa.imaging.ct.dicom.stacks import Stack, sort_stacks
 
 FEW = "no CT of enough evenly spaced slices"
-LEFT = "several regions: the run takes the first stack that shows both hips"
+UNDECIDED = "several regions: the run takes the first stack that shows both hips"
 GUESSED = "several regions: the largest was taken, see the overview for the others"
 GONE = "its files could be read first and then no more: start again"
 MIXED = "its files lie among those of others in a way that no path can name: unpack it, or sort it by study"
+
+_Places = Mapping[str, Sequence[Slice]]
+"""CT images by the folder or zip file that holds them."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,14 @@ class Study:
     """A study with CTs.
 
     Attributes:
-        stacks: All that could be read, the first to be read first.
-        names: What each is called within `ct`; empty for those that do not lie there.
-        ct: What to name in a table of cases.
-        series: The name of the stack within it; empty where the reading decides.
-        aside: Why it cannot be named; empty where it can.
-        about: Texts of the header of one series, as the index has them: of the stack that was taken.
-        images: Of CT, in all its files, a count.
-        place: Where its images lie.
-        is_sure: Whether one stack is taken, and not left to the reading.
-        check: What the user should look at of the choice.
+        stacks: All that could be read, the best first.
+        names: The name of each within `ct`; empty for those that are not in it.
+        ct: The path to write in a table of cases.
+        series: The name of the stack to read; empty if `project` decides.
+        aside: Why it cannot be in the table; empty if it can.
+        about: Texts of the header of the series that was taken, or of any.
+        images: Count of CT images in all its files.
+        check: What the user should check about the choice.
     """
 
     stacks: Sequence[Stack] = ()
@@ -49,150 +49,125 @@ class Study:
     series: str = ""
     aside: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
+    issuers: frozenset[str] = frozenset()
     images: int = 0
     place: Path = Path()
-    is_sure: bool = True
     check: str = ""
 
-
-@dataclass(frozen=True)
-class _Files:
-    """Images of CT of a study, by the folder or zip file in which they lie."""
-
-    slices: Mapping[str, Sequence[Slice]]
-    zipped: bool
-
     @property
-    def all(self) -> list[Slice]:
-        return [one for found in self.slices.values() for one in found]
-
-    def below(self, place: str) -> list[Slice]:
-        inside = place.rstrip("/") + "/"
-        return [
-            one
-            for name, found in self.slices.items()
-            if name == place or name.startswith(inside)
-            for one in found
-        ]
+    def is_decided(self) -> bool:
+        """One stack is taken, and not left to `project`."""
+        return self.check != UNDECIDED
 
 
-@dataclass(frozen=True)
-class _Named:
-    """A path, the names of the stacks in what it names, and whether one is taken."""
-
-    path: Path
-    names: Mapping[frozenset[str], str]
-    is_sure: bool
-
-
-def describe_study(index: Index, person: str, study: str) -> Study:
+def describe_study(index: Index, export: Export, person: str, study: str) -> Study:
     """Chooses the stack of a study and finds a path that names it."""
     try:
-        return _describe(index, person, study)
-    except (OSError, zipfile.BadZipFile):  # slices at one place are compared by their pixels
+        return _describe(index, export, person, study)
+    except (OSError, zipfile.BadZipFile):  # copies of slices are compared by their pixels
         return Study(aside=GONE)
 
 
-def _describe(index: Index, person: str, study: str) -> Study:
-    loose, zipped = _load(index, person, study)
-    about = {name: json.loads(text) for name, text in index.list_series(person, study).items()}
+def _describe(index: Index, export: Export, person: str, study: str) -> Study:
+    loose, zipped = _load(index, export.cts[person][study])
+    images = [*_below(loose), *_below(zipped)]
+    files = {image.series: image.file for image in reversed(images)}
+    about = {series: read_about(file) for series, file in files.items()}
     known = Study(
-        about=next(iter(about.values()), {}),
-        images=len(loose.all) + len(zipped.all),
-        place=Path(os.path.commonpath([*loose.slices, *zipped.slices])),
+        about=about[images[0].series],
+        issuers=frozenset(texts["issuer"] for texts in about.values()),
+        images=len(images),
+        place=Path(os.path.commonpath([*loose, *zipped])),
     )
-    for files in (loose, zipped):
-        stacks = _sort(files.all)
-        if stacks:
-            ranked, is_alone = rank(stacks, {name: name_part(texts) for name, texts in about.items()})
-            named = _find_name(index, (person, study), files, ranked[0], leave=not is_alone)
-            texts = about.get(name_series(ranked[0]), {})
-            check = "" if is_alone or named is None else GUESSED if named.is_sure else LEFT
-            return _name_stacks(replace(known, stacks=ranked, about=texts, check=check), named)
+    parts = {series: find_part(texts) for series, texts in about.items()}
+    for places in (loose, zipped):
+        if stacks := _sort(_below(places)):
+            ranked, is_single = rank(stacks, parts)
+            known = replace(known, stacks=ranked, about=about[ranked[0].slices[0].series])
+            paths = _list_paths(export, (person, study), places, ranked[0])
+            return _name(known, paths, is_single, len(_below(places)))
     return replace(known, aside=FEW)
 
 
-def _name_stacks(study: Study, named: _Named | None) -> Study:
-    if named is None:
-        return replace(study, names=[""] * len(study.stacks), aside=MIXED)
-    names = [named.names.get(_uids(stack), "") for stack in study.stacks]
-    series = names[0] if named.is_sure else ""
-    return replace(study, names=names, ct=named.path, series=series, is_sure=named.is_sure)
-
-
-def _load(index: Index, person: str, study: str) -> tuple[_Files, _Files]:
-    """The images of a study that lie in folders, and those in zip files."""
+def _load(index: Index, entries: Sequence[Entry]) -> tuple[_Places, _Places]:
+    """The images of a study in folders, and those in zip files."""
     loose: defaultdict[str, list[Slice]] = defaultdict(list)
     zipped: defaultdict[str, list[Slice]] = defaultdict(list)
     archives: dict[str, zipfile.ZipFile] = {}
-    for (_, path, member), *said in index.list_images(person, study):
-        if not member:
-            loose[os.path.dirname(path)] += unpack(Path(path), *said)  # noqa: PTH120
-            continue
-        if path not in archives:
+    for entry in entries:
+        path, member = entry.file.path, entry.file.member
+        if member and path not in archives:
             archives[path] = zipfile.ZipFile(path)
-        zipped[path] += unpack(zipfile.Path(archives[path], member), *said)
-    return _Files(loose, False), _Files(zipped, True)
+        file: Source = zipfile.Path(archives[path], member) if member else Path(path)
+        identity = parse_identity(entry.identity)
+        found = unpack(index.read_frames(entry), file=file, series=entry.series, identity=identity)
+        (zipped if member else loose)[entry.place] += found
+    return loose, zipped
 
 
-def _sort(slices: Sequence[Slice]) -> list[Stack]:
-    # What is too short to be read has no name.
-    return [stack for stack in sort_stacks(slices) if stack.name] if slices else []
+def _below(places: _Places, folder: str = "") -> list[Slice]:
+    """The images in a folder and its subfolders, or in a zip file; by default all."""
+    inside = folder.rstrip("/") + "/"
+    return [
+        image
+        for place, found in places.items()
+        if place == folder or place.startswith(inside)
+        for image in found
+    ]
 
 
-def _uids(stack: Stack) -> frozenset[str]:
-    return frozenset(map(_uid, stack.slices))
+def _sort(images: Sequence[Slice]) -> list[Stack]:
+    # Stacks that are too short to be read have no name.
+    return [stack for stack in sort_stacks(images) if stack.name] if images else []
 
 
-def _uid(one: Slice) -> str:
-    return one.uid or f"{one.file} {one.frame}"
-
-
-def _find_name(
-    index: Index, whose: tuple[str, str], files: _Files, taken: Stack, *, leave: bool
-) -> _Named | None:
-    """The widest path that names files of this study alone, and the names of the stacks in it."""
-    for path, within in _list_paths(index, whose, files, taken):
-        names = {_uids(stack): stack.name for stack in _sort(within)}
-        if names.get(_uids(taken)):
-            is_left = leave and len(within) == len(files.all) and _can_leave(within)
-            return _Named(path, names, not is_left)
-    return None
+def _uids(images: Iterable[Slice]) -> frozenset[str]:
+    return frozenset(image.uid or f"{image.file} {image.frame}" for image in images)
 
 
 def _list_paths(
-    index: Index, whose: tuple[str, str], files: _Files, taken: Stack
+    export: Export, whose: tuple[str, str], places: _Places, taken: Stack
 ) -> Iterator[tuple[Path, list[Slice]]]:
-    """Paths that name this study alone, and what each names: the study's folder, a series', one image."""
-    places = _find_places(files, taken)
-    for place in (os.path.commonpath(list(files.slices)), *places):
-        # Beside loose images zip files are not read, and one that cannot be read stops the others.
-        is_read = not files.zipped or place in files.slices or not index.has_loose(place, BAD_ZIP)
-        if is_read and not index.is_shared(place, *whose):
-            yield Path(place), files.below(place)
-    if not files.zipped:
-        yield from (_name_image(files.slices[place], taken) for place in places)
+    """Paths that name images of this study alone, and the images: its folder, a series' folder, an image."""
+    wanted = _uids(taken.slices)
+    holding = sorted(place for place, found in places.items() if wanted <= _uids(found))
+    is_zipped = not isinstance(taken.slices[0].file, Path)
+    for place in (os.path.commonpath(list(places)), *holding):
+        # Zip files beside loose images are not read, and one that cannot be read stops the others.
+        is_read = not is_zipped or place in places or not export.has_loose(place)
+        if is_read and not export.is_shared(place, *whose):
+            yield Path(place), _below(places, place)
+    if not is_zipped:
+        yield from (_name_image(places[place], taken) for place in holding)
 
 
-def _can_leave(slices: Sequence[Slice]) -> bool:
-    """Whether the reading would choose among these, or refuse them as perhaps two people's."""
+def _name_image(images: Sequence[Slice], taken: Stack) -> tuple[Path, list[Slice]]:
+    """The first image of a stack in a folder, and the images that it stands for: those of its series."""
+    wanted = _uids(taken.slices)
+    series = [image for image in images if image.series == taken.slices[0].series]
+    first = min(Path(str(image.file)) for image in series if _uids([image]) <= wanted)
+    frames = [image for image in series if Path(str(image.file)) == first]
+    return first, frames if len(frames) > 1 else series
+
+
+def _name(study: Study, paths: Iterator[tuple[Path, list[Slice]]], is_single: bool, count: int) -> Study:
+    """The study with the first path that names the taken stack, and the names of its stacks within it."""
+    taken = _uids(study.stacks[0].slices)
+    for path, images in paths:
+        names = {_uids(stack.slices): stack.name for stack in _sort(images)}
+        if names.get(taken):
+            can_leave = len(images) == count and _are_one_exam(images)
+            check = "" if is_single else UNDECIDED if can_leave else GUESSED
+            series = "" if check == UNDECIDED else names[taken]
+            found = [names.get(_uids(stack.slices), "") for stack in study.stacks]
+            return replace(study, names=found, ct=path, series=series, check=check)
+    return replace(study, names=[""] * len(study.stacks), aside=MIXED)
+
+
+def _are_one_exam(images: Sequence[Slice]) -> bool:
+    """Whether `project` would choose among these, and not refuse them as perhaps two people's."""
     try:
-        check_one_exam([one.identity for one in slices], "")
+        check_one_exam([image.identity for image in images], "")
     except CtError:
         return False
     return True
-
-
-def _find_places(files: _Files, taken: Stack) -> list[str]:
-    """Folders and zip files that hold the whole of a stack."""
-    wanted = _uids(taken)
-    return sorted(place for place, found in files.slices.items() if wanted <= set(map(_uid, found)))
-
-
-def _name_image(slices: Iterable[Slice], taken: Stack) -> tuple[Path, list[Slice]]:
-    """The first image of a stack in a folder, and the images that it stands for: its series'."""
-    wanted = _uids(taken)
-    series = [one for one in slices if one.series == name_series(taken)]
-    image = min(Path(str(one.file)) for one in series if _uid(one) in wanted)
-    same = [one for one in series if Path(str(one.file)) == image]
-    return image, same if len(same) > 1 else series

@@ -1,4 +1,4 @@
-"""Reads single columns of large tables: 100 000 hips x 15 repeats are 1.5 million rows."""
+"""Columns of large result tables: 100 000 hips x 15 repeats are 1.5 million rows."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hipoa.core.errors import CohortError
 
 
 def read_columns(path: Path, names: Sequence[str], filled: str = "") -> dict[str, np.ndarray]:
-    """Reads columns of a table that hipoa itself wrote.
+    """Reads at least two columns of a table that hipoa wrote; the others take no memory.
 
     Args:
         path: A CSV file with a header.
-        names: At least two columns; the others are skipped and take no memory.
+        names: The columns.
         filled: Only rows in which this column is not empty.
 
     Returns:
@@ -29,13 +29,13 @@ def read_columns(path: Path, names: Sequence[str], filled: str = "") -> dict[str
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         header = next(lines, [])
-        missing = [name for name in {*names, filled} - {""} if name not in header]
+        missing = sorted({*names, filled} - {"", *header})
         if missing:
-            raise CohortError(path.name, f"column {', '.join(sorted(missing))} is missing", "Make it again.")
-        pick = itemgetter(*(header.index(name) for name in names))
-        key = header.index(filled) if filled else None
-        rows = [pick(line) for line in lines if line and (key is None or line[key])]
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+            raise CohortError(path.name, f"column {', '.join(missing)} is missing", "Make it again.")
+        pick = itemgetter(*map(header.index, names))
+        key = header.index(filled or names[0])
+        rows = [pick(line) for line in lines if line and (line[key] or not filled)]
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return {name: np.array(column, dtype=str) for name, column in zip(names, columns, strict=True)}
 
 

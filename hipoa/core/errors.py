@@ -1,17 +1,16 @@
-"""What can go wrong with a user's input, in one line each.
+"""Errors in a user's input or settings, reported in one line.
 
-Every error says where it is, what was found, what is needed and what to do. The command line
-prints it on stderr and ends with exit code 2; any other exception is a defect of hipoa.
+The command line prints them on stderr and exits with code 2; any other exception is a defect of hipoa.
 """
 
 
 class HipoaError(Exception):
-    """A fault in the input or the settings that the user can mend.
+    """An error in the input or the settings that the user can correct.
 
     Args:
         where: The case, file, row or setting, never a patient's name or a DICOM identifier.
-        found: What is there.
-        do: What is needed and what to do about it: one sentence or two.
+        found: What was found.
+        do: What is needed and what to do: one or two sentences.
     """
 
     def __init__(self, where: str, found: str, do: str) -> None:
@@ -24,11 +23,11 @@ class ConfigError(HipoaError, ValueError):
 
 
 class TableError(HipoaError, ValueError):
-    """Rows of a table, given or made, that cannot be used: all of them in one message."""
+    """Rows of a table that cannot be used, all listed in one message."""
 
 
 class CtError(HipoaError, ValueError):
-    """A CT that cannot be read, or holds no hip: it is refused, the other cases go on."""
+    """A CT that cannot be read or shows no hip: it is refused, the other cases continue."""
 
 
 class CohortError(HipoaError, ValueError):
@@ -36,11 +35,11 @@ class CohortError(HipoaError, ValueError):
 
 
 class WeightsError(HipoaError, ValueError):
-    """Pre-trained weights that cannot be had or do not fit the network."""
+    """Pre-trained weights that are not available or do not fit the network."""
 
 
 class NetworkError(HipoaError, ValueError):
-    """A network that cannot do what is asked, such as Monte Carlo dropout without dropout."""
+    """A network that lacks what is needed, such as dropout for Monte Carlo dropout."""
 
 
 class TrainingError(HipoaError, ValueError):
@@ -48,12 +47,12 @@ class TrainingError(HipoaError, ValueError):
 
 
 class ReadingError(HipoaError, ValueError):
-    """A reading, or a log of readings, that cannot be taken."""
+    """A reading, or a log of readings, that cannot be accepted."""
 
 
 class ResourceError(HipoaError, ValueError):
-    """A machine that is too small for what is asked."""
+    """Too little memory."""
 
 
 class DiskError(OSError):
-    """The disk is full. No HipoaError: it is no fault of the CT that was being written."""
+    """The disk is full. No HipoaError, which would refuse the CT that was being written."""

@@ -1,7 +1,7 @@
-"""Reading and writing the files between the stages, never half a file.
+"""Reads and writes the files between the stages.
 
-Every writer writes beside its target and renames at the end, so that a killed job leaves either
-the old file or the new one (a rename within a folder is atomic on POSIX).
+Writing is atomic: a temporary file is renamed at the end, so that a killed job leaves either the old file or
+the new one (a rename within a folder is atomic on POSIX).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path`` and renames it to ``path`` on success.
 
     Raises:
-        DiskError: Whatever else the writer may call it.
+        DiskError: The disk is full, whatever error the writer raised.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not the process number: two machines may write to the same cache. The suffix stays, writers look at it.
+    # Not the process number: two machines may write to one cache. The suffix stays: some writers need it.
     temporary = path.parent / f".{secrets.token_hex(6)}.{path.name}"
     try:
         yield temporary
@@ -50,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
-    # Writers in C++ and Rust raise errors of their own: some say so in words, else the disk itself is asked.
+    # Writers in C++ and Rust raise errors of their own: their text tells, or the free space.
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left" in str(error) or shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
@@ -63,11 +63,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes JSON with sorted keys, so that equal content is an equal file.
-
-    Raises:
-        ValueError: A number is not finite, which JSON cannot hold (a defect of the caller).
-    """
+    """Writes JSON with sorted keys, so that equal content gives an equal file; refuses numbers not finite."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
@@ -78,25 +74,23 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Writes rows with exactly these columns; None becomes an empty cell.
-
-    Raises:
-        ValueError: A row has a column that is not declared (a defect of the caller).
-    """
+    """Writes rows; None becomes an empty cell, a column that is not declared raises a ValueError."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, extrasaction="raise", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _unbroken(cell) for name, cell in row.items()} for row in rows)
+    # Before Python 3.13 csv does not quote a lone carriage return, yet ends the row there on reading.
+    writer.writerows(
+        {
+            name: cell.replace("\r\n", "\n").replace("\r", "\n") if isinstance(cell, str) else cell
+            for name, cell in row.items()
+        }
+        for row in rows
+    )
     write_text(path, buffer.getvalue())
 
 
-def _unbroken(cell: object) -> object:
-    # The csv module quotes no lone carriage return before Python 3.13, yet ends the row there on reading.
-    return cell.replace("\r\n", "\n").replace("\r", "\n") if isinstance(cell, str) else cell
-
-
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Reads a table that hipoa itself wrote: every row has every column, cells are text."""
+    """Reads a table that hipoa wrote; cells are text."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -108,11 +102,7 @@ def sha256(path: Path) -> str:
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes a compressed .npz without pickled objects.
-
-    Raises:
-        TypeError: An array holds Python objects (a defect of the caller).
-    """
+    """Writes a compressed .npz; an array of Python objects raises a TypeError."""
     import numpy as np
 
     for name, array in arrays.items():
@@ -124,7 +114,7 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads an .npz whole; pickled objects are refused by numpy."""
+    """Reads all arrays of an .npz; numpy refuses pickled objects."""
     import numpy as np
 
     with np.load(path, allow_pickle=False) as archive:

@@ -15,8 +15,8 @@ import numpy as np
 from hipoa.core.errors import HipoaError
 from hipoa.core.files import read_npz, write_npz
 from hipoa.core.fingerprints import fingerprint
-from hipoa.core.tables.reader import read_cases, read_tables
 from hipoa.core.tables.rows import SIDES, Case, assign_cohorts, shard_of
+from hipoa.core.tables.study_tables import read_tables
 from hipoa.imaging.localization.scan import Scan, examine
 from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.projection.render import choose_renderer
@@ -146,7 +146,7 @@ def refuse(error: HipoaError) -> Row:
 def select_cases(cases: Path, grades: Path | None, cohort: str, shard: int, shards: int) -> list[Case]:
     """The cases of a shard of a cohort; of the whole table if ``shards`` is 0."""
     if shards == 0:
-        return read_cases(cases)
+        return list(read_tables(cases).cases)
     tables = read_tables(cases, grades)
     of_cohort = assign_cohorts(tables.cases, tables.readings)[cohort]
     return [case for case in of_cohort if shard_of(case.case_id, shards) == shard]

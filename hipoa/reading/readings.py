@@ -10,8 +10,8 @@ from pathlib import Path
 from hipoa.core.errors import ConfigError, ReadingError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.tables.reader import read_grades
 from hipoa.core.tables.rows import Reading, hip_id, write_grades
+from hipoa.core.tables.study_tables import read_grades
 from hipoa.grading.data.persistent_folds import keep_folds
 from hipoa.reading.agreement import COLUMNS, measure_agreement
 from hipoa.reading.log import read_log

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hipoa.core.errors import ConfigError
-from hipoa.core.tables.reader import Tables, read_tables
 from hipoa.core.tables.rows import COHORTS, Case, Reading, assign_cohorts, shard_of
+from hipoa.core.tables.study_tables import Tables, read_tables
 from hipoa.grading.data.split_check import count_labelled, read_folds
 from hipoa.grading.settings import HipsSettings
 from hipoa.phantom.cohort.members import count_patients, planned

@@ -8,10 +8,10 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 
-from hipoa.cases import cases, headers, index, studies
+from hipoa.cases import cases, headers, studies
 from hipoa.core.errors import CtError, TableError
 from hipoa.core.files import read_csv
-from hipoa.core.tables.reader import read_cases, read_tables
+from hipoa.core.tables.study_tables import read_tables
 from hipoa.imaging.ct.dicom.gather import gather
 from hipoa.imaging.ct.dicom.series import find_stacks
 
@@ -47,7 +47,7 @@ def test_a_study_in_a_folder_of_its_own_is_named_by_it(tmp_path, write_series):
         "120",
         "",
     ]
-    assert read_cases(tmp_path / "cases.csv")[0].case_id == row["case_id"]
+    assert read_tables(tmp_path / "cases.csv").cases[0].case_id == row["case_id"]
 
 
 def test_a_study_of_several_series_is_named_by_their_common_folder(tmp_path, write_series, write_image):
@@ -70,7 +70,7 @@ def test_patients_in_one_flat_folder_are_named_by_an_image_of_the_series(tmp_pat
     rows = make(tmp_path / "export")
     assert sorted(row["ct"] for row in rows) == ["export/1000", "export/2000", "export/3000"]
     assert len({row["patient_id"] for row in rows}) == 3
-    assert len(read_cases(tmp_path / "cases.csv")) == 3
+    assert len(read_tables(tmp_path / "cases.csv").cases) == 3
 
 
 def test_series_of_two_studies_in_folders_of_their_own_under_one_are_named_by_them(tmp_path, write_series):
@@ -248,7 +248,7 @@ def test_names_stay_when_other_studies_come_and_rows_stay_as_the_user_left_them(
     assert [row["patient_id"] == before["patient_id"] for row in rows].count(True) == 2
     assert len({row["case_id"] for row in rows}) == 3
     assert "2 new cases" in capsys.readouterr().out
-    assert len(read_cases(tmp_path / "cases.csv")) == 3
+    assert len(read_tables(tmp_path / "cases.csv").cases) == 3
 
 
 def test_a_row_that_the_user_wrote_for_a_ct_is_not_doubled_and_said(tmp_path, write_series, capsys):
@@ -322,7 +322,8 @@ def test_an_export_that_was_moved_is_said(tmp_path, write_series, capsys):
     (tmp_path / "export").rename(tmp_path / "moved")
     assert [row["ct"] for row in make(tmp_path / "moved")] == ["export/a"]
     assert (
-        "1  rows name a CT that is not there: mend their paths, or take them out" in capsys.readouterr().out
+        "1  rows name a CT that is not there: correct their paths, or take them out"
+        in capsys.readouterr().out
     )
     (tmp_path / "cases.csv").unlink()
     assert [row["ct"] for row in make(tmp_path / "moved")] == ["moved/a"]
@@ -331,7 +332,7 @@ def test_an_export_that_was_moved_is_said(tmp_path, write_series, capsys):
 def test_a_run_that_was_stopped_goes_on(tmp_path, write_series, monkeypatch):
     for n in range(5):
         write_series(tmp_path / f"export/{n}", study=str(n), count=20)
-    monkeypatch.setattr(index, "_CHUNK", 30)
+    monkeypatch.setattr(headers, "PORTION_FILES", 30)
     read = headers.read_files
     seen = []
 
@@ -352,11 +353,11 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, write_series, monkeypatch):
     assert seen[:2] == [30, 30]
     assert sum(seen) == 110
     assert [row["slices"] for row in rows] == ["20"] * 5
-    assert not (tmp_path / "cases.private/headers.sqlite").exists()
+    assert not (tmp_path / "cases.private/headers.jsonl").exists()
 
 
 def test_processes_read_what_one_does(tmp_path, write_series, monkeypatch):
-    monkeypatch.setattr(headers, "_FEW", 5)
+    monkeypatch.setattr(headers, "FEW_FILES", 5)
     for n in range(3):
         write_series(tmp_path / f"export/{n}", study=str(n))
     assert [row["slices"] for row in make(tmp_path / "export", processes=2)] == ["10"] * 3

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hipoa.cases.cases import run
 from hipoa.cases.columns import parse_heading
 from hipoa.cases.dates import find_order, parse_date
-from hipoa.cases.grade_sheet import SheetReading, read_grade_sheet, refuse_faults
-from hipoa.cases.grades import make_grades
+from hipoa.cases.grade_sheet import SheetReading, read_grade_sheet
+from hipoa.cases.grades import make_grades, open_grades
 from hipoa.cases.match import Known, match
 from hipoa.core.errors import TableError
 from hipoa.core.identifiers import parse_name
-from hipoa.core.tables.reader import read_grades, read_tables
 from hipoa.core.tables.rows import Reading
+from hipoa.core.tables.study_tables import read_grades, read_tables
 
 
 def write_book(path, rows, merged=()):
@@ -149,7 +149,7 @@ def test_one_row_per_hip_with_merged_numbers_and_notes(tmp_path):
     assert [hip[:4] for hip in hips(sheet)] == [hip[:4] for hip in ONE]
     assert {(r.reader, r.read_on) for r in sheet.readings} == {("A", "2024-03-05")}
     assert {(r.exam, r.exam_is_sure) for r in sheet.readings} == {("20230401", True), ("20230402", True)}
-    assert (sheet.ignored, sheet.ungraded, sheet.passed_over) == (["備考"], [9], [10, 11, 12])
+    assert (sheet.ignored, sheet.ungraded, sheet.skipped) == (["備考"], [9], [10, 11, 12])
     assert sheet.heading_row == 3
 
 
@@ -243,10 +243,10 @@ def test_every_cell_that_cannot_be_read_is_listed(tmp_path):
     ]
     path = write_book(tmp_path / "g.xlsx", rows)
     sheet = read_grade_sheet(path)
-    assert sheet.replaced == 2
+    assert sheet.not_gradable == 2
     assert [(r.row, r.side) for r in sheet.readings] == [(6, "L")]
     with pytest.raises(TableError, match=r"No table of grades was written") as error:
-        refuse_faults(path, sheet)
+        sheet.refuse_faults()
     for text in (
         'row 2, "R KL": is not one of 0-4, it could mean several',
         'row 2, "L KL": "5" is not one of 0-4',
@@ -264,7 +264,7 @@ def test_numbers_that_were_merged(tmp_path, suffix, said):
     rows = [["ID", "side", "KL"], [101, "R", 1], [None, "L", 2]]
     (write_plain if suffix == "csv" else write_book)(path, rows)
     with pytest.raises(TableError, match="row 3: no patient number, but a grade") as error:
-        refuse_faults(path, read_grade_sheet(path))
+        read_grade_sheet(path).refuse_faults()
     assert ("name the workbook that it was saved from" in str(error.value)) is said
 
 
@@ -278,7 +278,7 @@ def test_no_row_is_lost(tmp_path_factory, rows):
     sheet = read_grade_sheet(path)
     at_fault = {int(re.match(r"row (\d+)", fault)[1]) for fault in sheet.faults}
     read = {reading.row for reading in sheet.readings}
-    parts = [at_fault, read, set(sheet.ungraded), set(sheet.passed_over)]
+    parts = [at_fault, read, set(sheet.ungraded), set(sheet.skipped)]
     assert sorted(row for part in parts for row in part) == [
         number for number, row in enumerate(rows, start=2) if any(row)
     ]
@@ -319,7 +319,7 @@ def test_grades_without_a_heading_are_not_left_out(tmp_path, second):
     sheet = read_grade_sheet(path)
     assert len(sheet.faults) == 2
     with pytest.raises(TableError, match=r"column 3 holds grades and has no heading: write one .*; column 5"):
-        refuse_faults(path, sheet)
+        sheet.refuse_faults()
     path.write_text(",ID,R KL,,L KL,\n0,7,1,uncertain,3,5\n1,8,1,2,3,\n")
     assert read_grade_sheet(path).faults == []
 
@@ -538,7 +538,6 @@ def test_which_ct(reading, known, case):
     else:
         ((row, reason),) = matched.unmatched
         assert (row, case in reason) == (2, True), reason
-        assert len(matched.ungraded) == sum(case.in_table for case in known)
 
 
 def test_rows_that_contradict_each_other_are_not_written():
@@ -550,6 +549,10 @@ def test_rows_that_contradict_each_other_are_not_written():
     assert len(match([rows[0], asked("7", 3, kl=3, reader="B")], TWO[:1]).readings) == 2
 
 
+def grades_of(path, known, out):
+    return make_grades(open_grades(path, out), known, out)
+
+
 HEADING = ["患者ID", "氏名", "R Crowe", "R KL", "L Crowe", "L KL"]
 SHEET = [HEADING, [7001, "NAME1", 1, 2, 1, 3], [7002, "NAME2", 1, 0, 2, 4], [7999, "NAME3", 1, 1, 1, 1]]
 KNOWN = [Known("a", "0007001"), Known("b", "0007002"), Known("c", "0007003")]
@@ -557,7 +560,7 @@ KNOWN = [Known("a", "0007001"), Known("b", "0007002"), Known("c", "0007003")]
 
 def test_a_table_of_grades_is_made(tmp_path):
     out = tmp_path / "grades.csv"
-    said = "\n".join(make_grades(write_book(tmp_path / "g.xlsx", SHEET), KNOWN, out))
+    said = "\n".join(grades_of(write_book(tmp_path / "g.xlsx", SHEET), KNOWN, out))
     (tmp_path / "ct.nii").touch()
     rows = [
         ["case_id", "patient_id", "ct"],
@@ -587,7 +590,7 @@ def test_a_table_of_grades_is_made(tmp_path):
 def test_rows_of_the_user_stay(tmp_path):
     out = tmp_path / "grades.csv"
     out.write_text("case_id;mine;side;crowe;kl;\na;seen twice;R;1;4;\nz;;L;;1;x\n")
-    said = make_grades(write_book(tmp_path / "g.xlsx", SHEET), KNOWN, out)
+    said = grades_of(write_book(tmp_path / "g.xlsx", SHEET), KNOWN, out)
     readings = read_grades(out)
     assert readings[:2] == [Reading("a", "R", 1, 4), Reading("z", "L", None, 1)]
     assert len(readings) == 5
@@ -595,9 +598,9 @@ def test_rows_of_the_user_stay(tmp_path):
     assert any("1 of them have other grades than the spreadsheet" in line for line in said)
     assert any("2 rows were there" in line for line in said)
     more = write_plain(tmp_path / "more.csv", [HEADING, ["7003", "", 1, 1, 1, 1]])
-    assert any("2 readings of 1 CTs; 0 CTs have no grade" in line for line in make_grades(more, KNOWN, out))
+    assert any("2 readings of 1 CTs; 0 CTs have no grade" in line for line in grades_of(more, KNOWN, out))
     before = out.read_bytes()
-    make_grades(tmp_path / "g.xlsx", KNOWN, out)
+    grades_of(tmp_path / "g.xlsx", KNOWN, out)
     assert out.read_bytes() == before
 
 
@@ -605,13 +608,13 @@ def test_nothing_is_written_of_a_sheet_at_fault_or_of_other_patients(tmp_path):
     out = tmp_path / "grades.csv"
     wrong = [*SHEET, [7003, "NAME4", 1, 7, 1, 1]]
     with pytest.raises(TableError, match=r'row 5, "R KL": "7" is not one of 0-4'):
-        make_grades(write_book(tmp_path / "g.xlsx", wrong), KNOWN, out)
+        grades_of(write_book(tmp_path / "g.xlsx", wrong), KNOWN, out)
     with pytest.raises(
         TableError, match=r"none of 3 rows with grades belongs to a CT \(row 2: no CT has its"
     ):
-        make_grades(write_book(tmp_path / "g.xlsx", SHEET), [Known("a", "1")], out)
+        grades_of(write_book(tmp_path / "g.xlsx", SHEET), [Known("a", "1")], out)
     with pytest.raises(TableError, match=r"no row below the headings \(row 1\) holds a grade"):
-        make_grades(write_book(tmp_path / "g.xlsx", [HEADING, [7001]]), KNOWN, out)
+        grades_of(write_book(tmp_path / "g.xlsx", [HEADING, [7001]]), KNOWN, out)
     assert not out.exists()
 
 

@@ -72,6 +72,6 @@ def test_the_crosswalk_grows_and_is_read_as_it_was_written(tmp_path):
     assert read_crosswalk(private) == {"PA-B": ROW | {"accession": "2"}, "PC-D": ROW | {"case_id": "PC-D"}}
     write_crosswalk(private, [ROW | {"folder": os.fsdecode(b"M\xfcller")}])
     assert read_crosswalk(private)["PA-B"]["folder"] == "M\\udcfcller"
-    private.crosswalk.write_text("case_id;patient_id\n1;2\n")
+    (private.folder / "crosswalk.csv").write_text("case_id;patient_id\n1;2\n")
     with pytest.raises(TableError, match="another program has changed the file"):
         read_crosswalk(private)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hipoa.core.errors import TableError
 from hipoa.core.fingerprints import fingerprint, readings_fingerprint
-from hipoa.core.tables.reader import read_cases, read_grades, read_tables
 from hipoa.core.tables.rows import Case, Reading, assign_cohorts, shard_of, write_cases, write_grades
+from hipoa.core.tables.study_tables import read_grades, read_tables
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def folder(tmp_path):
 def cases_of(folder, text, encoding="utf-8"):
     path = folder / "cases.csv"
     path.write_bytes(text.encode(encoding))
-    return read_cases(path)
+    return read_tables(path).cases
 
 
 def grades_of(folder, text):
@@ -74,7 +74,7 @@ def test_every_column_of_a_case(folder):
     assert cases_of(folder, text) == [
         Case(
             *("a", "P1", ct / "a.nii.gz", False, ct / "c.nii.gz", ct / "b.nii.gz"),
-            *("LR", "f", "60", "S1", "3"),
+            *("3", "LR", "f", "60", "S1"),
         )
     ]
 
@@ -99,7 +99,7 @@ def test_a_series_that_has_no_such_name(folder, text):
 @pytest.mark.parametrize("inside", ["\n", "\r\n", "\r"])
 def test_a_line_break_in_a_quoted_cell_breaks_no_row(folder, inside):
     text = f'case_id,patient_id,ct,scanner\na,P1,ct/a.nii.gz,"one{inside}two"\nb,,ct/b.nii.gz,\n'
-    with pytest.raises(TableError, match=r"^cases.csv: row 3: patient_id is empty\. Mend"):
+    with pytest.raises(TableError, match=r"^cases.csv: row 3: patient_id is empty\. Correct"):
         cases_of(folder, text)
     assert cases_of(folder, text.replace("b,,", "b,P2,"))[0].scanner == "one two"
 
@@ -243,7 +243,7 @@ def test_sides_in_many_languages(folder, cell, side):
         ("D", r'side "D" is neither L nor R \(the patient.s side\): it may mean droite, derecha or destra,'),
         ("I", r'side "I" is neither .*: it may mean izquierda, or the number 1'),
         ("G", r'side "G" is neither .*: it may mean gauche'),
-        ("1", r'side "1" is neither L nor R \(the patient.s side\)\. Mend'),
+        ("1", r'side "1" is neither L nor R \(the patient.s side\)\. Correct'),
         ("両側", r'side "両側" is both sides: write a row for each'),
         ("L/R", "side is both sides: write a row for each"),
         ("LT RT", "side is neither"),
@@ -304,8 +304,8 @@ def test_a_grade_of_crowe_as_people_write_it(folder, cell):
         ("1,KL5", "kl is not one of 0-4"),
         ("1,22", 'kl "22" is not one of 0-4'),
         ("1,#N/A", 'kl "#N/A" is not one of 0-4'),
-        ("1,Crowe 2", "kl is a grade of crowe: columns may have slipped"),
-        ("KL2,1", "crowe is a grade of kl: columns may have slipped"),
+        ("1,Crowe 2", "kl is a grade of crowe: columns may have shifted"),
+        ("KL2,1", "crowe is a grade of kl: columns may have shifted"),
         ("0,1", 'crowe "0" is not one of 1-4'),
     ],
 )
@@ -379,7 +379,9 @@ def test_the_encoding_is_said(folder):
 def test_one_ct_is_of_one_patient(folder, path):
     text = f"case_id,patient_id,ct,series\na,P1,ct/a.nii.gz,1\nb,P2,ct/b.nii.gz,\nc,P1,{path},2\n"
     assert len(cases_of(folder, text)) == 3
-    with pytest.raises(TableError, match=r"^cases.csv: row 4: ct is that of row 2, another patient's\. Mend"):
+    with pytest.raises(
+        TableError, match=r"^cases.csv: row 4: ct is that of row 2, another patient's\. Correct"
+    ):
         cases_of(folder, text.replace("c,P1", "c,P3"))
 
 
@@ -396,9 +398,9 @@ def test_a_table_without_rows(folder):
 
 def test_a_missing_table(folder):
     with pytest.raises(TableError, match=r"^cases.csv: the file cannot be read \(No such file"):
-        read_cases(folder / "cases.csv")
+        read_tables(folder / "cases.csv")
     with pytest.raises(TableError, match=r"^ct: the file cannot be read \(Is a directory"):
-        read_cases(folder / "ct")
+        read_tables(folder / "ct")
 
 
 @pytest.mark.parametrize(
@@ -453,7 +455,7 @@ def test_all_bad_rows_of_the_cases_are_in_one_line(folder):
         cases_of(folder, "case_id,patient_id,ct,external,exclude\n" + "\n".join(rows))
     message = str(caught.value)
     assert "\n" not in message
-    faults = message.removeprefix("cases.csv: ").removesuffix(". Mend these and start again.").split("; ")
+    faults = message.removeprefix("cases.csv: ").removesuffix(". Correct these and start again.").split("; ")
     expected = [(row, text) for row, text in enumerate(CASE_FAULTS.values(), start=2) if text]
     assert len(faults) == len(expected)
     for fault, (row, text) in zip(faults, expected, strict=True):
@@ -505,7 +507,7 @@ GRADE_FAULTS = {
 def test_all_bad_rows_of_the_grades_are_in_one_line(folder):
     with pytest.raises(TableError) as caught:
         grades_of(folder, "case_id,side,crowe,kl,reader\n" + "\n".join(GRADE_FAULTS))
-    faults = str(caught.value).removeprefix("grades.csv: ").removesuffix(". Mend these and start again.")
+    faults = str(caught.value).removeprefix("grades.csv: ").removesuffix(". Correct these and start again.")
     expected = [f"row {row}: {text}" for row, text in enumerate(GRADE_FAULTS.values(), start=2) if text]
     assert len(faults.split("; ")) == len(expected)
     for fault, text in zip(faults.split("; "), expected, strict=True):
@@ -539,7 +541,7 @@ def test_what_is_wrong_with_both_tables_is_in_one_message(folder):
         "cases.csv: row 5: patient_id is empty; row 5: ct does not exist (a path is relative to the table's "
         'folder); grades.csv: row 3: case_id "z" is not in the table of cases; row 5: side "B" is neither L '
         "nor R (the patient's side); the patient of case a (labelled) is also the patient of case c "
-        "(external). Mend these and start again."
+        "(external). Correct these and start again."
     )
 
 
@@ -855,7 +857,7 @@ def test_the_fingerprint_of_readings():
     assert readings_fingerprint([Reading("b", "L", None, 2), *readings[:1], *readings[2:]], cases) != one
 
 
-# Signs alone, such as a single ¦, may be the bytes of another encoding: tests/test_text.py.
+# Signs alone, such as a single ¦, may be the bytes of another encoding: test_encoding.py.
 letters = st.characters(categories=["Lu", "Ll"], max_codepoint=0x17F)
 cell = st.text(letters | st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
@@ -889,7 +891,7 @@ def test_cases_are_read_as_they_were_written(tmp_path_factory, cases):
     for path in (folder / "a.nii.gz", *(case.ct for case in placed)):
         path.touch()
     write_cases(folder / "cases.csv", placed)
-    assert read_cases(folder / "cases.csv") == placed
+    assert read_tables(folder / "cases.csv").cases == placed
 
 
 grade_pairs = st.tuples(st.sampled_from([None, 1, 2, 3, 4]), st.sampled_from([None, 0, 1, 2, 3, 4])).filter(
@@ -915,7 +917,7 @@ def test_grades_are_read_as_they_were_written(tmp_path_factory, rows):
 def test_a_bare_snakemake_can_import_the_tables_and_hashes():
     packages = "{'numpy', 'pydantic', 'python_calamine'}"
     code = (
-        "import sys, hipoa.core.tables.reader, hipoa.core.tables.rows, hipoa.core.code_hash; "
+        "import sys, hipoa.core.tables.study_tables, hipoa.core.tables.rows, hipoa.core.code_hash; "
         f"print(sorted(set(sys.modules) & {packages}))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

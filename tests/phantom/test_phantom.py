@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from hipoa.cli import main
 from hipoa.core.errors import ConfigError
-from hipoa.core.tables.reader import read_cases, read_grades
 from hipoa.core.tables.rows import assign_cohorts
+from hipoa.core.tables.study_tables import read_grades, read_tables
 from hipoa.imaging.ct.formats import read_volume
 from hipoa.phantom import phantom
 from hipoa.phantom.anatomy.disease import CLASSES
@@ -59,7 +59,7 @@ def _about(hu, affine, centre_mm, reach_mm):
 
 
 def test_the_tables_read_back(labelled, pool):
-    cases = read_cases(labelled.folder / "0.cases.csv")
+    cases = read_tables(labelled.folder / "0.cases.csv").cases
     readings = read_grades(labelled.folder / "0.grades.csv")
     assert [case.case_id for case in cases] == [
         "phantom-l001",
@@ -357,7 +357,7 @@ def test_dicom_slices_hold_the_same_ct(tmp_path, make_shard, settings, labelled)
     again = make_shard(
         tmp_path / "2", settings.model_copy(update={"format": "dicom", "labelled": 1}), "labelled"
     )
-    case = read_cases(made.folder / "0.cases.csv")[0]
+    case = read_tables(made.folder / "0.cases.csv").cases[0]
     assert case.ct.is_dir()
     # Files named by their places would do the reader's work.
     names = sorted(path.name for path in case.ct.iterdir())

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from hipoa.core.errors import ConfigError, ReadingError
-from hipoa.core.tables.reader import read_grades
 from hipoa.core.tables.rows import Reading
+from hipoa.core.tables.study_tables import read_grades
 from hipoa.reading import readings
 from hipoa.reading.log import Log, read_log
 from hipoa.reading.records import ReadingIndex, Record

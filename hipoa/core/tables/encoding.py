@@ -1,10 +1,9 @@
-"""The text of a file whose encoding nobody wrote down: read where it is sure, else refused, never garbled.
+"""The text of a file of unknown encoding: decoded where the encoding is certain, else refused, never garbled.
 
-A table holds few letters beyond ASCII, mostly in names, sides and headings: too few for statistics. So every
-encoding that fits is tried, and one is taken only if its text alone makes sense. No library that guesses is
-asked: another version of it could read a table in another way when the workflow is planned and when it runs.
-
-Standard library only: the Snakefile imports this module from a bare Snakemake.
+A table has few letters beyond ASCII, mostly in names, sides and headings: too few for statistics. So all
+encodings that fit are tried, and one is taken only if its text alone makes sense. Detection libraries guess
+(charset_normalizer takes a lone "Müller" in Windows-1252 for GB18030), and may guess differently in the next
+version, so that the workflow would be planned on another table than it runs on.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from hipoa.core.errors import TableError
-from hipoa.core.tables.encoding_guess import find_encodings
+from hipoa.core.tables.encoding_scores import find_encodings
 
 _NAMES = {
     "utf-8": "UTF-8",
@@ -31,12 +30,12 @@ _NAMES = {
     "cp852": "DOS (CP852)",
     "cp857": "DOS (CP857)",
 }
-SAVE = 'Save it as "CSV UTF-8" or as an Excel workbook (.xlsx).'
+_SAVE = 'Save it as "CSV UTF-8" or as an Excel workbook (.xlsx).'
 
-_CELLS = 2000
-# No encoding has these bytes within a character.
-_BETWEEN = re.compile(rb'[^,;\t\r\n"]+')
-# A side in a language that no one writes in Windows-1250 or -1254.
+_MAX_CELLS = 2000
+# In no encoding are these bytes part of a character.
+_CELL = re.compile(rb'[^,;\t\r\n"]+')
+# A side in a language for which nobody uses Windows-1250 or -1254.
 _WESTERN_SIDE = re.compile(
     rb"(?im)(?:^|[,;\t\"])(?:destr[ao]|venstre|links|rechts)(?=[,;\t\r\n\"]|$)"
     rb"|(?:^|[,;\t\" (])(?:gauche|droite?|izquierd[ao]|derech[ao]|sinistr[ao]|esquerd[ao]|direit[ao])"
@@ -44,54 +43,45 @@ _WESTERN_SIDE = re.compile(
 )
 
 
-def decode(data: bytes, where: str) -> str:
-    """The text of a file.
-
-    Args:
-        data: All of it.
-        where: Its name, for messages.
+def decode(data: bytes, where: str) -> tuple[str, str]:
+    """The text of a file called ``where``, and the name of its encoding ("" for plain ASCII).
 
     Raises:
-        TableError: It is no text, or one that may be read in several ways.
+        TableError: It is no text, or its encoding is ambiguous.
     """
-    return recognise(data, where)[0]
-
-
-def recognise(data: bytes, where: str) -> tuple[str, str]:
-    """As `decode`, and the name of the encoding; "" for plain ASCII."""
     if data.isascii() and b"\0" not in data and b"\x1b" not in data:
         return data.decode("ascii"), ""
-    marked = _decode_marked(data, where)
-    if marked:
-        return marked
-    cells = dict.fromkeys(found[0] for found in _BETWEEN.finditer(data) if not found[0].isascii())
-    readings = _read_all(list(cells)[:_CELLS])
+    if declared := _decode_declared(data, where):
+        return declared
+    cells = dict.fromkeys(cell for cell in _CELL.findall(data) if not cell.isascii())
+    texts = _decode_all(list(cells)[:_MAX_CELLS])
     if _WESTERN_SIDE.search(data):
-        readings = {name: texts for name, texts in readings.items() if name not in ("cp1250", "cp1254")}
-    found = find_encodings(readings)
-    if len(found) != 1:
-        names = " or ".join(_NAMES[name] for name in found)
+        texts = {name: found for name, found in texts.items() if name not in ("cp1250", "cp1254")}
+    likely = find_encodings(texts)
+    if len(likely) != 1:
+        names = " or ".join(_NAMES[name] for name in likely)
         what = f"its letters may be {names}" if names else "the encoding of its letters is not sure"
-        raise TableError(where, what, SAVE)
+        raise TableError(where, what, _SAVE)
+    name = _NAMES[likely[0]]
     try:
-        return data.decode(found[0]).removeprefix("\ufeff"), _NAMES[found[0]]
+        return data.decode(likely[0]).removeprefix("\ufeff"), name
     except UnicodeDecodeError:
-        raise TableError(where, f"it is {_NAMES[found[0]]} in parts only", SAVE) from None
+        raise TableError(where, f"it is {name} in parts only", _SAVE) from None
 
 
-def _decode_marked(data: bytes, where: str) -> tuple[str, str] | None:
-    """What says itself in which encoding it is."""
+def _decode_declared(data: bytes, where: str) -> tuple[str, str] | None:
+    """Text that shows its encoding: by a byte order mark, the zeros of UTF-16, or escape sequences."""
     try:
         if data.startswith(b"\xef\xbb\xbf"):
             return data.decode("utf-8-sig"), "UTF-8"
         if data.startswith((b"\xff\xfe", b"\xfe\xff")):
             return _refuse_control(data.decode("utf-16")), "UTF-16"
         if b"\0" in data:
-            return _refuse_control(data.decode(_find_order(data))), "UTF-16"
+            return _refuse_control(data.decode(_find_byte_order(data))), "UTF-16"
         if b"\x1b" in data:
             return _refuse_control(data.decode("iso2022_jp_ext")), "ISO-2022-JP"
     except (UnicodeDecodeError, LookupError):
-        raise TableError(where, "it is no text, or damaged", SAVE) from None
+        raise TableError(where, "it is no text, or damaged", _SAVE) from None
     return None
 
 
@@ -101,20 +91,20 @@ def _refuse_control(text: str) -> str:
     return text
 
 
-def _find_order(data: bytes) -> str:
-    """The byte order of UTF-16 without a mark: plain letters and line ends have a zero on one side alone."""
+def _find_byte_order(data: bytes) -> str:
+    # In UTF-16 without a mark, ASCII letters and line ends have a zero on one side only.
     high, low = data[0::2].count(0), data[1::2].count(0)
     if max(high, low) <= 4 * min(high, low):
         raise LookupError
     return "utf-16-be" if high > low else "utf-16-le"
 
 
-def _read_all(cells: Sequence[bytes]) -> dict[str, list[str]]:
-    """The cells in every encoding that fits them all."""
-    readings: dict[str, list[str]] = {}
+def _decode_all(cells: Sequence[bytes]) -> dict[str, list[str]]:
+    """The cells in every encoding that fits all of them."""
+    texts: dict[str, list[str]] = {}
     for name in _NAMES:
         try:
-            readings[name] = [unicodedata.normalize("NFC", cell.decode(name)) for cell in cells]
+            texts[name] = [unicodedata.normalize("NFC", cell.decode(name)) for cell in cells]
         except UnicodeDecodeError:
             continue
-    return readings
+    return texts

@@ -1,7 +1,7 @@
-"""Words of tables: sides, grades, yes and no, headings, as people of several languages write them.
+"""The words of tables in several languages: sides, grades, yes and no, sexes, headings.
 
-A word counts only if it can mean one thing. Standard library only: the Snakefile imports this module from a
-bare Snakemake.
+A word is read only where it has one meaning. Each ``read_`` function raises a ValueError whose text continues
+after the column's name.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from functools import lru_cache
 
 from hipoa.core.identifiers import normalise
 
-# A table of 100 000 rows has few words.
-_KEPT = 256
 
-
-def _spread(rows: Mapping[str, str]) -> dict[str, str]:
-    """{word: meaning} of {meaning: words in one text, with "_" for a blank}."""
-    return {word.replace("_", " "): meaning for meaning, words in rows.items() for word in words.split()}
+def _invert(words: Mapping[str, str]) -> dict[str, str]:
+    """{word: meaning} of {meaning: its words, "_" standing for a blank within one}."""
+    return {word.replace("_", " "): meaning for meaning, found in words.items() for word in found.split()}
 
 
 # English, German, French, Spanish, Italian, Portuguese, Dutch, Nordic, Slavic, Japanese, Chinese, Korean.
-_SIDES = _spread(
+_SIDES = _invert(
     {
         "L": "l lt left li links linke linken linker linkes gauche izq izda izquierda izquierdo sinistra "
         "sinistro sx sinister esquerda esquerdo venstre vänster vasen lewa lewy levá levý "
@@ -34,12 +31,12 @@ _SIDES = _spread(
         "両 両側 左右 双侧 양측",
     }
 )
-# Of a longer text they may be another thing: German "der", English diagnosis and symptoms.
+# In a longer text they may mean something else: German "der", English diagnosis and symptoms.
 WEAK_SIDES = frozenset(["der", "dx", "sx"])
 SIDE_WORDS = {side: [word for word, meant in _SIDES.items() if meant == side] for side in ("L", "R")}
-"""How each side is written, in small letters."""
-# A letter that is a side in one language and another, or a number, in the next.
-_DOUBTFUL = {
+"""The words for each side, in lower case."""
+# Letters that stand for a side in one language, and for the other side or a number in the next.
+_AMBIGUOUS_LETTERS = {
     "d": "droite, derecha or destra, or the class D",
     "g": "gauche, or a grade",
     "i": "izquierda, or the number 1",
@@ -49,30 +46,33 @@ _DOUBTFUL = {
     "h": "höger or højre",
     "p": "prawa or pravá",
 }
-_OF_A_SIDE = re.compile(
+_HIP_OR_SIDE = re.compile(
     r"\b(hip|side|hip joint|hüfte|seite|hanche|côté|cadera|lado|anca|lato|heup)\b"
     "|股関節|髋关节|髋|髖|股|側|侧|측|边"
 )
-# A cross of its own (×, ✗) is a yes here and a no in Japan: it is neither.
-_ANSWERS = _spread(
+# A cross (×, ✗) means yes in Europe and no in Japan: it is read as neither.
+_ANSWERS = _invert(
     {
         "yes": "1 yes y true x ja j oui si sí sim はい 有 あり ○ ◯ ✓ ✔ ☑ 是 예 wahr vrai verdadero vero",
         "no": "0 no n false nein non nee いいえ 無 なし 否 아니오 아니요 falsch faux falso",
     }
 )
-_SEXES = _spread(
+_SEXES = _invert(
     {
         "F": "f female w weiblich frau woman women femme féminin femenino mujer 女 女性 여 여성 여자 ♀",
         "M": "m h male männlich mann man men homme masculin masculino hombre 男 男性 남 남성 남자 ♂",
     }
 )
 
+LOWEST_GRADE = {"crowe": 1, "kl": 0}
+HIGHEST_GRADE = 4
 _INDICES = {
     "crowe": r"crowe|クロウ",
     "kl": r"k[-/& ]?l|kellgren(?:[-/& ]| and )*lawrence",
-    "": r"grades?|gr|grado?|type|typ|tipo|stages?|stadium|stade|classe?|グレード|分類",
 }
-_ANY_INDEX = "|".join(_INDICES.values())
+_ANY_INDEX = "|".join(
+    [*_INDICES.values(), r"grades?|gr|grado?|type|typ|tipo|stages?|stadium|stade|classe?|グレード|分類"]
+)
 _GRADE = re.compile(
     rf"(?P<before>(?:(?:{_ANY_INDEX})[\s.:=_-]*)*)(?P<value>[0-9](?:[.,]0)?|i{{1,3}}|iv)\s*"
     r"(?:度|期|型|群|級|级|등급|급)?"
@@ -80,7 +80,7 @@ _GRADE = re.compile(
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
 _NUMBERS = re.compile(r"[0-9]+(?:[.,][0-9]+)?|\b(?:i{1,3}|iv)\b")
 
-_HEADINGS = _spread(
+_HEADINGS = _invert(
     {
         "case_id": "case_id caseid 症例 症例番号 症例id",
         "patient_id": "patient_id patientid 患者id 患者番号",
@@ -101,7 +101,7 @@ _HEADINGS = _spread(
         "date": "date 読影日 評価日 判定日 reading_date read_date",
     }
 )
-_OTHER = _spread(
+_OTHERS = _invert(
     {
         "side": "左側 右側 左侧 右侧 左股 右股 좌측 우측",
         "unit": "度 級 年 月 日 歳 岁",
@@ -111,105 +111,99 @@ _OTHER = _spread(
     }
 )
 VOCABULARY = frozenset(
-    word for words in (_SIDES, _SEXES, _HEADINGS, _ANSWERS, _OTHER) for word in words if not word.isascii()
+    word for words in (_SIDES, _SEXES, _HEADINGS, _ANSWERS, _OTHERS) for word in words if not word.isascii()
 )
-"""Words that tell in which encoding a table is written."""
-
-
-def simplify(text: str) -> str:
-    """A cell in its one spelling: usual width (NFKC), small letters, single blanks."""
-    return normalise(text).casefold()
+"""Words by which the encoding of a table is recognised."""
 
 
 def find_column(heading: str) -> str:
-    """The column that a heading surely means, such as ``side`` of 側; "" if none."""
-    word = simplify(heading)
+    """The column that a heading certainly means, such as ``side`` for 側; "" if none."""
+    word = _simplify(heading)
     return _HEADINGS.get(word) or _HEADINGS.get(word.replace("_", " "), "")
 
 
-@lru_cache(maxsize=_KEPT)
+def quote(text: str) -> str:
+    """A cell in quotes and a blank, for a message; "" if it may be a name (in shifted columns) or an ID."""
+    shown = len(text) <= 2 or re.fullmatch(r"[+-]?[0-9]{1,3}([.,][0-9]{1,2})?|#[A-Z0/]{1,8}[!?]?", text)
+    return f'"{text}" ' if shown else ""
+
+
+@lru_cache
 def read_side(text: str) -> str:
-    """The patient's side: "L" or "R".
-
-    Raises:
-        ValueError: It is neither, both, or could mean either.
-    """
+    """The patient's side: "L" or "R"."""
     side = _find_side(text)
-    if side not in ("L", "R"):
-        raise ValueError("is both sides: write a row for each" if side else _doubt_side(text))
-    return side
+    if side in ("L", "R"):
+        return side
+    if side:
+        raise ValueError(f"{quote(text)}is both sides: write a row for each")
+    meanings = _AMBIGUOUS_LETTERS.get(_simplify(text))
+    may_mean = f": it may mean {meanings}" if meanings else ""
+    raise ValueError(f"{quote(text)}is neither L nor R (the patient's side){may_mean}")
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache
 def read_exclusion(text: str) -> str:
-    """The sides to leave out: "", "L", "R" or "LR".
-
-    Raises:
-        ValueError: It is none of these.
-    """
+    """The sides to leave out: "", "L", "R" or "LR"."""
     side = _find_side(text)
-    if not side and simplify(text):
-        raise ValueError("is none of L, R, both")
+    if not side and _simplify(text):
+        raise ValueError(f"{quote(text)}is none of L, R, both")
     return side
 
 
 def _find_side(text: str) -> str:
-    word = re.sub(r"[.()\[\]:,_]+", " ", simplify(text))
-    bare = _OF_A_SIDE.sub(" ", word).split()
-    side = _SIDES.get(" ".join(word.split())) or _SIDES.get(" ".join(bare), "")
-    said = {_SIDES.get(one, "") for one in bare}
-    return side or (said.pop() if len(said) == 1 else "")  # one side said twice, as in 右 (R)
-
-
-def _doubt_side(text: str) -> str:
-    meant = _DOUBTFUL.get(simplify(text))
-    return "is neither L nor R (the patient's side)" + (f": it may mean {meant}" if meant else "")
+    word = re.sub(r"[.()\[\]:,_]+", " ", _simplify(text))
+    parts = _HIP_OR_SIDE.sub(" ", word).split()
+    side = _SIDES.get(" ".join(word.split())) or _SIDES.get(" ".join(parts), "")
+    of_parts = {_SIDES.get(part, "") for part in parts}
+    return side or (of_parts.pop() if len(of_parts) == 1 else "")  # one side given twice, as in 右 (R)
 
 
 def read_sex(text: str) -> str:
-    """F or "M" of a patient; empty where a text, such as a number, says neither for sure."""
-    return _SEXES.get(simplify(text).rstrip("."), "")
+    """The patient's sex, "F" or "M"; "" where the text, such as a code, leaves it open."""
+    return _SEXES.get(_simplify(text).rstrip("."), "")
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache
 def read_yes(text: str) -> bool:
-    """Yes or no; an empty cell is no.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    word = re.sub(r"\.0$", "", simplify(text))
+    """Yes or no; an empty cell is no."""
+    word = _simplify(text).removesuffix(".0")
     if word and word not in _ANSWERS:
-        raise ValueError("is neither yes nor no")
+        raise ValueError(f"{quote(text)}is neither yes nor no")
     return _ANSWERS.get(word) == "yes"
 
 
-@lru_cache(maxsize=_KEPT)
-def read_grade(text: str, low: int, high: int, index: str = "") -> int:
-    """A grade such as 2, II, Ⅱ, KL2, 2度, Grade II or "KL: 2.0".
+@lru_cache
+def read_grade(text: str, index: str) -> int | None:
+    """A grade of "crowe" (1-4) or "kl" (0-4) as 2, II, KL2, 2度, Grade II or "KL: 2.0"; None if empty."""
+    if not _simplify(text):
+        return None
+    grade, words = _parse_grade(text, index)
+    other = "kl" if index == "crowe" else "crowe"
+    if re.search(_INDICES[other], words):
+        raise ValueError(f"{quote(text)}is a grade of {other}: columns may have shifted")
+    return grade
 
-    Args:
-        text: The cell.
-        low: The lowest grade.
-        high: The highest.
-        index: "crowe" or "kl": a grade that names the other one is refused.
 
-    Raises:
-        ValueError: It is none, out of range, of the other index, or could mean two.
-    """
-    word = simplify(text)
+def is_grade(text: str, index: str) -> bool:
+    """Whether a cell holds a grade in the range of this index, even if it names the other index."""
+    try:
+        _parse_grade(text, index)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_grade(text: str, index: str) -> tuple[int, str]:
+    """The grade, and the words before it."""
+    word = _simplify(text)
     found = _GRADE.fullmatch(word)
-    if found is None:
-        several = len(_NUMBERS.findall(word)) > 1
-        raise ValueError(f"is not one of {low}-{high}{', it could mean several' if several else ''}")
-    other = next((name for name in ("crowe", "kl") if index not in ("", name) and _names(found, name)), "")
-    if other:
-        raise ValueError(f"is a grade of {other}: columns may have slipped")
-    value = _ROMAN.get(found["value"]) or int(found["value"][0])
-    if not low <= value <= high:
-        raise ValueError(f"is not one of {low}-{high}")
-    return value
+    lowest = LOWEST_GRADE[index]
+    value = -1 if found is None else _ROMAN.get(found["value"]) or int(found["value"][0])
+    if found is None or not lowest <= value <= HIGHEST_GRADE:
+        several = ", it could mean several" if not found and len(_NUMBERS.findall(word)) > 1 else ""
+        raise ValueError(f"{quote(text)}is not one of {lowest}-{HIGHEST_GRADE}{several}")
+    return value, found["before"]
 
 
-def _names(found: re.Match[str], index: str) -> bool:
-    return re.search(_INDICES[index], found["before"]) is not None
+def _simplify(text: str) -> str:
+    return normalise(text).casefold()

@@ -11,8 +11,8 @@ import numpy as np
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_npz, write_csv, write_npz
-from hipoa.core.tables.reader import read_grades
 from hipoa.core.tables.rows import Reading, hip_id
+from hipoa.core.tables.study_tables import read_grades
 from hipoa.grading.data.labels import grade_hip
 from hipoa.grading.settings import HipsSettings
 

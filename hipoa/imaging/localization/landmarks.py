@@ -110,7 +110,7 @@ def _read(path: Path) -> list[Point]:
             raise UnicodeError
         text = data.decode("utf-8-sig")
     except UnicodeError:
-        text = decode(data, path.name)
+        text = decode(data, path.name)[0]
     name = path.name.lower()
     if name.endswith(".json"):
         return _from_markups(json.loads(text))

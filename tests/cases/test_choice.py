@@ -2,7 +2,7 @@
 
 import pytest
 
-from hipoa.cases.body_parts import Part, name_part
+from hipoa.cases.choice import Part, find_part
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from hipoa.cases.body_parts import Part, name_part
     ],
 )
 def test_body_parts(about, part):
-    assert name_part(about) == part
+    assert find_part(about) == part
