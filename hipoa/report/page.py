@@ -49,7 +49,7 @@ class Section(NamedTuple):
         name: Of its template ``sections/{name}.html``, and its anchor.
         title: Its heading.
         gather: Gives what its template shows, by name, beside the results; None if it needs no more.
-        of_study: Whether it holds results of this study's patients, and is labelled where these are synthetic.
+        of_study: Whether it shows results of this study's patients: labelled where they are synthetic.
     """
 
     name: str
