@@ -11,7 +11,8 @@ from hipoa.core.columns import read_columns
 from hipoa.core.errors import CohortError
 from hipoa.core.tables.rows import COHORTS
 
-_ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV"}
+ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV"}
+"""Crowe grade to its numeral."""
 _SYNTHETIC_SCANNER = "phantom "
 
 
@@ -97,7 +98,7 @@ def describe_classes(hips: Iterable[Hip]) -> dict[int, str]:
         if hip.grade and hip.crowe and hip.kl:
             pairs[int(hip.grade)].append((round(float(hip.crowe)), round(float(hip.kl))))
     return {
-        grade: f"Crowe {_span([_ROMAN.get(crowe, str(crowe)) for crowe, _ in sorted(set(seen))])}, "
+        grade: f"Crowe {_span([ROMAN.get(crowe, str(crowe)) for crowe, _ in sorted(set(seen))])}, "
         f"KL {_span([str(kl) for kl in sorted({kl for _, kl in seen})])}"
         for grade, seen in sorted(pairs.items())
     }

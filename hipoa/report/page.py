@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from hipoa.evaluation.graded import GROUPS
 from hipoa.evaluation.passes import name_measure
+from hipoa.report.cohort import ROMAN
 from hipoa.report.cohort_tables import count_unknown, describe_acquisition, describe_people
 from hipoa.report.flow import STEPS
 from hipoa.report.outputs import FIGURES, TABLES
@@ -115,6 +116,7 @@ def render(results: Results, figures: Path) -> str:
         "citation": CITATION,
         "groups": GROUPS,
         "limits": LIMITS,
+        "roman": ROMAN,
         "steps": STEPS,
         "table_titles": TABLES,
         "titles": {section.name: section.title for section in SECTIONS},
