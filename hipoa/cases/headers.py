@@ -87,8 +87,8 @@ def read_export(index: Index, processes: int) -> None:
         processes: That read, a count.
     """
     total, unread = index.count(), index.count("other IS NULL")
-    readers = processes if unread > _FEW else 0
-    read = read_ahead(read_files, index.list_unread(), _give_up, readers=readers, timeout_s=_TIMEOUT_S)
+    workers = processes if unread > _FEW else 0
+    read = read_ahead(read_files, index.list_unread(), _give_up, workers=workers, timeout_s=_TIMEOUT_S)
     with (
         closing(read) as portions,
         tqdm(total=total, initial=total - unread, desc="headers", unit=" files", disable=None) as bar,

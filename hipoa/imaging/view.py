@@ -1,4 +1,4 @@
-"""Views for the human reader: each hip finely, and the pelvis about both; the networks never see them."""
+"""Views for human readers, which no network sees: each hip finely, and the pelvis."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import CtError
 from hipoa.core.files import write_csv
 from hipoa.core.tables.rows import SIDES, Case, hip_id
-from hipoa.imaging.develop import describe, forget, write_png
+from hipoa.imaging.develop import describe_image, remove_old_pngs, write_png
 from hipoa.imaging.localization.scan import Scan
-from hipoa.imaging.projection.gaps import check_gaps
-from hipoa.imaging.projection.geometry import Projection, XrayGeometry, find_in_image
-from hipoa.imaging.projection.request import Exposure, Row, aim
+from hipoa.imaging.projection.geometry import Projection, XrayGeometry
+from hipoa.imaging.projection.render import ProjectionRequest
+from hipoa.imaging.projection.request import Row, check_gaps, request_hip
 from hipoa.imaging.settings import ProjectSettings, ViewSettings
-from hipoa.imaging.shard import Work, select_cases
+from hipoa.imaging.shard import ImageCache, ShardOptions, select_cases
 
 _HEAD = ("head_x_px", "head_y_px", "head_radius_px")
 COLUMNS = (
@@ -34,13 +34,14 @@ _WHITE = 65535
 _BODY = 1.5
 # An AP view is centred above the heads: it reaches from the iliac crests to the lesser trochanters.
 _ABOVE_HEADS_MM = 20.0
-# Where one head is known, half the usual distance between two.
+# Half the usual distance between two heads, where one is known.
 _ASIDE_MM = 87.5
 
 
 def run(
     settings: ProjectSettings,
     views: ViewSettings,
+    options: ShardOptions,
     *,
     cases: Path,
     cohort: str,
@@ -48,51 +49,44 @@ def run(
     png: Path,
     cache: Path,
     grades: Path | None = None,
-    shard: int = 0,
-    shards: int = 1,
-    readers: int = 1,
-    read_timeout_s: float = 900,
-    study: str = "",
 ) -> None:
     """Renders the reading views of one shard of a cohort, 16-bit PNGs seen from the front and never mirrored.
 
     Args:
         settings: The projection.
         views: Fields and scales of the views.
+        options: The shard, and how its CTs are read.
         cases: The table of CTs.
         cohort: labelled, external or pool.
         out: The table to write, one row per hip of every case.
         png: The folder of the PNGs.
         cache: A folder where finished cases are kept for the next run.
         grades: The table of readings, from which the cohorts follow.
-        shard: Number of the shard.
-        shards: Number of shards; 0 takes every case of the table.
-        readers: Processes that read CTs ahead of the renderer, as of project.
-        read_timeout_s: How long reading a CT may take before it is refused, s.
-        study: The study under whose name finished cases are kept.
     """
-    aims = {**dict.fromkeys(SIDES, partial(aim_finely, views=views)), PELVIS: partial(aim_wide, views=views)}
+    hips = dict.fromkeys(SIDES, partial(request_hip_view, views=views))
+    makers = {**hips, PELVIS: partial(request_pelvis, views=views)}
     made_by = [views.model_dump(), code_hash("hipoa.imaging.view")]
     # What is to be read of a long CT.
     widest_mm = max(views.hip_field_mm, views.pelvis_field_mm + 2 * _ABOVE_HEADS_MM)
     settings = settings.model_copy(update={"field_of_view_mm": widest_mm})
-    work = Work(aims, settings, made_by, cache, readers, read_timeout_s, study)
     rows: list[Row] = []
     window: Row = {"window_low": 0, "window_high": views.white}
-    for case, found, images in work.through(select_cases(cases, grades, cohort, shard, shards)):
-        files = {name: png / f"{hip_id(case.case_id, name)}.png" for name in images}
+    kept = ImageCache(makers, settings, made_by, cache, options)
+    for case, (found, images) in kept.make_images(select_cases(cases, grades, cohort, options)):
+        links: dict[str, str] = {}
         for name, image in images.items():
-            write_png(files[name], quantise(image, views), _describe(image, name, views))
-        links = {name: Path(os.path.relpath(file, out.parent)).as_posix() for name, file in files.items()}
+            file = png / f"{hip_id(case.case_id, name)}.png"
+            write_png(file, quantise(image, views), _describe(image, name, views))
+            links[name] = Path(os.path.relpath(file, out.parent)).as_posix()
         rows += [_tabulate(case, side, found, images, links) | window for side in SIDES]
         print(f"{case.case_id}: {len(images)} views", file=sys.stderr, flush=True)
-    forget(out, ("png", "pelvis_png"), rows)
+    remove_old_pngs(out, ("png", "pelvis_png"), rows)
     write_csv(out, COLUMNS, rows)
 
 
-def aim_finely(
+def request_hip_view(
     scan: Scan, side: str, settings: ProjectSettings, *, views: ViewSettings
-) -> tuple[Row, Exposure]:
+) -> tuple[Row, ProjectionRequest]:
     """The fine view of one hip.
 
     Raises:
@@ -100,14 +94,16 @@ def aim_finely(
     """
     detector_px = _count_px(views.hip_field_mm, views.hip_mm_per_px)
     finer = {"field_of_view_mm": views.hip_field_mm, "detector_px": detector_px}
-    row, exposure = aim(scan, side, settings.model_copy(update=finer))
-    hip, geometry = scan.centres.hips[side], exposure.geometry
-    x, y = find_in_image(np.array(hip.centre_ras_mm), exposure.centre_ras_mm, geometry)
+    row, request = request_hip(scan, side, settings.model_copy(update=finer))
+    hip, geometry = scan.centres.hips[side], request.geometry
+    x, y = geometry.find_in_image(np.array(hip.centre_ras_mm))
     head = {"head_x_px": x, "head_y_px": y, "head_radius_px": round(hip.radius_mm / geometry.mm_per_px, 1)}
-    return {"status": row["status"], "reason": row["reason"], **head}, exposure
+    return {"status": row["status"], "reason": row["reason"], **head}, request
 
 
-def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettings) -> tuple[Row, Exposure]:
+def request_pelvis(
+    scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettings
+) -> tuple[Row, ProjectionRequest]:
     """The AP view of the pelvis, its central ray between the hips that were found.
 
     Raises:
@@ -125,12 +121,14 @@ def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettin
         views.pelvis_field_mm,
         _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px),
         settings.beam,
+        centre_ras_mm=centre,
     )
-    check_gaps(scan.volume, centre, geometry, PELVIS)
+    request = ProjectionRequest(scan.volume, scan.body, geometry)
+    check_gaps(request, PELVIS)
     row: Row = {"status": "ok", "reason": ""}
     for side, head in heads.items():
-        row |= zip((f"{side}_x_px", f"{side}_y_px"), find_in_image(head, centre, geometry), strict=True)
-    return row, Exposure(scan.volume, scan.body, centre, geometry)
+        row[f"{side}_x_px"], row[f"{side}_y_px"] = geometry.find_in_image(head)
+    return row, request
 
 
 def quantise(image: Projection, views: ViewSettings) -> np.ndarray:
@@ -139,13 +137,12 @@ def quantise(image: Projection, views: ViewSettings) -> np.ndarray:
 
 
 def _count_px(field_mm: float, mm_per_px: float) -> int:
-    """As many as make them no larger than this."""
     return math.ceil(field_mm / mm_per_px - 1e-6)
 
 
 def _describe(image: Projection, name: str, views: ViewSettings) -> dict[str, str]:
     side = "both" if name == PELVIS else name
-    texts = describe(image, side, mm_per_px=image.mm_per_px, mirrored=False)
+    texts = describe_image(image, side, mm_per_px=image.mm_per_px, mirrored=False)
     body = image.line_integral[image.line_integral > _BODY]
     shown = np.percentile(body, (2, 99.5)) if body.size else (0, views.white)
     return {

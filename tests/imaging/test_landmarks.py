@@ -4,8 +4,8 @@ import pytest
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.localization.hip_centres import Hip, HipCentres
-from hipoa.imaging.localization.landmark_names import Meaning, read_name
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
+from hipoa.imaging.localization.names import Meaning, read_landmark
 
 RIGHT, LEFT = (85.0, 10.0, -300.0), (-86.0, 12.0, -301.0)
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_used(tmp_path, name, text, message):
     ],
 )
 def test_names_of_femoral_heads(names):
-    assert [read_name(name) for name in names] == [Meaning("head", "L"), Meaning("head", "R")]
+    assert [read_landmark(name) for name in names] == [Meaning("head", "L"), Meaning("head", "R")]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_names_of_femoral_heads(names):
     ],
 )
 def test_names_of_other_landmarks(name):
-    meaning = read_name(name)
+    meaning = read_landmark(name)
     assert not (meaning.kind == "head" and meaning.side)
 
 
@@ -169,7 +169,7 @@ def test_names_of_other_landmarks(name):
     ],
 )
 def test_a_name_beside_a_column_for_the_side(name, side, meaning):
-    found = read_name(name, side)
+    found = read_landmark(name, side)
     assert found.kind == meaning.kind
     assert found.side == meaning.side or not meaning.kind
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.localization.label_names import read_bone
+from hipoa.imaging.localization.names import read_bone
 from hipoa.imaging.localization.segmentation import NAMES, locate_by_labels
 from hipoa.imaging.localization.sphere_fit import fit_sphere, fit_sphere_robustly
 

@@ -1,4 +1,4 @@
-"""Where the hips of a CT are: what every way of finding them returns."""
+"""The hip centres of a CT, however they were found."""
 
 from __future__ import annotations
 
@@ -78,3 +78,21 @@ class HipCentres:
     def advise(self, side: str) -> str:
         """What to do about a missing side."""
         return self.advice.get(side, "Mark it by landmarks or labels, or exclude it.")
+
+    def describe_missing(self) -> list[str]:
+        """Why sides are missing, one line each, with the advice of their own."""
+        return [
+            f"{side}: {reason}" + (f". {self.advice[side]}" if side in self.advice else "")
+            for side, reason in self.missing.items()
+        ]
+
+    def require_one(self, where: str) -> None:
+        """Stops where no hip was found.
+
+        Raises:
+            CtError: Naming the reasons.
+        """
+        if not self.hips:
+            advice = sorted(set(self.advice.values()))
+            do = " ".join(advice) or "Give a CT of the pelvis, or mark the hips by --landmarks."
+            raise CtError(where, "; ".join(sorted(set(self.missing.values()))), do)

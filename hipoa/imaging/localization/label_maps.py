@@ -1,4 +1,4 @@
-"""Reads the regions of femora and hip bones: from a label map, or a folder of masks."""
+"""Reads femora and hip bones from a label map, or from a folder of masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.ndimage import find_objects
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.volume import SUFFIXES, read_image, read_labels, stem
-from hipoa.imaging.localization.label_names import KNOWN, read_bone
+from hipoa.imaging.localization.names import KNOWN_BONES, read_bone
 
 T = TypeVar("T")
 Box = tuple[slice, ...]
@@ -22,7 +22,7 @@ Slot = tuple[int, int]
 """Where a segment is stored: its layer and its value there."""
 
 _SEGMENT = re.compile(r"Segment(\d+)_(\w+)")
-# 3D Slicer's own names: whoever kept one says by the terminology what it is.
+# 3D Slicer's default names: the terminology then says what it is.
 _UNNAMED = re.compile(r"(?:segment)?[\s_]*\d*", re.IGNORECASE)
 # A comment, which TotalSegmentator uses, and Caret's.
 _XML_EXTENSIONS = (0, 6, 30)
@@ -44,22 +44,26 @@ class Region:
     shape: tuple[int, ...]
     ras_from_ijk: np.ndarray
 
-    def widen(self, margin: Iterable[int]) -> Box:
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Voxel size in mm (3,)."""
+        return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
+
+    def widen(self, margin: np.ndarray) -> Box:
         """The box of the region and a margin (3,) in voxels about it, as far as the grid goes."""
-        sizes = zip(self.start, self.mask.shape, self.shape, margin, strict=True)
-        return tuple(slice(max(0, s - m), min(n, s + size + m)) for s, size, n, m in sizes)
+        low = np.maximum(0, self.start - margin)
+        high = np.minimum(self.shape, np.add(self.start, self.mask.shape) + margin)
+        return tuple(map(slice, low, high))
 
     def cut(self, box: Box) -> np.ndarray:
         """What lies in a box of the grid: bool, of the box's shape."""
+        first = np.array([part.start for part in box])
         cut = np.zeros([part.stop - part.start for part in box], bool)
-        ends = zip(self.start, self.mask.shape, box, strict=True)
-        both = [(max(s, b.start), min(s + size, b.stop)) for s, size, b in ends]
-        if all(low < high for low, high in both):
-            here = tuple(
-                slice(low - b.start, high - b.start) for (low, high), b in zip(both, box, strict=True)
-            )
-            mine = tuple(slice(low - s, high - s) for (low, high), s in zip(both, self.start, strict=True))
-            cut[here] = self.mask[mine]
+        low = np.maximum(self.start, first)
+        high = np.minimum(np.add(self.start, self.mask.shape), first + cut.shape)
+        if (low < high).all():
+            inside = tuple(map(slice, low - self.start, high - self.start))
+            cut[tuple(map(slice, low - first, high - first))] = self.mask[inside]
         return cut
 
     def shares_grid(self, other: Region) -> bool:
@@ -144,7 +148,7 @@ def _name_bones(named: Iterable[tuple[str, T]], where: str, what: str) -> list[t
         raise CtError(
             where,
             f"several {what} are named as {', '.join(twice)}",
-            f"Keep one of each, or rename ({KNOWN}).",
+            f"Keep one of each, or rename ({KNOWN_BONES}).",
         )
     return found
 

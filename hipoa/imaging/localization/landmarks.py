@@ -1,4 +1,4 @@
-"""Hip centres that someone marked: a CSV, or a 3D Slicer file (.fcsv, .mrk.json)."""
+"""Hip centres from landmarks: a CSV, or a 3D Slicer file (.fcsv, .mrk.json)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from hipoa.core.errors import CtError, TableError
 from hipoa.core.tables.encoding import decode
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.localization.hip_centres import USUAL_RADIUS_MM, Hip, HipCentres
-from hipoa.imaging.localization.landmark_names import KNOWN, Meaning, read_name
+from hipoa.imaging.localization.names import KNOWN_LANDMARKS, Meaning, read_landmark
 
 Point = tuple[Meaning, tuple[float, float, float], float | None]
-"""What its name means, position in RAS mm, radius in mm if it is given."""
+"""What a landmark's name means, its position in RAS mm, and the radius in mm if it is given."""
 
 _COLUMNS = {"RAS": ("r", "a", "s"), "LPS": ("l", "p", "s"), "": ("x", "y", "z")}
+_FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label"
 _NAME_COLUMNS = ("name", "label", "landmark", "名前", "名称", "ラベル")
 _SIDE_COLUMNS = ("side", "seite", "側", "左右")
 _SPACE_COLUMNS = ("space", "coordinate_system", "coordinatesystem")
 # A head that has left its socket is found within this; the other side's socket lies about 175 mm away.
 _SOCKET_MM = 120.0
-_DO = f"Name each femoral head with its side ({KNOWN}) and say whether the coordinates are RAS or LPS."
+_DO = (
+    f"Name each femoral head with its side ({KNOWN_LANDMARKS}) "
+    "and say whether the coordinates are RAS or LPS."
+)
 _SAVE = "Save the landmarks again as text in UTF-8."
 
 
@@ -35,25 +39,7 @@ def locate_by_landmarks(path: Path) -> HipCentres:
     Raises:
         CtError: The file cannot be read, does not say which coordinates it holds, or names no femoral head.
     """
-    try:
-        points = _read(path)
-    except TableError as error:
-        raise CtError(path.name, error.found, _SAVE) from None
-    except FileNotFoundError:
-        raise CtError(path.name, "there is no such file", "Check the path.") from None
-    except csv.Error:
-        raise CtError(
-            path.name, "the landmarks cannot be read", "Look for a quote that is not closed."
-        ) from None
-    except (OSError, json.JSONDecodeError, RecursionError):
-        raise CtError(path.name, "the landmarks cannot be read", _DO) from None
-    except _UnusableError as error:
-        raise CtError(path.name, f"the landmarks cannot be used ({error})", _DO) from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        # Python's own words may quote the file.
-        raise CtError(
-            path.name, "the landmarks cannot be used (they are laid out as no table or markups)", _DO
-        ) from None
+    points = _read_points(path)
     heads, sockets = (_by_side(path, kind, points) for kind in ("head", "socket"))
     if not heads:
         # Their names are not told: one may be a person's.
@@ -72,6 +58,25 @@ def locate_by_landmarks(path: Path) -> HipCentres:
     _check_sockets(path, hips)
     missing = {side: "no hip found: no landmark of this side" for side in SIDES if side not in hips}
     return HipCentres(hips, missing)
+
+
+def _read_points(path: Path) -> list[Point]:
+    try:
+        return _parse(path)
+    except TableError as error:
+        found, do = error.found, _SAVE
+    except FileNotFoundError:
+        found, do = "there is no such file", "Check the path."
+    except csv.Error:
+        found, do = "the landmarks cannot be read", "Look for a quote that is not closed."
+    except (OSError, json.JSONDecodeError, RecursionError):
+        found, do = "the landmarks cannot be read", _DO
+    except _UnusableError as error:
+        found, do = f"the landmarks cannot be used ({error})", _DO
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        # Python's own words may quote the file.
+        found, do = "the landmarks cannot be used (they are laid out as no table or markups)", _DO
+    raise CtError(path.name, found, do)
 
 
 def _check_sockets(path: Path, hips: Mapping[str, Hip]) -> None:
@@ -100,10 +105,10 @@ def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]
 
 
 class _UnusableError(ValueError):
-    """What is wrong with a file, in words that quote nothing of it."""
+    """What is wrong with a file, without quoting it."""
 
 
-def _read(path: Path) -> list[Point]:
+def _parse(path: Path) -> list[Point]:
     data = path.read_bytes()
     try:
         if b"\0" in data or b"\x1b" in data:  # UTF-16, or ISO-2022-JP
@@ -124,7 +129,7 @@ def _from_markups(content: Mapping) -> list[Point]:
         if "mm" not in markup.get("coordinateUnits", "mm"):  # a text, or a list with it
             raise _UnusableError("the coordinates are not in mm")
         points += [
-            (read_name(str(point.get("label", ""))), _ras(point["position"], space), None)
+            (read_landmark(str(point.get("label", ""))), _ras(point["position"], space), None)
             for point in markup["controlPoints"]
             if point.get("positionStatus", "defined") == "defined"
         ]
@@ -134,12 +139,10 @@ def _from_markups(content: Mapping) -> list[Point]:
 def _from_fcsv(text: str) -> list[Point]:
     header = dict(re.findall(r"^#\s*(\w+)\s*=\s*(.+?)\s*$", text, re.MULTILINE))
     space = _space(header.get("CoordinateSystem", ""))
-    columns = [
-        word.strip() for word in header.get("columns", "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label").split(",")
-    ]
+    columns = [word.strip() for word in header.get("columns", _FCSV_COLUMNS).split(",")]
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     cells = _name_cells(columns, csv.reader(lines, strict=True))
-    return [(read_name(row["label"]), _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
+    return [(read_landmark(row["label"]), _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
 
 
 def _from_csv(text: str) -> list[Point]:
@@ -179,7 +182,7 @@ def _csv_point(row: Mapping[str, str], stated: str) -> Point:
         if keys:
             radius = row.get("radius", "")
             return (
-                read_name(name, side),
+                read_landmark(name, side),
                 _ras([row[k] for k in keys], default or _space(space or stated)),
                 _number(radius) if radius else None,
             )
@@ -201,7 +204,7 @@ def _ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, 
 
 def _number(value: str | float) -> float:
     try:
-        # A comma is the decimal one of who separates columns otherwise; no place is thousands of mm away.
+        # A comma is a decimal one here: no place is thousands of mm away.
         number = float(value.replace(",", ".") if isinstance(value, str) else value)
     except ValueError:
         raise _UnusableError("a coordinate or radius is no number") from None

@@ -1,4 +1,4 @@
-"""Joseph's method on a processor: a ray is sampled where it meets each coronal plane of voxels.
+"""Joseph's method on the CPU: a ray is sampled where it meets each coronal plane of voxels.
 
 P. M. Joseph, "An improved algorithm for reprojecting rays through pixel images", IEEE Trans. Med. Imaging
 1(3):192-196, 1982. Where the detector is in line with the voxels, a pixel's row and column decide its
@@ -20,7 +20,7 @@ import numpy as np
 
 from hipoa.imaging.ct.body import Body
 from hipoa.imaging.projection.attenuation import Curve
-from hipoa.imaging.projection.geometry import Rays
+from hipoa.imaging.projection.geometry import XrayGeometry
 
 _SHIFT_VOXELS, _MOST_PLANES = 0.24, 8
 # A CT is in line with the axes if no voxel lies further than this, in voxels, from where it would then.
@@ -32,62 +32,65 @@ _PLANE, _IMAGE = numba.float64[:, ::1], numba.float32[:, ::1]
 _CURVE = numba.types.UniTuple(numba.float32, 4)
 
 
-def integrate(hu: np.ndarray, body: Body, rays: Rays, curve: Curve) -> np.ndarray:
+def integrate(
+    hu: np.ndarray, ras_from_ijk: np.ndarray, body: Body, geometry: XrayGeometry, curve: Curve
+) -> np.ndarray:
     """Line integrals of the linear attenuation.
 
     Args:
         hu: int16 (i, j, k) HU, the last or the first axis along memory.
+        ras_from_ijk: 4 x 4 matrix of the voxels.
         body: Everything outside is air, as is all beyond the voxels.
-        rays: One per pixel.
+        geometry: Source and detector.
         curve: Linear attenuation by HU.
 
     Returns:
         float32 (H, W), dimensionless.
     """
-    project = _project_in_line if is_in_line(rays.ras_from_ijk, hu.shape) else _project_tilted
-    return project(hu, body, rays, tuple(map(np.float32, curve)))
+    project = _project_in_line if _is_in_line(ras_from_ijk, hu.shape) else _project_tilted
+    return project(hu, ras_from_ijk, body, geometry, tuple(map(np.float32, curve)))
 
 
-def is_in_line(ras_from_ijk: np.ndarray, shape: tuple[int, ...]) -> bool:
+def _is_in_line(ras_from_ijk: np.ndarray, shape: tuple[int, ...]) -> bool:
     """Whether the voxels' axes are those of the patient, which beam and detector follow."""
     along = np.diag(ras_from_ijk)[:3]
     aside = np.abs(ras_from_ijk[:3, :3] - np.diag(along)) @ np.array(shape)
     return bool((aside <= _IN_LINE_VOXELS * np.abs(along)).all())
 
 
-def choose_planes(moved_voxels: float) -> int:
-    """How many planes are summed before they are interpolated.
+def _choose_planes(moved_voxels: float) -> int:
+    """How many planes (1-8) are summed before they are interpolated, at most 0.24 voxels from their place.
 
-    Args:
-        moved_voxels: How far the outermost ray moves from a plane to the next, in voxels along an axis.
-
-    Returns:
-        1-8, so that no sample is taken further than 0.24 voxels from its place.
+    The outermost ray moves by so many voxels along an axis from a plane to the next.
     """
     return int(np.clip(1 + 2 * _SHIFT_VOXELS / max(moved_voxels, 1e-6), 1, _MOST_PLANES))
 
 
-def _project_in_line(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np.ndarray:
+def _project_in_line(
+    hu: np.ndarray, ras_from_ijk: np.ndarray, body: Body, geometry: XrayGeometry, curve: tuple
+) -> np.ndarray:
     # A pixel's column decides about i, its row about k.
-    column = [part[0, :, 0] for part in _cross_planes(rays, rows=slice(1))]
-    row = [part[:, 0, 2] for part in _cross_planes(rays, columns=slice(1))]
-    dx, dy, dz = np.linalg.norm(rays.ras_from_ijk[:3, :3], axis=0)
+    column = [part[0, :, 0] for part in _cross_planes(*geometry.rays_ijk(ras_from_ijk, rows=slice(1)))]
+    row = [part[:, 0, 2] for part in _cross_planes(*geometry.rays_ijk(ras_from_ijk, columns=slice(1)))]
+    dx, dy, dz = np.linalg.norm(ras_from_ijk[:3, :3], axis=0)
     square = np.add.outer((dz * row[1]) ** 2, (dx * column[1]) ** 2 + dy**2, dtype=np.float32)
     turned = not hu.flags.c_contiguous
     slow, fast = (row, column) if turned else (column, row)
     hu, body = (hu.T, body.transpose((2, 1, 0))) if turned else (hu, body)
-    firsts, cell = _group(body.edges[1], choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max())))
+    firsts, cell = _group_planes(
+        body.edges[1], _choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max()))
+    )
     middles = (firsts[:-1] + firsts[1:] - 1) / 2
     image = np.zeros((len(slow[0]), len(fast[0])), np.float32)
-    lines = _lay(slow, middles)
-    places = _place(fast[0] + middles[:, None] * fast[1], hu.shape[2])
+    lines = _locate_lines(slow, middles)
+    places = _locate_pixels(fast[0] + middles[:, None] * fast[1], hu.shape[2])
     _sum_in_line(
         hu, body.cells, _number(body.edges[0]), body.edges[2], firsts, cell, *lines, *places, curve, image
     )
     return (image if turned else image.T) * np.sqrt(square, out=square)
 
 
-def _group(edges: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _group_planes(edges: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Neighbouring planes that are summed; all lie in one cell, so that a CT and a part of it agree.
 
     Args:
@@ -109,14 +112,14 @@ def _number(edges: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(edges) - 1), np.diff(edges))
 
 
-def _lay(slow: list[np.ndarray], planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _locate_lines(slow: list[np.ndarray], planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the first line of pixels lies at some planes, and how far from there to the next line; voxels."""
     (start, step), last = slow, len(slow[0]) - 1
     first = start[0] + planes * step[0]
     return first, (start[last] + planes * step[last] - first) / max(last, 1)
 
 
-def _place(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
+def _locate_pixels(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
     """Which part of a line of voxels is needed, and where in it the pixels lie.
 
     Args:
@@ -135,21 +138,20 @@ def _place(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
     return low, count, at, (inside - at).astype(np.float32)
 
 
-def _project_tilted(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np.ndarray:
-    start, step = _cross_planes(rays)
+def _project_tilted(
+    hu: np.ndarray, ras_from_ijk: np.ndarray, body: Body, geometry: XrayGeometry, curve: tuple
+) -> np.ndarray:
+    start, step = _cross_planes(*geometry.rays_ijk(ras_from_ijk))
     image = np.zeros(start.shape[:2], np.float32)
     lines = [np.ascontiguousarray(part[..., axis]) for axis in (0, 2) for part in (start, step)]
     numbers = map(_number, body.edges)
     _sum_tilted(np.ascontiguousarray(hu), body.cells, *numbers, *lines, curve, image)
-    step_mm = np.linalg.norm(step @ rays.ras_from_ijk[:3, :3].T, axis=-1)
+    step_mm = np.linalg.norm(step @ ras_from_ijk[:3, :3].T, axis=-1)
     return image * step_mm.astype(np.float32)
 
 
-def _cross_planes(
-    rays: Rays, rows: slice = slice(None), columns: slice = slice(None)
-) -> tuple[np.ndarray, np.ndarray]:
+def _cross_planes(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays meet the plane j = 0, and how far from there to the next one; ijk (H, W, 3) each."""
-    source, target = rays.ijk(rows, columns)
     step = (target - source) / (target - source)[..., 1:2]
     return source - source[..., 1:2] * step, step
 
