@@ -47,18 +47,13 @@ _SIDE_WORDS = {"L": "left hip", "R": "right hip"}
 
 @dataclass(frozen=True)
 class Model:
-    """One trained network of the study, and the features of hips that it has not seen."""
+    """One trained network of the study."""
 
-    experiment: str
+    where: str  # how messages and seeds name it
     fold: int
     file: Path
     facts: Mapping[str, Any]
-    reference: np.ndarray
-
-    @property
-    def where(self) -> str:
-        """How messages and seeds name it."""
-        return f"{self.experiment} r{self.facts['repeat']}f{self.fold}"
+    reference: np.ndarray  # (n, D), the features of hips that it has not seen
 
 
 def run(
@@ -108,7 +103,7 @@ def run(
     record = {
         "study": manifest["study"],
         "models": [model.where for model in models],
-        "experiment": models[0].experiment,
+        "experiment": models[0].facts["experiment"],
         "passes": settings.passes,
         "hips": hips,
         **made.describe(),
@@ -129,19 +124,17 @@ def _find_models(study: Path, manifest: Mapping[str, Any], experiment: str, repe
         if entry["experiment"] == wanted and entry["repeat"] < max(1, repeats)
     ]
     if not chosen:
-        raise ConfigError(
-            "--experiment", f'the study has no models of "{wanted}"', f"Use one of: {', '.join(experiments)}."
-        )
+        found = f'the study has no models of "{wanted}"'
+        raise ConfigError("--experiment", found, f"Use one of: {', '.join(experiments)}.")
     return chosen
 
 
 def _read_manifest(study: Path) -> dict[str, Any]:
     path = study / "manifest.json"
-    if not path.is_file():
-        raise ConfigError(
-            f"--study {study.name}", "there is no manifest.json", "Name the results of a finished study."
-        )
-    return read_json(path)
+    if path.is_file():
+        return read_json(path)
+    do = "Name the results of a finished study."
+    raise ConfigError(f"--study {study.name}", "there is no manifest.json", do)
 
 
 def _read_settings(
@@ -162,18 +155,15 @@ def _read_settings(
 def _find_model(study: Path, entry: Mapping[str, Any]) -> Model:
     file = study / entry["file"]
     if not file.is_file():
-        raise ConfigError(
-            entry["file"], "the model is not there", "Run the study again with keep_models: all."
-        )
+        do = "Run the study again with keep_models: all."
+        raise ConfigError(entry["file"], "the model is not there", do)
     if sha256(file) != entry["sha256"]:
-        raise ConfigError(
-            entry["file"], "the file is not the one that the manifest lists", "Run the study again."
-        )
-    name = f"r{entry['repeat']}f{entry['fold']}"
-    unseen = read_npz(study / "predictions" / entry["experiment"] / name / "labelled.npz")
-    return Model(
-        entry["experiment"], entry["fold"], file, read_json(file.with_suffix(".json")), unseen["features"]
-    )
+        found = "the file is not the one that the manifest lists"
+        raise ConfigError(entry["file"], found, "Run the study again.")
+    experiment, name = entry["experiment"], f"r{entry['repeat']}f{entry['fold']}"
+    unseen = read_npz(study / "predictions" / experiment / name / "labelled.npz")
+    facts = read_json(file.with_suffix(".json"))
+    return Model(f"{experiment} {name}", entry["fold"], file, facts, unseen["features"])
 
 
 def _compare_renderer(renderer: str, study: Path) -> list[str]:

@@ -89,9 +89,9 @@ def develop(projection: Projection, settings: DevelopSettings) -> np.ndarray:
     """
     height, width = projection.line_integral.shape
     half = settings.crop_mm / projection.mm_per_px / 2
-    field_mm = min(height, width) * projection.mm_per_px
     # Half a pixel of rounding is no reason to refuse the whole field.
     if 2 * half > min(height, width) + 0.5:
+        field_mm = min(height, width) * projection.mm_per_px
         raise ConfigError(
             "develop.crop_mm",
             f"{settings.crop_mm:g} mm is more than the {field_mm:g} mm projected",

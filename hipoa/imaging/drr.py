@@ -21,17 +21,12 @@ from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 
 @dataclass(frozen=True)
 class HipRadiographs:
-    """The radiographs of one CT.
+    """The radiographs of one CT."""
 
-    Attributes:
-        images: By side the radiograph (150, 150) uint8 and its PNG's text chunks; of one side at least.
-        rows: By side, what is known of the hip.
-        warnings: What the user should know, one line each.
-    """
-
+    # By side the radiograph (150, 150) uint8 and its PNG's text chunks; of one side at least
     images: dict[str, tuple[np.ndarray, dict[str, str]]] = field(default_factory=dict)
-    rows: dict[str, Row] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)  # by side, what is known of the hip
+    warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
 
     def write(self, ct: Path, out: Path) -> None:
         """Writes NAME_L.png and NAME_R.png, and removes those of an earlier run that has more."""

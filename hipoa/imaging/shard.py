@@ -48,22 +48,14 @@ class ShardOptions(Settings):
 
 @dataclass(frozen=True)
 class ImageCache:
-    """Images of cases, kept by study and case: those of a case that leaves a study can be removed.
+    """Images of cases, kept by study and case: those of a case that leaves a study can be removed."""
 
-    Attributes:
-        makers: The names of the images (a side, or one that both sides share) and what makes the request of
-            each; functions of modules, which are pickled.
-        settings: The projection.
-        made_by: Whatever else decides about the images: settings, a hash of the code.
-        folder: Where they are kept. What another study keeps of the same CT is read, never changed.
-        options: The study, and how CTs are read.
-    """
-
+    # By name of the image (a side, or one that both sides share) what makes its request; pickled.
     makers: Mapping[str, MakeRequest]
-    settings: ProjectSettings
-    made_by: Sequence[object]
-    folder: Path
-    options: ShardOptions
+    settings: ProjectSettings  # the projection
+    made_by: Sequence[object]  # whatever else decides about the images: settings, a hash of the code
+    folder: Path  # where they are kept. What another study keeps of the same CT is read, never changed
+    options: ShardOptions  # the study, and how CTs are read
 
     def make_images(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Images]]:
         """The images of each case; what was kept is not read again, and a refusal is not kept."""
@@ -88,7 +80,11 @@ class ImageCache:
 
     def _render(self, case: Case, prepared: ImageSet, file: Path) -> Images:
         rows, images, refused = prepared.render(self.settings)
-        rows |= {name: refuse(error) for name, error in refused.items()}
+        # Without the file's name, which may be a person's.
+        rows |= {
+            name: {"status": "refused", "reason": f"{error.found}. {error.do}"}
+            for name, error in refused.items()
+        }
         # The next version may read what this one cannot. A CT that was replaced meanwhile is not kept: it may
         # have been read under either name, and half of each.
         if not refused and self._is_unchanged(case, file):
@@ -127,11 +123,6 @@ def prepare(case: Case, *, makers: Mapping[str, MakeRequest], settings: ProjectS
     images = request_images(scan, wanted, settings)
     # Sent from process to process, one copy of the voxels for all images.
     return replace(images, rows={**excluded, **images.rows}, requests=crop_together(images.requests))
-
-
-def refuse(error: HipoaError) -> Row:
-    """The row of a refused image, without the file's name, which may be a person's."""
-    return {"status": "refused", "reason": f"{error.found}. {error.do}"}
 
 
 def select_cases(cases: Path, grades: Path | None, cohort: str, options: ShardOptions) -> list[Case]:

@@ -16,9 +16,9 @@ from hipoa.core.files import write_csv
 from hipoa.core.tables.rows import SIDES, Case, hip_id
 from hipoa.imaging.develop import describe_image, remove_old_pngs, write_png
 from hipoa.imaging.localization.scan import Scan
-from hipoa.imaging.projection.geometry import Projection, XrayGeometry
+from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.projection.render import ProjectionRequest
-from hipoa.imaging.projection.request import Row, check_gaps, request_hip
+from hipoa.imaging.projection.request import Row, check_gaps, make_geometry, request_hip
 from hipoa.imaging.settings import ProjectSettings, ViewSettings
 from hipoa.imaging.shard import ImageCache, ShardOptions, select_cases
 
@@ -115,14 +115,9 @@ def request_pelvis(
     centre = np.mean(list(heads.values()), 0) + np.array([0, 0, _ABOVE_HEADS_MM])
     if len(heads) == 1:
         centre[0] += _ASIDE_MM if "L" in heads else -_ASIDE_MM
-    geometry = XrayGeometry(
-        settings.source_to_detector_mm,
-        settings.source_to_hip_mm,
-        views.pelvis_field_mm,
-        _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px),
-        settings.beam,
-        centre_ras_mm=centre,
-    )
+    detector_px = _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px)
+    wide = {"field_of_view_mm": views.pelvis_field_mm, "detector_px": detector_px}
+    geometry = make_geometry(settings.model_copy(update=wide), centre)
     request = ProjectionRequest(scan.volume, scan.body, geometry)
     check_gaps(request, PELVIS)
     row: Row = {"status": "ok", "reason": ""}

@@ -37,41 +37,23 @@ _BALL_WEIGHTS = np.repeat(np.square(_SHELLS), 80)
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the networks take for a femoral head.
+    """What the networks take for a femoral head."""
 
-    Attributes:
-        side: "L" or "R", whichever is more probable.
-        centre_ras_mm: (3,).
-        radius_mm: Of a ball of the volume that was taken for the head.
-        patch: The CT about it, in voxels of about 2 mm.
-        probability: Of a head (0-1), by the fine network, a mean over the ball.
-        side_probability: Of that side, 0.5-1.
-        spread_mm: Of the votes.
-        error_mm: The network's expected error of its votes.
-        moved_mm: From the coarse network's centre to the fine one's.
-    """
-
-    side: str
-    centre_ras_mm: np.ndarray
-    radius_mm: float
-    patch: Patch
-    probability: float
-    side_probability: float
-    spread_mm: float
-    error_mm: float
-    moved_mm: float
+    side: str  # "L" or "R", whichever is more probable
+    centre_ras_mm: np.ndarray  # (3,)
+    radius_mm: float  # of a ball of the volume that was taken for the head
+    patch: Patch  # the CT about it, in voxels of about 2 mm
+    probability: float  # of a head (0-1), by the fine network, a mean over the ball
+    side_probability: float  # of that side, 0.5-1
+    spread_mm: float  # of the votes
+    error_mm: float  # the network's expected error of its votes
+    moved_mm: float  # from the coarse network's centre to the fine one's
 
 
 def find_candidates(
     volume: Volume, body: Body, places_ras_mm: Sequence[np.ndarray] | None = None
 ) -> list[Candidate]:
-    """All that the fine network takes for femoral heads, at most one in 30 mm.
-
-    Args:
-        volume: The CT.
-        body: The patient without the table.
-        places_ras_mm: Where to look; None asks the coarse network.
-    """
+    """All that the fine network takes for femoral heads, at most one in 30 mm; by default in the whole CT."""
     candidates: list[Candidate] = []
     for place in find_places(volume, body) if places_ras_mm is None else places_ras_mm:
         found = find_candidate(volume, body, place)
@@ -83,12 +65,7 @@ def find_candidates(
 
 
 def find_places(volume: Volume, body: Body) -> list[np.ndarray]:
-    """Where votes of the coarse network meet, RAS mm (3,) each; where most meet comes first.
-
-    Args:
-        volume: The CT.
-        body: The patient without the table.
-    """
+    """Where votes of the coarse network meet, RAS mm (3,) each; where most meet comes first."""
     patch = downsample_body(volume, body, SPACING_MM["coarse"])
     points, weights = _collect_votes(apply_network("coarse", patch.hu), patch.spacing_mm)
     places = []

@@ -36,12 +36,6 @@ _LOOKED = (
 def confirm_marks(volume: Volume, body: Body, centres: HipCentres, settings: ProjectSettings) -> HipCentres:
     """Compares each marked hip with the head that the CT shows there; one outside the CT stays as it is.
 
-    Args:
-        volume: The CT.
-        body: The patient without the table.
-        centres: From landmarks or labels.
-        settings: How sure the locator must be, and what becomes of a mark that is not confirmed.
-
     Returns:
         The hips, with the distance from mark to head; those that are not confirmed are missing, or warned of.
     """

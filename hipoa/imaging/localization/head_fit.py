@@ -41,30 +41,17 @@ _BALL_DEPTHS_MM = np.arange(0.0, 36.0, 1.0)
 
 @dataclass(frozen=True)
 class HeadFit:
-    """A sphere fitted to a femoral head.
+    """A sphere fitted to a femoral head."""
 
-    Attributes:
-        centre_ras_mm: (3,).
-        radius_mm: Of the sphere.
-        support: Share (0-1) of the directions without metal in which an edge lies on the sphere; 1 for a
-            metal head.
-        replaced: Whether it is the metal head of a replaced hip.
-    """
-
-    centre_ras_mm: np.ndarray
-    radius_mm: float
+    centre_ras_mm: np.ndarray  # (3,)
+    radius_mm: float  # of the sphere
+    # Share (0-1) of the directions without metal in which an edge lies on the sphere; 1 for a metal head
     support: float
-    replaced: bool = False
+    replaced: bool = False  # whether it is the metal head of a replaced hip
 
 
 def refine_head(patch: Patch, centre_ras_mm: np.ndarray, radius_mm: float) -> HeadFit:
-    """The head where its edges show it, as far as there are edges; of a replaced hip the metal head.
-
-    Args:
-        patch: The CT about the head, finely.
-        centre_ras_mm: Where the head was found (3,).
-        radius_mm: As it was found.
-    """
+    """The head where its edges show it, as far as there are edges; of a replaced hip the metal head."""
     metal = _find_metal_head(patch, centre_ras_mm)
     if metal:
         return metal
@@ -78,12 +65,7 @@ def refine_head(patch: Patch, centre_ras_mm: np.ndarray, radius_mm: float) -> He
 
 
 def fit_head_edges(patch: Patch, centre_ras_mm: np.ndarray) -> HeadFit | None:
-    """The sphere that most edges about a point lie on, or None if there are too few.
-
-    Args:
-        patch: The CT about the point, finely.
-        centre_ras_mm: Where the head was found (3,).
-    """
+    """The sphere that most edges about a point (3,) lie on, or None if there are too few."""
     centre, found = centre_ras_mm, None
     for _ in range(_ROUNDS):
         points, n_free = _find_edges(patch, centre)
@@ -95,11 +77,7 @@ def fit_head_edges(patch: Patch, centre_ras_mm: np.ndarray) -> HeadFit | None:
 
 
 def _find_edges(patch: Patch, centre_ras_mm: np.ndarray) -> tuple[np.ndarray, int]:
-    """Where rays from a point pass most steeply from bone into soft tissue, and how many meet no metal.
-
-    Returns:
-        (n, 3) in RAS mm; the number of rays that meet no metal.
-    """
+    """Where rays pass most steeply from bone into soft tissue (n, 3), and how many rays meet no metal."""
     hu, known = patch.sample(centre_ras_mm + _DIRECTIONS[:, None] * _DEPTHS_MM[:, None])
     # Behind metal there are only streaks.
     metal = np.maximum.accumulate(hu > _STREAKS_HU, axis=1)

@@ -30,19 +30,12 @@ _XML_EXTENSIONS = (0, 6, 30)
 
 @dataclass(frozen=True)
 class Region:
-    """The voxels of one structure.
+    """The voxels of one structure: a mask no larger than it, and where in the whole grid it starts."""
 
-    Attributes:
-        mask: bool (i, j, k), no larger than the structure.
-        start: The first voxel of the mask in the whole grid (3,).
-        shape: Of the whole grid.
-        ras_from_ijk: 4 x 4, of the whole grid.
-    """
-
-    mask: np.ndarray
-    start: tuple[int, ...]
-    shape: tuple[int, ...]
-    ras_from_ijk: np.ndarray
+    mask: np.ndarray  # bool (i, j, k)
+    start: tuple[int, ...]  # the first voxel of the mask in the grid (3,)
+    shape: tuple[int, ...]  # of the grid
+    ras_from_ijk: np.ndarray  # 4 x 4, of the grid
 
     @property
     def spacing_mm(self) -> np.ndarray:
@@ -72,15 +65,7 @@ class Region:
 
 
 class LabelMap:
-    """A label map, of which only the regions that are asked for are copied.
-
-    Args:
-        path: A file of one of the formats of CTs.
-
-    Attributes:
-        names: What the file itself calls its segments, as far as it names them.
-        values: Those of its first layer, without 0.
-        n_layers: How many lie above one another.
+    """A label map in one of the formats of CTs, of which only the regions that are asked for are copied.
 
     Raises:
         CtError: It cannot be read, or has no place in the patient.
@@ -88,12 +73,11 @@ class LabelMap:
 
     def __init__(self, path: Path) -> None:
         image = read_labels(path)
-        self._voxels, self._matrix = image.values, image.ras_from_ijk
+        self._voxels, self._matrix, self._where = image.values, image.ras_from_ijk, path.name
         self.n_layers = self._voxels.shape[3]
         self._boxes = [find_objects(self._voxels[..., layer]) for layer in range(self.n_layers)]
-        self.values = [value for value, box in enumerate(self._boxes[0], 1) if box]
-        self.names = _read_names(path)
-        self._where = path.name
+        self.values = [value for value, box in enumerate(self._boxes[0], 1) if box]  # of the first layer
+        self.names = _read_names(path)  # as far as the file names its segments
 
     def take(self, slots: Iterable[tuple[str, Slot]]) -> dict[str, Region]:
         """The regions of some names, without those that are empty."""

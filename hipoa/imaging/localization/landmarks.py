@@ -111,10 +111,9 @@ class _UnusableError(ValueError):
 def _parse(path: Path) -> list[Point]:
     data = path.read_bytes()
     try:
-        if b"\0" in data or b"\x1b" in data:  # UTF-16, or ISO-2022-JP
-            raise UnicodeError
-        text = data.decode("utf-8-sig")
-    except UnicodeError:
+        is_utf8 = b"\0" not in data and b"\x1b" not in data  # else UTF-16, or ISO-2022-JP
+        text = data.decode("utf-8-sig") if is_utf8 else decode(data, path.name)
+    except UnicodeDecodeError:
         text = decode(data, path.name)
     name = path.name.lower()
     if name.endswith(".json"):
@@ -166,10 +165,10 @@ def _name_cells(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[d
 
 
 def _read_heading(text: str) -> str:
-    """A heading in lower case without its unit and its width: ``Center R [mm]`` is centre_r."""
+    """A heading in lower case without "centre", its unit and its width: ``Center R [mm]`` is r."""
     plain = unicodedata.normalize("NFKC", text).strip().casefold().replace("center", "centre")
     plain = re.sub(r"[\s_]*(\bmm|_mm|[(\[]mm[)\]])$", "", plain)
-    return re.sub(r"[\s_]+", "_", plain)
+    return re.sub(r"[\s_]+", "_", plain).removeprefix("centre_")
 
 
 def _csv_point(row: Mapping[str, str], stated: str) -> Point:
@@ -178,14 +177,9 @@ def _csv_point(row: Mapping[str, str], stated: str) -> Point:
         for keys in (_NAME_COLUMNS, _SIDE_COLUMNS, _SPACE_COLUMNS)
     )
     for default, columns in _COLUMNS.items():
-        keys = next((k for k in (columns, tuple(f"centre_{c}" for c in columns)) if set(k) <= set(row)), None)
-        if keys:
-            radius = row.get("radius", "")
-            return (
-                read_landmark(name, side),
-                _ras([row[k] for k in keys], default or _space(space or stated)),
-                _number(radius) if radius else None,
-            )
+        if set(columns) <= set(row):
+            position = _ras([row[column] for column in columns], default or _space(space or stated))
+            return read_landmark(name, side), position, _number(row["radius"]) if row.get("radius") else None
     raise _UnusableError("neither the columns r,a,s nor l,p,s nor x,y,z are there")
 
 

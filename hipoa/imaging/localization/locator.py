@@ -36,17 +36,11 @@ _UNSURE = "the locator is not sure of this hip"
 
 @dataclass(frozen=True)
 class Finding:
-    """A femoral head that was found.
+    """A femoral head that was found."""
 
-    Attributes:
-        hip: Where it is; its confidence is the probability that the centre lies within 6 mm.
-        candidate: As the networks see it.
-        margin_mm: How far its centre lies from the CT's nearest end; negative outside.
-    """
-
-    hip: Hip
-    candidate: Candidate
-    margin_mm: float
+    hip: Hip  # where it is; its confidence is the probability that the centre lies within 6 mm
+    candidate: Candidate  # as the networks see it
+    margin_mm: float  # how far its centre lies from the CT's nearest end; negative outside
 
 
 def locate(
@@ -55,16 +49,13 @@ def locate(
     least_confidence: float,
     places_ras_mm: Sequence[np.ndarray] | None = None,
 ) -> HipCentres:
-    """Finds the femoral heads of a CT.
+    """Finds the femoral heads of a CT, with their confidence; for a missing side the reason.
 
     Args:
         volume: The CT.
-        body: The patient without the table (:func:`hipoa.imaging.ct.body.find_body`).
+        body: The patient without the table.
         least_confidence: Below it (0-1) a finding is no hip.
         places_ras_mm: Where to look; None looks for these places too.
-
-    Returns:
-        The hips found, with their confidence; for a missing side the reason.
     """
     candidates = find_candidates(volume, body, places_ras_mm)
     chosen = _choose([_refine(volume, candidate) for candidate in candidates])
@@ -75,10 +66,7 @@ def locate(
 
 
 def find_head_near(volume: Volume, body: Body, place_ras_mm: np.ndarray) -> Finding | None:
-    """What is taken for a femoral head near a mark (3,) in RAS mm, or None if nothing is.
-
-    Side, distance and confidence are the caller's to compare.
-    """
+    """What is taken for a femoral head near a mark (3,), of whatever side, distance and confidence."""
     candidate = find_candidate(volume, body, place_ras_mm)
     return None if candidate is None else _refine(volume, candidate)
 
@@ -117,20 +105,16 @@ def list_features(volume: Volume, candidate: Candidate, fit: HeadFit) -> np.ndar
 def _refine(volume: Volume, candidate: Candidate) -> Finding:
     fit = refine_head(candidate.patch, candidate.centre_ras_mm, candidate.radius_mm)
     r, a, s = (round(float(x), 2) for x in fit.centre_ras_mm)
-    confidence = round(_rate(list_features(volume, candidate, fit)), 3)
+    # The probability of a head of this side within 6 mm, by a logistic regression.
+    weights = load_weights()["confidence"]
+    odds = float(list_features(volume, candidate, fit) @ weights["weight"] + weights["bias"][0])
+    confidence = round(float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))), 3)
     notes = [_REPLACED] if fit.replaced else []
     notes += [_UNSURE] if confidence < _SURE else []
     hip = Hip(candidate.side, (r, a, s), round(fit.radius_mm, 2), "locator", confidence, tuple(notes))
     index = volume.ijk(fit.centre_ras_mm)
     ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index) * volume.spacing_mm
     return Finding(hip, candidate, float(ends.min()))
-
-
-def _rate(features: np.ndarray) -> float:
-    """The probability (0-1) of a head of this side within 6 mm, by a logistic regression."""
-    weights = load_weights()["confidence"]
-    odds = float(features @ weights["weight"] + weights["bias"][0])
-    return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
 def _choose(findings: Sequence[Finding]) -> dict[str, Finding]:

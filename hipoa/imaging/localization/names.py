@@ -66,15 +66,10 @@ KNOWN_BONES = "such as femur_left, Left femur, Femur L, Femur_Head_L, Oberschenk
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a landmark's name says.
+    """What a landmark's name says."""
 
-    Attributes:
-        kind: "head", "socket" or, where it is neither, "".
-        side: "L" or "R" of the patient; "" where it names none, or both.
-    """
-
-    kind: str
-    side: str
+    kind: str  # "head", "socket" or, where it is neither, ""
+    side: str  # "L" or "R" of the patient; "" where it names none, or both
 
 
 def read_landmark(name: str, of_side: str = "") -> Meaning:

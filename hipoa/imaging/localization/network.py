@@ -29,17 +29,12 @@ _ROWS = 16384  # of a product of matrices, so that it stays in a core's cache
 
 @dataclass(frozen=True)
 class Output:
-    """A network's output for each cell of 2 x 2 x 2 voxels, (a, b, c).
+    """A network's output for each cell of 2 x 2 x 2 voxels, (a, b, c)."""
 
-    Attributes:
-        probability: (a, b, c, 6), of each of :data:`CLASSES`.
-        offset_mm: (a, b, c, 3), from the cell's middle to the centre of its head, along the input's axes.
-        error_mm: (a, b, c), the expected error of that offset.
-    """
-
-    probability: np.ndarray
+    probability: np.ndarray  # (a, b, c, 6), of each of :data:`CLASSES`
+    # (a, b, c, 3), from the cell's middle to the centre of its head, along the input's axes
     offset_mm: np.ndarray
-    error_mm: np.ndarray
+    error_mm: np.ndarray  # (a, b, c), the expected error of that offset
 
 
 def apply_network(name: str, hu: np.ndarray) -> Output:

@@ -21,15 +21,10 @@ _NEAR_ENOUGH = 1.15
 
 @dataclass(frozen=True)
 class Patch:
-    """A downsampled part of a CT.
+    """A downsampled part of a CT."""
 
-    Attributes:
-        hu: float32 (i, j, k) HU; air outside the body.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (their middles) to RAS mm.
-    """
-
-    hu: np.ndarray
-    ras_from_ijk: np.ndarray
+    hu: np.ndarray  # float32 (i, j, k) HU; air outside the body
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (their middles) to RAS mm
 
     @property
     def spacing_mm(self) -> np.ndarray:
@@ -54,15 +49,7 @@ class Patch:
 def cut_patch(
     volume: Volume, body: Body, centre_ras_mm: np.ndarray, reach_mm: float, spacing_mm: float
 ) -> Patch:
-    """A box about a point in voxels of about one size, or of the CT's where these are larger.
-
-    Args:
-        volume: The CT.
-        body: The patient; everything outside is taken as air.
-        centre_ras_mm: The point (3,), in the CT.
-        reach_mm: Half the side of the box.
-        spacing_mm: Size of a voxel.
-    """
+    """A box about a point (3,) in the CT, in voxels of this size, or of the CT's where these are larger."""
     box = volume.box(centre_ras_mm - reach_mm, centre_ras_mm + reach_mm)
     hu = volume.hu[box]
     steps = np.maximum(1, np.floor(spacing_mm / volume.spacing_mm + 0.1)).astype(int)
@@ -80,13 +67,7 @@ def cut_patch(
 
 
 def downsample_body(volume: Volume, body: Body, spacing_mm: float) -> Patch:
-    """The whole body in voxels within 15 % of one size, each the mean of two of the CT's along each axis.
-
-    Args:
-        volume: The CT.
-        body: The patient; everything outside is taken as air.
-        spacing_mm: Size of a voxel.
-    """
+    """The whole body in voxels within 15 % of one size, each the mean of two of the CT's along each axis."""
     steps = np.maximum(1, np.rint(spacing_mm / volume.spacing_mm)).astype(int)
     away = np.abs(np.log(steps * volume.spacing_mm / spacing_mm))
     uneven = away > np.log(_NEAR_ENOUGH)

@@ -35,17 +35,11 @@ _MARGIN_MM = 10.0
 
 @dataclass(frozen=True)
 class Scan:
-    """A CT whose hips have been looked for.
+    """A CT whose hips have been looked for."""
 
-    Attributes:
-        volume: The CT, or what was read of it.
-        body: The patient without the table.
-        centres: Of the hips.
-    """
-
-    volume: Volume
-    body: Body
-    centres: HipCentres
+    volume: Volume  # the CT, or what was read of it
+    body: Body  # the patient without the table
+    centres: HipCentres  # of the hips
 
 
 def locate_hips(
@@ -73,8 +67,9 @@ def locate_hips(
             continue
         if best is None or _count_shown(scan) > _count_shown(best):
             # A series without hips is no fault: of a chest, say. What was set aside is on record anyway.
-            note = f"{len(faults)} finer CT series cannot be used: {faults[0].found}" if faults else ""
-            best = _warn(scan, note) if note else scan
+            notes = [f"{len(faults)} finer CT series cannot be used: {faults[0].found}"] if faults else []
+            volume = replace(scan.volume, warnings=(*scan.volume.warnings, *notes))
+            best = replace(scan, volume=volume)
         if _count_shown(best) == len(SIDES):
             break
     if best is None:
@@ -84,10 +79,6 @@ def locate_hips(
 
 def _count_shown(scan: Scan) -> int:
     return sum(scan.volume.contains(np.array(hip.centre_ras_mm)) for hip in scan.centres.hips.values())
-
-
-def _warn(scan: Scan, note: str) -> Scan:
-    return replace(scan, volume=replace(scan.volume, warnings=(*scan.volume.warnings, note)))
 
 
 def _read_marks(labels: Path | None, landmarks: Path | None, settings: ProjectSettings) -> HipCentres | None:

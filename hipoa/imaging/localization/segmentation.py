@@ -39,10 +39,10 @@ _SURE = 0.5
 
 
 def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCentres:
-    """Fits a sphere to each femoral head of a segmentation.
+    """Fits a sphere to each femoral head of a label map, or of a folder of masks (``femur_left.nii.gz`` ...).
 
     Args:
-        path: A label map, or a folder with ``femur_left.nii.gz``, ``hip_left.nii.gz`` and so on.
+        path: The file or folder.
         label_ids: The values of :data:`NAMES` in a label map that does not name its segments. Those of
             TotalSegmentator's version 2 stand for its version 1 too, where the heads show that it is.
 
@@ -70,12 +70,8 @@ def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCen
 def fit_head(femur: Region, pelvis: Region | None) -> Sphere | None:
     """The sphere of the femoral head in RAS mm, or None if there is none.
 
-    Only the femur's surface that faces the hip bone is used where both are on one grid, otherwise
-    that of the femur's upper end: holes left by metal and the volume's end are no surface of the head.
-
-    Args:
-        femur: The whole bone, or its head.
-        pelvis: The hip bone of that side, or both, if it is known.
+    Of the femur, or of its head alone, only the surface that faces the hip bone is used where both are on one
+    grid, else that of its upper end: holes left by metal and the volume's end are no surface of the head.
     """
     points, facing = _find_facing(femur, pelvis)
     if not facing.any():

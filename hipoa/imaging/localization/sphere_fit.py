@@ -11,13 +11,7 @@ _LEAST_POINTS, _TRIES = 20, 800
 
 @dataclass(frozen=True)
 class Sphere:
-    """A fitted sphere.
-
-    Attributes:
-        centre_mm: (3,).
-        radius_mm: In mm.
-        inliers: Share of the points (0-1) within the tolerance.
-    """
+    """A fitted sphere: its centre (3,), and the share of the points (0-1) that lie on it."""
 
     centre_mm: np.ndarray
     radius_mm: float
@@ -45,15 +39,10 @@ def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
 def fit_sphere_robustly(
     points: np.ndarray, *, radius_mm: tuple[float, float], tolerance_mm: float
 ) -> Sphere | None:
-    """The sphere of admitted radius that most points lie on (RANSAC), refined on those points.
-
-    Args:
-        points: (n, 3) in mm.
-        radius_mm: Least and largest radius.
-        tolerance_mm: How far from the surface a point may lie.
+    """The sphere that most points (n, 3) lie on (RANSAC), refined on those points.
 
     Returns:
-        The sphere, or None if there are too few points or no sphere of such a radius.
+        None if there are too few points, or no sphere between the least and the largest radius.
     """
     if len(points) < _LEAST_POINTS:
         return None

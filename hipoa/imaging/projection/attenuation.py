@@ -35,19 +35,12 @@ def cortical_bone_hu(ct_energy_kev: float) -> float:
 
 
 class Curve(NamedTuple):
-    """Linear attenuation by HU: nothing up to a start, then two straight lines.
+    """Linear attenuation by HU: nothing up to a start, then two straight lines."""
 
-    Attributes:
-        start_hu: Where it leaves 0.
-        per_hu: What each HU adds from there on, 1/mm.
-        bend_hu: Where the second line begins.
-        more_per_hu: What each HU adds there in addition, 1/mm.
-    """
-
-    start_hu: float
-    per_hu: float
-    bend_hu: float
-    more_per_hu: float
+    start_hu: float  # where it leaves 0
+    per_hu: float  # what each HU adds from there on, 1/mm
+    bend_hu: float  # where the second line begins
+    more_per_hu: float  # what each HU adds there in addition, 1/mm
 
 
 def make_curve(energy_kev: float, ct_energy_kev: float, bone_only: bool = False) -> Curve:

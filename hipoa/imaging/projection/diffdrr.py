@@ -17,14 +17,7 @@ _RAYS = 3600
 
 
 def integrate_on_device(request: ProjectionRequest, box: Box, renderer: str, curve: Curve) -> np.ndarray:
-    """Line integrals of the linear attenuation, float32 (H, W), dimensionless.
-
-    Args:
-        request: The image.
-        box: The voxels that its rays can touch.
-        renderer: "trilinear" or "siddon".
-        curve: Linear attenuation by HU.
-    """
+    """Line integrals, float32 (H, W), by "trilinear" or "siddon"; the rays touch only the box of voxels."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     hu, matrix = _crop_to_body(request, box, device)
     density_per_mm = attenuate(hu.float(), curve)

@@ -13,26 +13,17 @@ _ALL = slice(None)
 
 @dataclass(frozen=True)
 class XrayGeometry:
-    """An AP projection about the hip centre, which is in the middle of the image.
+    """An AP projection about the hip centre, which is in the middle of the image."""
 
-    Attributes:
-        source_to_detector_mm: From the source to the detector plane.
-        source_to_hip_mm: From the source to the hip centre.
-        field_of_view_mm: Side of the square seen in the hip's plane.
-        detector_px: Pixels per side.
-        beam: "perspective" (from the source) or "orthographic" (parallel rays, whatever the distances).
-        beam_from_hip_mm: Where the central ray passes the hip centre: so far to the patient's right and
-            above it.
-        centre_ras_mm: The hip centre (3,).
-    """
-
-    source_to_detector_mm: float
-    source_to_hip_mm: float
-    field_of_view_mm: float
-    detector_px: int
+    source_to_detector_mm: float  # from the source to the detector plane
+    source_to_hip_mm: float  # from the source to the hip centre
+    field_of_view_mm: float  # side of the square seen in the hip's plane
+    detector_px: int  # pixels per side
+    # "perspective" (from the source) or "orthographic" (parallel rays, whatever the distances)
     beam: str = "perspective"
+    # Where the central ray passes the hip centre: so far to the patient's right and above it
     beam_from_hip_mm: tuple[float, float] = (0.0, 0.0)
-    centre_ras_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    centre_ras_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))  # the hip centre (3,)
 
     @property
     def magnification(self) -> float:
@@ -51,12 +42,7 @@ class XrayGeometry:
         return self.source_to_detector_mm - self.source_to_hip_mm
 
     def rays_ras_mm(self, rows: slice = _ALL, columns: slice = _ALL) -> tuple[np.ndarray, np.ndarray]:
-        """The rays of the pixels: starts in the source's plane, ends on the detector; RAS mm (H, W, 3) each.
-
-        Args:
-            rows: Which rows of the image; the first is the uppermost.
-            columns: Which columns; the first is the rightmost of the patient.
-        """
+        """The rays of pixels: starts in the source's plane, ends on the detector; RAS mm (H, W, 3) each."""
         aside_mm = ((self.detector_px - 1) / 2 - np.arange(self.detector_px)) * self.mm_per_px
         seen = np.stack(np.broadcast_arrays(aside_mm[columns], 0.0, aside_mm[rows, None]), -1)
         before = np.array([0.0, self.source_to_hip_mm, 0.0])
@@ -95,15 +81,10 @@ class XrayGeometry:
 
 @dataclass(frozen=True)
 class Projection:
-    """A line integral image, seen from the front: image left is the patient's right, row 0 the head end.
+    """A line integral image, seen from the front: image left is the patient's right, row 0 the head end."""
 
-    Attributes:
-        line_integral: float32 (H, W), dimensionless.
-        mm_per_px: Size of a pixel in the hip's plane, mm.
-    """
-
-    line_integral: np.ndarray
-    mm_per_px: float
+    line_integral: np.ndarray  # float32 (H, W), dimensionless
+    mm_per_px: float  # size of a pixel in the hip's plane, mm
 
 
 def crop_matrix(ras_from_ijk: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:

@@ -24,17 +24,11 @@ _DRIVERS = ("/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd
 
 @dataclass(frozen=True)
 class ProjectionRequest:
-    """One image to be rendered.
+    """One image to be rendered."""
 
-    Attributes:
-        volume: The CT, or the part of it that the rays meet.
-        body: The patient without the table; everything outside is taken as air.
-        geometry: Source and detector.
-    """
-
-    volume: Volume
-    body: Body
-    geometry: XrayGeometry
+    volume: Volume  # the CT, or the part of it that the rays meet
+    body: Body  # the patient without the table; everything outside is taken as air
+    geometry: XrayGeometry  # source and detector
 
     def seen_ends(self) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest RAS mm (3,) that rays reach between source and detector.
@@ -56,11 +50,7 @@ class ProjectionRequest:
 
 
 def crop_together(requests: Mapping[str, ProjectionRequest]) -> dict[str, ProjectionRequest]:
-    """The same images with one copy of the voxels that the rays of any of them can meet in the body.
-
-    Args:
-        requests: Of one CT, by name.
-    """
+    """The same images of one CT with one copy of the voxels that the rays of any of them meet in the body."""
     if not requests:
         return {}
     one = next(iter(requests.values()))
@@ -77,12 +67,9 @@ def crop_together(requests: Mapping[str, ProjectionRequest]) -> dict[str, Projec
 def render(request: ProjectionRequest, renderer: str, curve: Curve) -> Projection:
     """Line integrals of the linear attenuation.
 
-    Args:
-        request: The image.
-        renderer: "joseph_cpu" (attenuation interpolated between voxel centres, where the ray meets a plane
-            of voxels; Numba), "trilinear" (the same, at even steps along the ray; DiffDRR), "siddon"
-            (constant voxels; DiffDRR) or "auto" (:func:`choose_renderer`).
-        curve: Linear attenuation by HU.
+    The renderers are "joseph_cpu" (attenuation interpolated between voxel centres, where the ray meets a
+    plane of voxels; Numba), "trilinear" (the same, at even steps along the ray; DiffDRR), "siddon" (constant
+    voxels; DiffDRR) and "auto" (:func:`choose_renderer`).
 
     Raises:
         CtError: The body does not fit between source and detector.

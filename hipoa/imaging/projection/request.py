@@ -43,17 +43,11 @@ _WAYS = (("to the left of", "to the right of"), ("behind", "in front of"), ("bel
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The images of one CT, by name, before they are rendered.
+    """The images of one CT, by name, before they are rendered."""
 
-    Attributes:
-        rows: What the table says of each.
-        requests: Those that can be rendered.
-        refused: Why the others cannot.
-    """
-
-    rows: Mapping[str, Row]
-    requests: Mapping[str, ProjectionRequest]
-    refused: Mapping[str, HipoaError]
+    rows: Mapping[str, Row]  # what the table says of each
+    requests: Mapping[str, ProjectionRequest]  # those that can be rendered
+    refused: Mapping[str, HipoaError]  # why the others cannot
 
     def render(
         self, settings: ProjectSettings
@@ -72,13 +66,7 @@ class ImageSet:
 
 
 def request_images(scan: Scan, makers: Mapping[str, MakeRequest], settings: ProjectSettings) -> ImageSet:
-    """The images of these names; a fault of one costs no other.
-
-    Args:
-        scan: The CT.
-        makers: By name of the image, what makes its request.
-        settings: The projection.
-    """
+    """The images of these names, each with what makes its request; a fault of one costs no other."""
     rows: dict[str, Row] = {}
     requests: dict[str, ProjectionRequest] = {}
     refused: dict[str, HipoaError] = {}
@@ -104,26 +92,24 @@ def request_hip(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, 
         raise CtError(
             side, f"the hip centre of the {hip.method} lies outside the CT", "Check its coordinates."
         )
-    geometry = XrayGeometry(
-        settings.source_to_detector_mm,
-        settings.source_to_hip_mm,
-        settings.field_of_view_mm,
-        settings.detector_px,
-        settings.beam,
-        _find_beam(scan.centres, centre) if settings.beam_centre == "pelvis" else (0.0, 0.0),
-        centre,
-    )
+    beam = _find_beam(scan.centres, centre) if settings.beam_centre == "pelvis" else (0.0, 0.0)
+    geometry = make_geometry(settings, centre, beam)
     request = ProjectionRequest(scan.volume, scan.body, geometry)
     check_gaps(request, side)
     return {"status": "ok", "reason": "", **_describe_hip(scan, hip, geometry, settings)}, request
 
 
-def check_gaps(request: ProjectionRequest, where: str) -> None:
-    """Refuses an image that would show what lies on both sides of missing slices.
+def make_geometry(
+    settings: ProjectSettings, centre_ras_mm: np.ndarray, beam_from_hip_mm: tuple[float, float] = (0.0, 0.0)
+) -> XrayGeometry:
+    """Source and detector as the settings place them about the middle of an image (3,)."""
+    names = ("source_to_detector_mm", "source_to_hip_mm", "field_of_view_mm", "detector_px", "beam")
+    placed = {"beam_from_hip_mm": beam_from_hip_mm, "centre_ras_mm": centre_ras_mm}
+    return XrayGeometry(**{name: getattr(settings, name) for name in names}, **placed)
 
-    Args:
-        request: The image; its CT ends at the gaps.
-        where: The image, for the message.
+
+def check_gaps(request: ProjectionRequest, where: str) -> None:
+    """Refuses an image, named for the message, that would show what lies on both sides of missing slices.
 
     Raises:
         CtError: Slices are missing within the radiograph.
