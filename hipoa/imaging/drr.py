@@ -23,7 +23,7 @@ from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 class HipRadiographs:
     """The radiographs of one CT."""
 
-    # By side the radiograph (150, 150) uint8 and its PNG's text chunks; of one side at least
+    # By side the radiograph (150, 150) uint8 and its PNG's text chunks; of one side at least.
     images: dict[str, tuple[np.ndarray, dict[str, str]]] = field(default_factory=dict)
     rows: dict[str, Row] = field(default_factory=dict)  # by side, what is known of the hip
     warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
@@ -92,16 +92,9 @@ def make_radiographs(
     *,
     free_ct: bool = True,
 ) -> HipRadiographs:
-    """Reads one CT, finds its hips, projects and develops them; a fault of one side costs not the other.
+    """Reads one CT as :func:`run`, finds its hips, projects and develops them; a fault of one costs one side.
 
-    Args:
-        ct: As of :func:`run`, and so are labels, landmarks and series.
-        labels: A label map, a folder of masks, or None.
-        landmarks: A table of hip centres, or None.
-        series: Which DICOM series; "" for the first with both hips.
-        settings: The projection.
-        look: Crop, window and mirroring.
-        free_ct: Render from a copy of what the rays meet, without holding the rest of the CT in memory.
+    With ``free_ct`` it renders a copy of what the rays meet, without holding the rest of the CT in memory.
 
     Raises:
         CtError: The CT cannot be read, or shows no hip.
@@ -117,11 +110,8 @@ def make_radiographs(
     del scan
     rows, projections, refused = requested.render(settings)
     if not projections:
-        raise CtError(
-            ct.name,
-            "; ".join(f"{side}: {refused[side].found}" for side in found),
-            " ".join(sorted({error.do for error in refused.values()})),
-        )
+        reasons = "; ".join(f"{side}: {error.found}" for side, error in sorted(refused.items()))
+        raise CtError(ct.name, reasons, " ".join(sorted({error.do for error in refused.values()})))
     made = HipRadiographs(warnings=missing)
     for side in found:
         if side in refused:

@@ -85,7 +85,11 @@ def test_one_hip_alone(tmp_path):
             "not in mm",
         ),
         ("a.mrk.json", "[]", "laid out as no table or markups"),
-        ("a.csv", "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n", "hip lies -171 mm to the right"),
+        (
+            "a.csv",
+            "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n",
+            r"left and right centres appear swapped \(171 mm\)",
+        ),
         ("a.csv", "side,r,a,s\nR,nan,10,-300\n", "not finite"),
         ("a.mrk.json", "no json", "cannot be read"),
         ("a.json", "[" * 100_000, "cannot be read"),

@@ -30,6 +30,7 @@ _DO = (
     f"Name each femoral head with its side ({KNOWN_LANDMARKS}) "
     "and say whether the coordinates are RAS or LPS."
 )
+_PLURAL = {"head": "femoral heads", "socket": "sockets"}
 _SAVE = "Save the landmarks again as text in UTF-8."
 
 
@@ -82,11 +83,8 @@ def _read_points(path: Path) -> list[Point]:
 def _check_sockets(path: Path, hips: Mapping[str, Hip]) -> None:
     for side, hip in hips.items():
         if hip.socket_ras_mm and math.dist(hip.centre_ras_mm, hip.socket_ras_mm) > _SOCKET_MM:
-            raise CtError(
-                path.name,
-                f"the socket of the side {side} lies more than {_SOCKET_MM:.0f} mm from its head",
-                "Check its side and its coordinates.",
-            )
+            found = f"the socket of the side {side} lies more than {_SOCKET_MM:.0f} mm from its head"
+            raise CtError(path.name, found, "Check its side and its coordinates.")
 
 
 def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]:
@@ -96,10 +94,8 @@ def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]
         if point[0].kind != kind or not side:
             continue
         if side in sides:
-            what = "femoral heads" if kind == "head" else "sockets"
-            raise CtError(
-                path.name, f"two landmarks are {what} of the side {side}", f"Keep one of them. {_DO}"
-            )
+            found = f"two landmarks are {_PLURAL[kind]} of the side {side}"
+            raise CtError(path.name, found, f"Keep one of them. {_DO}")
         sides[side] = point
     return sides
 
@@ -111,47 +107,46 @@ class _UnusableError(ValueError):
 def _parse(path: Path) -> list[Point]:
     data = path.read_bytes()
     try:
-        is_utf8 = b"\0" not in data and b"\x1b" not in data  # else UTF-16, or ISO-2022-JP
-        text = data.decode("utf-8-sig") if is_utf8 else decode(data, path.name)
-    except UnicodeDecodeError:
+        if b"\0" in data or b"\x1b" in data:  # UTF-16, or ISO-2022-JP
+            raise UnicodeError
+        text = data.decode("utf-8-sig")
+    except UnicodeError:
         text = decode(data, path.name)
     name = path.name.lower()
     if name.endswith(".json"):
-        return _from_markups(json.loads(text))
-    return _from_fcsv(text) if name.endswith(".fcsv") else _from_csv(text)
+        return _parse_markups(json.loads(text))
+    return _parse_fcsv(text) if name.endswith(".fcsv") else _parse_csv(text)
 
 
-def _from_markups(content: Mapping) -> list[Point]:
+def _parse_markups(content: Mapping) -> list[Point]:
     points: list[Point] = []
     for markup in content["markups"]:
-        space = _space(str(markup.get("coordinateSystem", "")))
+        space = _read_space(str(markup.get("coordinateSystem", "")))
         if "mm" not in markup.get("coordinateUnits", "mm"):  # a text, or a list with it
             raise _UnusableError("the coordinates are not in mm")
         points += [
-            (read_landmark(str(point.get("label", ""))), _ras(point["position"], space), None)
+            (read_landmark(str(point.get("label", ""))), _to_ras(point["position"], space), None)
             for point in markup["controlPoints"]
             if point.get("positionStatus", "defined") == "defined"
         ]
     return points
 
 
-def _from_fcsv(text: str) -> list[Point]:
+def _parse_fcsv(text: str) -> list[Point]:
     header = dict(re.findall(r"^#\s*(\w+)\s*=\s*(.+?)\s*$", text, re.MULTILINE))
-    space = _space(header.get("CoordinateSystem", ""))
+    space = _read_space(header.get("CoordinateSystem", ""))
     columns = [word.strip() for word in header.get("columns", _FCSV_COLUMNS).split(",")]
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    cells = _name_cells(columns, csv.reader(lines, strict=True))
-    return [(read_landmark(row["label"]), _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
+    return [_read_point(row, space) for row in _name_cells(columns, csv.reader(lines, strict=True))]
 
 
-def _from_csv(text: str) -> list[Point]:
+def _parse_csv(text: str) -> list[Point]:
     stated = re.search(r"^#.*\b(RAS|LPS)\b", text, re.MULTILINE | re.IGNORECASE)
     lines = [line for line in text.splitlines() if line.strip(" ,;\t") and not line.startswith("#")]
     delimiter = max(",;\t", key=lines[0].count)
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     columns = [_read_heading(cell) for cell in next(rows)]
-    cells = _name_cells(columns, rows)
-    return [_csv_point(row, stated.group(1) if stated else "") for row in cells]
+    return [_read_point(row, stated[1] if stated else "") for row in _name_cells(columns, rows)]
 
 
 def _name_cells(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[dict[str, str]]:
@@ -171,19 +166,19 @@ def _read_heading(text: str) -> str:
     return re.sub(r"[\s_]+", "_", plain).removeprefix("centre_")
 
 
-def _csv_point(row: Mapping[str, str], stated: str) -> Point:
+def _read_point(row: Mapping[str, str], stated: str) -> Point:
     name, side, space = (
         next((row[key] for key in keys if row.get(key)), "")
         for keys in (_NAME_COLUMNS, _SIDE_COLUMNS, _SPACE_COLUMNS)
     )
     for default, columns in _COLUMNS.items():
         if set(columns) <= set(row):
-            position = _ras([row[column] for column in columns], default or _space(space or stated))
-            return read_landmark(name, side), position, _number(row["radius"]) if row.get("radius") else None
+            position = _to_ras([row[name] for name in columns], default or _read_space(space or stated))
+            return read_landmark(name, side), position, _read_number(row.get("radius") or "0") or None
     raise _UnusableError("neither the columns r,a,s nor l,p,s nor x,y,z are there")
 
 
-def _space(text: str) -> str:
+def _read_space(text: str) -> str:
     # Slicer wrote numbers before it wrote words.
     space = {"0": "RAS", "1": "LPS"}.get(text.strip(), text.strip().upper())
     if space not in {"RAS", "LPS"}:
@@ -191,12 +186,12 @@ def _space(text: str) -> str:
     return space
 
 
-def _ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, float, float]:
-    x, y, z = (_number(value) for value in position)
+def _to_ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, float, float]:
+    x, y, z = (_read_number(value) for value in position)
     return (x, y, z) if space == "RAS" else (-x, -y, z)
 
 
-def _number(value: str | float) -> float:
+def _read_number(value: str | float) -> float:
     try:
         # A comma is a decimal one here: no place is thousands of mm away.
         number = float(value.replace(",", ".") if isinstance(value, str) else value)
