@@ -37,12 +37,11 @@ from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.volume import stem
 from hipoa.imaging.drr import make_radiographs
+from hipoa.imaging.localization.names import SIDE_NAMES
 from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
 
 UNLIKE = 0.99
 """A new hip that is farther from the study's hips than this share of them is said to be unlike them."""
-
-_SIDE_WORDS = {"L": "left hip", "R": "right hip"}
 
 
 @dataclass(frozen=True)
@@ -238,17 +237,15 @@ def _describe(
 
 def _print_grades(record: Mapping[str, Any]) -> None:
     for side, hip in record["hips"].items():
+        name = f"{SIDE_NAMES[side]} hip"
         print(
-            f"{_SIDE_WORDS[side]}: class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']}), "
+            f"{name}: class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']}), "
             f"probability {hip['probability']:.2f}, variance {hip['variance']:.3g} over "
             f"{record['passes']} passes of {hip['n_models']} models"
         )
         if hip["unlike_the_study"]:
-            print(
-                f"{_SIDE_WORDS[side]}: warning: this hip is unlike the hips of the study; do not rely on "
-                "its grade",
-                file=sys.stderr,
-            )
+            warning = "warning: this hip is unlike the hips of the study; do not rely on its grade"
+            print(f"{name}: {warning}", file=sys.stderr)
     for note in record["warnings"]:
         print(note, file=sys.stderr)
     print("Research software, not a medical device: nothing here may decide about a patient.")

@@ -125,11 +125,8 @@ def make_radiographs(
 
 def _describe(row: Row, mm_per_px: float) -> Row:
     return {
-        "centre_ras_mm": [row["centre_r_mm"], row["centre_a_mm"], row["centre_s_mm"]],
-        "radius_mm": row["radius_mm"],
-        "method": row["method"],
-        "confidence": row["confidence"],
-        "mark_to_head_mm": row["mark_to_head_mm"],
+        "centre_ras_mm": [row[f"centre_{axis}_mm"] for axis in "ras"],
+        **{name: row[name] for name in ("radius_mm", "method", "confidence", "mark_to_head_mm")},
         "implant": row["implant"] == "yes",
         "mm_per_px": mm_per_px,
     }

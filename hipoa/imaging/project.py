@@ -79,6 +79,7 @@ def _stack_images(images: dict[str, Projection], detector_px: int) -> dict[str, 
 def _complete(case: Case, side: str, found: Row) -> Row:
     """The row of a hip with what the table of cases says of it, which goes before the CT's header."""
     sexes = {read_sex(case.sex), read_sex(str(found.get("sex", "")))} - {""}
+    names = [str(found.get(name, "")) for name in ("manufacturer", "model")]
     row = {
         **found,
         "hip_id": hip_id(case.case_id, side),
@@ -87,13 +88,8 @@ def _complete(case: Case, side: str, found: Row) -> Row:
         "side": side,
         "sex": case.sex or found.get("sex"),
         "age": case.age or found.get("age"),
-        "scanner": case.scanner or _name_scanner(found),
+        "scanner": case.scanner or " ".join(name for name in names if name not in ("", OTHER)),
     }
     if len(sexes) > 1:
         row["warnings"] = "; ".join(filter(None, [str(found["warnings"]), _OTHER_SEX]))
     return row
-
-
-def _name_scanner(found: Row) -> str:
-    names = (str(found.get(name, "")) for name in ("manufacturer", "model"))
-    return " ".join(name for name in names if name not in ("", OTHER))

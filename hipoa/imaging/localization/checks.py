@@ -6,6 +6,7 @@ side by itself. A side that it is not sure of refuses no mark (docs/locator.md).
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -59,7 +60,7 @@ def confirm_marks(volume: Volume, body: Body, centres: HipCentres, settings: Pro
 def _judge(hip: Hip, found: Finding | None, least_confidence: float) -> Hip | tuple[str, str]:
     """The hip if the CT confirms it, else what is wrong and what to do."""
     mark, check = _WORDS[hip.method], _CHECK[hip.method]
-    away_mm = np.inf if found is None else _distance_mm(hip, found.hip)
+    away_mm = np.inf if found is None else math.dist(hip.centre_ras_mm, found.hip.centre_ras_mm)
     fault = "" if found is None else explain_refusal(found, least_confidence)
     if found is None or (away_mm > WITHIN_MM and fault):
         return f"the CT shows no femoral head within {WITHIN_MM:.0f} mm of the {mark}", check
@@ -76,7 +77,3 @@ def _judge(hip: Hip, found: Finding | None, least_confidence: float) -> Hip | tu
     if away_mm > NEAR_MM:
         notes.append(f"the {mark} lies {away_mm:.0f} mm from the centre of the head that the CT shows")
     return replace(hip, warnings=tuple(notes), mark_to_head_mm=round(away_mm, 1))
-
-
-def _distance_mm(a: Hip, b: Hip) -> float:
-    return float(np.linalg.norm(np.subtract(a.centre_ras_mm, b.centre_ras_mm)))
