@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from hipoa.imaging.localization.scan import Scan
 from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.projection.render import ProjectionRequest
 from hipoa.imaging.projection.request import Row, check_gaps, make_geometry, request_hip
-from hipoa.imaging.settings import ProjectSettings, ViewSettings
+from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.shard import ImageCache, ShardOptions, select_cases
 
 _HEAD = ("head_x_px", "head_y_px", "head_radius_px")
@@ -29,6 +28,12 @@ COLUMNS = (
     *("window_low", "window_high"),
 )
 PELVIS = "pelvis"
+# Sides of the squares in the plane of the hips, and the largest pixels, mm: the joint space is 1-3 mm wide,
+# and both iliac crests are seen.
+HIP_FIELD_MM, HIP_MM_PER_PX = 200.0, 0.4
+PELVIS_FIELD_MM, PELVIS_MM_PER_PX = 400.0, 0.8
+# The line integral that 65535 stands for: more than any body has.
+_HIGHEST = 20.0
 _WHITE = 65535
 # A hand's breadth of water at 50 keV: neither air nor the skin's edge.
 _BODY = 1.5
@@ -40,7 +45,6 @@ _ASIDE_MM = 87.5
 
 def run(
     settings: ProjectSettings,
-    views: ViewSettings,
     options: ShardOptions,
     *,
     cases: Path,
@@ -54,7 +58,6 @@ def run(
 
     Args:
         settings: The projection.
-        views: Fields and scales of the views.
         options: The shard, and how its CTs are read.
         cases: The table of CTs.
         cohort: labelled, external or pool.
@@ -63,20 +66,17 @@ def run(
         cache: A folder where finished cases are kept for the next run.
         grades: The table of readings, from which the cohorts follow.
     """
-    hips = dict.fromkeys(SIDES, partial(request_hip_view, views=views))
-    makers = {**hips, PELVIS: partial(request_pelvis, views=views)}
-    made_by = [views.model_dump(), code_hash("hipoa.imaging.view")]
+    makers = {**dict.fromkeys(SIDES, request_hip_view), PELVIS: request_pelvis}
     # What is to be read of a long CT.
-    widest_mm = max(views.hip_field_mm, views.pelvis_field_mm + 2 * _ABOVE_HEADS_MM)
-    settings = settings.model_copy(update={"field_of_view_mm": widest_mm})
+    settings = settings.model_copy(update={"field_of_view_mm": PELVIS_FIELD_MM + 2 * _ABOVE_HEADS_MM})
     rows: list[Row] = []
-    window: Row = {"window_low": 0, "window_high": views.white}
-    kept = ImageCache(makers, settings, made_by, cache, options)
+    window: Row = {"window_low": 0, "window_high": _HIGHEST}
+    kept = ImageCache(makers, settings, [code_hash("hipoa.imaging.view")], cache, options)
     for case, (found, images) in kept.make_images(select_cases(cases, grades, cohort, options)):
         links: dict[str, str] = {}
         for name, image in images.items():
             file = png / f"{hip_id(case.case_id, name)}.png"
-            write_png(file, quantise(image, views), _describe(image, name, views))
+            write_png(file, quantise(image), _describe(image, name))
             links[name] = Path(os.path.relpath(file, out.parent)).as_posix()
         rows += [_tabulate(case, side, found, images, links) | window for side in SIDES]
         print(f"{case.case_id}: {len(images)} views", file=sys.stderr, flush=True)
@@ -84,16 +84,13 @@ def run(
     write_csv(out, COLUMNS, rows)
 
 
-def request_hip_view(
-    scan: Scan, side: str, settings: ProjectSettings, *, views: ViewSettings
-) -> tuple[Row, ProjectionRequest]:
+def request_hip_view(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
     """The fine view of one hip.
 
     Raises:
         CtError: The hip was not found, or lies outside the CT.
     """
-    detector_px = _count_px(views.hip_field_mm, views.hip_mm_per_px)
-    finer = {"field_of_view_mm": views.hip_field_mm, "detector_px": detector_px}
+    finer = {"field_of_view_mm": HIP_FIELD_MM, "detector_px": _count_px(HIP_FIELD_MM, HIP_MM_PER_PX)}
     row, request = request_hip(scan, side, settings.model_copy(update=finer))
     hip, geometry = scan.centres.hips[side], request.geometry
     x, y = geometry.find_in_image(np.array(hip.centre_ras_mm))
@@ -101,9 +98,7 @@ def request_hip_view(
     return {"status": row["status"], "reason": row["reason"], **head}, request
 
 
-def request_pelvis(
-    scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettings
-) -> tuple[Row, ProjectionRequest]:
+def request_pelvis(scan: Scan, _: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
     """The AP view of the pelvis, its central ray between the hips that were found.
 
     Raises:
@@ -115,8 +110,8 @@ def request_pelvis(
     centre = np.mean(list(heads.values()), 0) + np.array([0, 0, _ABOVE_HEADS_MM])
     if len(heads) == 1:
         centre[0] += _ASIDE_MM if "L" in heads else -_ASIDE_MM
-    detector_px = _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px)
-    wide = {"field_of_view_mm": views.pelvis_field_mm, "detector_px": detector_px}
+    detector_px = _count_px(PELVIS_FIELD_MM, PELVIS_MM_PER_PX)
+    wide = {"field_of_view_mm": PELVIS_FIELD_MM, "detector_px": detector_px}
     geometry = make_geometry(settings.model_copy(update=wide), centre)
     request = ProjectionRequest(scan.volume, scan.body, geometry)
     check_gaps(request, PELVIS)
@@ -126,24 +121,24 @@ def request_pelvis(
     return row, request
 
 
-def quantise(image: Projection, views: ViewSettings) -> np.ndarray:
-    """A line integral image as uint16 (H, W): 0 stands for 0, 65535 for ``white`` and more."""
-    return np.rint(_WHITE * np.clip(image.line_integral / views.white, 0, 1)).astype(np.uint16)
+def quantise(image: Projection) -> np.ndarray:
+    """A line integral image as uint16 (H, W): 0 stands for 0, 65535 for 20 and more."""
+    return np.rint(_WHITE * np.clip(image.line_integral / _HIGHEST, 0, 1)).astype(np.uint16)
 
 
 def _count_px(field_mm: float, mm_per_px: float) -> int:
     return math.ceil(field_mm / mm_per_px - 1e-6)
 
 
-def _describe(image: Projection, name: str, views: ViewSettings) -> dict[str, str]:
+def _describe(image: Projection, name: str) -> dict[str, str]:
     side = "both" if name == PELVIS else name
     texts = describe_image(image, side, mm_per_px=image.mm_per_px, mirrored=False)
     body = image.line_integral[image.line_integral > _BODY]
-    shown = np.percentile(body, (2, 99.5)) if body.size else (0, views.white)
+    shown = np.percentile(body, (2, 99.5)) if body.size else (0, _HIGHEST)
     return {
         **texts,
         "window_low": "0",
-        "window_high": f"{views.white:g}",
+        "window_high": f"{_HIGHEST:g}",
         # What a viewer may open it with: the grey of the body.
         "shown_low": f"{shown[0]:.3f}",
         "shown_high": f"{shown[1]:.3f}",

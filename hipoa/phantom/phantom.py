@@ -41,6 +41,10 @@ from hipoa.phantom.scanner.scanner import (
 from hipoa.phantom.scanner.voxels import render
 from hipoa.phantom.settings import PhantomSettings
 
+# Standard deviation in the body; the external cohort is of another hospital, with a noisier scanner.
+NOISE_HU, EXTERNAL_NOISE_HU = 9.0, 20.0
+_EXTERNAL_SLICE_MM = 3.0
+
 
 def run(
     settings: PhantomSettings,
@@ -120,9 +124,7 @@ def build_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, Hip
 
 def grade_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, tuple[int, float]]:
     """The true class 1-7 and the place within it of a planned case's hips, by side."""
-    latents = draw_latents(
-        settings.seed, planned.drawn_as, planned.number, planned.visit, settings.hip_correlation
-    )
+    latents = draw_latents(settings.seed, planned.drawn_as, planned.number, planned.visit)
     return {side: grade_of(latents[side], planned.drawn_as, settings.population) for side in SIDES}
 
 
@@ -133,8 +135,7 @@ def _reader_error(settings: PhantomSettings) -> float:
 
 def position_case(settings: PhantomSettings, planned: PlannedCase) -> Position:
     """How the patient of a case lies."""
-    rng = stream(settings.seed, planned.case_id, "position")
-    return draw_position(rng, settings.prone_share, settings.feet_first_share)
+    return draw_position(stream(settings.seed, planned.case_id, "position"))
 
 
 def scan(
@@ -157,8 +158,9 @@ def scan(
 
 def _scanner(settings: PhantomSettings, cohort: str) -> Scanner:
     if cohort == "external":
-        return Scanner("phantom B", settings.external_spacing_mm, settings.external_noise_hu)
-    return Scanner("phantom A", settings.spacing_mm, settings.noise_hu)
+        r_mm, a_mm, s_mm = settings.spacing_mm
+        return Scanner("phantom B", (r_mm, a_mm, max(s_mm, _EXTERNAL_SLICE_MM)), EXTERNAL_NOISE_HU)
+    return Scanner("phantom A", settings.spacing_mm, NOISE_HU)
 
 
 def _make_case(

@@ -200,5 +200,5 @@ def test_a_missing_radiograph_is_named(shards, tmp_path):
 
 @pytest.mark.parametrize("stage", ["hips", "folds"])
 def test_tables_start_without_torch(stage):
-    code = f"import sys, hipoa.grading.{stage}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, hipoa.grading.data.{stage}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

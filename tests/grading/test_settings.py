@@ -42,7 +42,9 @@ def test_an_unknown_source_of_weights_is_refused(weights):
         Experiment(weights=weights)
 
 
-@pytest.mark.parametrize("stage", ["hips", "folds", "weights", "train", "predict"])
+@pytest.mark.parametrize(
+    "stage", ["data.hips", "data.folds", "model.weights", "training.train", "inference.predict"]
+)
 def test_no_two_flags_of_a_stage_share_a_name(stage):
     import importlib
 

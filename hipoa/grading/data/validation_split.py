@@ -23,7 +23,7 @@ def hold_back(patients: np.ndarray, target: np.ndarray, folds: int, seed: int) -
     if not folds:
         return np.zeros(len(patients), dtype=bool)
     # Imported where it is used: scikit-learn takes a second, and few trainings have an inner split.
-    from hipoa.grading.data.folds import split_patients
+    from hipoa.grading.data.stratified_split import split_patients
 
     _, kinds = np.unique(target, axis=0, return_inverse=True)
     fold_of = split_patients(patients.tolist(), kinds.ravel().tolist(), folds, [seed], "inner_folds")

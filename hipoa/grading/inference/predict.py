@@ -58,12 +58,13 @@ def run(
     stack: Path,
     folds: Path,
     cohort: str,
+    seed: int = 0,
     out: Path,
 ) -> None:
     """Predicts the hips of a cohort that this model may see, graded or not.
 
     Args:
-        settings: How many passes, and the seed.
+        settings: How many passes.
         classes: By which Crowe and KL apart become the combined class.
         model: What the stage train wrote.
         record: Its JSON; repeat, fold and network are taken from it.
@@ -71,6 +72,7 @@ def run(
         stack: The images of the cohort.
         folds: The split of the model's repeat.
         cohort: labelled, external or pool.
+        seed: The study's.
         out: The .npz to write.
 
     Raises:
@@ -86,7 +88,7 @@ def run(
             load_network(model, facts),
             read_readout(facts),
             seen.radiograph,
-            seed_hips(seen.hip_id, settings, where),
+            seed_hips(seen.hip_id, seed, where),
             settings,
             input_px=facts["input_px"],
             where=where,
@@ -94,9 +96,9 @@ def run(
     write_npz(out, {"hip_id": seen.hip_id, **add_grade(prediction, classes).arrays()})
 
 
-def seed_hips(hip_id: np.ndarray, settings: PredictSettings, where: str) -> list[int]:
-    """One seed per hip (n,): a hip's masks are its own, whatever other hips there are."""
-    return [make_seed(settings.predict_seed, where, hip) for hip in hip_id.tolist()]
+def seed_hips(hip_id: np.ndarray, seed: int, where: str) -> list[int]:
+    """A hash of the study's seed, the model's name and each hip's: its masks do not depend on other hips."""
+    return [make_seed(seed, where, hip) for hip in hip_id.tolist()]
 
 
 def read_readout(facts: Mapping[str, Any]) -> Readout:

@@ -13,6 +13,9 @@ from hipoa.grading.model.heads import Readout, scale_target
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import MISSING, Head
 
+_SHARPNESS = 2.0
+"""Of the ordinal loss: a class's share of the target falls by exp(-2) per class of distance. Ours."""
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs of one head (n, outputs) and classes counted from 0 (n,) to the mean loss of the n hips."""
 
@@ -73,20 +76,17 @@ def _build_loss(
             logits, classes, weight, label_smoothing=smoothing
         )
     if kind == "ordinal":
-        sharpness = settings.ordinal_sharpness
-        return lambda logits, classes: _ordinal_cross_entropy(logits, classes, sharpness, weight)
+        return lambda logits, classes: _ordinal_cross_entropy(logits, classes, weight)
     return lambda outputs, classes: _squared_error(outputs[:, 0], classes, head, weight)
 
 
-def _ordinal_cross_entropy(
-    logits: Tensor, classes: Tensor, sharpness: float, weight: Tensor | None
-) -> Tensor:
-    """Cross-entropy against a target whose shares fall by exp(-sharpness) per class of distance.
+def _ordinal_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor | None) -> Tensor:
+    """Cross-entropy against a target whose shares fall exponentially with the distance of the class.
 
     Source: Diaz and Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
     """
     distance = (torch.arange(logits.shape[1], device=logits.device) - classes.double()[:, None]).abs()
-    target = functional.softmax(-sharpness * distance, dim=1)
+    target = functional.softmax(-_SHARPNESS * distance, dim=1)
     losses = -(target * functional.log_softmax(logits, dim=1)).sum(1)
     return (losses if weight is None else losses * weight[classes]).mean().float()
 

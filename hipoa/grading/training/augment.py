@@ -15,15 +15,25 @@ from hipoa.grading.settings import TrainSettings
 from hipoa.grading.training.augmentation import build_augmentation
 
 
-def run(settings: TrainSettings, *, hips: Path, stack: Path, input_px: int, samples: int, out: Path) -> None:
+def run(
+    settings: TrainSettings,
+    *,
+    hips: Path,
+    stack: Path,
+    input_px: int,
+    samples: int,
+    seed: int = 0,
+    out: Path,
+) -> None:
     """Changes one hip of each class a few times, as a training does.
 
     Args:
-        settings: The strengths of the changes, and the seed.
+        settings: The strengths of the changes.
         hips: The table of the labelled cohort.
         stack: The images of the labelled cohort.
         input_px: Side of the network's input.
         samples: Changed images of each hip, a count.
+        seed: The study's.
         out: The .npz to write: hip_id (k,), grade (k,), original (k, px, px) and changed
             (k, samples, px, px), uint8.
     """
@@ -31,7 +41,7 @@ def run(settings: TrainSettings, *, hips: Path, stack: Path, input_px: int, samp
     radiographs = read_radiographs(hips, stack)
     chosen = radiographs.where(np.isin(radiographs.hip_id, list(grade_of)))
     original = prepare_images(chosen.radiograph, input_px, torch.device("cpu"))
-    torch.manual_seed(make_seed(settings.train_seed, "augment"))
+    torch.manual_seed(make_seed(seed, "augment"))
     augment = build_augmentation(settings)
     changed = [augment(original) for _ in range(samples)] if len(chosen) else []
     empty = original.new_zeros(0, samples, input_px, input_px)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from hipoa.core.code_hash import code_hash, sha256
+from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import CohortError
-from hipoa.core.files import read_csv, replacing, write_json
+from hipoa.core.files import read_csv, replacing, sha256, write_json
 from hipoa.grading.data.radiographs import Radiographs, read_fold_of, read_radiographs
 from hipoa.grading.data.validation_split import hold_back
 from hipoa.grading.device import find_device
@@ -38,6 +38,7 @@ def run(
     folds: Path,
     repeat: int,
     fold: int,
+    seed: int = 0,
     out: Path,
     record: Path,
     checkpoint: Path,
@@ -57,6 +58,7 @@ def run(
         folds: The split.
         repeat: The number of the split, counted from 0.
         fold: The fold that is left out, counted from 0.
+        seed: The study's; that of a model is a hash of it, experiment, repeat and fold.
         out: The .safetensors to write: the network of timm, classifier included.
         record: The JSON to write: what it takes to build the network again, and the history.
         checkpoint: Where a killed job left its state; removed at the end.
@@ -72,11 +74,11 @@ def run(
     readout = Readout(TASKS[row.task], row.loss)
     rows = select_training(read_csv(hips), read_fold_of(folds), fold, readout.heads, where)
     images, target = _read_training(hips, stack, rows, readout.heads)
-    seed = make_seed(settings.train_seed, experiment, repeat, fold)
-    key = _make_key(settings, row, images, target, seed, pretrained)
-    held = hold_back(images.patient_id, target, settings.inner_folds, seed)
+    model_seed = make_seed(seed, experiment, repeat, fold)
+    key = _make_key(settings, row, images, target, model_seed, pretrained)
+    held = hold_back(images.patient_id, target, settings.inner_folds, model_seed)
     with naming_memory(where, "Lower batch_size or input_px."):
-        torch.manual_seed(seed)
+        torch.manual_seed(model_seed)
         network = build_trainee(settings, row, readout, pretrained).to(find_device())
         training = Training(
             network=network,
@@ -85,7 +87,7 @@ def run(
             criterion=build_criterion(readout, settings, target[~held], network.mean.device),
             settings=settings,
             input_px=row.input_px,
-            seed=seed,
+            seed=model_seed,
             where=where,
             checkpoint=Checkpoint(checkpoint, key),
             inner=(images.radiograph[held], target[held]) if held.any() else None,
@@ -93,8 +95,8 @@ def run(
         training.run()
     _write_model(out, network, half=settings.half_precision)
     facts = _describe(settings, row, network, images.where(~held), target[~held], readout.heads)
-    named = {"experiment": experiment, "repeat": repeat, "fold": fold, "n_inner": int(held.sum())}
-    made = {"kept_epoch": training.kept_epoch, "history": training.history}
+    named = {"experiment": experiment, "repeat": repeat, "fold": fold, "seed": seed}
+    made = {"n_inner": int(held.sum()), "kept_epoch": training.kept_epoch, "history": training.history}
     write_json(record, {**facts, **named, **made, "file": out.name, "sha256": sha256(out)})
     training.checkpoint.remove()
 
@@ -161,7 +163,7 @@ def _make_key(
     """A hash of everything that the result depends on, for the checkpoint."""
     digest = hashlib.sha256(images.radiograph.tobytes() + target.tobytes())
     parts = [
-        settings.model_dump(exclude={"checkpoint_minutes"}),
+        settings.model_dump(),
         row.model_dump(exclude={"weights"}),
         sha256(pretrained) if pretrained else "",
         [seed, torch.__version__, code_hash("hipoa.grading.training.train")],

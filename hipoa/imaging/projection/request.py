@@ -34,6 +34,8 @@ COLUMNS = (
 _CUT_MM = 5.0
 # Metal is looked for in a cube of 12 cm about the hip centre.
 _METAL_REACH_MM = 60.0
+# Denser than cortical bone and contrast medium, and more of it than a surgical clip. Ours.
+_IMPLANT_HU, _IMPLANT_MM3 = 2500.0, 200.0
 # Beyond, a pelvis looks another on an AP view, or a head has left its place.
 _LEANING_DEG = 10.0
 _ONE_HIP = "without the other hip the beam is centred on this one, not on the pelvis"
@@ -153,7 +155,7 @@ def _describe_gap(gap: Gap, centre_ras_mm: np.ndarray) -> str:
 
 def _describe_hip(scan: Scan, hip: Hip, geometry: XrayGeometry, settings: ProjectSettings) -> Row:
     volume, acquired = scan.volume, scan.volume.origin.acquired
-    metal = _measure_metal_mm3(volume, hip, settings.implant_hu) >= settings.implant_volume_mm3
+    metal = _has_implant(volume, hip)
     cut = _find_cuts(volume, geometry)
     tilt_deg, turn_deg = _measure_lean(scan.centres.hips)
     notes = [*volume.warnings, *hip.warnings]
@@ -187,11 +189,10 @@ def _describe_hip(scan: Scan, hip: Hip, geometry: XrayGeometry, settings: Projec
     }
 
 
-def _measure_metal_mm3(volume: Volume, hip: Hip, least_hu: float) -> float:
-    """Volume of the voxels of at least so many HU near the hip centre, mm3."""
+def _has_implant(volume: Volume, hip: Hip) -> bool:
     centre = np.array(hip.centre_ras_mm)
     hu, _ = run_forwards(volume.hu[volume.box(centre - _METAL_REACH_MM, centre + _METAL_REACH_MM)])
-    return float(np.count_nonzero(hu >= least_hu) * volume.spacing_mm.prod())
+    return bool(np.count_nonzero(hu >= _IMPLANT_HU) * volume.spacing_mm.prod() >= _IMPLANT_MM3)
 
 
 def _find_cuts(volume: Volume, geometry: XrayGeometry) -> str:

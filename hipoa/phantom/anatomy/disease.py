@@ -33,6 +33,8 @@ _STUDY_SHARES = {
 SHARES_OF_POPULATION = {"demo": SHARES, "study": _STUDY_SHARES}
 """Population and cohort to the shares of the classes 1-7."""
 _PROGRESS = 0.03
+# Of the normal scores of a patient's two hips. Ours.
+_CORRELATION = 0.6
 # Of the errors, each class further away gets this times its nearer neighbour's share.
 _FARTHER = 0.15
 # The second dimension of the plastic-number sequence (Roberts 2018), as evenly spread as Halton's.
@@ -100,7 +102,7 @@ def stream(seed: int, name: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
 
 
-def draw_latents(seed: int, drawn_as: str, number: int, visit: int, correlation: float) -> dict[str, float]:
+def draw_latents(seed: int, drawn_as: str, number: int, visit: int) -> dict[str, float]:
     """The latent severity 0-1 of a patient's right and left hip.
 
     The patients of a cohort are spread evenly over severity, whatever their number is, and each depends
@@ -111,12 +113,11 @@ def draw_latents(seed: int, drawn_as: str, number: int, visit: int, correlation:
         drawn_as: The cohort the patient is drawn from.
         number: The patient's number in it, from 1.
         visit: 0 or 1.
-        correlation: Of the two hips' normal scores.
     """
     rng = stream(seed, drawn_as, "latents")
     even = (rng.random(2) + number * _STEPS) % 1
     first, other = ndtri(np.clip(even, 1e-6, 1 - 1e-6))
-    second = correlation * first + np.sqrt(1 - correlation**2) * other
+    second = _CORRELATION * first + np.sqrt(1 - _CORRELATION**2) * other
     scores = ndtr([first, second]) + _PROGRESS * visit
     sides = ("R", "L") if stream(seed, f"{drawn_as}{number}", "side").random() < 0.5 else ("L", "R")
     return {side: min(float(score), 1 - 1e-6) for side, score in zip(sides, scores, strict=True)}

@@ -66,15 +66,17 @@ class Position:
         return ("FF" if self.feet_first else "HF") + ("P" if self.prone else "S")
 
 
+# Shares of the CTs. Ours.
+_PRONE_SHARE, _FEET_FIRST_SHARE = 0.05, 0.15
 # Half width and rise of the table's edges; cushion, shell of carbon fibre and foam from the top down: the
 # depth at which each begins, mm, and its HU. Ours.
 _TABLE_HALF_MM, _TABLE_RISE_MM = 208.0, 18.0
 _TABLE = ((0.0, -940.0), (10.0, 120.0), (12.5, -955.0))
 
 
-def draw_position(rng: np.random.Generator, prone_share: float, feet_first_share: float) -> Position:
-    """How a patient lies, with these probabilities."""
-    prone, feet_first = rng.random(2) < (prone_share, feet_first_share)
+def draw_position(rng: np.random.Generator) -> Position:
+    """Draws how a patient lies."""
+    prone, feet_first = rng.random(2) < (_PRONE_SHARE, _FEET_FIRST_SHARE)
     return Position(bool(prone), bool(feet_first))
 
 
