@@ -14,20 +14,19 @@ from diffdrr.pose import RigidTransform
 
 from hipoa.imaging.projection.attenuation import Curve, attenuate
 from hipoa.imaging.projection.geometry import XrayGeometry
-from hipoa.imaging.projection.render import project_hip
-from hipoa.imaging.projection.request import Exposure, cut_together
+from hipoa.imaging.projection.render import ProjectionRequest, crop_together, render
 
 Renderer = Callable[[], np.ndarray]
 # Divides 150: a patch that does not is ignored by DiffDRR.
 _PATCH_PX = 30
 
 
-def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
+def make_renderers(request: ProjectionRequest, curve: Curve) -> dict[str, Renderer]:
     """All that are installed, by name; what each needs is laid ready, so that only rendering is timed."""
-    part, whole, crop = _lay_ready(exposure, curve, "cpu")
+    part, whole, crop = _lay_ready(request, curve, "cpu")
     renderers = {
         "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
-        "hipoa joseph_cpu, whole CT": lambda: _hipoa(exposure, "joseph_cpu", curve),
+        "hipoa joseph_cpu, whole CT": lambda: _hipoa(request, "joseph_cpu", curve),
         "DiffDRR siddon, whole CT (its default)": diffdrr(whole, "siddon"),
         "DiffDRR siddon, crop, patches": diffdrr(crop, "siddon", patch_size=_PATCH_PX),
         "DiffDRR trilinear, crop, patches": diffdrr(crop, "trilinear", patch_size=_PATCH_PX),
@@ -39,9 +38,9 @@ def make_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
     return renderers
 
 
-def make_gpu_renderers(exposure: Exposure, curve: Curve) -> dict[str, Renderer]:
+def make_gpu_renderers(request: ProjectionRequest, curve: Curve) -> dict[str, Renderer]:
     """Those that run on a GPU, what they need lying there; hipoa's own lie in memory and bring it there."""
-    part, whole, crop = _lay_ready(exposure, curve, "cuda")
+    part, whole, crop = _lay_ready(request, curve, "cuda")
     renderers = {
         "hipoa joseph_cpu, crop": lambda: _hipoa(part, "joseph_cpu", curve),
         "hipoa trilinear, crop, from memory": lambda: _hipoa(part, "trilinear", curve),
@@ -64,17 +63,17 @@ class Scene:
     Args:
         density: float32 (i, j, k).
         ras_from_ijk: Its 4 x 4 matrix.
-        exposure: Where the hip is, source and detector.
+        request: Where the hip is, source and detector.
         device: Of torch, where it is rendered.
     """
 
     def __init__(
-        self, density: np.ndarray, ras_from_ijk: np.ndarray, exposure: Exposure, device: str
+        self, density: np.ndarray, ras_from_ijk: np.ndarray, request: ProjectionRequest, device: str
     ) -> None:
         self.device = device
-        self.density, self.geometry = np.ascontiguousarray(density), exposure.geometry
+        self.density, self.geometry = np.ascontiguousarray(density), request.geometry
         self.matrix = ras_from_ijk.copy()
-        self.matrix[:3, 3] -= exposure.centre_ras_mm
+        self.matrix[:3, 3] -= request.geometry.centre_ras_mm
 
     @property
     def pixel_mm(self) -> float:
@@ -87,24 +86,25 @@ class Scene:
         return self.density.shape[1]
 
 
-def _lay_ready(exposure: Exposure, curve: Curve, device: str) -> tuple[Exposure, Scene, Scene]:
+def _lay_ready(
+    request: ProjectionRequest, curve: Curve, device: str
+) -> tuple[ProjectionRequest, Scene, Scene]:
     """The crop as hipoa takes it; the whole CT and the crop as the others do, lying on the device."""
-    part = cut_together({"": exposure})[""]
+    part = crop_together({"": request})[""]
     whole, crop = (
         Scene(
-            attenuate(np.where(one.body.mark(), one.volume.hu, np.int16(-1000)), curve),
+            attenuate(np.where(one.body.mark(), one.volume.hu, np.float32(-1000)), curve),
             one.volume.ras_from_ijk,
-            exposure,
+            request,
             device,
         )
-        for one in (exposure, part)
+        for one in (request, part)
     )
     return part, whole, crop
 
 
-def _hipoa(exposure: Exposure, renderer: str, curve: Curve) -> np.ndarray:
-    place = exposure.volume, exposure.body, exposure.centre_ras_mm, exposure.geometry
-    return project_hip(*place, renderer=renderer, curve=curve).line_integral
+def _hipoa(request: ProjectionRequest, renderer: str, curve: Curve) -> np.ndarray:
+    return render(request, renderer, curve).line_integral
 
 
 def diffdrr(scene: Scene, renderer: str, **options: Any) -> Renderer:

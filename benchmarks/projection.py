@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 # One thread, before anything counts the processors.
@@ -34,8 +35,8 @@ from benchmarks.stopwatch import describe_machine
 from hipoa.imaging.ct.body import find_body
 from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.projection.attenuation import Curve, attenuate, make_curve
-from hipoa.imaging.projection.geometry import Rays, XrayGeometry
-from hipoa.imaging.projection.request import Exposure, cut_together
+from hipoa.imaging.projection.geometry import XrayGeometry
+from hipoa.imaging.projection.render import ProjectionRequest, crop_together
 
 OURS, DEFAULT = "hipoa joseph_cpu, crop", "DiffDRR siddon, whole CT (its default)"
 BEST = ("DiffDRR siddon, crop, patches", "DiffDRR trilinear, crop, patches")
@@ -108,14 +109,15 @@ def compare_renderers(
     case: BuiltCase,
     geometry: XrayGeometry,
     repeats: int,
-    make: Callable[[Exposure, Curve], dict[str, Renderer]],
+    make: Callable[[ProjectionRequest, Curve], dict[str, Renderer]],
 ) -> tuple[dict[str, float], dict[str, float]]:
     """By renderer the median milliseconds for the right hip, and the error against the reference."""
     volume = read_volume(case.plain)
-    exposure = Exposure(volume, find_body(volume), case.centres_ras_mm["R"], geometry)
+    placed = replace(geometry, centre_ras_mm=case.centres_ras_mm["R"])
+    request = ProjectionRequest(volume, find_body(volume), placed)
     curve = make_curve(50, 70)
-    reference = integrate_finely(cut_together({"": exposure})[""], curve)
-    renderers = make(exposure, curve)
+    reference = integrate_finely(crop_together({"": request})[""], curve)
+    renderers = make(request, curve)
     errors = {name: measure_error(render(), reference) for name, render in renderers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in renderers}
     for _ in range(repeats):
@@ -129,15 +131,14 @@ def compare_renderers(
     return {name: 1000 * float(np.median(times)) for name, times in seconds.items()}, errors
 
 
-def integrate_finely(exposure: Exposure, curve: Curve) -> np.ndarray:
+def integrate_finely(request: ProjectionRequest, curve: Curve) -> np.ndarray:
     """The reference: attenuation interpolated between voxel centres, in float64, every 0.15 mm of depth."""
-    hu = np.where(exposure.body.mark(), exposure.volume.hu, np.int16(-1000))
+    hu = np.where(request.body.mark(), request.volume.hu, np.float32(-1000))
     density = attenuate(hu, curve).astype(np.float64)
-    rays = Rays(exposure.volume.ras_from_ijk, exposure.centre_ras_mm, exposure.geometry)
-    source, target = rays.ijk()
-    length_mm = np.linalg.norm(np.subtract(*rays.ras_mm()), axis=-1)
+    source, target = request.geometry.rays_ijk(request.volume.ras_from_ijk)
+    length_mm = np.linalg.norm(np.subtract(*request.geometry.rays_ras_mm()), axis=-1)
     along = np.sort((np.array([-1, density.shape[1]]) - source[0, 0, 1]) / (target - source)[0, 0, 1])
-    n = int(np.ceil(np.ptp(along) * exposure.geometry.source_to_detector_mm / _STEP_MM))
+    n = int(np.ceil(np.ptp(along) * request.geometry.source_to_detector_mm / _STEP_MM))
     alpha = along[0] + np.ptp(along) * (np.arange(n) + 0.5)[:, None] / n
     image = np.empty(source.shape[:2])
     for v, (starts, ways) in enumerate(zip(source, target - source, strict=True)):

@@ -1,4 +1,4 @@
-"""One new CT graded by the models of a finished study, on the command line."""
+"""Grades one new CT with the models of a finished study, on the command line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hipoa.core.errors import ConfigError, CtError
+from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv, read_json, read_npz, sha256, write_json
 from hipoa.core.settings import settings_error
-from hipoa.core.tables.rows import SIDES, hip_id
+from hipoa.core.tables.rows import hip_id
 from hipoa.evaluation.passes import (
     HipUncertainty,
     combine_models,
@@ -33,33 +33,23 @@ from hipoa.grading.memory import naming_memory
 from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.formats import stem
-from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.localization.scan import Scan, examine, list_missing, require_hip
-from hipoa.imaging.projection.quality import describe_ct
-from hipoa.imaging.projection.render import choose_renderer
-from hipoa.imaging.projection.request import aim
+from hipoa.imaging.drr import make_radiographs
+from hipoa.imaging.localization.names import SIDE_NAMES
 from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
 
 UNLIKE = 0.99
-"""Above this share of the study's hips a new hip is said to be unlike them."""
-
-_SIDE_WORDS = {"L": "left hip", "R": "right hip"}
+"""A new hip that is farther from the study's hips than this share of them is said to be unlike them."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """One trained network of the study, and the features of hips that it has not seen."""
+    """One trained network of the study."""
 
-    experiment: str
+    where: str  # how messages and seeds name it
     fold: int
     file: Path
     facts: Mapping[str, Any]
-    reference: np.ndarray
-
-    @property
-    def where(self) -> str:
-        """How messages and seeds name it."""
-        return f"{self.experiment} r{self.facts['repeat']}f{self.fold}"
+    reference: np.ndarray  # (n, D), the features of hips that it has not seen
 
 
 def run(
@@ -97,67 +87,50 @@ def run(
     manifest = _read_manifest(study)
     config = manifest["configuration"]
     project, look, settings, table = _read_settings(config, marks)
-    models = find_models(study, manifest, experiment, repeats)
-    scan = examine(ct, labels, landmarks, project, series)
-    require_hip(scan, ct.name)
-    seen, notes, made = _image_hips(scan, ct.name, project, look)
-    notes += _compare_renderer(made["renderer"], study)
-    radiographs = np.stack([image for image, _ in seen.values()])
-    names = np.array([hip_id(stem(ct), side) for side in seen])
+    models = _find_models(study, manifest, experiment, repeats)
+    made = make_radiographs(ct, labels, landmarks, series, project, look, free_ct=False)
+    radiographs = np.stack([image for image, _ in made.images.values()])
+    names = np.array([hip_id(stem(ct), side) for side in made.images])
     predictions = [_predict(model, radiographs, names, settings, table, config["seed"]) for model in models]
     heads = _combine(models, predictions, config["uncertainty"]["variance_of"])
-    novelty = np.mean(
-        [
-            measure_novelty(prediction.features, model.reference)
-            for model, prediction in zip(models, predictions, strict=True)
-        ],
-        axis=0,
-    )
-    record: dict[str, Any] = {"study": manifest["study"], "models": [model.where for model in models]}
-    record |= {"experiment": models[0].experiment, "passes": settings.passes, "hips": {}, "warnings": notes}
-    record |= made
-    for row, (side, (image, texts)) in enumerate(seen.items()):
-        record["hips"][side] = _describe(heads, row, table, float(novelty[row]))
-        write_png(out / f"{stem(ct)}_{side}.png", image, texts)
+    pairs = zip(models, predictions, strict=True)
+    novelty = np.mean([measure_novelty(one.features, model.reference) for model, one in pairs], axis=0)
+    hips = {side: _describe(heads, row, table, float(novelty[row])) for row, side in enumerate(made.images)}
+    record = {
+        "study": manifest["study"],
+        "models": [model.where for model in models],
+        "experiment": models[0].facts["experiment"],
+        "passes": settings.passes,
+        "hips": hips,
+        **made.describe(),
+    }
+    record["warnings"] += _compare_renderer(str(record["renderer"]), study)
+    made.write(ct, out)
     write_json(out / f"{stem(ct)}.json", record)
-    _say(record)
+    _print_grades(record)
 
 
-def find_models(
-    study: Path, manifest: Mapping[str, Any], experiment: str = "", repeats: int = 1
-) -> list[Model]:
-    """The models that the manifest lists, each checked by its hash.
-
-    Args:
-        study: The folder of results.
-        manifest: Its manifest.json.
-        experiment: Its name; empty for the one that ranks the pool.
-        repeats: How many.
-
-    Raises:
-        ConfigError: There is none, or a file is missing or another one.
-    """
+def _find_models(study: Path, manifest: Mapping[str, Any], experiment: str, repeats: int) -> list[Model]:
+    """The models of an experiment, or of the one that ranks the pool, each checked by its hash."""
     experiments = list(dict.fromkeys(entry["experiment"] for entry in manifest["models"]))
     wanted = experiment or manifest["configuration"]["triage"]["experiment"] or next(iter(experiments), "")
     chosen = [
-        entry
+        _find_model(study, entry)
         for entry in manifest["models"]
         if entry["experiment"] == wanted and entry["repeat"] < max(1, repeats)
     ]
     if not chosen:
-        raise ConfigError(
-            "--experiment", f'the study has no models of "{wanted}"', f"Use one of: {', '.join(experiments)}."
-        )
-    return [_find_model(study, entry) for entry in chosen]
+        found = f'the study has no models of "{wanted}"'
+        raise ConfigError("--experiment", found, f"Use one of: {', '.join(experiments)}.")
+    return chosen
 
 
 def _read_manifest(study: Path) -> dict[str, Any]:
     path = study / "manifest.json"
-    if not path.is_file():
-        raise ConfigError(
-            f"--study {study.name}", "there is no manifest.json", "Name the results of a finished study."
-        )
-    return read_json(path)
+    if path.is_file():
+        return read_json(path)
+    do = "Name the results of a finished study."
+    raise ConfigError(f"--study {study.name}", "there is no manifest.json", do)
 
 
 def _read_settings(
@@ -178,51 +151,22 @@ def _read_settings(
 def _find_model(study: Path, entry: Mapping[str, Any]) -> Model:
     file = study / entry["file"]
     if not file.is_file():
-        raise ConfigError(
-            entry["file"], "the model is not there", "Run the study again with keep_models: all."
-        )
+        do = "Run the study again with keep_models: all."
+        raise ConfigError(entry["file"], "the model is not there", do)
     if sha256(file) != entry["sha256"]:
-        raise ConfigError(
-            entry["file"], "the file is not the one that the manifest lists", "Run the study again."
-        )
-    name = f"r{entry['repeat']}f{entry['fold']}"
-    unseen = read_npz(study / "predictions" / entry["experiment"] / name / "labelled.npz")
-    return Model(
-        entry["experiment"], entry["fold"], file, read_json(file.with_suffix(".json")), unseen["features"]
-    )
-
-
-def _image_hips(
-    scan: Scan, where: str, settings: ProjectSettings, look: DevelopSettings
-) -> tuple[dict[str, tuple[np.ndarray, dict[str, str]]], list[str], dict[str, Any]]:
-    """Side to the radiograph that the models see and its texts, what to know, what was read and by what."""
-    notes = list_missing(scan)
-    seen: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
-    made: dict[str, Any] = {"renderer": choose_renderer(settings.renderer)}
-    for side in filter(scan.centres.hips.__contains__, SIDES):
-        try:
-            row, exposure = aim(scan, side, settings)
-            projection = exposure.expose(settings)
-        except CtError as error:
-            notes.append(f"{side}: {error.found}. {error.do}")
-            continue
-        made["ct"] = describe_ct(row)
-        mirrored = look.mirror_left and side == "L"
-        image = develop(projection, look)
-        texts = describe(projection, side, mm_per_px=look.crop_mm / RADIOGRAPH_PX, mirrored=mirrored)
-        seen[side] = np.ascontiguousarray(image[:, ::-1] if mirrored else image), texts
-        notes += [f"{side}: {note}" for note in str(row["warnings"]).split("; ") if note]
-    if not seen:
-        raise CtError(where, "; ".join(notes), "Give a CT of the pelvis, or mark the hips by --landmarks.")
-    return seen, notes, made
+        found = "the file is not the one that the manifest lists"
+        raise ConfigError(entry["file"], found, "Run the study again.")
+    experiment, name = entry["experiment"], f"r{entry['repeat']}f{entry['fold']}"
+    unseen = read_npz(study / "predictions" / experiment / name / "labelled.npz")
+    facts = read_json(file.with_suffix(".json"))
+    return Model(f"{experiment} {name}", entry["fold"], file, facts, unseen["features"])
 
 
 def _compare_renderer(renderer: str, study: Path) -> list[str]:
     rows = read_csv(study / "hips" / "labelled.csv")
     others = sorted({row["renderer"] for row in rows} - {"", renderer})
-    if not others:
-        return []
-    return [f"the study's radiographs were made by {', '.join(others)}, this one by {renderer}"]
+    said = f"the study's radiographs were made by {', '.join(others)}, this one by {renderer}"
+    return [said] if others else []
 
 
 def _predict(
@@ -289,19 +233,17 @@ def _describe(
     }
 
 
-def _say(record: Mapping[str, Any]) -> None:
+def _print_grades(record: Mapping[str, Any]) -> None:
     for side, hip in record["hips"].items():
+        name = f"{SIDE_NAMES[side]} hip"
         print(
-            f"{_SIDE_WORDS[side]}: class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']}), "
+            f"{name}: class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']}), "
             f"probability {hip['probability']:.2f}, variance {hip['variance']:.3g} over "
             f"{record['passes']} passes of {hip['n_models']} models"
         )
         if hip["unlike_the_study"]:
-            print(
-                f"{_SIDE_WORDS[side]}: warning: this hip is unlike the hips of the study; do not rely on "
-                "its grade",
-                file=sys.stderr,
-            )
+            warning = "warning: this hip is unlike the hips of the study; do not rely on its grade"
+            print(f"{name}: {warning}", file=sys.stderr)
     for note in record["warnings"]:
         print(note, file=sys.stderr)
     print("Research software, not a medical device: nothing here may decide about a patient.")

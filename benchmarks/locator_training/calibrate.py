@@ -31,9 +31,9 @@ from train import CACHE, WEIGHTS, Volumes, write
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.body import find_body
 from hipoa.imaging.ct.volume import Volume
-from hipoa.imaging.localization.candidates import find_heads
-from hipoa.imaging.localization.head_fit import place_head
-from hipoa.imaging.localization.locator import FEATURES, describe
+from hipoa.imaging.localization.candidates import find_candidates
+from hipoa.imaging.localization.head_fit import refine_head
+from hipoa.imaging.localization.locator import FEATURES, list_features
 
 _WITHIN_MM = 6.0
 _SEED = 77
@@ -54,20 +54,20 @@ def examine(number: int) -> list[dict]:
         return []
     volume = Volume(hu, matrix)
     try:
-        heads = find_heads(volume, find_body(volume))
+        candidates = find_candidates(volume, find_body(volume))
     except CtError:
         return []
     rows = []
-    for head in heads:
-        placed = place_head(head.blocks, head.centre_ras_mm, head.radius_mm)
-        errors = {side: float(np.linalg.norm(placed.centre_ras_mm - at)) for side, at in truth.items()}
+    for found in candidates:
+        fit = refine_head(found.patch, found.centre_ras_mm, found.radius_mm)
+        errors = {side: float(np.linalg.norm(fit.centre_ras_mm - at)) for side, at in truth.items()}
         rows.append(
             {
                 "ct": number,
                 "volume": which,
                 "kind": anatomy.kind,
-                "features": describe(volume, head, placed).tolist(),
-                "error_mm": errors.get(head.side, 1e3),
+                "features": list_features(volume, found, fit).tolist(),
+                "error_mm": errors.get(found.side, 1e3),
             }
         )
     return rows

@@ -79,8 +79,8 @@ def read_export(index: Index, files: Sequence[File], processes: int) -> None:
     """Reads the headers that are not in the index yet, portion by portion."""
     unread = [file for file in files if file not in index.entries]
     portions = (unread[at : at + PORTION_FILES] for at in range(0, len(unread), PORTION_FILES))
-    readers = processes if len(unread) > FEW_FILES else 0
-    read = read_ahead(read_files, portions, _give_up, readers=readers, timeout_s=_TIMEOUT_S)
+    workers = processes if len(unread) > FEW_FILES else 0
+    read = read_ahead(read_files, portions, _give_up, workers=workers, timeout_s=_TIMEOUT_S)
     start = len(files) - len(unread)
     with (
         closing(read) as found,

@@ -17,6 +17,10 @@ class HipoaError(Exception):
         self.where, self.found, self.do = where, found, do
         super().__init__(f"{where}: {found}. {do}")
 
+    def __reduce__(self) -> tuple[type["HipoaError"], tuple[str, str, str]]:
+        """Errors are sent from process to process."""
+        return type(self), (self.where, self.found, self.do)
+
 
 class ConfigError(HipoaError, ValueError):
     """A setting is unknown, missing or out of bounds."""

@@ -17,7 +17,7 @@ from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.settings import DevelopSettings
 
 RADIOGRAPH_PX = 150
-"""Source: the source work's radiographs have 150 x 150 pixels."""
+"""Source: the radiographs of Masuda et al. 2024 have 150 x 150 pixels."""
 
 ADDED_COLUMNS = ("png", "mm_per_px", "mirrored")
 
@@ -48,28 +48,37 @@ def run(
     index = {name: number for number, name in enumerate(arrays["hip_id"].tolist())}
     rows = read_csv(projections)
     images = np.zeros((len(index), RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
-    mm_per_px = settings.crop_mm / RADIOGRAPH_PX
     for row in rows:
+        row |= dict.fromkeys(ADDED_COLUMNS, "")
         if (number := index.get(row["hip_id"])) is None:
-            row |= dict.fromkeys(ADDED_COLUMNS, "")
             continue
         projection = Projection(arrays["line_integral"][number], float(arrays["mm_per_px"][number]))
-        mirrored = settings.mirror_left and row["side"] == "L"
-        image = develop(projection, settings)
-        images[number] = image[:, ::-1] if mirrored else image
+        images[number], texts = develop_hip(projection, row["side"], settings)
         file = png / f"{row['hip_id']}.png"
-        texts = describe(projection, row["side"], mm_per_px=mm_per_px, mirrored=mirrored)
         write_png(file, images[number], texts)
-        row |= {
-            "png": Path(os.path.relpath(file, out.parent)).as_posix(),
-            "mm_per_px": f"{mm_per_px:g}",
-            "mirrored": "yes" if mirrored else "",
-        }
-    scale = np.full(len(index), mm_per_px)
+        row["png"] = Path(os.path.relpath(file, out.parent)).as_posix()
+        row["mm_per_px"] = texts["mm_per_px"]
+        row["mirrored"] = texts["mirrored"].removesuffix("no")
+    scale = np.full(len(index), settings.crop_mm / RADIOGRAPH_PX)
     write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": scale})
-    columns = [*(rows[0] if rows else _header(projections)), *(() if rows else ADDED_COLUMNS)]
-    forget(out, ("png",), rows)
+    columns = [*(rows[0] if rows else [*_read_header(projections), *ADDED_COLUMNS])]
+    remove_old_pngs(out, ("png",), rows)
     write_csv(out, columns, rows)
+
+
+def develop_hip(
+    projection: Projection, side: str, settings: DevelopSettings
+) -> tuple[np.ndarray, dict[str, str]]:
+    """The radiograph (150, 150) uint8 of a hip, mirrored if it is to be, and its PNG's text chunks.
+
+    Raises:
+        ConfigError: The crop is larger than the field of view.
+    """
+    image = develop(projection, settings)
+    mirrored = settings.mirror_left and side == "L"
+    mm_per_px = settings.crop_mm / RADIOGRAPH_PX
+    texts = describe_image(projection, side, mm_per_px=mm_per_px, mirrored=mirrored)
+    return np.ascontiguousarray(image[:, ::-1] if mirrored else image), texts
 
 
 def develop(projection: Projection, settings: DevelopSettings) -> np.ndarray:
@@ -81,8 +90,8 @@ def develop(projection: Projection, settings: DevelopSettings) -> np.ndarray:
     height, width = projection.line_integral.shape
     half = settings.crop_mm / projection.mm_per_px / 2
     # Half a pixel of rounding is no reason to refuse the whole field.
-    field_mm = min(height, width) * projection.mm_per_px
     if 2 * half > min(height, width) + 0.5:
+        field_mm = min(height, width) * projection.mm_per_px
         raise ConfigError(
             "develop.crop_mm",
             f"{settings.crop_mm:g} mm is more than the {field_mm:g} mm projected",
@@ -98,29 +107,19 @@ def develop(projection: Projection, settings: DevelopSettings) -> np.ndarray:
     return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
 
 
-def describe(projection: Projection, side: str, *, mm_per_px: float, mirrored: bool) -> dict[str, str]:
-    """What a radiograph's PNG says of itself; whose it is, only its name says."""
+def describe_image(projection: Projection, side: str, *, mm_per_px: float, mirrored: bool) -> dict[str, str]:
+    """The text chunks of a radiograph's PNG, without the patient."""
+    line_integral = projection.line_integral.astype("<f4").tobytes()
     return {
         "side": side,
         "mirrored": "yes" if mirrored else "no",
         "mm_per_px": f"{mm_per_px:g}",
-        "source_sha256": hash_source(projection),
+        "source_sha256": hashlib.sha256(line_integral).hexdigest(),
     }
 
 
-def hash_source(projection: Projection) -> str:
-    """The SHA-256 of a line integral image's numbers, in hexadecimal."""
-    return hashlib.sha256(projection.line_integral.astype("<f4").tobytes()).hexdigest()
-
-
 def write_png(path: Path, image: np.ndarray, texts: Mapping[str, str]) -> None:
-    """Writes a grey PNG, of 8 bits or of 16 as the image has.
-
-    Args:
-        path: The file.
-        image: (H, W) uint8 or uint16.
-        texts: Text chunks, keyword to text.
-    """
+    """Writes a grey PNG of an image (H, W) uint8 or uint16, with text chunks by keyword."""
     chunks = PngInfo()
     for keyword, text in texts.items():
         chunks.add_text(keyword, text)
@@ -128,7 +127,7 @@ def write_png(path: Path, image: np.ndarray, texts: Mapping[str, str]) -> None:
         Image.fromarray(image).save(temporary, pnginfo=chunks)
 
 
-def forget(table: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+def remove_old_pngs(table: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Removes the PNGs that the table to be replaced names and the new rows do not, and no others."""
     kept = {row.get(column) for row in rows for column in columns}
     old = read_csv(table) if table.is_file() else []
@@ -136,5 +135,5 @@ def forget(table: Path, columns: Sequence[str], rows: Iterable[Mapping[str, obje
         (table.parent / name).unlink(missing_ok=True)
 
 
-def _header(table: Path) -> list[str]:
+def _read_header(table: Path) -> list[str]:
     return table.read_text(encoding="utf-8").splitlines()[0].split(",")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,36 @@ from hipoa.core.errors import CtError
 from hipoa.core.files import write_json
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.formats import stem
-from hipoa.imaging.develop import RADIOGRAPH_PX, describe, develop, write_png
-from hipoa.imaging.localization.scan import Scan, examine, list_missing, require_hip
-from hipoa.imaging.projection.quality import describe_ct
-from hipoa.imaging.projection.render import choose_renderer
-from hipoa.imaging.projection.request import Exposure, Row, aim, cut_together
+from hipoa.imaging.develop import RADIOGRAPH_PX, develop_hip, write_png
+from hipoa.imaging.localization.scan import locate_hips
+from hipoa.imaging.projection.render import crop_together
+from hipoa.imaging.projection.request import Row, describe_ct, request_hip, request_images
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
+
+
+@dataclass(frozen=True)
+class HipRadiographs:
+    """The radiographs of one CT."""
+
+    # By side the radiograph (150, 150) uint8 and its PNG's text chunks; of one side at least.
+    images: dict[str, tuple[np.ndarray, dict[str, str]]] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)  # by side, what is known of the hip
+    warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
+
+    def write(self, ct: Path, out: Path) -> None:
+        """Writes NAME_L.png and NAME_R.png, and removes those of an earlier run that has more."""
+        for side in SIDES:
+            file = out / f"{stem(ct)}_{side}.png"
+            if side in self.images:
+                write_png(file, *self.images[side])
+            else:
+                file.unlink(missing_ok=True)
+
+    def describe(self) -> Row:
+        """What a record says of the CT and how it was rendered."""
+        # Both hips are of one CT.
+        row = next(iter(self.rows.values()))
+        return {"ct": describe_ct(row), "renderer": row["renderer"], "warnings": self.warnings}
 
 
 def run(
@@ -46,71 +70,63 @@ def run(
     Raises:
         CtError: The CT cannot be read, or shows no hip.
     """
-    scan = examine(ct, labels, landmarks, settings, series)
-    require_hip(scan, ct.name)
     # Bone alone starts from nothing.
-    look = DevelopSettings.model_validate({"window_low": 0} if settings.bone_only else {})
-    hips: dict[str, Any] = dict.fromkeys(SIDES)
-    warnings = list_missing(scan)
-    rows, exposures, faults = _aim(scan, settings)
-    # The CT is not needed any more, and would be most of what is held.
-    del scan
-    images: dict[str, tuple[np.ndarray, dict[str, str]]] = {}
-    for side, exposure in exposures.items():
-        try:
-            projection = exposure.expose(settings)
-        except CtError as error:
-            faults[side] = error
-            continue
-        mm_per_px = look.crop_mm / RADIOGRAPH_PX
-        texts = describe(projection, side, mm_per_px=mm_per_px, mirrored=False)
-        images[side] = develop(projection, look), texts
-        hips[side] = _describe(rows[side], mm_per_px)
-        warnings += [f"{side}: {note}" for note in str(rows[side]["warnings"]).split("; ") if note]
-    warnings += [f"{side}: {error.found}. {error.do}" for side, error in faults.items()]
-    if not images:
-        raise CtError(
-            ct.name,
-            "; ".join(f"{side}: {error.found}" for side, error in faults.items()),
-            " ".join(sorted({error.do for error in faults.values()})),
-        )
-    for side in SIDES:
-        file = out / f"{stem(ct)}_{side}.png"
-        if side in images:
-            write_png(file, *images[side])
-        else:
-            # An earlier run's radiograph would contradict the record.
-            file.unlink(missing_ok=True)
-    # Both hips are of one CT.
-    record = {"hips": hips, "ct": describe_ct(next(iter(rows.values()))), "warnings": warnings}
-    write_json(out / f"{stem(ct)}.json", record | {"renderer": choose_renderer(settings.renderer)})
-    for warning in warnings:
+    window = {"window_low": 0} if settings.bone_only else {}
+    look = DevelopSettings.model_validate({"mirror_left": False, **window})
+    made = make_radiographs(ct, labels, landmarks, series, settings, look)
+    made.write(ct, out)
+    mm_per_px = look.crop_mm / RADIOGRAPH_PX
+    hips = dict.fromkeys(SIDES) | {side: _describe(row, mm_per_px) for side, row in made.rows.items()}
+    write_json(out / f"{stem(ct)}.json", {"hips": hips, **made.describe()})
+    for warning in made.warnings:
         print(warning, file=sys.stderr)
 
 
-def _aim(
-    scan: Scan, settings: ProjectSettings
-) -> tuple[dict[str, Row], dict[str, Exposure], dict[str, CtError]]:
-    """By side the row and the image to be rendered, or the fault: it does not take the other side with it."""
-    rows: dict[str, Row] = {}
-    exposures: dict[str, Exposure] = {}
-    faults: dict[str, CtError] = {}
-    for side in scan.centres.hips:
-        try:
-            rows[side], exposures[side] = aim(scan, side, settings)
-        except CtError as error:
-            faults[side] = error
-    # What is mapped is not held: a copy would only take time.
-    return rows, exposures if scan.volume.mapped else cut_together(exposures), faults
+def make_radiographs(
+    ct: Path,
+    labels: Path | None,
+    landmarks: Path | None,
+    series: str,
+    settings: ProjectSettings,
+    look: DevelopSettings,
+    *,
+    free_ct: bool = True,
+) -> HipRadiographs:
+    """Reads one CT as :func:`run`, finds its hips, projects and develops them; a fault of one costs one side.
+
+    With ``free_ct`` it renders a copy of what the rays meet, without holding the rest of the CT in memory.
+
+    Raises:
+        CtError: The CT cannot be read, or shows no hip.
+    """
+    scan = locate_hips(ct, labels, landmarks, settings, series)
+    scan.centres.require_one(ct.name)
+    missing = scan.centres.describe_missing()
+    found = [side for side in SIDES if side in scan.centres.hips]
+    requested = request_images(scan, dict.fromkeys(found, request_hip), settings)
+    # What is mapped is not held in memory.
+    if free_ct and not scan.volume.mapped:
+        requested = replace(requested, requests=crop_together(requested.requests))
+    del scan
+    rows, projections, refused = requested.render(settings)
+    if not projections:
+        reasons = "; ".join(f"{side}: {error.found}" for side, error in sorted(refused.items()))
+        raise CtError(ct.name, reasons, " ".join(sorted({error.do for error in refused.values()})))
+    made = HipRadiographs(warnings=missing)
+    for side in found:
+        if side in refused:
+            made.warnings.append(f"{side}: {refused[side].found}. {refused[side].do}")
+            continue
+        made.images[side] = develop_hip(projections[side], side, look)
+        made.rows[side] = rows[side]
+        made.warnings.extend(f"{side}: {note}" for note in str(rows[side]["warnings"]).split("; ") if note)
+    return made
 
 
-def _describe(row: Row, mm_per_px: float) -> dict[str, object]:
+def _describe(row: Row, mm_per_px: float) -> Row:
     return {
-        "centre_ras_mm": [row["centre_r_mm"], row["centre_a_mm"], row["centre_s_mm"]],
-        "radius_mm": row["radius_mm"],
-        "method": row["method"],
-        "confidence": row["confidence"],
-        "mark_to_head_mm": row["mark_to_head_mm"],
+        "centre_ras_mm": [row[f"centre_{axis}_mm"] for axis in "ras"],
+        **{name: row[name] for name in ("radius_mm", "method", "confidence", "mark_to_head_mm")},
         "implant": row["implant"] == "yes",
         "mm_per_px": mm_per_px,
     }

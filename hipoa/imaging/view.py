@@ -1,4 +1,4 @@
-"""Views for the human reader: each hip finely, and the pelvis about both; the networks never see them."""
+"""Views for human readers, which no network sees: each hip finely, and the pelvis."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import CtError
 from hipoa.core.files import write_csv
 from hipoa.core.tables.rows import SIDES, Case, hip_id
-from hipoa.imaging.develop import describe, forget, write_png
+from hipoa.imaging.develop import describe_image, remove_old_pngs, write_png
 from hipoa.imaging.localization.scan import Scan
-from hipoa.imaging.projection.gaps import check_gaps
-from hipoa.imaging.projection.geometry import Projection, XrayGeometry, find_in_image
-from hipoa.imaging.projection.request import Exposure, Row, aim
+from hipoa.imaging.projection.geometry import Projection
+from hipoa.imaging.projection.render import ProjectionRequest
+from hipoa.imaging.projection.request import Row, check_gaps, make_geometry, request_hip
 from hipoa.imaging.settings import ProjectSettings
-from hipoa.imaging.shard import Work, select_cases
+from hipoa.imaging.shard import ImageCache, ShardOptions, select_cases
 
 _HEAD = ("head_x_px", "head_y_px", "head_radius_px")
 COLUMNS = (
@@ -39,12 +39,13 @@ _WHITE = 65535
 _BODY = 1.5
 # An AP view is centred above the heads: it reaches from the iliac crests to the lesser trochanters.
 _ABOVE_HEADS_MM = 20.0
-# Where one head is known, half the usual distance between two.
+# Half the usual distance between two heads, where one is known.
 _ASIDE_MM = 87.5
 
 
 def run(
     settings: ProjectSettings,
+    options: ShardOptions,
     *,
     cases: Path,
     cohort: str,
@@ -52,60 +53,52 @@ def run(
     png: Path,
     cache: Path,
     grades: Path | None = None,
-    shard: int = 0,
-    shards: int = 1,
-    readers: int = 1,
-    read_timeout_s: float = 900,
-    study: str = "",
 ) -> None:
     """Renders the reading views of one shard of a cohort, 16-bit PNGs seen from the front and never mirrored.
 
     Args:
         settings: The projection.
+        options: The shard, and how its CTs are read.
         cases: The table of CTs.
         cohort: labelled, external or pool.
         out: The table to write, one row per hip of every case.
         png: The folder of the PNGs.
         cache: A folder where finished cases are kept for the next run.
         grades: The table of readings, from which the cohorts follow.
-        shard: Number of the shard.
-        shards: Number of shards; 0 takes every case of the table.
-        readers: Processes that read CTs ahead of the renderer, as of project.
-        read_timeout_s: How long reading a CT may take before it is refused, s.
-        study: The study under whose name finished cases are kept.
     """
-    aims = {**dict.fromkeys(SIDES, aim_finely), PELVIS: aim_wide}
+    makers = {**dict.fromkeys(SIDES, request_hip_view), PELVIS: request_pelvis}
     # What is to be read of a long CT.
     settings = settings.model_copy(update={"field_of_view_mm": PELVIS_FIELD_MM + 2 * _ABOVE_HEADS_MM})
-    work = Work(aims, settings, [code_hash("hipoa.imaging.view")], cache, readers, read_timeout_s, study)
     rows: list[Row] = []
     window: Row = {"window_low": 0, "window_high": _HIGHEST}
-    for case, found, images in work.through(select_cases(cases, grades, cohort, shard, shards)):
-        files = {name: png / f"{hip_id(case.case_id, name)}.png" for name in images}
+    kept = ImageCache(makers, settings, [code_hash("hipoa.imaging.view")], cache, options)
+    for case, (found, images) in kept.make_images(select_cases(cases, grades, cohort, options)):
+        links: dict[str, str] = {}
         for name, image in images.items():
-            write_png(files[name], quantise(image), _describe(image, name))
-        links = {name: Path(os.path.relpath(file, out.parent)).as_posix() for name, file in files.items()}
+            file = png / f"{hip_id(case.case_id, name)}.png"
+            write_png(file, quantise(image), _describe(image, name))
+            links[name] = Path(os.path.relpath(file, out.parent)).as_posix()
         rows += [_tabulate(case, side, found, images, links) | window for side in SIDES]
         print(f"{case.case_id}: {len(images)} views", file=sys.stderr, flush=True)
-    forget(out, ("png", "pelvis_png"), rows)
+    remove_old_pngs(out, ("png", "pelvis_png"), rows)
     write_csv(out, COLUMNS, rows)
 
 
-def aim_finely(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure]:
+def request_hip_view(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
     """The fine view of one hip.
 
     Raises:
         CtError: The hip was not found, or lies outside the CT.
     """
     finer = {"field_of_view_mm": HIP_FIELD_MM, "detector_px": _count_px(HIP_FIELD_MM, HIP_MM_PER_PX)}
-    row, exposure = aim(scan, side, settings.model_copy(update=finer))
-    hip, geometry = scan.centres.hips[side], exposure.geometry
-    x, y = find_in_image(np.array(hip.centre_ras_mm), exposure.centre_ras_mm, geometry)
+    row, request = request_hip(scan, side, settings.model_copy(update=finer))
+    hip, geometry = scan.centres.hips[side], request.geometry
+    x, y = geometry.find_in_image(np.array(hip.centre_ras_mm))
     head = {"head_x_px": x, "head_y_px": y, "head_radius_px": round(hip.radius_mm / geometry.mm_per_px, 1)}
-    return {"status": row["status"], "reason": row["reason"], **head}, exposure
+    return {"status": row["status"], "reason": row["reason"], **head}, request
 
 
-def aim_wide(scan: Scan, _: str, settings: ProjectSettings) -> tuple[Row, Exposure]:
+def request_pelvis(scan: Scan, _: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
     """The AP view of the pelvis, its central ray between the hips that were found.
 
     Raises:
@@ -117,18 +110,15 @@ def aim_wide(scan: Scan, _: str, settings: ProjectSettings) -> tuple[Row, Exposu
     centre = np.mean(list(heads.values()), 0) + np.array([0, 0, _ABOVE_HEADS_MM])
     if len(heads) == 1:
         centre[0] += _ASIDE_MM if "L" in heads else -_ASIDE_MM
-    geometry = XrayGeometry(
-        settings.source_to_detector_mm,
-        settings.source_to_hip_mm,
-        PELVIS_FIELD_MM,
-        _count_px(PELVIS_FIELD_MM, PELVIS_MM_PER_PX),
-        settings.beam,
-    )
-    check_gaps(scan.volume, centre, geometry, PELVIS)
+    detector_px = _count_px(PELVIS_FIELD_MM, PELVIS_MM_PER_PX)
+    wide = {"field_of_view_mm": PELVIS_FIELD_MM, "detector_px": detector_px}
+    geometry = make_geometry(settings.model_copy(update=wide), centre)
+    request = ProjectionRequest(scan.volume, scan.body, geometry)
+    check_gaps(request, PELVIS)
     row: Row = {"status": "ok", "reason": ""}
     for side, head in heads.items():
-        row |= zip((f"{side}_x_px", f"{side}_y_px"), find_in_image(head, centre, geometry), strict=True)
-    return row, Exposure(scan.volume, scan.body, centre, geometry)
+        row[f"{side}_x_px"], row[f"{side}_y_px"] = geometry.find_in_image(head)
+    return row, request
 
 
 def quantise(image: Projection) -> np.ndarray:
@@ -137,13 +127,12 @@ def quantise(image: Projection) -> np.ndarray:
 
 
 def _count_px(field_mm: float, mm_per_px: float) -> int:
-    """As many as make them no larger than this."""
     return math.ceil(field_mm / mm_per_px - 1e-6)
 
 
 def _describe(image: Projection, name: str) -> dict[str, str]:
     side = "both" if name == PELVIS else name
-    texts = describe(image, side, mm_per_px=image.mm_per_px, mirrored=False)
+    texts = describe_image(image, side, mm_per_px=image.mm_per_px, mirrored=False)
     body = image.line_integral[image.line_integral > _BODY]
     shown = np.percentile(body, (2, 99.5)) if body.size else (0, _HIGHEST)
     return {

@@ -1,7 +1,7 @@
-"""Reads CTs ahead of whoever needs them, in processes of their own: a crash or a hang costs one CT alone.
+"""A pool of processes that read CTs ahead, in which a crash or a hang costs one CT alone.
 
-The libraries that take files apart are written in C. What makes one of them crash would end the whole
-process, and what makes it wait for ever (a network drive) cannot be interrupted from within it.
+The C libraries that decode files may crash, which ends their process, or wait for ever (a network drive),
+which cannot be interrupted from within: the pools of the standard library break with such a process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class _LostError(Exception):
-    """The reading process died, or did not answer in time; the text says which."""
+    """The process ended, or did not answer in time; the text says which."""
 
 
 def read_ahead(
@@ -36,44 +36,44 @@ def read_ahead(
     items: Iterable[Item],
     give_up: Callable[[Item, str], Found],
     *,
-    readers: int,
+    workers: int,
     timeout_s: float,
 ) -> Generator[Found, None, None]:
     """What was read of each item, in their order, while the next ones are being read.
 
-    A reader holds one item at a time; as many again, read and not yet asked for, wait at most.
+    A process holds one item at a time; as many again, read and not yet asked for, wait at most.
 
     Args:
         read: A function of a module; it, the items and what it returns are pickled.
         items: What to read.
-        give_up: Gives, of an item and a reason, what stands for an item on which two readers were lost.
-        readers: Processes, a count; with 0 all is read within this process, unguarded.
+        give_up: Gives, of an item and a reason, what stands for an item that was lost twice.
+        workers: Processes, a count; with 0 all is read within this process, unguarded.
         timeout_s: How long an item may take.
 
     Raises:
         RuntimeError: ``read`` raised, or its process cannot be started; the text is the traceback.
     """
-    if not readers:
+    if not workers:
         yield from map(read, items)
         return
-    idle: SimpleQueue[_Reader] = SimpleQueue()
-    own = [_Reader(read, timeout_s) for _ in range(readers)]
-    for reader in own:
-        idle.put(reader)
+    pool = [_Worker(read, timeout_s) for _ in range(workers)]
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    for worker in pool:
+        idle.put(worker)
 
     def work(item: Item) -> Found:
-        reader = idle.get()
+        worker = idle.get()
         try:
-            return _persist(reader, item, give_up)
+            return _read_or_give_up(worker, item, give_up)
         finally:
-            idle.put(reader)
+            idle.put(worker)
 
-    with ThreadPoolExecutor(readers) as threads:
+    with ThreadPoolExecutor(workers) as threads:
         try:
-            yield from _submit_ahead(threads, work, items, 2 * readers)
+            yield from _submit_ahead(threads, work, items, 2 * workers)
         finally:
-            for reader in own:
-                reader.end()
+            for worker in pool:
+                worker.end()
 
 
 def _submit_ahead(
@@ -92,19 +92,18 @@ def _submit_ahead(
             future.cancel()
 
 
-def _persist(reader: _Reader, item: Item, give_up: Callable[[Item, str], Found]) -> Found:
+def _read_or_give_up(worker: _Worker, item: Item, give_up: Callable[[Item, str], Found]) -> Found:
+    # Twice: it may have been the machine, with too little memory, or a drive that slept.
+    with contextlib.suppress(_LostError):
+        return worker.read(item)
     try:
-        return reader.read(item)
-    except _LostError:
-        # It may have been the machine: too little memory, a drive that slept.
-        try:
-            return reader.read(item)
-        except _LostError as error:
-            return give_up(item, str(error))
+        return worker.read(item)
+    except _LostError as error:
+        return give_up(item, str(error))
 
 
-class _Reader:
-    """A process that reads one item after the other; a lost one is replaced by the next item."""
+class _Worker:
+    """A process that reads one item after the other; a lost one is replaced for the next item."""
 
     def __init__(self, read: Callable[[Any], Any], timeout_s: float) -> None:
         self._read, self._timeout_s = read, timeout_s
@@ -114,23 +113,21 @@ class _Reader:
         self._changing = threading.Lock()
 
     def read(self, item: Any) -> Any:
-        """What the process found.
+        """What the process read.
 
         Raises:
-            _LostError: It died or took too long.
+            _LostError: It ended or took too long.
             RuntimeError: It raised.
         """
         ours = self._ours or self._start()
         try:
             ours.send(item)
             if not ours.poll(self._timeout_s):
+                self._stop()
                 raise _LostError(f"reading it took longer than {self._timeout_s:g} s")
             found, text = ours.recv()
         except (EOFError, OSError):
             raise _LostError(f"reading it ended the reader ({self._say_end()})") from None
-        except _LostError:
-            self._stop()
-            raise
         if text:
             raise RuntimeError(text)
         return found
@@ -176,16 +173,14 @@ class _Reader:
 
 
 def _serve(read: Callable[[Any], Any], theirs: Connection) -> None:
-    # An interrupt is the parent's: it ends its readers.
+    # An interrupt is the parent's: it ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     theirs.send(True)
-    while True:
-        try:
+    with contextlib.suppress(EOFError):
+        while True:
             item = theirs.recv()
-        except EOFError:
-            return
-        try:
-            answer = read(item), ""
-        except Exception:
-            answer = None, traceback.format_exc()
-        theirs.send(answer)
+            try:
+                answer = read(item), ""
+            except Exception:
+                answer = None, traceback.format_exc()
+            theirs.send(answer)

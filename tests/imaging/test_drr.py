@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import nibabel as nib
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hipoa.cli import main
+from hipoa.core.files import read_npz
 
 
 def drr(ct, out, *more):
@@ -45,6 +47,19 @@ def test_two_radiographs_and_a_record(tmp_path, ct, landmarks, heads):
     assert right[:, 145:].mean() > right[:, :5].mean()
     left = picture(tmp_path / "out/case 7.v2_L.png")
     assert left[:, :5].mean() > left[:, 145:].mean()
+
+
+def test_the_radiograph_is_that_of_the_workflow(tmp_path, ct, landmarks):
+    assert drr(ct, tmp_path, "--landmarks", landmarks) == 0
+    rows = f"case_id,patient_id,ct,landmarks\na,p,{ct},{landmarks}\n"
+    (tmp_path / "cases.csv").write_text(rows)
+    files = {"--cases": "cases.csv", "--out": "p.csv", "--stack": "p.npz", "--cache": "cache"}
+    paths = [str(part) for flag, name in files.items() for part in (flag, tmp_path / name)]
+    assert main(["project", "--cohort", "pool", "--shards", "0", "--readers", "0", *paths]) == 0
+    stack = read_npz(tmp_path / "p.npz")
+    for name, image in zip(stack["hip_id"], stack["line_integral"], strict=True):
+        png = Image.open(tmp_path / f"case 7.v2_{name[-1]}.png")
+        assert png.info["source_sha256"] == hashlib.sha256(image.astype("<f4").tobytes()).hexdigest()
 
 
 def test_one_hip_alone(tmp_path, ct, landmarks, capsys):

@@ -4,8 +4,8 @@ import pytest
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.localization.hip_centres import Hip, HipCentres
-from hipoa.imaging.localization.landmark_names import Meaning, read_name
 from hipoa.imaging.localization.landmarks import locate_by_landmarks
+from hipoa.imaging.localization.names import Meaning, read_landmark
 
 RIGHT, LEFT = (85.0, 10.0, -300.0), (-86.0, 12.0, -301.0)
 
@@ -85,7 +85,11 @@ def test_one_hip_alone(tmp_path):
             "not in mm",
         ),
         ("a.mrk.json", "[]", "laid out as no table or markups"),
-        ("a.csv", "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n", "hip lies -171 mm to the right"),
+        (
+            "a.csv",
+            "side,r,a,s\nR,-85,10,-300\nL,86,12,-301\n",
+            r"left and right centres appear swapped \(171 mm\)",
+        ),
         ("a.csv", "side,r,a,s\nR,nan,10,-300\n", "not finite"),
         ("a.mrk.json", "no json", "cannot be read"),
         ("a.json", "[" * 100_000, "cannot be read"),
@@ -125,7 +129,7 @@ def test_what_cannot_be_used(tmp_path, name, text, message):
     ],
 )
 def test_names_of_femoral_heads(names):
-    assert [read_name(name) for name in names] == [Meaning("head", "L"), Meaning("head", "R")]
+    assert [read_landmark(name) for name in names] == [Meaning("head", "L"), Meaning("head", "R")]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,7 @@ def test_names_of_femoral_heads(names):
     ],
 )
 def test_names_of_other_landmarks(name):
-    meaning = read_name(name)
+    meaning = read_landmark(name)
     assert not (meaning.kind == "head" and meaning.side)
 
 
@@ -169,7 +173,7 @@ def test_names_of_other_landmarks(name):
     ],
 )
 def test_a_name_beside_a_column_for_the_side(name, side, meaning):
-    found = read_name(name, side)
+    found = read_landmark(name, side)
     assert found.kind == meaning.kind
     assert found.side == meaning.side or not meaning.kind
 

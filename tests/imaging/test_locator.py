@@ -12,10 +12,10 @@ from hipoa.imaging.ct.body import Body, find_body
 from hipoa.imaging.ct.formats import read_volume
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization import locator
-from hipoa.imaging.localization.candidates import Head
+from hipoa.imaging.localization.candidates import Candidate
 from hipoa.imaging.localization.hip_centres import Hip
 from hipoa.imaging.localization.locator import locate
-from hipoa.imaging.localization.patch import Blocks, cut_blocks, cut_body
+from hipoa.imaging.localization.patch import Patch, cut_patch, downsample_body
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_a_volume_of_the_benchmark(benchmark, number, kind):
 
 @pytest.mark.parametrize("flips", list(product((1, -1), repeat=3)))
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_a_block_of_the_body_is_the_mean_of_two_voxels_along_each_axis(flips, order):
+def test_a_voxel_of_the_downsampled_body_is_the_mean_of_two_voxels_along_each_axis(flips, order):
     # Padding counts as air, and metal as metal, however bright.
     values = np.array([-3024, -1000, 0, 60, 400, 3071, 31000], np.int16)
     hu = np.random.default_rng([7]).choice(values, (24, 21, 11)).copy(order)
@@ -128,17 +128,17 @@ def test_a_block_of_the_body_is_the_mean_of_two_voxels_along_each_axis(flips, or
     ]
     voxels = np.clip(volume.hu[np.ix_(*cells)].astype(float), -1000, 8191)
     means = voxels.reshape(6, 2, 7, 2, 5, 2).mean((1, 3, 5))
-    assert cut_body(volume, body, 3.0).hu == pytest.approx(means, rel=1e-6)
+    assert downsample_body(volume, body, 3.0).hu == pytest.approx(means, rel=1e-6)
 
 
 @pytest.mark.parametrize("flips", list(product((1, -1), repeat=3)))
-def test_blocks_do_not_depend_on_how_the_file_was_flipped(flips):
+def test_a_patch_does_not_depend_on_how_the_file_was_flipped(flips):
     ways = tuple(slice(None, None, way) for way in flips)
     hu = np.random.default_rng([8]).integers(-1000, 3000, (41, 38, 33)).astype(np.int16)
     flipped = np.array(hu[ways], order="F")[ways]
     body = Body(np.ones((1, 1, 1), bool), tuple(np.array([0, n]) for n in hu.shape))
     straight, turned = (
-        cut_blocks(Volume(values, np.diag([0.5, 0.7, 1.0, 1.0])), body, np.array([10.0, 13, 16]), 12, 2)
+        cut_patch(Volume(values, np.diag([0.5, 0.7, 1.0, 1.0])), body, np.array([10.0, 13, 16]), 12, 2)
         for values in (np.asfortranarray(hu), flipped)
     )
     assert (straight.hu == turned.hu).all()
@@ -146,21 +146,21 @@ def test_blocks_do_not_depend_on_how_the_file_was_flipped(flips):
 
 
 @pytest.mark.parametrize("spacing_mm", [1.7, 3.27, 4.0, 7.0])
-def test_blocks_of_uneven_voxels_have_the_wanted_size_and_keep_their_place(spacing_mm):
+def test_uneven_voxels_are_downsampled_to_the_wanted_size_in_their_place(spacing_mm):
     size = int(240 / spacing_mm)
     heights = (np.arange(size) * spacing_mm)[None, None, :] + np.zeros((40, 40, 1))
     volume = Volume(heights.astype(np.int16), np.diag([2.5, 2.5, spacing_mm, 1.0]))
     body = Body(np.ones((1, 1, 1), bool), tuple(np.array([0, n]) for n in volume.hu.shape))
-    blocks = cut_body(volume, body, 5.0)
-    assert blocks.spacing_mm == pytest.approx([5, 5, 5], rel=0.15)
-    # The HU are the heights: each block's mean is that of its middle.
-    inner = np.arange(2, blocks.hu.shape[2] - 2)
-    at = blocks.ras(np.stack([np.full(len(inner), 5), np.full(len(inner), 5), inner], -1))
-    assert blocks.hu[5, 5, inner] == pytest.approx(at[:, 2], abs=1.5)
+    patch = downsample_body(volume, body, 5.0)
+    assert patch.spacing_mm == pytest.approx([5, 5, 5], rel=0.15)
+    # The HU are the heights: each voxel's mean is that of its middle.
+    inner = np.arange(2, patch.hu.shape[2] - 2)
+    at = patch.ras(np.stack([np.full(len(inner), 5), np.full(len(inner), 5), inner], -1))
+    assert patch.hu[5, 5, inner] == pytest.approx(at[:, 2], abs=1.5)
 
 
 @pytest.mark.parametrize(
-    ("margin_mm", "confidence", "share", "said"),
+    ("margin_mm", "confidence", "probability", "said"),
     [
         (-3, 0.9, 0.3, "cut-off head: the CT ends 3 mm before its middle"),
         (5, 0.9, 0.9, "cut-off head: the CT ends 5 mm beyond its middle"),
@@ -171,11 +171,11 @@ def test_blocks_of_uneven_voxels_have_the_wanted_size_and_keep_their_place(spaci
         (60, 0.5, 0.3, ""),
     ],
 )
-def test_a_head_is_refused_for_where_the_ct_ends_or_for_doubt(margin_mm, confidence, share, said):
+def test_a_head_is_refused_for_where_the_ct_ends_or_for_doubt(margin_mm, confidence, probability, said):
     hip = Hip("L", (0.0, 0.0, 0.0), 23.0, "locator", confidence)
-    blocks = Blocks(np.zeros((2, 2, 2), np.float32), np.eye(4))
-    head = Head("L", np.zeros(3), 23.0, blocks, share, 1.0, 1.0, 1.0, 0.0)
-    found = locator.refuse(locator.Finding(hip, head, margin_mm), 0.5)
+    patch = Patch(np.zeros((2, 2, 2), np.float32), np.eye(4))
+    candidate = Candidate("L", np.zeros(3), 23.0, patch, probability, 1.0, 1.0, 1.0, 0.0)
+    found = locator.explain_refusal(locator.Finding(hip, candidate, margin_mm), 0.5)
     assert found.startswith(said)
     assert bool(found) == bool(said)
 

@@ -11,16 +11,16 @@ from hipoa.imaging import view
 from hipoa.imaging.ct.dicom import series
 from hipoa.imaging.ct.image import Image, to_canonical, to_ras
 from hipoa.imaging.ct.volume import LazyVolume
-from hipoa.imaging.localization import long_ct
-from hipoa.imaging.localization.scan import examine
-from hipoa.imaging.projection.request import aim
+from hipoa.imaging.localization import scan as scanning
+from hipoa.imaging.localization.scan import locate_hips
+from hipoa.imaging.projection.request import request_hip, request_images
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.phantom.anatomy.solids import Grid
 from hipoa.phantom.cohort.measure import measure_hip
 from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import build_case
 from hipoa.phantom.scanner.scanner import add_noise
-from hipoa.phantom.scanner.voxels import render
+from hipoa.phantom.scanner.voxels import render as draw
 from hipoa.phantom.settings import PhantomSettings
 
 # Slices of 2.5 mm: 400 mm about the hips, and 150 mm more above and below.
@@ -35,7 +35,7 @@ def body():
     settings = PhantomSettings.model_validate({})
     hips = build_case(settings, plan_cases({"labelled": 1, "external": 0, "pool": 0})["labelled"][0])
     rng = np.random.default_rng([7])
-    hu = render(Grid((128, 100, 160), MATRIX), hips, {}, rng)
+    hu = draw(Grid((128, 100, 160), MATRIX), hips, {}, rng)
     long = np.concatenate([hu[..., :1].repeat(MORE, 2), hu, hu[..., -1:].repeat(MORE, 2)], 2)
     matrix = MATRIX.copy()
     matrix[2, 3] -= MORE * STEP_MM
@@ -75,8 +75,8 @@ def settings(**changed):
     return ProjectSettings.model_validate(changed)
 
 
-def expose(scan, chosen, side="R"):
-    return aim(scan, side, chosen)[1].expose(chosen).line_integral
+def render(scan, chosen, side="R", request=request_hip):
+    return request_images(scan, {side: request}, chosen).render(chosen)[1][side].line_integral
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def whole(monkeypatch):
 
     def look(*given):
         with monkeypatch.context() as patched:
-            patched.setattr(long_ct, "_LONG_MM", np.inf)
-            return examine(*given)
+            patched.setattr(scanning, "_LONG_MM", np.inf)
+            return locate_hips(*given)
 
     return look
 
@@ -103,7 +103,7 @@ def read(monkeypatch):
 
 
 def test_heads_are_where_the_whole_ct_shows_them(file, body, whole):
-    scan, all_of_it = examine(file, None, None, settings()), whole(file, None, None, settings())
+    scan, all_of_it = locate_hips(file, None, None, settings()), whole(file, None, None, settings())
     assert scan.volume.hu.shape[2] < 140 < all_of_it.volume.hu.shape[2] == 280
     for side, centre in body[2].items():
         hip, other = (one.centres.hips[side] for one in (scan, all_of_it))
@@ -114,17 +114,17 @@ def test_heads_are_where_the_whole_ct_shows_them(file, body, whole):
 
 
 def test_a_folder_and_a_file_give_the_same_radiographs(file, folder, read):
-    of_file, of_folder = (examine(path, None, None, settings()) for path in (file, folder))
+    of_file, of_folder = (locate_hips(path, None, None, settings()) for path in (file, folder))
     assert of_file.centres == of_folder.centres
     for side in "LR":
-        np.testing.assert_array_equal(*(expose(scan, settings(), side) for scan in (of_file, of_folder)))
+        np.testing.assert_array_equal(*(render(scan, settings(), side) for scan in (of_file, of_folder)))
     # Every other one, to see where the hips are, and those about them once.
     assert read == [140, of_folder.volume.hu.shape[2]]
     assert of_folder.volume.origin.slices == 280
 
 
 def test_slices_away_from_marked_hips_are_not_read(folder, marks, read):
-    scan = examine(folder, None, marks, settings())
+    scan = locate_hips(folder, None, marks, settings())
     assert read == [scan.volume.hu.shape[2]]
     assert read[0] * STEP_MM < 400
 
@@ -141,9 +141,9 @@ def test_slices_away_from_marked_hips_are_not_read(folder, marks, read):
 )
 def test_all_that_rays_meet_is_there(file, marks, whole, changed):
     chosen = settings(**changed)
-    part, all_of_it = (look(file, None, marks, chosen) for look in (examine, whole))
-    np.testing.assert_allclose(expose(part, chosen), expose(all_of_it, chosen), atol=1e-3)
-    rows = [aim(scan, "R", chosen)[0] for scan in (part, all_of_it)]
+    part, all_of_it = (look(file, None, marks, chosen) for look in (locate_hips, whole))
+    np.testing.assert_allclose(render(part, chosen), render(all_of_it, chosen), atol=1e-3)
+    rows = [request_hip(scan, "R", chosen)[0] for scan in (part, all_of_it)]
     assert rows[0] == rows[1]
 
 
@@ -153,8 +153,8 @@ def test_all_that_a_view_shows_is_there(file, marks, whole, monkeypatch):
     wide = settings(field_of_view_mm=500)
     wide = wide.model_copy(update={"field_of_view_mm": 540})
     images = [
-        view.aim_wide(look(file, None, marks, wide), "", wide)[1].expose(wide).line_integral
-        for look in (examine, whole)
+        render(look(file, None, marks, wide), wide, "pelvis", view.request_pelvis)
+        for look in (locate_hips, whole)
     ]
     np.testing.assert_allclose(*images, atol=1e-3)
 
@@ -164,7 +164,7 @@ def test_what_is_not_long_is_read_as_a_whole(file, body, tmp_path):
     for count, is_cut in ((200, False), (201, True)):
         path = tmp_path / f"{count}.nii"
         nib.save(nib.Nifti1Image(hu[..., MORE - 20 : MORE - 20 + count], matrix @ _up(MORE - 20)), path)
-        scan = examine(path, None, None, settings())
+        scan = locate_hips(path, None, None, settings())
         assert (scan.volume.hu.shape[2] < count) == is_cut
         assert set(scan.centres.hips) == set("LR")
 
@@ -178,8 +178,8 @@ def _up(slices):
 @pytest.mark.parametrize("find", [lambda *_: [], lambda *_: [np.array([0.0, 0.0, 250.0])]])
 def test_where_the_first_look_fails_the_whole_is_looked_at(file, whole, monkeypatch, find):
     expected = whole(file, None, None, settings())
-    monkeypatch.setattr(long_ct, "find_places", find)
-    scan = examine(file, None, None, settings())
+    monkeypatch.setattr(scanning, "find_places", find)
+    scan = locate_hips(file, None, None, settings())
     assert scan.centres == expected.centres
     assert scan.volume.hu.shape == expected.volume.hu.shape
 
@@ -190,7 +190,7 @@ def test_a_long_ct_with_one_hip(body, tmp_path):
     matrix[0, 3] += 64 * 3
     path = tmp_path / "right.nii"
     nib.save(nib.Nifti1Image(hu[64:], matrix), path)
-    scan = examine(path, None, None, settings())
+    scan = locate_hips(path, None, None, settings())
     assert list(scan.centres.hips) == ["R"]
     assert "one hip only" in scan.centres.missing["L"]
 
@@ -199,9 +199,9 @@ def test_a_mark_beyond_the_ends_of_a_long_ct(file, body, tmp_path):
     path = tmp_path / "heads.csv"
     rows = [f"{side},{r},{a},{s + 2000}" for side, (r, a, s) in body[2].items()]
     path.write_text("\n".join(["side,centre_r_mm,centre_a_mm,centre_s_mm", *rows]) + "\n")
-    scan = examine(file, None, path, settings())
+    scan = locate_hips(file, None, path, settings())
     with pytest.raises(series.CtError, match="the hip centre of the landmarks lies outside the CT"):
-        aim(scan, "R", settings())
+        request_hip(scan, "R", settings())
 
 
 def _take(values, matrix, part):

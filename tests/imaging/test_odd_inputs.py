@@ -18,6 +18,7 @@ from hipoa.imaging.ct.dicom import series
 from hipoa.imaging.ct.formats import find_volumes, read_labels, read_volume
 from hipoa.imaging.ct.image import LPS_TO_RAS
 from hipoa.imaging.settings import ProjectSettings
+from hipoa.imaging.shard import ShardOptions
 
 SHAPE = (18, 16, 14)
 AFFINE = np.array([[1.5, 0, 0, -12], [0, 2, 0, -20], [0, 0, 2.5, 90], [0, 0, 0, 1.0]])
@@ -679,13 +680,12 @@ def cohort(tmp_path, pelvis, landmarks):
 def run(folder, readers=0):
     project.run(
         SETTINGS,
+        ShardOptions(shards=0, readers=readers),
         cases=folder / "cases.csv",
         cohort="pool",
         out=folder / "out.csv",
         stack=folder / "out.npz",
         cache=folder / "cache",
-        shards=0,
-        readers=readers,
     )
     with (folder / "out.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))

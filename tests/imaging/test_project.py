@@ -7,6 +7,7 @@ from hipoa.core.files import read_npz
 from hipoa.imaging import project
 from hipoa.imaging.localization import scan
 from hipoa.imaging.settings import ProjectSettings
+from hipoa.imaging.shard import ShardOptions
 
 SETTINGS = ProjectSettings.model_validate({"detector_px": 40})
 
@@ -28,14 +29,11 @@ def tables(tmp_path, pelvis, landmarks, write_nifti):
 
 
 def run(folder, *, settings=SETTINGS, out="0", **changes):
-    arguments = {
-        "cases": folder / "cases.csv",
-        "cohort": "pool",
-        "cache": folder / "cache",
-        "shards": 0,
-        "readers": 0,
-    }
-    project.run(settings, **arguments | changes, out=folder / f"{out}.csv", stack=folder / f"{out}.npz")
+    shard = {name: changes.pop(name) for name in ("shard", "shards") if name in changes}
+    options = ShardOptions(**{"shards": 0, "readers": 0} | shard)
+    paths = {"cases": folder / "cases.csv", "cache": folder / "cache", "out": folder / f"{out}.csv"}
+    paths["stack"] = folder / f"{out}.npz"
+    project.run(settings, options, **{"cohort": "pool"} | paths | changes)
     rows = {row["hip_id"]: row for row in csv.DictReader((folder / f"{out}.csv").open())}
     return rows, read_npz(folder / f"{out}.npz")
 

@@ -88,7 +88,7 @@ def test_a_mark_on_the_head_is_confirmed(real, off_mm):
     found = find_head_near(volume, find_body(volume), centre + off_mm * np.array([0.6, 0, -0.8]))
     assert found is not None
     assert found.hip.side == side
-    assert found.head.one_side > 0.99
+    assert found.candidate.side_probability > 0.99
     assert np.linalg.norm(np.subtract(found.hip.centre_ras_mm, centre)) < STILL_MM
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from hipoa.imaging.ct.body import Body, find_body
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.projection.attenuation import attenuate, cortical_bone_per_mm, make_curve, water_per_mm
 from hipoa.imaging.projection.geometry import XrayGeometry
-from hipoa.imaging.projection.render import choose_renderer, project_hip
+from hipoa.imaging.projection.render import ProjectionRequest, choose_renderer, render
 
 GEOMETRY = XrayGeometry(1000, 800, 160, 40)
 RENDERERS = ("joseph_cpu", "trilinear", "siddon")
@@ -27,8 +28,8 @@ def everything(shape):
 
 
 def project(volume, centre, renderer="joseph_cpu", geometry=GEOMETRY, body=None, curve=MU):
-    body = body or everything(volume.hu.shape)
-    return project_hip(volume, body, np.asarray(centre, float), geometry, renderer=renderer, curve=curve)
+    placed = replace(geometry, centre_ras_mm=np.asarray(centre, float))
+    return render(ProjectionRequest(volume, body or everything(volume.hu.shape), placed), renderer, curve)
 
 
 def turned(degrees, axes=(0, 1)):
@@ -201,7 +202,7 @@ def make_stock(volume, centre, renderer="siddon"):
     subject = SimpleNamespace(
         reorient=torch.tensor([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]]),
         volume=SimpleNamespace(affine=matrix),
-        density=SimpleNamespace(data=torch.from_numpy(attenuate(volume.hu, MU))),
+        density=SimpleNamespace(data=torch.from_numpy(attenuate(volume.hu.astype(np.float32), MU))),
         mask=None,
     )
     stock = DRR(subject, sdd=1000, height=40, delx=5.0, renderer=renderer, reverse_x_axis=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.localization.label_names import read_bone
+from hipoa.imaging.localization.names import read_bone
 from hipoa.imaging.localization.segmentation import NAMES, locate_by_labels
 from hipoa.imaging.localization.sphere_fit import fit_sphere, fit_sphere_robustly
 
@@ -133,7 +133,7 @@ def test_values_of_version_1_without_its_heads_are_refused(tmp_path, write_nifti
 def test_names_in_a_nifti_header_go_before_the_values(tmp_path, write_nifti):
     # The values of version 2, exchanged: names that the file brings along are surer.
     path = write_map(tmp_path / "map.nii.gz", draw(), write_nifti, (76, 75, 78, 77))
-    with pytest.raises(CtError, match="to the right of the left one"):
+    with pytest.raises(CtError, match="left and right centres appear swapped"):
         locate_by_labels(path, IDS)
     image = nib.load(path)
     rows = "".join(
@@ -293,7 +293,7 @@ def test_an_empty_label_map(tmp_path, write_nifti):
 
 
 def test_exchanged_sides_are_refused(tmp_path, write_nifti):
-    with pytest.raises(CtError, match="to the right of the left one"):
+    with pytest.raises(CtError, match="left and right centres appear swapped"):
         locate_by_labels(write_folder(tmp_path / "masks", draw(swap=True), write_nifti), IDS)
 
 

@@ -16,7 +16,7 @@ import os, signal, time
 from pathlib import Path
 from hipoa.imaging.shard import prepare
 
-def read(case, *, aims, settings):
+def read(case, *, makers, settings):
     mark = case.ct.parent / f"{case.case_id}.tried"
     tried = mark.exists()
     mark.touch()
@@ -24,7 +24,7 @@ def read(case, *, aims, settings):
         os.kill(os.getpid(), signal.SIGSEGV)
     if case.case_id == "c2" or (case.case_id == "c5" and not tried):
         time.sleep(1000)
-    return prepare(case, aims=aims, settings=settings)
+    return prepare(case, makers=makers, settings=settings)
 """
 
 
@@ -37,17 +37,15 @@ def study(tmp_path, pelvis, landmarks, write_nifti):
 
 
 def run(folder, out, *, readers, cache="cache", timeout_s=60.0, study="", settings=SETTINGS):
+    options = {"shards": 0, "readers": readers, "read_timeout_s": timeout_s, "study": study}
     project.run(
         settings,
+        shard.ShardOptions.model_validate(options),
         cases=folder / "cases.csv",
         cohort="pool",
         out=folder / f"{out}.csv",
         stack=folder / f"{out}.npz",
         cache=folder / cache,
-        shards=0,
-        readers=readers,
-        read_timeout_s=timeout_s,
-        study=study,
     )
     return {row["hip_id"]: row for row in read_csv(folder / f"{out}.csv")}
 
@@ -103,7 +101,7 @@ def test_the_same_bytes_whatever_the_number_of_readers(study):
 def test_a_ct_that_changes_while_it_is_read_is_not_kept(study, monkeypatch, change):
     """Its image would else stand for the other file whenever that one comes again."""
     read = shard.prepare
-    ct = shard.select_cases(study / "cases.csv", None, "pool", 0, 0)[3].ct
+    ct = shard.select_cases(study / "cases.csv", None, "pool", shard.ShardOptions(shards=0))[3].ct
 
     def read_and_change(case, **options):
         found = read(case, **options)
@@ -157,10 +155,10 @@ def test_another_setting_keeps_beside_and_another_ct_instead(study, write_nifti,
 
 
 def test_only_what_the_rays_meet_leaves_the_reader(study):
-    (case, *_) = shard.select_cases(study / "cases.csv", None, "pool", 0, 0)
+    (case, *_) = shard.select_cases(study / "cases.csv", None, "pool", shard.ShardOptions(shards=0))
     narrow = ProjectSettings.model_validate({"detector_px": 32, "field_of_view_mm": 60})
-    prepared = shard.prepare(case, aims=dict.fromkeys("LR", project.aim), settings=narrow)
-    left, right = (prepared.exposures[side] for side in "LR")
+    prepared = shard.prepare(case, makers=dict.fromkeys("LR", project.request_hip), settings=narrow)
+    left, right = (prepared.requests[side] for side in "LR")
     # One copy for both, which is none of the whole.
     assert left.volume is right.volume
     held = left.volume.hu
@@ -174,13 +172,14 @@ def test_the_image_of_the_cut_is_that_of_the_whole_ct(pelvis, heads):
     from hipoa.imaging.ct.body import find_body
     from hipoa.imaging.localization.hip_centres import Hip, HipCentres
     from hipoa.imaging.localization.scan import Scan
-    from hipoa.imaging.projection.request import cut_together
+    from hipoa.imaging.projection.attenuation import make_curve
+    from hipoa.imaging.projection.render import crop_together, render
 
     centres = HipCentres({side: Hip(side, tuple(at), 24, "landmarks", 1.0) for side, at in heads.items()})
-    whole = project.aim(Scan(pelvis, find_body(pelvis), centres), "L", SETTINGS)[1]
+    whole = project.request_hip(Scan(pelvis, find_body(pelvis), centres), "L", SETTINGS)[1]
     for renderer in ("joseph_cpu", "siddon"):
-        settings = SETTINGS.model_copy(update={"renderer": renderer})
         images = [
-            exposure.expose(settings).line_integral for exposure in (whole, cut_together({"L": whole})["L"])
+            render(request, renderer, make_curve(50, 70)).line_integral
+            for request in (whole, crop_together({"L": whole})["L"])
         ]
         assert np.abs(images[0] - images[1]).max() < 1e-5 * images[0].mean()

@@ -5,8 +5,8 @@ import pytest
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.formats import read_volume
-from hipoa.imaging.localization.scan import examine
-from hipoa.imaging.projection.request import aim
+from hipoa.imaging.localization.scan import locate_hips
+from hipoa.imaging.projection.request import request_hip
 from hipoa.imaging.settings import ProjectSettings
 
 RNG = np.random.default_rng([11])
@@ -305,10 +305,10 @@ def test_lost_slices_count_where_the_radiograph_shows_them(
     for k in lost:
         (tmp_path / f"{k:03d}.dcm").unlink()
     settings = ProjectSettings.model_validate({"detector_px": 32, "field_of_view_mm": 100})
-    scan = examine(tmp_path, None, landmarks, settings)
+    scan = locate_hips(tmp_path, None, landmarks, settings)
     if "outside" in message:
-        row, _ = aim(scan, "L", settings)
+        row, _ = request_hip(scan, "L", settings)
         assert message in row["warnings"]
     else:
         with pytest.raises(CtError, match=f"{message}. Export the whole series again, with every slice once"):
-            aim(scan, "L", settings)
+            request_hip(scan, "L", settings)

@@ -6,8 +6,9 @@ from PIL import Image
 
 from hipoa.core.files import read_csv
 from hipoa.imaging import view
-from hipoa.imaging.projection.geometry import Rays, XrayGeometry, find_in_image
+from hipoa.imaging.projection.geometry import XrayGeometry
 from hipoa.imaging.settings import ProjectSettings
+from hipoa.imaging.shard import ShardOptions
 
 SETTINGS = ProjectSettings.model_validate({})
 
@@ -38,7 +39,7 @@ def study(tmp_path, pelvis, landmarks, write_nifti):
 def run(folder):
     out = folder / "views/0.csv"
     paths = {"cases": folder / "cases.csv", "out": out, "png": out.parent / "png", "cache": folder / "cache"}
-    view.run(SETTINGS, cohort="pool", shards=0, readers=0, **paths)
+    view.run(SETTINGS, ShardOptions(shards=0, readers=0), cohort="pool", **paths)
     return {row["hip_id"]: row for row in read_csv(out)}
 
 
@@ -120,7 +121,7 @@ def test_views_of_hips_that_are_refused_now_are_taken_away(study):
 
 def test_what_was_rendered_is_kept(study, monkeypatch):
     first = run(study)
-    monkeypatch.setattr("hipoa.imaging.shard.examine", lambda *_: pytest.fail("a CT was opened"))
+    monkeypatch.setattr("hipoa.imaging.shard.locate_hips", lambda *_: pytest.fail("a CT was opened"))
     (study / "cases.csv").write_text("\n".join((study / "cases.csv").read_text().splitlines()[:3]) + "\n")
     assert run(study) == {name: row for name, row in first.items() if name[0] in "ab"}
 
@@ -132,9 +133,8 @@ def test_the_window_is_linear_and_ends_at_white():
 
 @pytest.mark.parametrize("beam", ["perspective", "orthographic"])
 def test_a_point_is_found_at_the_pixel_whose_ray_meets_it(beam):
-    geometry = XrayGeometry(1000, 800, 170, 100, beam, (80.0, -30.0))
-    centre = np.array([86.0, 4.0, -300.0])
-    source, target = Rays(np.eye(4), centre, geometry).ras_mm()
+    geometry = XrayGeometry(1000, 800, 170, 100, beam, (80.0, -30.0), np.array([86.0, 4.0, -300.0]))
+    source, target = geometry.rays_ras_mm()
     for row, column, share in ((3, 90, 0.7), (50, 50, 0.85), (99, 0, 0.9)):
         point = source[row, column] + share * (target - source)[row, column]
-        assert find_in_image(point, centre, geometry) == (column, row)
+        assert geometry.find_in_image(point) == (column, row)

@@ -1,4 +1,4 @@
-"""Readers that crash, hang and fail once, in a module of their own that their processes import."""
+"""Reads that crash, hang and fail once, in a module of their own that the workers import."""
 
 import importlib
 import os
@@ -50,11 +50,11 @@ def reads(tmp_path, monkeypatch):
     del importlib.sys.modules["hipoa_test_reads"]
 
 
-def read_all(read, names, folder, *, readers=2, timeout_s=20.0):
+def read_all(read, names, folder, *, workers=2, timeout_s=20.0):
     folder.mkdir(exist_ok=True)
     items = [(name, str(folder)) for name in names]
     give_up = lambda item, why: (item[0], why)  # noqa: E731
-    return list(read_ahead(read, items, give_up, readers=readers, timeout_s=timeout_s))
+    return list(read_ahead(read, items, give_up, workers=workers, timeout_s=timeout_s))
 
 
 def test_what_crashes_hangs_or_fails_once_harms_no_other(reads, tmp_path):
@@ -69,7 +69,7 @@ def test_what_crashes_hangs_or_fails_once_harms_no_other(reads, tmp_path):
     assert reasons["exit"] == "reading it ended the reader (exit code 3)"
 
 
-def test_the_readers_are_kept_for_the_next_item_and_gone_at_the_end(reads, tmp_path):
+def test_the_workers_are_kept_for_the_next_item_and_gone_at_the_end(reads, tmp_path):
     found = read_all(reads.read, [f"{n}" for n in range(12)], tmp_path / "marks")
     processes = {pid for _, pid in found}
     assert 1 <= len(processes) <= 2
@@ -79,8 +79,8 @@ def test_the_readers_are_kept_for_the_next_item_and_gone_at_the_end(reads, tmp_p
             os.kill(pid, 0)
 
 
-def test_without_readers_all_is_read_here(reads, tmp_path):
-    assert read_all(reads.read, ["a"], tmp_path / "marks", readers=0) == [("A", os.getpid())]
+def test_without_workers_all_is_read_here(reads, tmp_path):
+    assert read_all(reads.read, ["a"], tmp_path / "marks", workers=0) == [("A", os.getpid())]
     assert read_all(reads.read, [], tmp_path / "marks") == []
 
 
@@ -89,24 +89,24 @@ def test_a_defect_is_no_fault_of_the_ct(reads, tmp_path):
         read_all(reads.read, ["a", "raise", "b"], tmp_path / "marks")
 
 
-@pytest.mark.parametrize("readers", [1, 3])
-def test_no_more_are_held_than_there_are_readers(reads, tmp_path, readers):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_more_are_held_than_there_are_workers(reads, tmp_path, workers):
     held = [
         count
-        for count, _ in read_all(reads.hold, [f"{n}" for n in range(15)], tmp_path / "m", readers=readers)
+        for count, _ in read_all(reads.hold, [f"{n}" for n in range(15)], tmp_path / "m", workers=workers)
     ]
-    assert max(held) <= readers
-    if readers > 1:
+    assert max(held) <= workers
+    if workers > 1:
         assert max(held) > 1  # they do work side by side
 
 
-def test_the_readers_do_not_run_far_ahead(reads, tmp_path):
+def test_the_workers_do_not_run_far_ahead(reads, tmp_path):
     """Who is slow to ask does not find everything read and waiting in memory."""
     folder = tmp_path / "m"
     folder.mkdir()
     items = [(f"{n}", str(folder)) for n in range(12)]
     ready = []
-    for number, (_, at) in enumerate(read_ahead(reads.hold, items, None, readers=2, timeout_s=20)):
+    for number, (_, at) in enumerate(read_ahead(reads.hold, items, None, workers=2, timeout_s=20)):
         ready.append((number, at, time.time()))
         time.sleep(0.3)
     for number, at, _ in ready[4:]:
@@ -119,7 +119,7 @@ def test_who_stops_asking_leaves_no_process(reads, tmp_path):
     folder.mkdir()
     before = threading.active_count()
     items = [("a", str(folder)), *[(f"hang{n}", str(folder)) for n in range(4)]]
-    asking = read_ahead(reads.read, items, lambda item, why: (item, why), readers=2, timeout_s=1000)
+    asking = read_ahead(reads.read, items, lambda item, why: (item, why), workers=2, timeout_s=1000)
     _, pid = next(asking)
     started = time.monotonic()
     asking.close()

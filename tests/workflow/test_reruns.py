@@ -244,7 +244,7 @@ def test_a_newly_graded_hip_of_the_pool(study):
     shards = study.planned_outputs("project")
     assert sorted(path.split("/")[3] for path in shards) == ["labelled", "pool"]
     # Who reads a CT fails.
-    hook = "import hipoa.imaging.localization.scan\n    hipoa.imaging.localization.scan.examine = None\n"
+    hook = "import hipoa.imaging.localization.scan\n    hipoa.imaging.localization.scan.locate_hips = None\n"
     (study.folder / "sitecustomize.py").write_text(f"import sys\nif 'project' in sys.orig_argv:\n    {hook}")
     study.snakemake(*shards)
     for shard in shards:

@@ -1,132 +1,98 @@
-"""Fits the sphere of a femoral head to where rays leave bone for soft tissue.
+"""Fits the sphere of a femoral head to the edge of its bone, or of its metal ball if the hip was replaced.
 
 The top of a narrowed or coarsely scanned joint shows no edge of the head, only that of the socket's plate,
-and the plate of the roof is the steepest edge about. Edges therefore count only where soft tissue follows
+and the plate of the roof is the steepest edge nearby. Edges therefore count only where soft tissue follows
 them, and the sphere that most of them agree on is taken (RANSAC), with what is known of adults' heads.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from hipoa.imaging.localization.directions import spread_rays
 from hipoa.imaging.localization.hip_centres import USUAL_RADIUS_MM
-from hipoa.imaging.localization.metal import find_metal_head
-from hipoa.imaging.localization.patch import Blocks
-from hipoa.imaging.localization.sphere_fit import fit_sphere
+from hipoa.imaging.localization.patch import Patch
+from hipoa.imaging.localization.sphere_fit import find_inliers, fit_sphere, spread_directions
 
 _CAP_HU = (-150.0, 500.0)
-_TISSUE_HU, _METAL_HU, _EDGE_HU_PER_MM = 130.0, 1200.0, 20.0
+_TISSUE_HU, _EDGE_HU_PER_MM = 130.0, 20.0
 _STEP_MM, _BESIDE = 0.75, 4
 _DEPTHS_MM = np.arange(10.0, 38.0, _STEP_MM)
-_RAYS = spread_rays(500)
+_DIRECTIONS = spread_directions(500)
 _RADII_MM = (17.0, 30.0)
 _TRIES, _ROUNDS, _TOLERANCE_MM, _LEAST_POINTS = 400, 4, 1.25, 40
 # How far the sphere lies from where it was looked for, mm.
 _MOVED_SD_MM, _FARTHEST_MM = 6.0, 10.0
 _USUAL_SD_MM = 2.5
 # The share of the sphere that shows an edge from which, and up to which, the fit is trusted more and more.
-_SUPPORT, _METAL_WITHIN_MM = (0.15, 0.35), 20.0
+_SUPPORT = (0.15, 0.35)
+
+# What casts streaks, and what is metal throughout.
+_STREAKS_HU, _METAL_HU = 1200.0, 1500.0
+# Heads of replaced hips measure 22-56 mm across; a stem or a nail is thinner, a pool of barium is not round.
+_BALL_RADII_MM = (10.9, 29.0)
+_ROUND, _EVEN_MM, _METAL_WITHIN_MM = 0.6, 2.0, 20.0
+_BALL_DIRECTIONS = spread_directions(200)
+_BALL_DEPTHS_MM = np.arange(0.0, 36.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A head where its edges say it is.
+class HeadFit:
+    """A sphere fitted to a femoral head."""
 
-    Attributes:
-        centre_ras_mm: (3,).
-        radius_mm: Of the sphere.
-        support: Share (0-1) of the directions in which its edge is seen; 1 for a metal head.
-        replaced: Whether it is the metal head of a replaced hip.
-    """
-
-    centre_ras_mm: np.ndarray
-    radius_mm: float
+    centre_ras_mm: np.ndarray  # (3,)
+    radius_mm: float  # of the sphere
+    # Share (0-1) of the directions without metal in which an edge lies on the sphere; 1 for a metal head
     support: float
-    replaced: bool
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know."""
-        replaced = "a total hip replacement: the centre is that of its metal head"
-        return (replaced,) if self.replaced else ()
+    replaced: bool = False  # whether it is the metal head of a replaced hip
 
 
-def place_head(blocks: Blocks, centre_ras_mm: np.ndarray, radius_mm: float) -> Placed:
-    """The head where its edges say it is, as far as there are edges; of a replaced hip the metal head.
-
-    Args:
-        blocks: Fine blocks about the head.
-        centre_ras_mm: Where the head was found (3,).
-        radius_mm: As it was found.
-    """
-    metal = find_metal_head(blocks, centre_ras_mm, _METAL_WITHIN_MM)
+def refine_head(patch: Patch, centre_ras_mm: np.ndarray, radius_mm: float) -> HeadFit:
+    """The head where its edges show it, as far as there are edges; of a replaced hip the metal head."""
+    metal = _find_metal_head(patch, centre_ras_mm)
     if metal:
-        return Placed(metal.centre_ras_mm, metal.radius_mm, 1.0, True)
-    found = fit_head_edges(blocks, centre_ras_mm)
+        return metal
+    found = fit_head_edges(patch, centre_ras_mm)
     if found is None:
-        return Placed(centre_ras_mm, radius_mm, 0.0, False)
+        return HeadFit(centre_ras_mm, radius_mm, 0.0)
     # Between the two places, nearer to the fitted one the more edges agree on it.
     share = float(np.clip((found.support - _SUPPORT[0]) / (_SUPPORT[1] - _SUPPORT[0]), 0, 1))
     centre = centre_ras_mm + share * (found.centre_ras_mm - centre_ras_mm)
-    return Placed(centre, radius_mm + share * (found.radius_mm - radius_mm), found.support, False)
+    return HeadFit(centre, radius_mm + share * (found.radius_mm - radius_mm), found.support)
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A sphere fitted to a femoral head.
-
-    Attributes:
-        centre_ras_mm: (3,).
-        radius_mm: Of the sphere.
-        support: Share (0-1) of the directions without metal in which an edge lies on the sphere.
-    """
-
-    centre_ras_mm: np.ndarray
-    radius_mm: float
-    support: float
-
-
-def fit_head_edges(blocks: Blocks, centre_ras_mm: np.ndarray) -> Fit | None:
-    """The sphere most edges about a point lie on, or None if there are too few.
-
-    Args:
-        blocks: Fine blocks about the point.
-        centre_ras_mm: Where the head was found.
-    """
+def fit_head_edges(patch: Patch, centre_ras_mm: np.ndarray) -> HeadFit | None:
+    """The sphere that most edges about a point (3,) lie on, or None if there are too few."""
     centre, found = centre_ras_mm, None
     for _ in range(_ROUNDS):
-        points, free = find_edges(blocks, centre)
-        found = _agree(points, free, centre_ras_mm)
+        points, n_free = _find_edges(patch, centre)
+        found = _fit_sphere_to_head(points, n_free, centre_ras_mm)
         if found is None or np.linalg.norm(found.centre_ras_mm - centre) < 0.1:
             break
         centre = found.centre_ras_mm
     return found
 
 
-def find_edges(blocks: Blocks, centre_ras_mm: np.ndarray) -> tuple[np.ndarray, int]:
-    """Where rays from a point pass most steeply from bone into soft tissue, and how many meet no metal.
-
-    Returns:
-        (n, 3) in RAS mm; the number of rays that meet no metal.
-    """
-    hu, known = blocks.sample(centre_ras_mm + _RAYS[:, None] * _DEPTHS_MM[:, None])
+def _find_edges(patch: Patch, centre_ras_mm: np.ndarray) -> tuple[np.ndarray, int]:
+    """Where rays pass most steeply from bone into soft tissue (n, 3), and how many rays meet no metal."""
+    hu, known = patch.sample(centre_ras_mm + _DIRECTIONS[:, None] * _DEPTHS_MM[:, None])
     # Behind metal there are only streaks.
-    metal = np.maximum.accumulate(hu > _METAL_HU, axis=1)
+    metal = np.maximum.accumulate(hu > _STREAKS_HU, axis=1)
     hu = ndimage.gaussian_filter1d(np.clip(hu, *_CAP_HU), 0.9 / _STEP_MM, axis=1)
     fall = -np.gradient(hu, _STEP_MM, axis=1)
-    at, ray = fall.argmax(1), np.arange(len(_RAYS))
+    at, ray = fall.argmax(1), np.arange(len(_DIRECTIONS))
     before, after = np.maximum(at - _BESIDE, 0), np.minimum(at + _BESIDE, len(_DEPTHS_MM) - 1)
     edge = known.all(1) & ~metal[ray, at] & (fall[ray, at] > _EDGE_HU_PER_MM)
     edge &= (hu[ray, before] > _TISSUE_HU) & (hu[ray, after] < _TISSUE_HU)
     edge &= (at > 2) & (at < len(_DEPTHS_MM) - 3)
-    return centre_ras_mm + _RAYS[edge] * _DEPTHS_MM[at[edge]][:, None], int((~metal[:, -1]).sum())
+    return centre_ras_mm + _DIRECTIONS[edge] * _DEPTHS_MM[at[edge]][:, None], int((~metal[:, -1]).sum())
 
 
-def _agree(points: np.ndarray, free: int, start: np.ndarray) -> Fit | None:
+def _fit_sphere_to_head(points: np.ndarray, n_free: int, start: np.ndarray) -> HeadFit | None:
+    """The random sphere that scores best by the edges near it, its radius and its distance; refined."""
     if len(points) < _LEAST_POINTS:
         return None
     centres, radii = _draw_spheres(points)
@@ -141,7 +107,7 @@ def _agree(points: np.ndarray, free: int, start: np.ndarray) -> Fit | None:
     score = np.maximum(1 - (off / _TOLERANCE_MM) ** 2, 0).sum(1)
     score *= np.exp(-(((radii - USUAL_RADIUS_MM) / _USUAL_SD_MM) ** 2 + (moved / _MOVED_SD_MM) ** 2) / 2)
     best = int(score.argmax())
-    return _refine(points, free, centres[best], float(radii[best]))
+    return _refine(points, n_free, centres[best], float(radii[best]))
 
 
 def _draw_spheres(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,11 +121,51 @@ def _draw_spheres(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centres, np.linalg.norm(four[:, 0] - centres, axis=1)
 
 
-def _refine(points: np.ndarray, free: int, centre: np.ndarray, radius_mm: float) -> Fit:
+def _refine(points: np.ndarray, n_free: int, centre: np.ndarray, radius_mm: float) -> HeadFit:
     near = np.ones(len(points), bool)
     for _ in range(6):
-        near = np.abs(np.linalg.norm(points - centre, axis=1) - radius_mm) < _TOLERANCE_MM
+        near = find_inliers(points, centre, radius_mm, _TOLERANCE_MM)
         if near.sum() < _LEAST_POINTS // 2:
             break
         centre, radius_mm = fit_sphere(points[near])
-    return Fit(centre, radius_mm, float(near.sum() / max(free, len(_RAYS) / 3)))
+    return HeadFit(centre, radius_mm, float(near.sum() / max(n_free, len(_DIRECTIONS) / 3)))
+
+
+def _find_metal_head(patch: Patch, centre_ras_mm: np.ndarray) -> HeadFit | None:
+    """The metal ball nearest to where a head was found, or None if there is none near."""
+    balls = [ball for ball in (_measure_ball(patch, at) for at in _find_thick_metal(patch)) if ball]
+    away = [float(np.linalg.norm(ball.centre_ras_mm - centre_ras_mm)) for ball in balls]
+    return balls[int(np.argmin(away))] if away and min(away) < _METAL_WITHIN_MM else None
+
+
+def _find_thick_metal(patch: Patch) -> list[np.ndarray]:
+    """The thickest place (3,) in RAS mm of each lump of metal that may hold a metal head."""
+    labelled: Any = ndimage.label(patch.hu > _METAL_HU)
+    found = []
+    for number, box in enumerate(ndimage.find_objects(labelled[0]), 1):
+        inside = np.pad(labelled[0][box] == number, 1)
+        depth = np.asarray(ndimage.distance_transform_edt(inside, sampling=patch.spacing_mm))
+        if depth.max() > _BALL_RADII_MM[0] - patch.spacing_mm.max():
+            at = np.unravel_index(depth.argmax(), depth.shape)
+            found.append(patch.ras(np.array(at) - 1 + [side.start for side in box]))
+    return found
+
+
+def _measure_ball(patch: Patch, centre_ras_mm: np.ndarray) -> HeadFit | None:
+    """The metal ball about a point, or None if the metal there is no ball."""
+    centre, radius_mm, on = centre_ras_mm, 0.0, np.zeros(len(_BALL_DIRECTIONS), bool)
+    for _ in range(4):
+        hu, known = patch.sample(centre + _BALL_DIRECTIONS[:, None] * _BALL_DEPTHS_MM[:, None])
+        ends = (hu < _METAL_HU) | ~known
+        depth = np.where(ends.any(1), _BALL_DEPTHS_MM[ends.argmax(1)], np.inf)
+        radius_mm = float(np.median(depth))
+        on = np.abs(depth - radius_mm) < _EVEN_MM
+        if on.sum() < 20:
+            return None
+        # The ball's surface, not the neck's: where the rays are about as long as most of them.
+        rows = np.c_[_BALL_DIRECTIONS[on], np.ones(on.sum())]
+        step, *_ = np.linalg.lstsq(rows, depth[on], rcond=None)
+        centre, radius_mm = centre + step[:3], float(step[3])
+    if on.mean() < _ROUND or not _BALL_RADII_MM[0] <= radius_mm <= _BALL_RADII_MM[1]:
+        return None
+    return HeadFit(centre, radius_mm, 1.0, replaced=True)

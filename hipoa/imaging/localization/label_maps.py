@@ -1,4 +1,4 @@
-"""Reads the regions of femora and hip bones: from a label map, or a folder of masks."""
+"""Reads femora and hip bones from a label map, or from a folder of masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.ndimage import find_objects
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.formats import SUFFIXES, read_labels, stem
-from hipoa.imaging.localization.label_names import KNOWN, read_bone
+from hipoa.imaging.localization.names import KNOWN_BONES, read_bone
 
 T = TypeVar("T")
 Box = tuple[slice, ...]
@@ -22,7 +22,7 @@ Slot = tuple[int, int]
 """Where a segment is stored: its layer and its value there."""
 
 _SEGMENT = re.compile(r"Segment(\d+)_(\w+)")
-# 3D Slicer's own names: whoever kept one says by the terminology what it is.
+# 3D Slicer's default names: the terminology then says what it is.
 _UNNAMED = re.compile(r"(?:segment)?[\s_]*\d*", re.IGNORECASE)
 # A comment, which TotalSegmentator uses, and Caret's.
 _XML_EXTENSIONS = (0, 6, 30)
@@ -30,36 +30,33 @@ _XML_EXTENSIONS = (0, 6, 30)
 
 @dataclass(frozen=True)
 class Region:
-    """The voxels of one structure.
+    """The voxels of one structure: a mask no larger than it, and where in the whole grid it starts."""
 
-    Attributes:
-        mask: bool (i, j, k), no larger than the structure.
-        start: The first voxel of the mask in the whole grid (3,).
-        shape: Of the whole grid.
-        ras_from_ijk: 4 x 4, of the whole grid.
-    """
+    mask: np.ndarray  # bool (i, j, k)
+    start: tuple[int, ...]  # the first voxel of the mask in the grid (3,)
+    shape: tuple[int, ...]  # of the grid
+    ras_from_ijk: np.ndarray  # 4 x 4, of the grid
 
-    mask: np.ndarray
-    start: tuple[int, ...]
-    shape: tuple[int, ...]
-    ras_from_ijk: np.ndarray
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Voxel size in mm (3,)."""
+        return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
 
-    def widen(self, margin: Iterable[int]) -> Box:
+    def widen(self, margin: np.ndarray) -> Box:
         """The box of the region and a margin (3,) in voxels about it, as far as the grid goes."""
-        sizes = zip(self.start, self.mask.shape, self.shape, margin, strict=True)
-        return tuple(slice(max(0, s - m), min(n, s + size + m)) for s, size, n, m in sizes)
+        low = np.maximum(0, self.start - margin)
+        high = np.minimum(self.shape, np.add(self.start, self.mask.shape) + margin)
+        return tuple(map(slice, low, high))
 
     def cut(self, box: Box) -> np.ndarray:
         """What lies in a box of the grid: bool, of the box's shape."""
+        first = np.array([part.start for part in box])
         cut = np.zeros([part.stop - part.start for part in box], bool)
-        ends = zip(self.start, self.mask.shape, box, strict=True)
-        both = [(max(s, b.start), min(s + size, b.stop)) for s, size, b in ends]
-        if all(low < high for low, high in both):
-            here = tuple(
-                slice(low - b.start, high - b.start) for (low, high), b in zip(both, box, strict=True)
-            )
-            mine = tuple(slice(low - s, high - s) for (low, high), s in zip(both, self.start, strict=True))
-            cut[here] = self.mask[mine]
+        low = np.maximum(self.start, first)
+        high = np.minimum(np.add(self.start, self.mask.shape), first + cut.shape)
+        if (low < high).all():
+            inside = tuple(map(slice, low - self.start, high - self.start))
+            cut[tuple(map(slice, low - first, high - first))] = self.mask[inside]
         return cut
 
     def shares_grid(self, other: Region) -> bool:
@@ -68,15 +65,7 @@ class Region:
 
 
 class LabelMap:
-    """A label map, of which only the regions that are asked for are copied.
-
-    Args:
-        path: A file of one of the formats of CTs.
-
-    Attributes:
-        names: What the file itself calls its segments, as far as it names them.
-        values: Those of its first layer, without 0.
-        n_layers: How many lie above one another.
+    """A label map in one of the formats of CTs, of which only the regions that are asked for are copied.
 
     Raises:
         CtError: It cannot be read, or has no place in the patient.
@@ -84,12 +73,11 @@ class LabelMap:
 
     def __init__(self, path: Path) -> None:
         image = read_labels(path)
-        self._voxels, self._matrix = image.values, image.ras_from_ijk
+        self._voxels, self._matrix, self._where = image.values, image.ras_from_ijk, path.name
         self.n_layers = self._voxels.shape[3]
         self._boxes = [find_objects(self._voxels[..., layer]) for layer in range(self.n_layers)]
-        self.values = [value for value, box in enumerate(self._boxes[0], 1) if box]
-        self.names = _read_names(path)
-        self._where = path.name
+        self.values = [value for value, box in enumerate(self._boxes[0], 1) if box]  # of the first layer
+        self.names = _read_names(path)  # as far as the file names its segments
 
     def take(self, slots: Iterable[tuple[str, Slot]]) -> dict[str, Region]:
         """The regions of some names, without those that are empty."""
@@ -144,7 +132,7 @@ def _name_bones(named: Iterable[tuple[str, T]], where: str, what: str) -> list[t
         raise CtError(
             where,
             f"several {what} are named as {', '.join(twice)}",
-            f"Keep one of each, or rename ({KNOWN}).",
+            f"Keep one of each, or rename ({KNOWN_BONES}).",
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Hip centres that someone marked: a CSV, or a 3D Slicer file (.fcsv, .mrk.json)."""
+"""Hip centres from landmarks: a CSV, or a 3D Slicer file (.fcsv, .mrk.json)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from hipoa.core.errors import CtError, TableError
 from hipoa.core.tables.encoding import decode
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.localization.hip_centres import USUAL_RADIUS_MM, Hip, HipCentres
-from hipoa.imaging.localization.landmark_names import KNOWN, Meaning, read_name
+from hipoa.imaging.localization.names import KNOWN_LANDMARKS, Meaning, read_landmark
 
 Point = tuple[Meaning, tuple[float, float, float], float | None]
-"""What its name means, position in RAS mm, radius in mm if it is given."""
+"""What a landmark's name means, its position in RAS mm, and the radius in mm if it is given."""
 
 _COLUMNS = {"RAS": ("r", "a", "s"), "LPS": ("l", "p", "s"), "": ("x", "y", "z")}
+_FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label"
 _NAME_COLUMNS = ("name", "label", "landmark", "名前", "名称", "ラベル")
 _SIDE_COLUMNS = ("side", "seite", "側", "左右")
 _SPACE_COLUMNS = ("space", "coordinate_system", "coordinatesystem")
 # A head that has left its socket is found within this; the other side's socket lies about 175 mm away.
 _SOCKET_MM = 120.0
-_DO = f"Name each femoral head with its side ({KNOWN}) and say whether the coordinates are RAS or LPS."
+_DO = (
+    f"Name each femoral head with its side ({KNOWN_LANDMARKS}) "
+    "and say whether the coordinates are RAS or LPS."
+)
+_PLURAL = {"head": "femoral heads", "socket": "sockets"}
 _SAVE = "Save the landmarks again as text in UTF-8."
 
 
@@ -35,25 +40,7 @@ def locate_by_landmarks(path: Path) -> HipCentres:
     Raises:
         CtError: The file cannot be read, does not say which coordinates it holds, or names no femoral head.
     """
-    try:
-        points = _read(path)
-    except TableError as error:
-        raise CtError(path.name, error.found, _SAVE) from None
-    except FileNotFoundError:
-        raise CtError(path.name, "there is no such file", "Check the path.") from None
-    except csv.Error:
-        raise CtError(
-            path.name, "the landmarks cannot be read", "Look for a quote that is not closed."
-        ) from None
-    except (OSError, json.JSONDecodeError, RecursionError):
-        raise CtError(path.name, "the landmarks cannot be read", _DO) from None
-    except _UnusableError as error:
-        raise CtError(path.name, f"the landmarks cannot be used ({error})", _DO) from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        # Python's own words may quote the file.
-        raise CtError(
-            path.name, "the landmarks cannot be used (they are laid out as no table or markups)", _DO
-        ) from None
+    points = _read_points(path)
     heads, sockets = (_by_side(path, kind, points) for kind in ("head", "socket"))
     if not heads:
         # Their names are not told: one may be a person's.
@@ -74,14 +61,30 @@ def locate_by_landmarks(path: Path) -> HipCentres:
     return HipCentres(hips, missing)
 
 
+def _read_points(path: Path) -> list[Point]:
+    try:
+        return _parse(path)
+    except TableError as error:
+        found, do = error.found, _SAVE
+    except FileNotFoundError:
+        found, do = "there is no such file", "Check the path."
+    except csv.Error:
+        found, do = "the landmarks cannot be read", "Look for a quote that is not closed."
+    except (OSError, json.JSONDecodeError, RecursionError):
+        found, do = "the landmarks cannot be read", _DO
+    except _UnusableError as error:
+        found, do = f"the landmarks cannot be used ({error})", _DO
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        # Python's own words may quote the file.
+        found, do = "the landmarks cannot be used (they are laid out as no table or markups)", _DO
+    raise CtError(path.name, found, do)
+
+
 def _check_sockets(path: Path, hips: Mapping[str, Hip]) -> None:
     for side, hip in hips.items():
         if hip.socket_ras_mm and math.dist(hip.centre_ras_mm, hip.socket_ras_mm) > _SOCKET_MM:
-            raise CtError(
-                path.name,
-                f"the socket of the side {side} lies more than {_SOCKET_MM:.0f} mm from its head",
-                "Check its side and its coordinates.",
-            )
+            found = f"the socket of the side {side} lies more than {_SOCKET_MM:.0f} mm from its head"
+            raise CtError(path.name, found, "Check its side and its coordinates.")
 
 
 def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]:
@@ -91,19 +94,17 @@ def _by_side(path: Path, kind: str, points: Iterable[Point]) -> dict[str, Point]
         if point[0].kind != kind or not side:
             continue
         if side in sides:
-            what = "femoral heads" if kind == "head" else "sockets"
-            raise CtError(
-                path.name, f"two landmarks are {what} of the side {side}", f"Keep one of them. {_DO}"
-            )
+            found = f"two landmarks are {_PLURAL[kind]} of the side {side}"
+            raise CtError(path.name, found, f"Keep one of them. {_DO}")
         sides[side] = point
     return sides
 
 
 class _UnusableError(ValueError):
-    """What is wrong with a file, in words that quote nothing of it."""
+    """What is wrong with a file, without quoting it."""
 
 
-def _read(path: Path) -> list[Point]:
+def _parse(path: Path) -> list[Point]:
     data = path.read_bytes()
     try:
         if b"\0" in data or b"\x1b" in data:  # UTF-16, or ISO-2022-JP
@@ -113,43 +114,39 @@ def _read(path: Path) -> list[Point]:
         text = decode(data, path.name)[0]
     name = path.name.lower()
     if name.endswith(".json"):
-        return _from_markups(json.loads(text))
-    return _from_fcsv(text) if name.endswith(".fcsv") else _from_csv(text)
+        return _parse_markups(json.loads(text))
+    return _parse_fcsv(text) if name.endswith(".fcsv") else _parse_csv(text)
 
 
-def _from_markups(content: Mapping) -> list[Point]:
+def _parse_markups(content: Mapping) -> list[Point]:
     points: list[Point] = []
     for markup in content["markups"]:
-        space = _space(str(markup.get("coordinateSystem", "")))
+        space = _read_space(str(markup.get("coordinateSystem", "")))
         if "mm" not in markup.get("coordinateUnits", "mm"):  # a text, or a list with it
             raise _UnusableError("the coordinates are not in mm")
         points += [
-            (read_name(str(point.get("label", ""))), _ras(point["position"], space), None)
+            (read_landmark(str(point.get("label", ""))), _to_ras(point["position"], space), None)
             for point in markup["controlPoints"]
             if point.get("positionStatus", "defined") == "defined"
         ]
     return points
 
 
-def _from_fcsv(text: str) -> list[Point]:
+def _parse_fcsv(text: str) -> list[Point]:
     header = dict(re.findall(r"^#\s*(\w+)\s*=\s*(.+?)\s*$", text, re.MULTILINE))
-    space = _space(header.get("CoordinateSystem", ""))
-    columns = [
-        word.strip() for word in header.get("columns", "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label").split(",")
-    ]
+    space = _read_space(header.get("CoordinateSystem", ""))
+    columns = [word.strip() for word in header.get("columns", _FCSV_COLUMNS).split(",")]
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    cells = _name_cells(columns, csv.reader(lines, strict=True))
-    return [(read_name(row["label"]), _ras((row["x"], row["y"], row["z"]), space), None) for row in cells]
+    return [_read_point(row, space) for row in _name_cells(columns, csv.reader(lines, strict=True))]
 
 
-def _from_csv(text: str) -> list[Point]:
+def _parse_csv(text: str) -> list[Point]:
     stated = re.search(r"^#.*\b(RAS|LPS)\b", text, re.MULTILINE | re.IGNORECASE)
     lines = [line for line in text.splitlines() if line.strip(" ,;\t") and not line.startswith("#")]
     delimiter = max(",;\t", key=lines[0].count)
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     columns = [_read_heading(cell) for cell in next(rows)]
-    cells = _name_cells(columns, rows)
-    return [_csv_point(row, stated.group(1) if stated else "") for row in cells]
+    return [_read_point(row, stated[1] if stated else "") for row in _name_cells(columns, rows)]
 
 
 def _name_cells(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[dict[str, str]]:
@@ -163,30 +160,25 @@ def _name_cells(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[d
 
 
 def _read_heading(text: str) -> str:
-    """A heading in lower case without its unit and its width: ``Center R [mm]`` is centre_r."""
+    """A heading in lower case without "centre", its unit and its width: ``Center R [mm]`` is r."""
     plain = unicodedata.normalize("NFKC", text).strip().casefold().replace("center", "centre")
     plain = re.sub(r"[\s_]*(\bmm|_mm|[(\[]mm[)\]])$", "", plain)
-    return re.sub(r"[\s_]+", "_", plain)
+    return re.sub(r"[\s_]+", "_", plain).removeprefix("centre_")
 
 
-def _csv_point(row: Mapping[str, str], stated: str) -> Point:
+def _read_point(row: Mapping[str, str], stated: str) -> Point:
     name, side, space = (
         next((row[key] for key in keys if row.get(key)), "")
         for keys in (_NAME_COLUMNS, _SIDE_COLUMNS, _SPACE_COLUMNS)
     )
     for default, columns in _COLUMNS.items():
-        keys = next((k for k in (columns, tuple(f"centre_{c}" for c in columns)) if set(k) <= set(row)), None)
-        if keys:
-            radius = row.get("radius", "")
-            return (
-                read_name(name, side),
-                _ras([row[k] for k in keys], default or _space(space or stated)),
-                _number(radius) if radius else None,
-            )
+        if set(columns) <= set(row):
+            position = _to_ras([row[name] for name in columns], default or _read_space(space or stated))
+            return read_landmark(name, side), position, _read_number(row.get("radius") or "0") or None
     raise _UnusableError("neither the columns r,a,s nor l,p,s nor x,y,z are there")
 
 
-def _space(text: str) -> str:
+def _read_space(text: str) -> str:
     # Slicer wrote numbers before it wrote words.
     space = {"0": "RAS", "1": "LPS"}.get(text.strip(), text.strip().upper())
     if space not in {"RAS", "LPS"}:
@@ -194,14 +186,14 @@ def _space(text: str) -> str:
     return space
 
 
-def _ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, float, float]:
-    x, y, z = (_number(value) for value in position)
+def _to_ras(position: Sequence[str] | Iterable[float], space: str) -> tuple[float, float, float]:
+    x, y, z = (_read_number(value) for value in position)
     return (x, y, z) if space == "RAS" else (-x, -y, z)
 
 
-def _number(value: str | float) -> float:
+def _read_number(value: str | float) -> float:
     try:
-        # A comma is the decimal one of who separates columns otherwise; no place is thousands of mm away.
+        # A comma is a decimal one here: no place is thousands of mm away.
         number = float(value.replace(",", ".") if isinstance(value, str) else value)
     except ValueError:
         raise _UnusableError("a coordinate or radius is no number") from None

@@ -1,7 +1,7 @@
-"""The forward pass of the locator's two networks, in plain numpy: no stage that reads CTs imports torch.
+"""The forward pass of the locator's two 3-D U-Nets in numpy, so that no stage that reads CTs imports torch.
 
-A 3-D U-Net that works on cells of 2 x 2 x 2 voxels. Its weights come from ``benchmarks/locator_training``,
-batch normalisation folded into them.
+They work on cells of 2 x 2 x 2 voxels. Their weights come from ``benchmarks/locator_training``, batch
+normalisation folded into them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CLASSES = ("rest", "left head", "right head", "pelvis", "femur", "other bone")
 LOW_HU, HIGH_HU, UNIT_HU = -200.0, 600.0, 400.0
 SPACING_MM = {"coarse": 5.0, "fine": 2.0}
 _UNIT_MM = 20.0
-# Other weights find other centres: what is made anew follows the code, which therefore names the file.
+# Other weights find other centres: a stage reruns with its code, which therefore names the file.
 _SHA256 = "15a1b57a15b7bd39c7fa1c2e7fd4726b86c1e2953785e280c325e3d8f6db16a1"
 _SIDE = 16  # the sides of an input are multiples of it
 _ROWS = 16384  # of a product of matrices, so that it stays in a core's cache
@@ -29,17 +29,12 @@ _ROWS = 16384  # of a product of matrices, so that it stays in a core's cache
 
 @dataclass(frozen=True)
 class Output:
-    """What a network says of each cell of 2 x 2 x 2 voxels, (a, b, c).
+    """A network's output for each cell of 2 x 2 x 2 voxels, (a, b, c)."""
 
-    Attributes:
-        shares: (a, b, c, 6), the probability of each of :data:`CLASSES`.
-        offset_mm: (a, b, c, 3), from the cell's middle to the centre of its head, along the input's axes.
-        doubt_mm: How far that may be off.
-    """
-
-    shares: np.ndarray
+    probability: np.ndarray  # (a, b, c, 6), of each of :data:`CLASSES`
+    # (a, b, c, 3), from the cell's middle to the centre of its head, along the input's axes
     offset_mm: np.ndarray
-    doubt_mm: np.ndarray
+    error_mm: np.ndarray  # (a, b, c), the expected error of that offset
 
 
 def apply_network(name: str, hu: np.ndarray) -> Output:
@@ -49,23 +44,20 @@ def apply_network(name: str, hu: np.ndarray) -> Output:
         name: Of :data:`SPACING_MM`: the size of the voxels it wants.
         hu: (i, j, k), any size; i to the patient's right, j to the front, k to the head.
     """
-    shape = [-(-n // _SIDE) * _SIDE for n in hu.shape]
-    image = np.zeros(shape, np.float32)
+    image = np.zeros([-(-n // _SIDE) * _SIDE for n in hu.shape], np.float32)
     inner = tuple(slice(n) for n in hu.shape)
     image[inner] = (np.clip(hu, LOW_HU, HIGH_HU) - np.float32(LOW_HU)) / np.float32(UNIT_HU)
-    out = _forward(load_weights()[name], image)
     a, b, c = (-(-n // 2) for n in hu.shape)
-    out = out[:a, :b, :c]
-    logits = out[..., : len(CLASSES)]
-    shares = np.exp(logits - logits.max(-1, keepdims=True))
-    shares /= shares.sum(-1, keepdims=True)
-    doubt = np.logaddexp(0, out[..., -1])
-    return Output(shares, _UNIT_MM * out[..., len(CLASSES) : len(CLASSES) + 3], _UNIT_MM * doubt)
+    out = _forward(load_weights()[name], image)[:a, :b, :c]
+    logits, offset = out[..., : len(CLASSES)], out[..., len(CLASSES) : len(CLASSES) + 3]
+    probability = np.exp(logits - logits.max(-1, keepdims=True))
+    probability /= probability.sum(-1, keepdims=True)
+    return Output(probability, _UNIT_MM * offset, _UNIT_MM * np.logaddexp(0, out[..., -1]))
 
 
 @cache
 def load_weights() -> dict[str, dict[str, np.ndarray]]:
-    """The weights, float32, by network and layer; of "confidence" those of its logistic regression.
+    """The weights, float32, by network and layer; under "confidence" those of the logistic regression.
 
     Raises:
         ConfigError: The file is not the one of this version.
@@ -75,9 +67,8 @@ def load_weights() -> dict[str, dict[str, np.ndarray]]:
     content = (resources.files("hipoa.imaging.localization") / "weights.safetensors").read_bytes()
     if hashlib.sha256(content).hexdigest() != _SHA256:
         raise ConfigError("locator", "its weights are not those of this version", "Install hipoa again.")
-    stored = load(content)
     found: dict[str, dict[str, np.ndarray]] = {}
-    for key, values in stored.items():
+    for key, values in load(content).items():
         network, _, layer = key.partition(".")
         found.setdefault(network, {})[layer] = values.astype(np.float32)
     return found
@@ -102,7 +93,7 @@ def _halve(x: np.ndarray) -> np.ndarray:
 
 
 def _down(x: np.ndarray, weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
-    return _relu(_halve(x) @ weights[f"{layer}.weight"] + weights[f"{layer}.bias"])
+    return np.maximum(_halve(x) @ weights[f"{layer}.weight"] + weights[f"{layer}.bias"], 0)
 
 
 def _add_enlarged(
@@ -142,7 +133,3 @@ def _convolve(x: np.ndarray, weights: Mapping[str, np.ndarray], layer: str) -> n
         block += weights[f"{layer}.bias"]
         np.maximum(block, 0, out=block)
     return np.ascontiguousarray(total.reshape(i, j + 2, k, -1)[:, :j])
-
-
-def _relu(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0, out=x)

@@ -1,4 +1,4 @@
-"""Hip centres from a segmentation: a label map, or a folder of masks, of femora and hip bones."""
+"""Hip centres from a segmentation of femora and hip bones: a label map, or a folder of masks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from hipoa.core.errors import CtError
-from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.image import to_ras
 from hipoa.imaging.localization.hip_centres import LEAST_APART_MM, Hip, HipCentres
 from hipoa.imaging.localization.label_maps import LabelMap, Region, read_folder
-from hipoa.imaging.localization.label_names import KNOWN
+from hipoa.imaging.localization.names import KNOWN_BONES, SIDE_NAMES
 from hipoa.imaging.localization.sphere_fit import Sphere, fit_sphere_robustly
 
 NAMES = ("femur_left", "femur_right", "hip_left", "hip_right")
@@ -30,8 +29,8 @@ CHECK_LABELS = (
     f"Check label_ids (TotalSegmentator 2: 75, 76, 77, 78; 1: {', '.join(map(str, VERSION_1))}) and that "
     "the labels are of this CT."
 )
-"""What to do about labels that show no head where one must be."""
-HEAD_RADIUS_MM = (15.0, 34.0)
+"""What to do about labels that show no head where there must be one."""
+_HEAD_RADIUS_MM = (15.0, 34.0)
 # Joint space, cartilage and the rounding of two masks: the head's surface lies this near the hip bone.
 _NEAR_SOCKET_MM = 8.0
 _PROXIMAL_MM = 60.0
@@ -40,10 +39,10 @@ _SURE = 0.5
 
 
 def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCentres:
-    """Fits a sphere to each femoral head of a segmentation.
+    """Fits a sphere to each femoral head of a label map, or of a folder of masks (``femur_left.nii.gz`` ...).
 
     Args:
-        path: A label map, or a folder with ``femur_left.nii.gz``, ``hip_left.nii.gz`` and so on.
+        path: The file or folder.
         label_ids: The values of :data:`NAMES` in a label map that does not name its segments. Those of
             TotalSegmentator's version 2 stand for its version 1 too, where the heads show that it is.
 
@@ -54,7 +53,7 @@ def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCen
     hips: dict[str, Hip] = {}
     missing: dict[str, str] = {}
     advice: dict[str, str] = {}
-    for side, word in zip(SIDES, ("left", "right"), strict=True):
+    for side, word in SIDE_NAMES.items():
         femur = regions.get(f"femur_{word}", regions.get(f"head_{word}"))
         pelvis = regions.get(f"hip_{word}", regions.get("pelvis"))
         sphere = None if femur is None else fit_head(femur, pelvis)
@@ -64,47 +63,40 @@ def locate_by_labels(path: Path, label_ids: tuple[int, int, int, int]) -> HipCen
             missing[side] = f"no hip found: femur_{word} of the labels has no spherical head"
             advice[side] = f"{CHECK_LABELS} Or mark it by landmarks, or exclude it."
         else:
-            hips[side] = _hip(side, sphere, note)
+            hips[side] = _make_hip(side, sphere, note)
     return HipCentres(hips, missing, advice)
 
 
 def fit_head(femur: Region, pelvis: Region | None) -> Sphere | None:
     """The sphere of the femoral head in RAS mm, or None if there is none.
 
-    Only the femur's surface that faces the hip bone is used where both are on one grid, otherwise
-    that of the femur's upper end: holes left by metal and the volume's end are no surface of the head.
-
-    Args:
-        femur: The whole bone, or its head.
-        pelvis: The hip bone of that side, or both, if it is known.
+    Of the femur, or of its head alone, only the surface that faces the hip bone is used where both are on one
+    grid, else that of its upper end: holes left by metal and the volume's end are no surface of the head.
     """
-    points, facing = find_facing(femur, pelvis)
+    points, facing = _find_facing(femur, pelvis)
     if not facing.any():
         facing = points[:, 2] > points[:, 2].max(initial=-np.inf) - _PROXIMAL_MM
-    return fit_sphere_robustly(
-        points[facing], radius_mm=HEAD_RADIUS_MM, tolerance_mm=max(1.0, 0.6 * float(_spacing(femur).max()))
-    )
+    tolerance_mm = max(1.0, 0.6 * float(femur.spacing_mm.max()))
+    return fit_sphere_robustly(points[facing], radius_mm=_HEAD_RADIUS_MM, tolerance_mm=tolerance_mm)
 
 
-def find_facing(femur: Region, pelvis: Region | None) -> tuple[np.ndarray, np.ndarray]:
+def _find_facing(femur: Region, pelvis: Region | None) -> tuple[np.ndarray, np.ndarray]:
     """The femur's surface in RAS mm (n, 3), and which of it faces the hip bone (n,), if enough does."""
-    spacing = _spacing(femur)
+    spacing = femur.spacing_mm
     near_mm = _NEAR_SOCKET_MM + spacing.max()
     box = femur.widen(np.ceil(near_mm / spacing).astype(int) + 2)
-    faces = surface(femur.cut(box))
+    faces = _find_surface(femur.cut(box))
     points = to_ras(femur.ras_from_ijk, faces + [part.start for part in box])
     facing = np.zeros(len(faces), bool)
-    socket: np.ndarray = (
-        pelvis.cut(box) if pelvis is not None and pelvis.shares_grid(femur) else np.zeros(0, bool)
-    )
-    if socket.any():
-        away = np.asarray(distance_transform_edt(np.logical_not(socket), sampling=spacing))
-        lower, upper = np.floor(faces).astype(int), np.ceil(faces).astype(int)
-        facing = np.minimum(away[tuple(lower.T)], away[tuple(upper.T)]) < near_mm
-    return points, facing if facing.sum() >= _LEAST_FACING else np.zeros(len(faces), bool)
+    if pelvis is None or not pelvis.shares_grid(femur) or not (socket := pelvis.cut(box)).any():
+        return points, facing
+    away = np.asarray(distance_transform_edt(~socket, sampling=spacing))
+    lower, upper = np.floor(faces).astype(int), np.ceil(faces).astype(int)
+    near = np.minimum(away[tuple(lower.T)], away[tuple(upper.T)]) < near_mm
+    return points, near if near.sum() >= _LEAST_FACING else facing
 
 
-def surface(mask: np.ndarray) -> np.ndarray:
+def _find_surface(mask: np.ndarray) -> np.ndarray:
     """The middles of the faces between mask and background, as voxel indices (n, 3).
 
     Faces on the array's border do not count: there the CT ends, not the bone.
@@ -117,18 +109,14 @@ def surface(mask: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _spacing(region: Region) -> np.ndarray:
-    return np.linalg.norm(region.ras_from_ijk[:3, :3], axis=0)
-
-
-def _confidence(sphere: Sphere) -> float:
-    # Half of the surface on one sphere is as much as a head with a fovea and a neck can have.
+def _rate(sphere: Sphere) -> float:
+    """The confidence: half of the surface on one sphere is as much as a head with fovea and neck can have."""
     return round(min(1.0, 2 * sphere.inliers), 3)
 
 
-def _hip(side: str, sphere: Sphere, note: str) -> Hip:
+def _make_hip(side: str, sphere: Sphere, note: str) -> Hip:
     r, a, s = (round(float(x), 2) for x in sphere.centre_mm)
-    confidence = _confidence(sphere)
+    confidence = _rate(sphere)
     doubt = "the femoral head of the labels is hardly a sphere" if confidence < _SURE else ""
     warnings = tuple(filter(None, (note, doubt)))
     return Hip(side, (r, a, s), round(sphere.radius_mm, 2), "labels", confidence, warnings)
@@ -155,7 +143,7 @@ def _read_map(path: Path, label_ids: tuple[int, int, int, int]) -> tuple[dict[st
         raise CtError(
             path.name,
             f"it has {labels.n_layers} layers, and none of its segments is named as a femur of a side",
-            f"Name its segments in 3D Slicer ({KNOWN}).",
+            f"Name its segments in 3D Slicer ({KNOWN_BONES}).",
         )
     if label_ids == VERSION_2 and _NAMES_MOOSE.search(path.name):
         regions = labels.take(_MOOSE.items())
@@ -198,12 +186,12 @@ def _shows_femur(regions: Mapping[str, Region]) -> bool:
 def _count_heads(regions: Mapping[str, Region]) -> int:
     """How many of the femora have a head in their hip bone; none if these are not left and right."""
     found: dict[str, float] = {}
-    for word in ("left", "right"):
+    for word in SIDE_NAMES.values():
         femur, pelvis = regions.get(f"femur_{word}"), regions.get(f"hip_{word}")
-        if femur is None or pelvis is None or not find_facing(femur, pelvis)[1].any():
+        if femur is None or pelvis is None or not _find_facing(femur, pelvis)[1].any():
             continue
         sphere = fit_head(femur, pelvis)
-        if sphere is not None and _confidence(sphere) >= _SURE:
+        if sphere is not None and _rate(sphere) >= _SURE:
             found[word] = float(sphere.centre_mm[0])
     return 0 if len(found) == 2 and found["right"] - found["left"] < LEAST_APART_MM else len(found)
 
@@ -220,9 +208,8 @@ def _no_femur(path: Path, labels: LabelMap, label_ids: tuple[int, int, int, int]
     )
     if not values:
         return CtError(path.name, found, "Give another label map, or none: the locator looks for the heads.")
+    do = f"Set label_ids to its values of {', '.join(NAMES)}"
     if set(VERSION_1[:2]) & set(values):
         do = f"If it is TotalSegmentator's version 1, set label_ids to {list(VERSION_1)}"
-    else:
-        do = f"Set label_ids to its values of {', '.join(NAMES)}"
-    name = f" or name its segments ({KNOWN});" if labels.names else ""
+    name = f" or name its segments ({KNOWN_BONES});" if labels.names else ""
     return CtError(path.name, found, f"{do};{name} or give no labels: the locator looks for the heads.")

@@ -1,4 +1,4 @@
-"""Fits spheres to points some of which lie on no sphere."""
+"""Spheres fitted to points, some of which lie on no sphere."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_LEAST_POINTS = 20
+_LEAST_POINTS, _TRIES = 20, 800
 
 
 @dataclass(frozen=True)
 class Sphere:
-    """A fitted sphere.
-
-    Attributes:
-        centre_mm: (3,).
-        radius_mm: In mm.
-        inliers: Share of the points (0-1) within the tolerance.
-        n_inliers: Their number.
-    """
+    """A fitted sphere: its centre (3,), and the share of the points (0-1) that lie on it."""
 
     centre_mm: np.ndarray
     radius_mm: float
     inliers: float
-    n_inliers: int
+
+
+def spread_directions(n: int) -> np.ndarray:
+    """Unit vectors (n, 3) spread evenly over the sphere (a Fibonacci spiral)."""
+    k = np.arange(n) + 0.5
+    z, angle = 1 - 2 * k / n, np.pi * (1 + 5**0.5) * k
+    return np.c_[np.sqrt(1 - z**2) * np.cos(angle), np.sqrt(1 - z**2) * np.sin(angle), z]
 
 
 def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
@@ -38,36 +37,29 @@ def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def fit_sphere_robustly(
-    points: np.ndarray,
-    *,
-    radius_mm: tuple[float, float],
-    tolerance_mm: float,
-    tries: int = 800,
-    seed: int = 0,
+    points: np.ndarray, *, radius_mm: tuple[float, float], tolerance_mm: float
 ) -> Sphere | None:
-    """The sphere of admitted radius that most points lie on (RANSAC), refined on those points.
-
-    Args:
-        points: (n, 3) in mm.
-        radius_mm: Least and largest radius.
-        tolerance_mm: How far from the surface a point may lie.
-        tries: Random draws of four points.
-        seed: Of the draws.
+    """The sphere that most points (n, 3) lie on (RANSAC), refined on those points.
 
     Returns:
-        The sphere, or None if there are too few points or no sphere of such a radius.
+        None if there are too few points, or no sphere between the least and the largest radius.
     """
     if len(points) < _LEAST_POINTS:
         return None
-    rng = np.random.default_rng([seed, len(points)])
+    rng = np.random.default_rng([0, len(points)])
     best, score = None, 0
-    for _ in range(tries):
+    for _ in range(_TRIES):
         centre, radius = fit_sphere(points[rng.choice(len(points), 4, replace=False)])
         if radius_mm[0] <= radius <= radius_mm[1]:
-            near = np.abs(np.linalg.norm(points - centre, axis=1) - radius) < tolerance_mm
+            near = find_inliers(points, centre, radius, tolerance_mm)
             if near.sum() > score:
                 best, score = near, int(near.sum())
     return None if best is None else _refine(points, best, radius_mm, tolerance_mm)
+
+
+def find_inliers(points: np.ndarray, centre: np.ndarray, radius_mm: float, tolerance_mm: float) -> np.ndarray:
+    """Which of the points (n, 3) lie nearer than the tolerance to a sphere's surface: bool (n,)."""
+    return np.abs(np.linalg.norm(points - centre, axis=1) - radius_mm) < tolerance_mm
 
 
 def _refine(
@@ -75,11 +67,11 @@ def _refine(
 ) -> Sphere | None:
     centre, radius = fit_sphere(points[near])
     for _ in range(10):
-        again = np.abs(np.linalg.norm(points - centre, axis=1) - radius) < tolerance_mm
+        again = find_inliers(points, centre, radius, tolerance_mm)
         if again.sum() < _LEAST_POINTS or np.array_equal(again, near):
             break
         near = again
         centre, radius = fit_sphere(points[near])
     if near.sum() < _LEAST_POINTS or not radius_mm[0] <= radius <= radius_mm[1]:
         return None
-    return Sphere(centre, radius, float(near.mean()), int(near.sum()))
+    return Sphere(centre, radius, float(near.mean()))

@@ -35,19 +35,12 @@ def cortical_bone_hu(ct_energy_kev: float) -> float:
 
 
 class Curve(NamedTuple):
-    """Linear attenuation by HU: nothing up to a start, then two straight lines.
+    """Linear attenuation by HU: nothing up to a start, then two straight lines."""
 
-    Attributes:
-        start_hu: Where it leaves 0.
-        per_hu: What each HU adds from there on, 1/mm.
-        bend_hu: Where the second line begins.
-        more_per_hu: What each HU adds there in addition, 1/mm.
-    """
-
-    start_hu: float
-    per_hu: float
-    bend_hu: float
-    more_per_hu: float
+    start_hu: float  # where it leaves 0
+    per_hu: float  # what each HU adds from there on, 1/mm
+    bend_hu: float  # where the second line begins
+    more_per_hu: float  # what each HU adds there in addition, 1/mm
 
 
 def make_curve(energy_kev: float, ct_energy_kev: float, bone_only: bool = False) -> Curve:
@@ -72,13 +65,8 @@ def make_curve(energy_kev: float, ct_energy_kev: float, bone_only: bool = False)
     return Curve(start, slope, full, above - slope)
 
 
-def attenuate(hu: np.ndarray, curve: Curve) -> np.ndarray:
-    """Linear attenuation in 1/mm (float32) of HU (any shape), voxel by voxel."""
-    return attenuate_float(np.asarray(hu, np.float32), curve)
-
-
-def attenuate_float(hu: Any, curve: Curve) -> Any:
-    """The same of an array of numpy's or torch's that is float32 already."""
+def attenuate(hu: Any, curve: Curve) -> Any:
+    """Linear attenuation in 1/mm of HU, voxel by voxel: float32, an array or a tensor."""
     # Python's numbers keep float32 in both.
     start, per_hu, bend, more = curve
     return per_hu * (hu - start).clip(min=0) + more * (hu - bend).clip(min=0)

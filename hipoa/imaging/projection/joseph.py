@@ -1,4 +1,4 @@
-"""Joseph's method on a processor: a ray is sampled where it meets each coronal plane of voxels.
+"""Joseph's method on the CPU: a ray is sampled where it meets each coronal plane of voxels.
 
 P. M. Joseph, "An improved algorithm for reprojecting rays through pixel images", IEEE Trans. Med. Imaging
 1(3):192-196, 1982. Where the detector is in line with the voxels, a pixel's row and column decide its
@@ -20,79 +20,76 @@ import numpy as np
 
 from hipoa.imaging.ct.body import Body
 from hipoa.imaging.projection.attenuation import Curve
-from hipoa.imaging.projection.geometry import Rays
+from hipoa.imaging.projection.geometry import XrayGeometry
 
 _SHIFT_VOXELS, _MOST_PLANES = 0.24, 8
 # A CT is in line with the axes if no voxel lies further than this, in voxels, from where it would then.
 _IN_LINE_VOXELS = 0.005
 _VOXELS = numba.types.Array(numba.int16, 3, "C", readonly=True)
 _CELLS = numba.types.Array(numba.boolean, 3, "A", readonly=True)
-_NUMBERS, _LINE, _SHARES = numba.int64[::1], numba.float64[::1], numba.float32[:, ::1]
-_PLANE, _IMAGE = numba.float64[:, ::1], numba.float32[:, ::1]
+_NUMBERS, _PLANE, _IMAGE = numba.int64[::1], numba.float64[:, ::1], numba.float32[:, ::1]
+_TWO_NUMBERS, _LINES = numba.types.UniTuple(_NUMBERS, 2), numba.types.UniTuple(numba.float64[::1], 2)
+_THREE_NUMBERS, _FOUR_PLANES = numba.types.UniTuple(_NUMBERS, 3), numba.types.UniTuple(_PLANE, 4)
+_PIXELS = numba.types.Tuple((_NUMBERS, _NUMBERS, numba.uint16[:, ::1], _IMAGE))
 _CURVE = numba.types.UniTuple(numba.float32, 4)
 
 
-def integrate(hu: np.ndarray, body: Body, rays: Rays, curve: Curve) -> np.ndarray:
-    """Line integrals of the linear attenuation.
+def integrate(
+    hu: np.ndarray, ras_from_ijk: np.ndarray, body: Body, geometry: XrayGeometry, curve: Curve
+) -> np.ndarray:
+    """Line integrals of the linear attenuation, float32 (H, W), dimensionless.
 
     Args:
         hu: int16 (i, j, k) HU, the last or the first axis along memory.
+        ras_from_ijk: 4 x 4 matrix of the voxels.
         body: Everything outside is air, as is all beyond the voxels.
-        rays: One per pixel.
+        geometry: Source and detector.
         curve: Linear attenuation by HU.
-
-    Returns:
-        float32 (H, W), dimensionless.
     """
-    project = _project_in_line if is_in_line(rays.ras_from_ijk, hu.shape) else _project_tilted
-    return project(hu, body, rays, tuple(map(np.float32, curve)))
+    project = _project_in_line if _is_in_line(ras_from_ijk, hu.shape) else _project_tilted
+    return project(hu, ras_from_ijk, body, geometry, tuple(map(np.float32, curve)))
 
 
-def is_in_line(ras_from_ijk: np.ndarray, shape: tuple[int, ...]) -> bool:
+def _is_in_line(ras_from_ijk: np.ndarray, shape: tuple[int, ...]) -> bool:
     """Whether the voxels' axes are those of the patient, which beam and detector follow."""
     along = np.diag(ras_from_ijk)[:3]
     aside = np.abs(ras_from_ijk[:3, :3] - np.diag(along)) @ np.array(shape)
     return bool((aside <= _IN_LINE_VOXELS * np.abs(along)).all())
 
 
-def choose_planes(moved_voxels: float) -> int:
-    """How many planes are summed before they are interpolated.
+def _choose_planes(moved_voxels: float) -> int:
+    """How many planes (1-8) are summed before they are interpolated, at most 0.24 voxels from their place.
 
-    Args:
-        moved_voxels: How far the outermost ray moves from a plane to the next, in voxels along an axis.
-
-    Returns:
-        1-8, so that no sample is taken further than 0.24 voxels from its place.
+    The outermost ray moves by so many voxels along an axis from a plane to the next.
     """
     return int(np.clip(1 + 2 * _SHIFT_VOXELS / max(moved_voxels, 1e-6), 1, _MOST_PLANES))
 
 
-def _project_in_line(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np.ndarray:
+def _project_in_line(
+    hu: np.ndarray, ras_from_ijk: np.ndarray, body: Body, geometry: XrayGeometry, curve: tuple
+) -> np.ndarray:
     # A pixel's column decides about i, its row about k.
-    column = [part[0, :, 0] for part in _cross_planes(rays, rows=slice(1))]
-    row = [part[:, 0, 2] for part in _cross_planes(rays, columns=slice(1))]
-    dx, dy, dz = np.linalg.norm(rays.ras_from_ijk[:3, :3], axis=0)
+    column = [part[0, :, 0] for part in _cross_planes(*geometry.rays_ijk(ras_from_ijk, rows=slice(1)))]
+    row = [part[:, 0, 2] for part in _cross_planes(*geometry.rays_ijk(ras_from_ijk, columns=slice(1)))]
+    dx, dy, dz = np.linalg.norm(ras_from_ijk[:3, :3], axis=0)
     square = np.add.outer((dz * row[1]) ** 2, (dx * column[1]) ** 2 + dy**2, dtype=np.float32)
     turned = not hu.flags.c_contiguous
     slow, fast = (row, column) if turned else (column, row)
     hu, body = (hu.T, body.transpose((2, 1, 0))) if turned else (hu, body)
-    firsts, cell = _group(body.edges[1], choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max())))
+    firsts, cell = _group_planes(
+        body.edges[1], _choose_planes(max(np.abs(fast[1]).max(), np.abs(slow[1]).max()))
+    )
     middles = (firsts[:-1] + firsts[1:] - 1) / 2
     image = np.zeros((len(slow[0]), len(fast[0])), np.float32)
-    lines = _lay(slow, middles)
-    places = _place(fast[0] + middles[:, None] * fast[1], hu.shape[2])
-    _sum_in_line(
-        hu, body.cells, _number(body.edges[0]), body.edges[2], firsts, cell, *lines, *places, curve, image
-    )
+    lines = _locate_lines(slow, middles)
+    pixels = _locate_pixels(fast[0] + middles[:, None] * fast[1], hu.shape[2])
+    edges = (_number(body.edges[0]), body.edges[2])
+    _sum_in_line(hu, body.cells, edges, (firsts, cell), lines, pixels, curve, image)
     return (image if turned else image.T) * np.sqrt(square, out=square)
 
 
-def _group(edges: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _group_planes(edges: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Neighbouring planes that are summed; all lie in one cell, so that a CT and a part of it agree.
-
-    Args:
-        edges: Of the cells (c + 1,), in planes.
-        most: How many planes a group has at most.
 
     Returns:
         The first plane of each group and the number of planes behind them (n + 1,); each group's cell (n,).
@@ -109,19 +106,15 @@ def _number(edges: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(edges) - 1), np.diff(edges))
 
 
-def _lay(slow: list[np.ndarray], planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _locate_lines(slow: list[np.ndarray], planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the first line of pixels lies at some planes, and how far from there to the next line; voxels."""
     (start, step), last = slow, len(slow[0]) - 1
     first = start[0] + planes * step[0]
     return first, (start[last] + planes * step[last] - first) / max(last, 1)
 
 
-def _place(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
-    """Which part of a line of voxels is needed, and where in it the pixels lie.
-
-    Args:
-        places: Of the pixels (n, V) at some planes, in voxels.
-        n_voxels: Number of voxels in the line.
+def _locate_pixels(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
+    """Which part of a line of voxels is needed, and where in it the pixels (n, V) of some planes lie.
 
     Returns:
         The first voxel (n,) and how many (n,); each place as a number (n, V), of which 0 is the air before
@@ -135,21 +128,20 @@ def _place(places: np.ndarray, n_voxels: int) -> tuple[np.ndarray, ...]:
     return low, count, at, (inside - at).astype(np.float32)
 
 
-def _project_tilted(hu: np.ndarray, body: Body, rays: Rays, curve: tuple) -> np.ndarray:
-    start, step = _cross_planes(rays)
+def _project_tilted(
+    hu: np.ndarray, ras_from_ijk: np.ndarray, body: Body, geometry: XrayGeometry, curve: tuple
+) -> np.ndarray:
+    start, step = _cross_planes(*geometry.rays_ijk(ras_from_ijk))
     image = np.zeros(start.shape[:2], np.float32)
-    lines = [np.ascontiguousarray(part[..., axis]) for axis in (0, 2) for part in (start, step)]
-    numbers = map(_number, body.edges)
-    _sum_tilted(np.ascontiguousarray(hu), body.cells, *numbers, *lines, curve, image)
-    step_mm = np.linalg.norm(step @ rays.ras_from_ijk[:3, :3].T, axis=-1)
+    lines = tuple(np.ascontiguousarray(part[..., axis]) for axis in (0, 2) for part in (start, step))
+    numbers = tuple(map(_number, body.edges))
+    _sum_tilted(np.ascontiguousarray(hu), body.cells, numbers, lines, curve, image)
+    step_mm = np.linalg.norm(step @ ras_from_ijk[:3, :3].T, axis=-1)
     return image * step_mm.astype(np.float32)
 
 
-def _cross_planes(
-    rays: Rays, rows: slice = slice(None), columns: slice = slice(None)
-) -> tuple[np.ndarray, np.ndarray]:
+def _cross_planes(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays meet the plane j = 0, and how far from there to the next one; ijk (H, W, 3) each."""
-    source, target = rays.ijk(rows, columns)
     step = (target - source) / (target - source)[..., 1:2]
     return source - source[..., 1:2] * step, step
 
@@ -191,11 +183,7 @@ def _find_runs(cells: Any, edges: Any, runs: Any, n_runs: Any) -> None:
 
 @numba.njit(fastmath=True)
 def _add(line: Any, planes: Any, runs: Any, n_runs: Any, low: Any, count: Any, curve: Any) -> Any:
-    """Sums the attenuation of a part of a line of voxels in some planes, from its second element on.
-
-    Returns:
-        Whether any of it belongs to the body; else the line stays as it was.
-    """
+    """Sums a part of a line of voxels in some planes; False if none of it belongs to the body."""
     some = False
     for r in range(n_runs):
         start, stop = max(runs[r, 0], low), min(runs[r, 1], low + count)
@@ -228,26 +216,12 @@ def _spread(line: Any, at: Any, share: Any, seen: Any) -> None:
         seen[v] = voxel + share[v] * (after[at[v]] - voxel)
 
 
-@_compile(
-    *(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS, _LINE, _LINE),
-    *(_NUMBERS, _NUMBERS, numba.uint16[:, ::1], _SHARES, _CURVE, _IMAGE),
-)
+@_compile(_VOXELS, _CELLS, _TWO_NUMBERS, _TWO_NUMBERS, _LINES, _PIXELS, _CURVE, _IMAGE)
 def _sum_in_line(
-    hu: Any,
-    cells: Any,
-    slow_cell: Any,
-    edges: Any,
-    planes: Any,
-    plane_cell: Any,
-    first_line: Any,
-    line_step: Any,
-    low: Any,
-    count: Any,
-    at: Any,
-    share: Any,
-    curve: Any,
-    image: Any,
+    hu: Any, cells: Any, body_edges: Any, groups: Any, lines: Any, pixels: Any, curve: Any, image: Any
 ) -> None:
+    (slow_cell, edges), (planes, plane_cell), (first_line, line_step) = body_edges, groups, lines
+    low, count, at, share = pixels
     runs = np.empty((cells.shape[1], cells.shape[2] // 2 + 1, 2), np.int64)
     n_runs = np.empty(cells.shape[1], np.int64)
     # The sum of some planes along a line of voxels, air at either end, and the same at the pixels.
@@ -264,25 +238,14 @@ def _sum_in_line(
                 _spread(line, at[g], share[g], seen)
                 for u in range(first, last + 1):
                     weight = np.float32(1 - abs(first_line[g] + u * line_step[g] - i))
-                    pixels = image[u]
-                    for v in range(len(pixels)):
-                        pixels[v] += weight * seen[v]
+                    row = image[u]
+                    for v in range(len(row)):
+                        row[v] += weight * seen[v]
 
 
-@_compile(_VOXELS, _CELLS, _NUMBERS, _NUMBERS, _NUMBERS, *[_PLANE] * 4, _CURVE, _IMAGE)
-def _sum_tilted(
-    hu: Any,
-    cells: Any,
-    slow_cell: Any,
-    plane_cell: Any,
-    fast_cell: Any,
-    slow: Any,
-    slow_step: Any,
-    fast: Any,
-    fast_step: Any,
-    curve: Any,
-    image: Any,
-) -> None:
+@_compile(_VOXELS, _CELLS, _THREE_NUMBERS, _FOUR_PLANES, _CURVE, _IMAGE)
+def _sum_tilted(hu: Any, cells: Any, numbers: Any, lines: Any, curve: Any, image: Any) -> None:
+    (slow_cell, plane_cell, fast_cell), (slow, slow_step, fast, fast_step) = numbers, lines
     n_slow, n_planes, n_fast = hu.shape
     height, width = image.shape
     for p in range(n_planes):
