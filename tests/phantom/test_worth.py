@@ -15,7 +15,7 @@ from hipoa.phantom.anatomy import build
 from hipoa.phantom.anatomy.build import build_hip, junction_drop_mm
 from hipoa.phantom.anatomy.disease import draw_disease
 from hipoa.phantom.anatomy.hip import Person, draw_person
-from hipoa.phantom.anatomy.solids import RoundCone
+from hipoa.phantom.anatomy.solids import ball
 from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import build_case
 from hipoa.phantom.scanner.scanner import draw_pose
@@ -40,10 +40,9 @@ GRADE = np.tile(np.arange(1, 8), 40)
 
 def test_the_overlap_of_two_balls_is_their_depth():
     low, high = np.full(3, -20.0), np.full(3, 30.0)
-    ball = RoundCone((0, 0, 0), (0, 0, 0), 10, 10)
     for apart, depth in ((16, 2), (20, 0), (24, -2)):
-        other = RoundCone((apart, 0, 0), (apart, 0, 0), 10, 10)
-        assert worth.overlap_mm(ball, other, low, high, 1.0) == pytest.approx(depth, abs=0.1)
+        one, other = ball(np.zeros(3), 10), ball(np.array([apart, 0, 0]), 10)
+        assert worth.overlap_mm(one, other, low, high, 1.0) == pytest.approx(depth, abs=0.1)
 
 
 @pytest.mark.parametrize("grade", [1, 3, 4, 7])
