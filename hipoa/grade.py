@@ -23,16 +23,16 @@ from hipoa.evaluation.passes import (
     summarise_passes,
     summarise_values,
 )
-from hipoa.grading.inference.knn_distance import measure_novelty
+from hipoa.grading.device import explain_out_of_memory
+from hipoa.grading.inference.knn_distance import out_of_distribution_score
 from hipoa.grading.inference.predict import (
     Prediction,
     add_grade,
     load_network,
     predict_hips,
-    read_readout,
+    read_heads,
     seed_hips,
 )
-from hipoa.grading.memory import naming_memory
 from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.volume import stem
@@ -111,7 +111,7 @@ def run(
     heads = _combine(models, predictions, config["uncertainty"]["variance_of"])
     novelty = np.mean(
         [
-            measure_novelty(prediction.features, model.reference)
+            out_of_distribution_score(prediction.features, model.reference)
             for model, prediction in zip(models, predictions, strict=True)
         ],
         axis=0,
@@ -231,10 +231,10 @@ def _compare_renderer(renderer: str, study: Path) -> list[str]:
 def _predict(
     model: Model, radiographs: np.ndarray, names: np.ndarray, settings: PredictSettings, table: ClassTable
 ) -> Prediction:
-    with naming_memory(model.where, "Grade on a machine with more memory."):
+    with explain_out_of_memory(model.where, "Grade on a machine with more memory."):
         prediction = predict_hips(
             load_network(model.file, model.facts),
-            read_readout(model.facts),
+            read_heads(model.facts),
             radiographs,
             seed_hips(names, settings, model.where),
             settings,

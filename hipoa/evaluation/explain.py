@@ -20,8 +20,8 @@ from hipoa.core.errors import CohortError
 from hipoa.core.files import read_json, read_npz, write_npz
 from hipoa.evaluation.graded import Graded, read_graded
 from hipoa.evaluation.settings import ExplainSettings
-from hipoa.grading.inference.predict import load_network, read_readout
-from hipoa.grading.model.heads import REGRESSION, Readout
+from hipoa.grading.inference.predict import load_network, read_heads
+from hipoa.grading.model.heads import REGRESSION, OutputHeads
 from hipoa.grading.model.networks import GradingNetwork, prepare_images
 
 RIGHT, WRONG = "right", "wrong"
@@ -62,7 +62,7 @@ def run(
     for row, fold in enumerate(chosen.fold.tolist()):
         model, record = facts[fold]
         found, method = explain(
-            load_network(model, record), read_readout(record), images[row], record["input_px"]
+            load_network(model, record), read_heads(record), images[row], record["input_px"]
         )
         heat.append(found)
     write_npz(
@@ -110,7 +110,7 @@ def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
 
 
 def explain(
-    network: GradingNetwork, readout: Readout, radiograph: np.ndarray, input_px: int
+    network: GradingNetwork, readout: OutputHeads, radiograph: np.ndarray, input_px: int
 ) -> tuple[np.ndarray, str]:
     """Where a network looked at one radiograph.
 
@@ -190,7 +190,7 @@ def _recording(attentions: Sequence[Any]) -> Iterator[list[Tensor]]:
             module.fused_attn = was
 
 
-def grad_cam(network: GradingNetwork, readout: Readout, images: Tensor) -> Tensor:
+def grad_cam(network: GradingNetwork, readout: OutputHeads, images: Tensor) -> Tensor:
     """What in the last maps of features speaks for the prediction, (rows, columns).
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017; by captum.

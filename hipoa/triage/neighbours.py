@@ -15,8 +15,8 @@ from hipoa.evaluation.predictions import PredictionFile, find_rows
 from hipoa.grading.inference.knn_distance import (
     NEIGHBOURS,
     chunks,
-    measure_distance,
     measure_distances,
+    relative_distance,
     scale_features,
 )
 
@@ -112,7 +112,7 @@ def look_around(
     total, models = np.zeros(n), np.zeros(n)
     nearest, far = np.full((n, count), -1), np.full((n, count), np.inf)
     for space in spaces:
-        total[space.rows] += measure_distance(space.features, space.reference)
+        total[space.rows] += relative_distance(space.features, space.reference)
         models[space.rows] += 1
         found, distance = _find_neighbours(space, patient, labelled, count)
         both = np.hstack([far[space.rows], distance])

@@ -126,11 +126,11 @@ def build_bones(
     """The bones of a patient.
 
     Args:
-        shape: Of the first modes of the shape model, in standard deviations.
+        shape: First modes of the shape model, in standard deviations.
         height_mm: Of the pelvis, iliac crest to ischial tuberosity.
         socket_x_mm: From the middle of the body to a socket's centre.
         neck: Unit vector from the head's centre along the neck, to which the femur is turned.
-        femur_turn_deg: Of the femur about its neck: the shaft swings forwards, head and neck stay.
+        femur_turn_deg: Rotation of the femur about its neck; head and neck stay.
     """
     model = read_shape_model()
     pelvis, femur = (model[name].deform(shape) for name in ("pelvis", "femur"))
@@ -217,16 +217,11 @@ def _field(surface: Surface, vertices: np.ndarray, body: int, lowest_mm: float =
     values = np.full(shape, np.nan, np.float32)
     # Close to a surface its own plane is better than its sampled points.
     values[tuple(index[found].T)] = np.where(away[found] < 3, along, np.sign(along) * away[found])
-    return Field(_fill(values), low, _STEP_MM)
-
-
-def _fill(values: np.ndarray) -> np.ndarray:
-    """Gives the nodes far from the surface a distance, with the sign of the nearest node that has one."""
+    # Nodes far from the surface get a distance with the sign of the nearest node that has one.
     unknown = np.isnan(values)
-    # scipy returns what was asked for, which its annotation does not know.
-    nearest: Any = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
-    sign = np.sign(values[tuple(nearest)])
-    return np.where(unknown, _BAND_MM * sign, values).astype(np.float32)
+    of_nearest: Any = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    values[unknown] = _BAND_MM * np.sign(values[tuple(of_nearest)])[unknown]
+    return Field(values, low, _STEP_MM)
 
 
 def _sample(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

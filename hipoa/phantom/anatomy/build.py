@@ -44,7 +44,8 @@ def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip
     shift = _head_shift_mm(radius, disease, socket_radius)
     socket = true_socket + (_migration(person, disease, shift * load) if migrated else 0)
     head = socket + shift * load
-    teardrop = _teardrop(person, true_socket)
+    top, tip = np.array([-radius - 6, 2, -0.3 * radius]), np.array([-radius - 3, 4, 3 - 1.08 * radius])
+    teardrop = RoundCone(true_socket + top, true_socket + tip, 3, 3)
     flat = radius * (1 - 2 * disease.flattening)
     cut = socket_radius - (shift + flat + disease.joint_space_mm) if disease.flattening > 0 else 0.0
     cavities = [CutBall(socket, socket_radius, load, cut)]
@@ -90,12 +91,6 @@ def _migration(person: Person, disease: Disease, shift: np.ndarray) -> np.ndarra
     height = (disease.height or 0) * person.pelvic_height_mm
     up = lowest + height + junction_drop_mm(person) - shift[2]
     return np.array([disease.lateral_mm - shift[0], -0.2 * up, up])
-
-
-def _teardrop(person: Person, true_socket: np.ndarray) -> RoundCone:
-    radius = person.head_radius_mm
-    top, tip = np.array([-radius - 6, 2, -0.3 * radius]), np.array([-radius - 3, 4, 3 - 1.08 * radius])
-    return RoundCone(true_socket + top, true_socket + tip, 3, 3)
 
 
 def _sockets(

@@ -32,9 +32,9 @@ _HEAD_TO_HEIGHT = 0.215
 # would tell the grade.
 _FAT_MM, _FAT_RANGE_MM = (24.0, 10.0), (8.0, 44.0)
 _NECK_SHAFT_DEG, _FEMUR_VERSION_DEG = (131.0, 3.0), (10.0, 6.0)
-# Knees lie on a bolster: in most CTs the femur is rotated about its neck by less than the first angle, in the
-# others by up to the second, which flexes the shaft by 23-32 degrees and abducts it by 7-19.
-_FEMUR_TURN_DEG, _FAR_TURNED_SHARE = (20.0, 40.0), 0.2
+# Knees lie on a bolster: in most CTs the femur is rotated a little about its neck, in the others far, which
+# flexes the shaft by 23-32 degrees and abducts it by 7-19.
+_FEMUR_TURN_DEG, _FAR_TURNED_SHARE = ((0.0, 20.0), (20.0, 40.0)), 0.2
 # Old bone is less dense than the notes' 300 HU.
 _CANCELLOUS_HU, _TRABECULAR_HU, _TRABECULA_MM = (250.0, 400.0), (25.0, 90.0), (1.0, 2.5)
 _PATTERNS = {"superior": 0.65, "medial": 0.20, "concentric": 0.15}
@@ -180,17 +180,12 @@ def draw_person(rng: np.random.Generator) -> Person:
         belly_mm=above.uniform(0, largest_belly_mm),
         lumbar_mm=(above.uniform(-9, 9), above.uniform(-6, 6)),
         spine_hu=above.uniform(140, 340),
-        femur_turn_deg=_draw_femur_turn_deg(bone),
+        femur_turn_deg=bone.uniform(*_FEMUR_TURN_DEG[bone.random() < _FAR_TURNED_SHARE]),
         cancellous_hu=bone.uniform(*_CANCELLOUS_HU),
         head_shell=bone.uniform(0, 1),
         trabecular_hu=bone.uniform(*_TRABECULAR_HU),
         trabecula_mm=bone.uniform(*_TRABECULA_MM),
     )
-
-
-def _draw_femur_turn_deg(rng: np.random.Generator) -> float:
-    usual, far = _FEMUR_TURN_DEG
-    return rng.uniform(usual, far) if rng.random() < _FAR_TURNED_SHARE else rng.uniform(0, usual)
 
 
 def _draw(rng: np.random.Generator, mean: float, spread: float) -> float:

@@ -7,7 +7,7 @@ width, so that structures thinner than a voxel keep their attenuation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import Protocol
 
@@ -53,11 +53,6 @@ class RoundCone:
         ends = np.array([self.a, self.b], float)
         radii = np.array([[self.ra], [self.rb]])
         return (ends - radii).min(0), (ends + radii).max(0)
-
-    def scaled(self, scale: float) -> RoundCone:
-        """The solid scaled about the origin."""
-        a, b = np.multiply(self.a, scale), np.multiply(self.b, scale)
-        return RoundCone(a, b, self.ra * scale, self.rb * scale)
 
 
 def ball(centre: np.ndarray, radius: float) -> RoundCone:
@@ -124,9 +119,11 @@ class Ellipsoid:
         """Lowest and highest corner, mm."""
         return np.subtract(self.centre, self.axes), np.add(self.centre, self.axes)
 
-    def scaled(self, scale: float) -> Ellipsoid:
-        """The solid scaled about the origin."""
-        return Ellipsoid(np.multiply(self.centre, scale), np.multiply(self.axes, scale))
+
+def scale_solid(solid: RoundCone | Ellipsoid, scale: float) -> Solid:
+    """The solid scaled about the origin."""
+    lengths = [getattr(solid, field.name) for field in fields(solid)]
+    return type(solid)(*(x * scale if np.isscalar(x) else np.multiply(x, scale) for x in lengths))
 
 
 def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:

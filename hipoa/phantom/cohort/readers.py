@@ -69,10 +69,9 @@ def find_ceiling(error: float, share: tuple[float, ...], readers: int = 1) -> di
 
 
 def describe_ceiling(settings: PhantomSettings, cohort: str) -> dict[str, object]:
-    """The best expected ECA and ONCA against a cohort's labels, by the label rule that makes them.
+    """The best expected ECA and ONCA against a cohort's labels, by label rule; for the default class table.
 
-    Undated readings have no latest one, so there are two rules. The figures hold for the default class
-    table alone.
+    Undated readings have no latest one, so there are two rules.
     """
     error, share = _reader_error(settings), SHARES_OF_POPULATION[settings.population][cohort]
     return {

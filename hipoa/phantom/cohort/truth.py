@@ -75,15 +75,7 @@ def check_hip(hip: Hip, measured: Measured, name: str) -> None:
 def describe_hip(
     hip: Hip, measured: Measured, to_ras: np.ndarray, implant: str, readings: Mapping[str, Reading]
 ) -> dict[str, object]:
-    """A row of the truth, without the hip's name.
-
-    Args:
-        hip: As built.
-        measured: Its measurements.
-        to_ras: Matrix (4, 4) from the hip's frame to RAS, mm.
-        implant: "replacement", "nail" or nothing.
-        readings: Of the hip, by reader.
-    """
+    """A row of the truth, without the hip's name; ``to_ras`` (4, 4) is from the hip's frame to RAS, mm."""
     replaced = implant == "replacement"
     row: dict[str, object] = {
         f"{point}_{axis}_mm": f"{value:.3f}"

@@ -24,6 +24,7 @@ from hipoa.phantom.anatomy.solids import (
     blend,
     fill,
     fraction,
+    scale_solid,
 )
 
 CORTICAL_HU, CYST_HU = 1050.0, 30.0
@@ -42,13 +43,9 @@ _SHELL_TO_NECK = (0.75, 1.05)
 def render(
     grid: Grid, hips: Mapping[str, Hip], implants: Mapping[str, str], rng: np.random.Generator
 ) -> np.ndarray:
-    """The HU (I, J, K) float32 of a patient without noise.
+    """The HU (I, J, K) float32 of a patient without noise, in a grid whose frame is the patient's.
 
-    Args:
-        grid: Its frame is the patient's: x to the right, y anterior, z superior, mm.
-        hips: By side, L and R.
-        implants: "replacement" or "nail" by side.
-        rng: For the bowel, the trabeculae and the streaks of metal.
+    Hips and implants ("replacement" or "nail") are by side; bowel, trabeculae and metal streaks are random.
     """
     person = hips["R"].person
     hu = np.full(grid.shape, _AIR_HU, np.float32)
@@ -131,10 +128,10 @@ def _render_bowel(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Gen
     """Loops of bowel up to the top of the CT, filled with fluid, stool or gas, elsewhere in each CT."""
     for _ in range(int(rng.integers(*_LOOPS))):
         centre, size = rng.uniform((-78, -8, 45), (78, 34, 185)), rng.uniform(14, 32, 3) * [1, 0.8, 1]
-        fill(hu, grid, [Ellipsoid(centre, size).scaled(person.scale)], rng.uniform(*_CONTENT_HU), 4)
+        fill(hu, grid, [scale_solid(Ellipsoid(centre, size), person.scale)], rng.uniform(*_CONTENT_HU), 4)
         if rng.random() < _GASSY_SHARE:
             bubble = Ellipsoid(centre, size * rng.uniform(0.4, 0.8))
-            fill(hu, grid, [bubble.scaled(person.scale)], _GAS_HU)
+            fill(hu, grid, [scale_solid(bubble, person.scale)], _GAS_HU)
 
 
 def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
@@ -142,7 +139,7 @@ def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Gener
     regions = [((-60, 5, 40), (70, 45, 125))] * int(rng.integers(2, 7)) + [((-8, -52, 0), (8, -42, 30))]
     for low, high in regions:
         centre, size = rng.uniform(low, high), rng.uniform(6, 15, 3) * [1.2, 0.8, 1]
-        fill(hu, grid, [Ellipsoid(centre, size).scaled(person.scale)], _GAS_HU)
+        fill(hu, grid, [scale_solid(Ellipsoid(centre, size), person.scale)], _GAS_HU)
 
 
 def _add_trabeculae(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
@@ -166,7 +163,7 @@ def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         RoundCone((44, 0, 130), (84, 30, 32), 22 * slim, 18 * slim),  # iliopsoas
         RoundCone((84, 30, 32), (100, 0, -50), 18 * slim, 12 * slim),
     ]
-    window, distance = grid.rasterise([solid.scaled(scale) for solid in bulk], 6)
+    window, distance = grid.rasterise([scale_solid(solid, scale) for solid in bulk], 6)
     inside = np.maximum(distance, _outline(grid.points(window), hip, hip, 0.6 * hip.person.fat_mm))
     blend(hu, window, fraction(inside, 3), hip.person.muscle_hu - 8 * affected)
 
@@ -236,7 +233,7 @@ def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
     moved = Grid(grid.shape, shift @ grid.frame_from_ijk)
     parts: list[tuple[Grid, list[Solid]]] = [
         (grid, [sacrum]),
-        (moved, [bone.scaled(scale) for bone in lumbar]),
+        (moved, [scale_solid(bone, scale) for bone in lumbar]),
     ]
     for frame, solids in parts:
         window, distance = frame.rasterise(solids, 5)
@@ -246,4 +243,4 @@ def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
         foramina = [
             RoundCone((side * 20, -30, 70 - 22 * n), (side * 15, -95, 66 - 22 * n), 4, 4) for n in range(3)
         ]
-        fill(hu, grid, [foramen.scaled(scale) for foramen in foramina], _MUSCLE_HU)
+        fill(hu, grid, [scale_solid(foramen, scale) for foramen in foramina], _MUSCLE_HU)
