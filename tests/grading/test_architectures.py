@@ -1,4 +1,4 @@
-"""Ten architectures: passes differ, batch normalisation does not move, the shared part changes no pass."""
+"""Ten architectures: passes differ, batch normalisation stays, shared parts computed once change no pass."""
 
 import numpy as np
 import pytest

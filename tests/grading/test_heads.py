@@ -181,7 +181,7 @@ def test_a_pair_of_the_table_is_its_class(grade, pair):
     assert value == pytest.approx(grade)
 
 
-def test_kl_0_counts_as_kl_1_where_it_is_told():
+def test_kl_0_counts_as_kl_1_if_set():
     crowe, kl = one_hot(0, 4), np.array([0.6, 0.2, 0.2, 0, 0], np.float32)
     assert join_probabilities(crowe, kl, ClassTable())[:2] == pytest.approx([0.8, 0.2])
     assert join_probabilities(crowe, kl, ClassTable(kl0_as_kl1=False))[:2] == pytest.approx([0.5, 0.5])

@@ -110,7 +110,7 @@ def test_too_many_refused_hips_stop_the_run_with_number_share_and_reasons():
         check_refused(rows(*status), "pool", 0.2)
     assert str(caught.value) == (
         "cohort pool: 4 of 8 hips (50%) were refused, 20% are allowed (c0_L: reason 0; c1_L: reason 1; "
-        "c2_L: reason 2; and 1 more). Mend these CTs, mark them in the column exclude, or raise "
+        "c2_L: reason 2; and 1 more). Correct these CTs, mark them in the column exclude, or raise "
         "max_refused_share."
     )
 

@@ -28,7 +28,7 @@ def grey(n, px):
 
 @pytest.mark.parametrize("where", ["head", "everywhere"])
 @pytest.mark.parametrize("name", ["densenet161.tv_in1k", SMALL])
-def test_without_dropout_all_passes_would_be_the_same_and_that_is_said(name, where):
+def test_without_dropout_all_passes_would_be_the_same_which_is_an_error(name, where):
     network = build(name, 64, dropout=0.0, where=where)
     with pytest.raises(
         NetworkError, match=r"^vit r0f1: dropout is 0: all passes would be the same. Set dropout"

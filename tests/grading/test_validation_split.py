@@ -52,7 +52,7 @@ def test_the_record_says_who_was_held_back_and_the_loss_on_them(study, tmp_path)
     assert record["kept_epoch"] == 3
 
 
-def test_pictures_of_those_held_back_do_not_teach(study, tmp_path):
+def test_radiographs_held_back_are_not_trained_on(study, tmp_path):
     first = run(study, tmp_path / "a")
     images = dict(np.load(study["stack"]))
     seen = []
@@ -119,6 +119,6 @@ def test_a_loss_on_them_that_is_not_finite_is_named(study, tmp_path, monkeypatch
     ("given", "message"),
     [({"inner_folds": 1}, "all patients would be held back"), ({"inner_best": True}, "needs an inner split")],
 )
-def test_settings_that_cannot_be_meant_are_refused(given, message):
+def test_contradictory_settings_are_refused(given, message):
     with pytest.raises(ValidationError, match=message):
         TrainSettings(**given)

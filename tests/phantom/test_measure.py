@@ -1,4 +1,4 @@
-"""What was built is what was drawn."""
+"""Hips measure as they were drawn."""
 
 from __future__ import annotations
 

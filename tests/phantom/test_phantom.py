@@ -1,4 +1,4 @@
-"""The stage: its files, sides, determinism, metal, and nothing that gives a grade away."""
+"""The stage: its files, sides, determinism, metal, and no clue to the grade."""
 
 from __future__ import annotations
 

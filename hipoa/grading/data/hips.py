@@ -83,7 +83,7 @@ def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
         f"cohort {cohort}",
         f"{len(refused)} of {len(wanted)} hips ({len(refused) / len(wanted):.0%}) were refused, "
         f"{max_share:.0%} are allowed ({reasons}{more})",
-        "Mend these CTs, mark them in the column exclude, or raise max_refused_share.",
+        "Correct these CTs, mark them in the column exclude, or raise max_refused_share.",
     )
 
 

@@ -88,12 +88,12 @@ def build_network(
     pretrained: Path | None = None,
     normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> GradingNetwork:
-    """Builds a network of timm for grading.
+    """Builds a network of timm for grading; position embeddings are resampled to ``input_px``.
 
     Args:
         name: Of the network, with the tag of its weights.
         outputs: Of the new classifier, a count.
-        input_px: Side of the input; position embeddings are resampled to it.
+        input_px: Side of the input.
         dropout: Probability of dropping a unit.
         dropout_where: ``head``, directly before the classifier; ``everywhere``, there and in every other
             dropout layer of the network.

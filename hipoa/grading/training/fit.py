@@ -67,10 +67,6 @@ class Checkpoint:
         with replacing(self.path) as temporary:
             torch.save({**state, "key": self.key}, temporary)
 
-    def remove(self) -> None:
-        """Removes the file, if there is one."""
-        self.path.unlink(missing_ok=True)
-
 
 @dataclass
 class Training:

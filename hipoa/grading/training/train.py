@@ -102,7 +102,7 @@ def run(
         "sha256": sha256(out),
     }
     write_json(record, record_content)
-    training.checkpoint.remove()
+    checkpoint.unlink(missing_ok=True)
 
 
 def split_validation(patients: np.ndarray, target: np.ndarray, folds: int, seed: int) -> np.ndarray:

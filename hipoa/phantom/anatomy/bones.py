@@ -92,13 +92,13 @@ class Without:
     """A solid with others cut out of it."""
 
     solid: Solid
-    hollows: Sequence[Solid]
+    removed: Sequence[Solid]
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance in mm of points (3, ...), negative inside."""
         distance = self.solid.distance(points)
-        for hollow in self.hollows:
-            distance = np.maximum(distance, -hollow.distance(points))
+        for other in self.removed:
+            distance = np.maximum(distance, -other.distance(points))
         return distance
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:

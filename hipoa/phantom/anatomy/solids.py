@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -122,8 +122,10 @@ class Ellipsoid:
 
 def scale_solid(solid: RoundCone | Ellipsoid, scale: float) -> Solid:
     """The solid scaled about the origin."""
-    lengths = [getattr(solid, field.name) for field in fields(solid)]
-    return type(solid)(*(x * scale if np.isscalar(x) else np.multiply(x, scale) for x in lengths))
+    lengths: list[Any] = [getattr(solid, field.name) for field in fields(solid)]
+    # Radii stay Python's floats: numpy's would make float64 of all distances.
+    scaled: list[Any] = [x * scale if isinstance(x, float | int) else np.multiply(x, scale) for x in lengths]
+    return type(solid)(*scaled)
 
 
 def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:

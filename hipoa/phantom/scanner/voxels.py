@@ -19,7 +19,6 @@ from hipoa.phantom.anatomy.solids import (
     Grid,
     RoundCone,
     Solid,
-    Window,
     ball,
     blend,
     fill,
@@ -106,22 +105,18 @@ def _half_width_mm(z: np.ndarray, hip: Hip) -> np.ndarray:
 
 
 def _render_trunk(hu: np.ndarray, grid: Grid, hips: Mapping[str, Hip]) -> None:
+    person, width = hips["R"].person, grid.width_mm()
     # A few slices at a time stay in a core's cache.
     for start in range(0, grid.shape[0], _SLAB):
         window = (slice(start, min(start + _SLAB, grid.shape[0])), slice(grid.shape[1]), slice(grid.shape[2]))
-        _render_soft_tissue(hu, grid, window, hips)
+        points = grid.points(window)
+        skin = _outline(points, hips["R"], hips["L"], 0)
+        blend(hu, window, fraction(skin, width), person.fat_hu)
+        wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
+        blend(hu, window, wall, person.muscle_hu)
+        blend(hu, window, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
     organs = [Ellipsoid((0, 20, 10), (42, 34, 30)), Ellipsoid((0, -45, 5), (26, 22, 45))]
     fill(hu, grid, organs, _ORGANS_HU, smooth_mm=10)
-
-
-def _render_soft_tissue(hu: np.ndarray, grid: Grid, window: Window, hips: Mapping[str, Hip]) -> None:
-    person = hips["R"].person
-    points = grid.points(window)
-    skin = _outline(points, hips["R"], hips["L"], 0)
-    blend(hu, window, fraction(skin, grid.width_mm()), person.fat_hu)
-    wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
-    blend(hu, window, wall, person.muscle_hu)
-    blend(hu, window, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
 
 
 def _render_bowel(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:

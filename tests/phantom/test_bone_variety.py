@@ -1,4 +1,4 @@
-"""How a patient's femora lie and what the bone looks like: other in each patient, whatever the grades."""
+"""Position of the femora and texture of bone vary between patients, independently of the grades."""
 
 from __future__ import annotations
 
