@@ -5,16 +5,20 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.11")
+min_version("9.17")  # the first that brings pydantic 2 along
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from hipoa.core.errors import HipoaError
+from hipoa.report.outputs import DRAWN as FIGURE_FILES, FIGURES
+from hipoa.workflow.config import resolve
+from hipoa.workflow.launch import announce, find_unseen, pattern, shell_prefix
 from hipoa.workflow.leftovers import remove_leftovers
+from hipoa.workflow.parameters import *
 from hipoa.workflow.resources import ask_memory, ask_minutes
-from hipoa.report.outputs import DRAWN, DRAWN_FROM, FIGURES, SOURCES
+from hipoa.workflow.stages import TABLES, TABLES_DRAWN
+from hipoa.workflow.study import Study
 from hipoa.workflow.summary import describe, describe_failures
-from hipoa.workflow.study import Study, announce, find_unseen, pattern, resolve, shell_prefix, stage_code
 
 
 configfile: "config.yaml"
@@ -35,20 +39,22 @@ if workflow.is_main_process and study.warnings:
 gc.freeze()
 
 own_environments = "conda" in map(str, workflow.deployment_settings.deployment_method)
-shell.prefix(shell_prefix(Path(workflow.basedir), None if own_environments else Path(sys.executable)))
+shell.prefix(shell_prefix(python=None if own_environments else Path(sys.executable)))
 R = study.results
+FOLDS = range(study.config["folds"]["folds"])
 
 
 wildcard_constraints:
     cohort=pattern(study.used_cohorts),
-    experiment=pattern(list(study.config["experiments"])),
-    network=pattern(list(study.pretrained())),
+    experiment=pattern(study.config["experiments"]),
+    network=pattern(study.pretrained()),
     shard=r"(phantom)?\d+",
     repeat=r"\d+",
     fold=r"\d+",
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/stage.smk"
 include: "workflow/rules/phantom.smk"
 include: "workflow/rules/imaging.smk"
 include: "workflow/rules/grading.smk"
@@ -62,8 +68,8 @@ rule all:
     default_target: True
     input:
         f"{R}/report.html",
-        study.views,
-        lasting_files(),
+        study.lasting_files(),
+        [f"{R}/figures/{name}" for name in FIGURE_FILES],
     localrule: True
     message:
         f"The report lies in {R}/report.html."
@@ -73,7 +79,7 @@ onstart:
     # Networks are what costs; without own environments this one may lack what the plan needs.
     ahead = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if ahead & {"train", "predict"} and not own_environments:
-        announce(config, Path(workflow.basedir))
+        announce(config)
 
 
 onsuccess:

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +31,11 @@ from hipoa.core.tables.rows import COHORTS
 from hipoa.grading.settings import STAIRCASE
 from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
-from hipoa.report.outputs import DRAWN_FROM, SOURCES
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATED
-from hipoa.workflow.study import Study, resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.parameters import record, to_flags
+from hipoa.workflow.stages import TABLES, TABLES_DRAWN
+from hipoa.workflow.study import Study
 
 SHARES = np.array([0.08, 0.10, 0.14, 0.28, 0.16, 0.12, 0.12])
 """Of the seven classes: most hips of a surgical clinic are severe."""
@@ -152,7 +153,7 @@ def write_predictions(
     """The predictions of every model, for the hips that it may see, and the models' records."""
     config = study.config
     for experiment, row in config["experiments"].items():
-        for path in study.prediction_files(experiment, list(tables)):
+        for path in study.paths("predict", experiment=experiment):
             file = folder / Path(path).relative_to(study.results)
             cohort, model = file.stem, file.parent.name
             repeat, fold = (int(part) for part in model[1:].split("f"))
@@ -203,10 +204,10 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
     uncertainty = ["--uncertainty", *(f"uncertainty/{name}.csv" for name in names)]
     records = sorted((folder / "models").glob("*/*.json"))
     models = ["--models", *(str(path.relative_to(folder)) for path in records)]
-    bootstrap = shlex.split(study.flags("bootstrap"))
+    bootstrap = shlex.split(to_flags(study.config["bootstrap"]))
 
-    def files(experiment: str, cohorts: Sequence[str]) -> list[str]:
-        paths = study.prediction_files(experiment, cohorts)
+    def files(**wanted: str) -> list[str]:
+        paths = study.paths("predict", **wanted)
         return ["--predictions", *(str(Path(path).relative_to(study.results)) for path in paths)]
 
     def seen(experiment: str) -> list[str]:
@@ -219,7 +220,7 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
     metrics = evaluate("metrics", out="metrics.csv", confusion="confusion.csv", subgroups="subgroups.csv")
     metrics[1].extend([*hips, "--truth", "--class-table", json.dumps(STAIRCASE)])
     compared = ["--predictions", *(str(Path(p).relative_to(study.results)) for p in study.feature_files())]
-    mapped = [path for name in names for path in files(name, ["labelled"])[1:]]
+    mapped = [path for name in names for path in files(experiment=name, cohort="labelled")[1:]]
     shown = [*hips, *stacks, *uncertainty, *models]
     none = ["--weights", "--explanations", "--ceilings", "--truth"]
     written = ["--out", "report.html", "--manifest", "manifest.json"]
@@ -231,7 +232,7 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
                 [
                     "--experiment",
                     name,
-                    *files(name, COHORTS),
+                    *files(experiment=name),
                     *seen(name),
                     "--out",
                     f"uncertainty/{name}.csv",
@@ -249,9 +250,9 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         ("label_errors", [*uncertainty, *hips[:2], "--out", "label_errors.csv"]),
         (
             "figures",
-            [*shown, "--tables", *DRAWN_FROM, "--augmentation", "augmentation.npz", "--out", "figures"],
+            [*shown, "--tables", *TABLES_DRAWN, "--augmentation", "augmentation.npz", "--out", "figures"],
         ),
-        ("report", [*shown, "--tables", *SOURCES, *given, *none, *written]),
+        ("report", [*shown, "--tables", *TABLES, *given, *none, *written]),
     ]
 
 
@@ -314,7 +315,7 @@ def measure(study: Study, folder: Path, patients: dict[str, int]) -> list[dict[s
     # Of other rooms: hours of training, and the rounds before.
     write_csv(folder / "simulation.csv", SIMULATED, [])
     write_csv(folder / "rounds.csv", ROUNDS, [])
-    write_json(folder / "config.json", json.loads(study.record()))
+    write_json(folder / "config.json", json.loads(record(study)))
     rows = []
     for stage, flags in list_commands(study, folder):
         rows.append(run_stage(folder, stage, flags))

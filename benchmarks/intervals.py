@@ -22,11 +22,9 @@ from scipy.stats import norm
 from hipoa.evaluation.comparison.compare import rank_test, score_folds
 from hipoa.evaluation.comparison.paired import resampled_t_test
 from hipoa.evaluation.conformal.sets import predict_sets
-from hipoa.evaluation.graded import Graded
-from hipoa.evaluation.groups import group_errors
-from hipoa.evaluation.metrics.estimates import Family, mean_of, tally_values
+from hipoa.evaluation.graded import Graded, grades_only
+from hipoa.evaluation.metrics.estimates import ScoreSet, mean_of, tally_values
 from hipoa.evaluation.metrics.scores import exact_accuracy
-from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import interval_95, two_sided_p
 
@@ -84,8 +82,8 @@ def _grade(
     probability = softmax(-(((np.arange(1, 8) - guess[:, None]) / _SPREAD) ** 2) / 2, axis=1)
     predicted = probability.argmax(axis=1) + 1
     true = np.tile(grade, repeats)
-    return Graded(
-        experiment=name,
+    return grades_only(
+        name,
         cohort=np.full(repeats * hips, "labelled"),
         hip=np.tile(np.arange(hips), repeats),
         patient=np.tile(np.repeat(np.arange(patients), 2), repeats),
@@ -93,10 +91,7 @@ def _grade(
         fold=fold.reshape(-1),
         grade=true,
         predicted=predicted,
-        group=group_errors(np.abs(predicted - true)),
-        measures=np.full((repeats * hips, len(MEASURES)), np.nan),
         probability=probability,
-        value=np.full(repeats * hips, np.nan),
     )
 
 
@@ -105,7 +100,7 @@ def _tally_right(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
     return tally_values(right, cell, n_cells)
 
 
-RIGHT = Family(_tally_right, {"ECA": (mean_of(0), "share")})
+RIGHT = ScoreSet(_tally_right, {"ECA": (mean_of(0), "share")})
 """ECA from the share of right hips: the same numbers as from confusion matrices, in a tenth of the time."""
 
 
@@ -118,7 +113,7 @@ def find_truth(hips: int = 2_000_000) -> float:
 def examine(number: int, patients: int, repeats: int, truth: float, resamples: int) -> dict[str, list[float]]:
     """One cohort: whether each interval holds the truth and how wide it is, and the p of each test."""
     one, other = simulate(np.random.default_rng([2, number]), patients, repeats)
-    bootstrap = BootstrapSettings(bootstrap_resamples=resamples, bootstrap_seed=number)
+    bootstrap = BootstrapSettings(bootstrap_resamples=resamples)
     family = RIGHT
     drawn = family.resample(one, bootstrap)["ECA"]
     hips = replace(one, patient=one.hip)

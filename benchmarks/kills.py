@@ -24,7 +24,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hipoa.core.code_hash import sha256
+from hipoa.core.files import sha256
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "study: micro\npreset: micro\ndata: {builtin_cohort: true}\n"

@@ -1,4 +1,4 @@
-"""Whether a network can learn eight images by heart: if not, it is set up wrongly.
+"""Whether a network can overfit eight images: if not, it is set up wrongly.
 
     python benchmarks/overfit.py [--network NAME] [--input-px N] [--rate R] [--epochs N] [--threads N]
 
@@ -24,7 +24,7 @@ from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.grading.training.fit import Checkpoint, Training
 
-UNCHANGED = {"rotate_deg": 0, "zoom": 0, "blur_sigma_px": 0, "brightness": 0, "contrast": 0, "holes": 0}
+UNCHANGED = {"rotate_deg": 0, "zoom": 0, "blur_sigma_px": 0, "brightness_contrast": 0, "holes": 0}
 TARGET = np.array([[0], [1], [2], [3], [4], [5], [6], [0]])
 
 

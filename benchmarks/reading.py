@@ -104,7 +104,7 @@ def read_in_parallel(study: Path, readers: int, each: int) -> dict:
         for turn in range(each):
             hip = reader.ask("/api/next")["hips"][0]
             grade = {"crowe": (number + turn) % 4 + 1, "kl": (number * 3 + turn) % 5}
-            body = {"ticket": hip["ticket"], **grade, "comment": f"{name} {turn}"}
+            body = {"form_token": hip["form_token"], **grade, "comment": f"{name} {turn}"}
             start = time.perf_counter()
             for _ in range(2):  # a double click
                 reader.ask("/api/readings", body)

@@ -22,7 +22,6 @@ from hipoa.evaluation.passes import (
     ModelSummary,
     combine_models,
     summarise_passes,
-    summarise_values,
 )
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.device import find_device
@@ -34,12 +33,11 @@ from hipoa.grading.settings import Experiment, PredictSettings, TrainSettings
 from hipoa.grading.tasks import GRADE
 from hipoa.grading.training.fit import Checkpoint, Training, build_untrained
 from hipoa.triage.settings import SimulateSettings, TriageSettings
-from hipoa.triage.simulation.frozen_features import extract_features
 from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe, state_answer
-from hipoa.triage.simulation.linear_probe import reduce_features
+from hipoa.triage.simulation.linear_probe import extract_features, reduce_features
 from hipoa.triage.simulation.simulate import count_hips, simulate
-from hipoa.workflow.study import resolve
+from hipoa.workflow.config import resolve
 
 
 def train_network(
@@ -70,11 +68,11 @@ def train_network(
         ).run()
     print(f"{where}: trained on {len(rows)} hips", file=sys.stderr, flush=True)
     settings = PredictSettings()
-    seeds = seed_hips(hips.hip_id, settings, where)
+    seeds = seed_hips(hips.hip_id, 0, where)
     said = predict_hips(
         network, heads, hips.radiograph, seeds, settings, input_px=row.input_px, where=where
     ).passes[GRADE.name]
-    summary = summarise_values(said) if said.ndim == 2 else summarise_passes(said)
+    summary = summarise_passes(said)
     return combine_models([ModelSummary(0, np.arange(len(said)), summary)], len(said))
 
 
@@ -95,11 +93,11 @@ def main():
     train = TrainSettings.model_validate(config["train"])
     settings = SimulateSettings.model_validate(config["simulate"] | {"simulate_seeds": given.seeds})
     tables = [path for name in ("labelled", "external") if (path := given.hips / f"{name}.csv").exists()]
-    hips = read_graded_hips(tables, [path.with_suffix(".npz") for path in tables], settings)
+    hips = read_graded_hips(tables, [path.with_suffix(".npz") for path in tables])
     raw = extract_features(hips.radiograph, row, given.weights)
     curves = simulate(
         hips,
-        reduce_features(raw, ~hips.test, settings.head_dimensions),
+        reduce_features(raw, ~hips.test),
         "whole network, trained anew",
         lambda rows, seed: train_network(hips, rows, seed, row, train, given.weights),
         (RANDOM, "variance"),

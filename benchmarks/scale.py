@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def measure_plan(folder: Path, cases: int, shards: int) -> dict[str, object]:
-    """A dry run of many cases; the labelled ones are as many as the source's."""
+    """A dry run of many cases; as many labelled ones as in Masuda et al. 2024."""
     copy_workflow(folder)
     (folder / "data/ct").mkdir(parents=True)
     for number in range(cases):

@@ -30,6 +30,7 @@ from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.model.networks import build_network
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
+from hipoa.grading.training.augmentation import HOLE_SHARE
 from hipoa.grading.training.fit import Checkpoint, Training
 
 HEADS = OutputHeads(TASKS["combined"], "classification")
@@ -41,11 +42,10 @@ class PillowHips(Dataset):
     def __init__(self, radiograph, target, settings, input_px):
         self.images = [Image.fromarray(image) for image in radiograph]
         self.target = target[:, 0]
-        grey = transforms.ColorJitter(brightness=settings.brightness, contrast=settings.contrast)
+        grey = transforms.ColorJitter(settings.brightness_contrast, settings.brightness_contrast)
         zoom = (1 - settings.zoom, 1 + settings.zoom)
         holes = [
-            transforms.RandomErasing(0.5, (settings.hole_share**2,) * 2, (1.0, 1.0))
-            for _ in range(settings.holes)
+            transforms.RandomErasing(0.5, (HOLE_SHARE**2,) * 2, (1.0, 1.0)) for _ in range(settings.holes)
         ]
         self.change = transforms.Compose(
             [

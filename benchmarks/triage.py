@@ -19,21 +19,19 @@ from sklearn.metrics import roc_auc_score
 
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.grading.data.folds import split_patients
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.model.networks import HEADER
 from hipoa.grading.settings import Experiment
-from hipoa.triage.label_errors import measure_doubt
+from hipoa.triage.label_errors import score_labels
 from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
-from hipoa.triage.simulation.frozen_features import extract_features
+from hipoa.triage.simulation import linear_probe
 from hipoa.triage.simulation.graded_hips import read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe
-from hipoa.triage.simulation.linear_probe import ask_probe, reduce_features
+from hipoa.triage.simulation.linear_probe import extract_features, reduce_features, train_and_predict
 from hipoa.triage.simulation.simulate import FROZEN, simulate
 
 FOLDS = 4
-QUICK = SimulateSettings(
-    head_steps=80, head_dimensions=32, head_passes=20, simulate_seeds=5, simulate_rounds=6
-)
+QUICK = SimulateSettings(simulate_seeds=5, simulate_rounds=6)
 
 
 def describe_hips(radiograph, weights, input_px):
@@ -50,12 +48,12 @@ def describe_hips(radiograph, weights, input_px):
 
 def play(raw, hips, settings):
     """The gains over random of each order of reading."""
-    features = reduce_features(raw, ~hips.test, settings.head_dimensions)
+    features = reduce_features(raw, ~hips.test, linear_probe.DIMENSIONS)
     curves = simulate(
         hips,
         features,
         FROZEN,
-        lambda rows, seed: ask_probe(features, hips.grade, rows, seed, settings),
+        lambda rows, seed: train_and_predict(features, hips.grade, rows, seed),
         (RANDOM, *settings.strategies),
         settings,
         TriageSettings(),
@@ -66,14 +64,14 @@ def play(raw, hips, settings):
     return rows
 
 
-def predict_out_of_fold(features, patient, grade, seed, settings):
+def predict_out_of_fold(features, patient, grade, seed):
     """Probabilities (n, 7) and measures (n,) of heads that did not see the patient."""
     fold_of = split_patients(patient.tolist(), grade.tolist(), FOLDS, [seed])
     fold = np.array([fold_of[name] for name in patient.tolist()])
     probability, measures = np.zeros((len(grade), 7)), {name: np.zeros(len(grade)) for name in MEASURES}
     for number in range(FOLDS):
         here = fold == number
-        model = ask_probe(features, grade, np.flatnonzero(~here), [seed, number], settings)
+        model = train_and_predict(features, grade, np.flatnonzero(~here), [seed, number])
         probability[here] = model.probability[here]
         for name in measures:
             measures[name][here] = getattr(model, name)[here]
@@ -90,7 +88,7 @@ def plant(grade, share, least, most, random):
     return np.where(moved, others, grade), moved
 
 
-def find_planted(features, hips, settings, seeds, repeats=1):
+def find_planted(features, hips, seeds, repeats=1):
     """Precision (which is recall) at the number planted, and of the flag, beside chance."""
     rows = []
     for kind, least, most in (("1 class off", 1, 1), ("2 or 3 classes off", 2, 3), ("any class", 1, 6)):
@@ -99,15 +97,15 @@ def find_planted(features, hips, settings, seeds, repeats=1):
             for seed in range(seeds):
                 label, moved = plant(hips.grade, share, least, most, np.random.default_rng([seed]))
                 said = [
-                    predict_out_of_fold(features, hips.patient, label, seed * repeats + repeat, settings)[0]
+                    predict_out_of_fold(features, hips.patient, label, seed * repeats + repeat)[0]
                     for repeat in range(repeats)
                 ]
-                doubt = measure_doubt(np.mean(said, axis=0), label, LabelErrorsSettings().least_distance)
-                n, flagged = moved.sum(), doubt["doubted"]
+                scores = score_labels(np.mean(said, axis=0), label, LabelErrorsSettings().least_distance)
+                n, flagged = moved.sum(), scores["doubted"]
                 found.append(
                     {
-                        "expected_distance": moved[np.argsort(-doubt["expected_distance"])[:n]].mean(),
-                        "self_confidence": moved[np.argsort(doubt["self_confidence"])[:n]].mean(),
+                        "expected_distance": moved[np.argsort(-scores["expected_distance"])[:n]].mean(),
+                        "self_confidence": moved[np.argsort(scores["self_confidence"])[:n]].mean(),
                         "flag_precision": moved[flagged].mean() if flagged.any() else np.nan,
                         "flag_recall": flagged[moved].mean(),
                         "chance": moved.mean(),
@@ -119,14 +117,14 @@ def find_planted(features, hips, settings, seeds, repeats=1):
     return rows
 
 
-def detect_errors(features, hips, settings, repeats):
+def detect_errors(features, hips, repeats):
     """AUROC of each measure for an error of 1 or of 2 classes and more, a mean over repeats."""
     rows = []
     for dropout in (0.1, 0.25, 0.5):
         found = {}
-        own = settings.model_copy(update={"head_dropout": dropout})
+        linear_probe.DROPOUT = dropout
         for repeat in range(repeats):
-            said, measures = predict_out_of_fold(features, hips.patient, hips.grade, repeat, own)
+            said, measures = predict_out_of_fold(features, hips.patient, hips.grade, repeat)
             error = np.abs(said.argmax(axis=1) + 1 - hips.grade)
             for name in ("entropy", "max_probability", "variance", "mutual_information"):
                 score = -measures[name] if name == "max_probability" else measures[name]
@@ -153,12 +151,14 @@ def main():
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     settings = QUICK if given.quick else SimulateSettings()
-    hips = read_graded_hips([given.hips / "labelled.csv"], [given.hips / "labelled.npz"], settings)
+    if given.quick:
+        linear_probe.DIMENSIONS, linear_probe.STEPS, linear_probe.PASSES = 32, 80, 20
+    hips = read_graded_hips([given.hips / "labelled.csv"], [given.hips / "labelled.npz"])
     raw = describe_hips(hips.radiograph, given.weights, given.input_px)
-    features = reduce_features(raw, np.ones(len(raw), dtype=bool), settings.head_dimensions)
+    features = reduce_features(raw, np.ones(len(raw), dtype=bool), linear_probe.DIMENSIONS)
     parts = {
-        "planted": lambda: find_planted(features, hips, settings, given.seeds),
-        "detected": lambda: detect_errors(features, hips, settings, given.seeds),
+        "planted": lambda: find_planted(features, hips, given.seeds),
+        "detected": lambda: detect_errors(features, hips, given.seeds),
         "simulated": lambda: play(raw, hips, settings),
     }
     found = {name: part() for name, part in parts.items() if given.only in (None, name)}

@@ -23,47 +23,22 @@ from pydantic import ValidationError
 import hipoa
 from hipoa.core.errors import ConfigError, DiskError, HipoaError
 from hipoa.core.settings import Settings, settings_error
-from hipoa.workflow.study import STAGES
+from hipoa.workflow.stages import STAGES
 
 COMMANDS = {
     "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
-    "read": ("hipoa.reading.read", "the page on which a surgeon reads the listed hips"),
-    "readings": ("hipoa.reading.readings", "what was read, as a table of grades"),
+    "read": ("hipoa.reading.read", "serve the page on which observers read the listed hips"),
+    "readings": ("hipoa.reading.readings", "derive a table of grades from the readings"),
+    "keep-folds": ("hipoa.grading.data.persistent_folds", "keep the folds of a study for its next run"),
     "forget": ("hipoa.workflow.forget", "remove every trace of a case from a study"),
     "plan": ("hipoa.workflow.plan", "jobs, time, disk and memory of the configured study"),
-    "drr": ("hipoa.imaging.drr", "one CT to two hip radiographs"),
-    "cases": ("hipoa.cases.cases", "from what a PACS exports to a first table of cases"),
-    "phantom": (STAGES["phantom"], "make synthetic CTs with known grades"),
-    "project": (STAGES["project"], "CTs to line integrals about the hip centres"),
-    "develop": (STAGES["develop"], "line integrals to 150 x 150 radiographs"),
-    "view": (STAGES["view"], "fine views of hips and pelvis for a human reader"),
-    "hips": (STAGES["hips"], "one table and one image stack per cohort"),
-    "folds": (STAGES["folds"], "folds stratified by grade, grouped by patient"),
-    "augment": (STAGES["augment"], "samples of the augmented images"),
-    "weights": (STAGES["weights"], "fetch pre-trained weights once"),
-    "train": (STAGES["train"], "train one network on one fold"),
-    "predict": (STAGES["predict"], "repeated passes with dropout on"),
-    "uncertainty": (STAGES["uncertainty"], "variance over the passes, per hip"),
-    "metrics": (STAGES["metrics"], "scores with unit, n and interval"),
-    "compare": (STAGES["compare"], "the source work's tests, and those that hold"),
-    "calibrate": (STAGES["calibrate"], "whether 80 % sure is 80 % right, before and after scaling"),
-    "detect": (STAGES["detect"], "whether uncertainty finds the errors"),
-    "conform": (STAGES["conform"], "sets of classes with a promised coverage"),
-    "embed": (STAGES["embed"], "UMAP of the features"),
-    "explain": (STAGES["explain"], "where a network looked"),
-    "triage": (STAGES["triage"], "which unread hips to read next"),
-    "label_errors": (STAGES["label_errors"], "which labels to read a second time"),
-    "simulate": (STAGES["simulate"], "whether choosing the hips to read pays"),
-    "rounds": (STAGES["rounds"], "what each round of reading brought"),
-    "figures": (STAGES["figures"], "draw the figures"),
-    "report": (STAGES["report"], "write the HTML report and the manifest"),
-    "summary": (
-        "hipoa.workflow.summary",
-        "what a study has come to: cases, refusals, time and memory",
-    ),
-    "schema": ("hipoa.workflow.config", "print the JSON schema of the configuration"),
+    "drr": ("hipoa.imaging.drr", "project one CT to two hip radiographs"),
+    "cases": ("hipoa.cases.cases", "make a first table of cases from a PACS export"),
+    **{name: (stage.module, stage.help) for name, stage in STAGES.items()},
+    "summary": ("hipoa.workflow.summary", "cases, refusals, time and memory of a study"),
+    "schema": ("hipoa.workflow.schema", "print the JSON schema of the configuration"),
 }
-
+"""Command to its module and what it does, in a few words."""
 
 _KINDS = (str, int, float, Path)
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hipoa.core.code_hash import sha256
 from hipoa.core.errors import ConfigError, CtError
-from hipoa.core.files import read_csv, read_json, read_npz, write_json
+from hipoa.core.files import read_csv, read_json, read_npz, sha256, write_json
 from hipoa.core.settings import settings_error
 from hipoa.core.tables.rows import SIDES, hip_id
 from hipoa.evaluation.passes import (
@@ -21,7 +20,6 @@ from hipoa.evaluation.passes import (
     ModelSummary,
     combine_models,
     summarise_passes,
-    summarise_values,
 )
 from hipoa.grading.device import explain_out_of_memory
 from hipoa.grading.inference.knn_distance import out_of_distribution_score
@@ -107,7 +105,7 @@ def run(
     notes += _compare_renderer(made["renderer"], study)
     radiographs = np.stack([image for image, _ in seen.values()])
     names = np.array([hip_id(stem(ct), side) for side in seen])
-    predictions = [_predict(model, radiographs, names, settings, table) for model in models]
+    predictions = [_predict(model, radiographs, names, settings, table, config["seed"]) for model in models]
     heads = _combine(models, predictions, config["uncertainty"]["variance_of"])
     novelty = np.mean(
         [
@@ -229,14 +227,19 @@ def _compare_renderer(renderer: str, study: Path) -> list[str]:
 
 
 def _predict(
-    model: Model, radiographs: np.ndarray, names: np.ndarray, settings: PredictSettings, table: ClassTable
+    model: Model,
+    radiographs: np.ndarray,
+    names: np.ndarray,
+    settings: PredictSettings,
+    table: ClassTable,
+    seed: int,
 ) -> Prediction:
     with explain_out_of_memory(model.where, "Grade on a machine with more memory."):
         prediction = predict_hips(
             load_network(model.file, model.facts),
             read_heads(model.facts),
             radiographs,
-            seed_hips(names, settings, model.where),
+            seed_hips(names, seed, model.where),
             settings,
             input_px=model.facts["input_px"],
             where=model.where,
@@ -249,14 +252,10 @@ def _combine(
 ) -> dict[str, HipUncertainty]:
     rows = np.arange(len(predictions[0].features))
 
-    def summarise(head: str, prediction: Prediction) -> Any:
-        passes = prediction.passes[head]
-        return summarise_values(passes, HEADS[head]) if passes.ndim == 2 else summarise_passes(passes)
-
     return {
         head: combine_models(
             [
-                ModelSummary(model.fold, rows, summarise(head, prediction))
+                ModelSummary(model.fold, rows, summarise_passes(prediction.passes[head], HEADS[head]))
                 for model, prediction in zip(models, predictions, strict=True)
             ],
             len(rows),

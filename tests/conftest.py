@@ -51,7 +51,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def slurm():
-    """A real Slurm of one node: partitions cpu and gpu, two GPUs that are none; stopped afterwards."""
+    """A real Slurm of one node: partitions cpu and gpu, two fake GPUs; stopped afterwards."""
     missing = None
     if not MINI_SLURM.is_file():
         missing = (

@@ -239,7 +239,7 @@ def test_an_unknown_command(capsys):
     assert main(["guess"]) == 2
     told = capsys.readouterr().err
     assert told.startswith(
-        'hipoa: "guess" is no command. Use one of: grade, read, readings, forget, plan, drr, '
+        'hipoa: "guess" is no command. Use one of: grade, read, readings, keep-folds, forget, plan, drr, '
     )
     assert told.count("\n") == 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import hashlib
 import io
 import json
 import secrets
@@ -98,6 +99,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """Reads a table that hipoa itself wrote: every row has every column, cells are text."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

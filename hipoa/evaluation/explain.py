@@ -1,4 +1,4 @@
-"""Where a network looked: maps of the best right and the worst wrong hips.
+"""Saliency maps of correctly and incorrectly graded hips.
 
 Attention roll-out for networks of attention blocks with square maps (ViT), Grad-CAM for all others.
 """
@@ -26,7 +26,6 @@ from hipoa.grading.model.networks import GradingNetwork, prepare_images
 
 RIGHT, WRONG = "right", "wrong"
 ROLL_OUT, GRAD_CAM = "attention roll-out", "Grad-CAM"
-_COHORT = "labelled"
 
 
 def run(
@@ -39,7 +38,7 @@ def run(
     stack: Path,
     out: Path,
 ) -> None:
-    """Writes the maps of an experiment's best right and worst wrong hips, each of the model that graded it.
+    """Writes saliency maps of an experiment's best and worst graded hips, each of the model that graded it.
 
     Args:
         settings: How many hips.
@@ -51,19 +50,17 @@ def run(
         out: The .npz to write: `hip_id`, `shown` (right or wrong), `grade`, `predicted`, `fold` (n,),
             `heat` (n, px, px) float16 from 0 to 1, and `method`.
     """
-    facts = {
-        record["fold"]: (model, record) for model, record in zip(models, map(read_json, records), strict=True)
-    }
-    repeat = next(record["repeat"] for _, record in facts.values())
-    table = read_graded(uncertainty).of_cohort(_COHORT)
+    pairs = zip(models, map(read_json, records), strict=True)
+    of_fold = {record["fold"]: (model, record) for model, record in pairs}
+    repeat = next(record["repeat"] for _, record in of_fold.values())
+    table = read_graded(uncertainty).of_cohort("labelled")
     chosen, shown = choose_hips(table.where(table.repeat == repeat), settings.explained_hips)
     images = _read_images(stack, chosen.hip)
     heat, method = [], ""
-    for row, fold in enumerate(chosen.fold.tolist()):
-        model, record = facts[fold]
-        found, method = explain(
-            load_network(model, record), read_heads(record), images[row], record["input_px"]
-        )
+    for fold, image in zip(chosen.fold.tolist(), images, strict=True):
+        model, record = of_fold[fold]
+        network = load_network(model, record)
+        found, method = compute_saliency(network, read_heads(record), image, record["input_px"])
         heat.append(found)
     write_npz(
         out,
@@ -80,48 +77,46 @@ def run(
 
 
 def choose_hips(table: Graded, count: int) -> tuple[Graded, np.ndarray]:
-    """The right hips of which the network is surest, one of each class first, and the worst wrong ones.
+    """The correctly graded hips of highest probability, one of each class first, and the worst errors.
 
     Args:
         table: Graded hips of one repeat.
-        count: Of the right and of the wrong hips, each.
+        count: Of correct and of incorrect hips, each.
 
     Returns:
-        The hips and (n,) why each is shown. The worst are furthest off, of these the surest first.
+        The hips and (n,) right or wrong. Errors are ordered by their size, then by probability.
     """
-    error = np.abs(table.predicted - table.grade)
     largest = table.probability.max(axis=1)
-    right = [row for row in np.lexsort((table.hip, -largest)) if error[row] == 0]
+    right = [row for row in np.lexsort((table.hip, -largest)) if table.error[row] == 0]
     firsts = list({int(table.grade[row]): row for row in reversed(right)}.values())
     right = sorted(firsts, key=lambda row: table.grade[row]) + [row for row in right if row not in firsts]
-    wrong = [row for row in np.lexsort((table.hip, -largest, -error)) if error[row] > 0]
+    wrong = [row for row in np.lexsort((table.hip, -largest, -table.error)) if table.error[row] > 0]
     rows = np.array([*right[:count], *wrong[:count]], dtype=np.int64)
-    shown = [RIGHT] * len(right[:count]) + [WRONG] * len(wrong[:count])
-    return table.where(rows), np.array(shown, dtype=np.str_)
+    return table.where(rows), np.where(table.error[rows] == 0, RIGHT, WRONG)
 
 
 def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
     content = read_npz(stack)
-    places = {name: place for place, name in enumerate(content["hip_id"].tolist())}
-    missing = [name for name in names.tolist() if name not in places]
+    row_of = {name: row for row, name in enumerate(content["hip_id"].tolist())}
+    missing = [name for name in names.tolist() if name not in row_of]
     if missing:
         raise CohortError(stack.name, f"hip {missing[0]} has no radiograph", "Make the stack of hips again.")
-    return content["radiograph"][[places[name] for name in names.tolist()]]
+    return content["radiograph"][[row_of[name] for name in names.tolist()]]
 
 
-def explain(
+def compute_saliency(
     network: GradingNetwork, readout: OutputHeads, radiograph: np.ndarray, input_px: int
 ) -> tuple[np.ndarray, str]:
-    """Where a network looked at one radiograph.
+    """The saliency map of one radiograph.
 
     Args:
-        network: In any mode; it is put into that of evaluation.
-        readout: What its outputs mean.
+        network: In any mode; it is put into evaluation mode.
+        readout: Its outputs.
         radiograph: (h, w) uint8.
         input_px: Side of the network's input.
 
     Returns:
-        (h, w) from 0 to 1, its largest value 1 unless nothing speaks for the prediction, and the method.
+        (h, w) from 0 to 1, its maximum 1 unless nothing supports the prediction, and the method.
     """
     network.eval()
     images = prepare_images(radiograph[None], input_px, network.mean.device)
@@ -130,10 +125,8 @@ def explain(
         heat, method = roll_out(network, attentions, images), ROLL_OUT
     else:
         heat, method = grad_cam(network, readout, images), GRAD_CAM
-    large = functional.interpolate(heat[None, None], radiograph.shape, mode="bilinear", align_corners=False)[
-        0, 0
-    ]
-    large = large.clamp(min=0)
+    large = functional.interpolate(heat[None, None], radiograph.shape, mode="bilinear", align_corners=False)
+    large = large[0, 0].clamp(min=0)
     return (large / large.max().clamp(min=1e-12)).cpu().numpy(), method
 
 
@@ -141,20 +134,18 @@ def find_attentions(backbone: nn.Module) -> list[Any]:
     """The attention modules of a plain ViT of timm, in order; none of any other network."""
     blocks = list(getattr(backbone, "blocks", None) or [])
     found = [getattr(block, "attn", None) for block in blocks]
-    plain = bool(found) and all(
-        hasattr(module, "attn_drop") and hasattr(module, "fused_attn") for module in found
-    )
+    plain = all(hasattr(module, "attn_drop") and hasattr(module, "fused_attn") for module in found)
     return found if plain and hasattr(backbone, "num_prefix_tokens") else []
 
 
 def roll_out(network: GradingNetwork, attentions: Sequence[Any], images: Tensor) -> Tensor:
-    """How much of each patch reaches the class token through all blocks, (rows, columns).
+    """The share of each patch in the class token after all blocks, (rows, columns), by attention roll-out.
 
     Half of each block's attention is the residual connection (source: Abnar and Zuidema, Quantifying
     attention flow in transformers, ACL 2020). It does not depend on the class that was predicted.
 
     Args:
-        network: In the mode of evaluation.
+        network: In evaluation mode.
         attentions: Its attention modules, in order.
         images: (1, 1, H, W).
     """
@@ -166,14 +157,14 @@ def roll_out(network: GradingNetwork, attentions: Sequence[Any], images: Tensor)
         flow = mixed / mixed.sum(dim=-1, keepdim=True) @ flow
     prefix = network.backbone.num_prefix_tokens
     # Without a class token the patches are averaged for the classifier.
-    seen = flow[0, prefix:] if prefix else flow.mean(dim=0)
+    of_patches = flow[0, prefix:] if prefix else flow.mean(dim=0)
     rows, columns = network.backbone.patch_embed.grid_size
-    return seen.reshape(rows, columns)
+    return of_patches.reshape(rows, columns)
 
 
 @contextlib.contextmanager
 def _recording(attentions: Sequence[Any]) -> Iterator[list[Tensor]]:
-    """The attention (1, heads, tokens, tokens) of each module, which its fused kernel would not show."""
+    """Records the attention (1, heads, tokens, tokens) of each module, which its fused kernel hides."""
     recorded: list[Tensor] = []
     fused = [module.fused_attn for module in attentions]
     hooks = [
@@ -191,13 +182,13 @@ def _recording(attentions: Sequence[Any]) -> Iterator[list[Tensor]]:
 
 
 def grad_cam(network: GradingNetwork, readout: OutputHeads, images: Tensor) -> Tensor:
-    """What in the last maps of features speaks for the prediction, (rows, columns).
+    """The support for the prediction in the last feature maps, (rows, columns).
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017; by captum.
 
     Args:
-        network: In the mode of evaluation.
-        readout: What its outputs mean.
+        network: In evaluation mode.
+        readout: Its outputs.
         images: (1, 1, H, W).
     """
     layer = find_last_maps(network, images)
@@ -210,16 +201,16 @@ def grad_cam(network: GradingNetwork, readout: OutputHeads, images: Tensor) -> T
 
 
 def _score_predicted(heads: Mapping[str, Tensor], loss: str) -> Tensor:
-    """What the prediction rests on, (n,): each head's largest output, of a regression the output."""
+    """The sum (n,) over the heads of the predicted class's output, of a regression of the output."""
     parts = [part[:, 0] if loss == REGRESSION else part.max(dim=1).values for part in heads.values()]
     return torch.stack(parts).sum(dim=0)
 
 
 def find_last_maps(network: GradingNetwork, images: Tensor) -> nn.Module:
-    """The last module whose output (1, C, rows, columns) still has places in it.
+    """The last module whose output (1, C, rows, columns) is still spatial.
 
     Raises:
-        CohortError: There is none: this network cannot be explained.
+        CohortError: There is none, so that Grad-CAM does not apply to this network.
     """
     found: list[nn.Module] = []
 
@@ -234,7 +225,5 @@ def find_last_maps(network: GradingNetwork, images: Tensor) -> nn.Module:
     for hook in hooks:
         hook.remove()
     if not found:
-        raise CohortError(
-            "explain", "the network has no maps of features", "Set explain.explained_hips to 0."
-        )
+        raise CohortError("explain", "the network has no feature maps", "Set explain.explained_hips to 0.")
     return found[-1]

@@ -1,8 +1,8 @@
-"""The graded hips of an experiment: what metrics and comparisons are computed on."""
+"""The graded hips of an experiment, on which metrics and comparisons are computed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -10,9 +10,18 @@ import numpy as np
 from scipy.special import entr
 
 from hipoa.core.columns import as_integers, as_numbers, read_columns
-from hipoa.evaluation.groups import group_errors
 from hipoa.evaluation.passes import MEASURES, round_value
-from hipoa.evaluation.predictions import N_GRADES
+from hipoa.evaluation.predictions import N_GRADES, PROBABILITIES
+from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.grading.tasks import GRADE, Head
+
+GROUPS = ("Exact", "1-Neighbor", "Others")
+"""Error of 0 classes, of 1 class, of 2 classes or more (source: slides of Masuda et al.)."""
+
+
+def group_errors(error: np.ndarray) -> np.ndarray:
+    """The group of `GROUPS`, (n,) text, of each absolute difference of predicted and true class (n,)."""
+    return np.array(GROUPS)[np.clip(error, 0, 2)]
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,6 @@ class Graded:
         fold: (n,) of the model that predicted, -1 where several did.
         grade: (n,) true class 1-7.
         predicted: (n,) predicted class 1-7.
-        group: (n,) Exact, 1-Neighbor or Others.
         measures: (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`.
         probability: (n, 7) mean over passes and models.
         value: (n,) of a regression, in classes; else NaN.
@@ -42,7 +50,6 @@ class Graded:
     fold: np.ndarray
     grade: np.ndarray
     predicted: np.ndarray
-    group: np.ndarray
     measures: np.ndarray
     probability: np.ndarray
     value: np.ndarray
@@ -51,8 +58,18 @@ class Graded:
         return len(self.hip)
 
     @property
+    def error(self) -> np.ndarray:
+        """Absolute difference of predicted and true class (n,), classes."""
+        return np.abs(self.predicted - self.grade)
+
+    @property
+    def group(self) -> np.ndarray:
+        """One of `GROUPS` for each row (n,)."""
+        return group_errors(self.error)
+
+    @property
     def variance(self) -> np.ndarray:
-        """The source's variance over the passes, (n,) in `variance_unit`."""
+        """The variance over the passes (n,), in `variance_unit`."""
         return self.measures[:, MEASURES.index("variance")]
 
     @property
@@ -60,8 +77,17 @@ class Graded:
         """Squared probability, of a regression squared classes."""
         return "squared classes" if np.isfinite(self.value).any() else "squared probability"
 
+    @property
+    def n_repeats(self) -> int:
+        """The number of repeats."""
+        return len(np.unique(self.repeat))
+
+    def counts(self) -> Row:
+        """The cells ``n_hips`` and ``n_patients``."""
+        return {"n_hips": len(np.unique(self.hip)), "n_patients": len(np.unique(self.patient))}
+
     def where(self, keep: np.ndarray) -> Graded:
-        """The rows that ``keep`` (n,) bool marks."""
+        """The rows that ``keep`` selects: (n,) bool or row numbers."""
         arrays = {field.name: getattr(self, field.name)[keep] for field in fields(self)[1:]}
         return Graded(self.experiment, **arrays)
 
@@ -70,15 +96,18 @@ class Graded:
         return self.where(self.cohort == cohort)
 
 
-def read_graded(path: Path) -> Graded:
-    """Reads the graded hips of ``{experiment}.csv``.
+def read_graded(path: Path, head: Head = GRADE) -> Graded:
+    """Reads the hips of ``{experiment}.csv`` that were graded on an index and predicted by a head for it.
+
+    Classes are counted from 1, also those of KL; measures, probability and value are of the combined class.
 
     Raises:
         CohortError: A column is missing.
     """
-    probabilities = [f"p{grade}" for grade in range(1, N_GRADES + 1)]
-    names = ["cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group"]
-    columns = read_columns(path, [*names, *MEASURES, *probabilities, "value"], filled="grade")
+    grade, predicted = head.name, "predicted" if head is GRADE else f"predicted_{head.name}"
+    names = ("cohort", "hip_id", "patient_id", "repeat", "fold", grade, predicted)
+    columns = read_columns(path, (*names, *MEASURES, *PROBABILITIES, "value"), filled=grade)
+    columns = {name: cells[columns[predicted] != ""] for name, cells in columns.items()}
     return Graded(
         experiment=path.stem,
         cohort=columns["cohort"],
@@ -86,13 +115,34 @@ def read_graded(path: Path) -> Graded:
         patient=columns["patient_id"],
         repeat=as_integers(columns["repeat"]),
         fold=as_integers(columns["fold"]),
-        grade=as_integers(columns["grade"]),
-        predicted=as_integers(columns["predicted"]),
-        group=columns["group"],
+        grade=as_integers(columns[grade]) - head.first + 1,
+        predicted=as_integers(columns[predicted]) - head.first + 1,
         measures=np.column_stack([as_numbers(columns[name]) for name in MEASURES]),
-        probability=np.column_stack([as_numbers(columns[name]) for name in probabilities]),
+        probability=np.column_stack([as_numbers(columns[name]) for name in PROBABILITIES]),
         value=as_numbers(columns["value"]),
     )
+
+
+def grades_only(
+    experiment: str,
+    *,
+    hip: np.ndarray,
+    patient: np.ndarray,
+    grade: np.ndarray,
+    predicted: np.ndarray,
+    **known: np.ndarray,
+) -> Graded:
+    """A table of two grades per hip, without measures of uncertainty; the other columns as far as known."""
+    n = len(hip)
+    unknown = {
+        "cohort": np.full(n, ""),
+        "repeat": np.zeros(n, dtype=np.int64),
+        "fold": np.full(n, -1),
+        "measures": np.full((n, len(MEASURES)), np.nan),
+        "probability": np.full((n, N_GRADES), np.nan),
+        "value": np.full(n, np.nan),
+    }
+    return Graded(experiment, hip=hip, patient=patient, grade=grade, predicted=predicted, **unknown | known)
 
 
 def find_cohorts(tables: Sequence[Graded]) -> list[str]:
@@ -100,13 +150,18 @@ def find_cohorts(tables: Sequence[Graded]) -> list[str]:
     return sorted({str(name) for table in tables for name in np.unique(table.cohort)})
 
 
-def average_repeats(table: Graded) -> Graded:
-    """One row per hip: the seed ensemble, whose models are those of all repeats.
+def split_cohorts(tables: Sequence[Graded]) -> Iterator[tuple[str, list[Graded]]]:
+    """Each cohort in order of name, with the rows of the experiments that have graded hips in it."""
+    for cohort in find_cohorts(tables):
+        yield cohort, [part for table in tables if len(part := table.of_cohort(cohort))]
 
-    Probabilities and the variance within models are averaged over the repeats, and what follows from the
-    probabilities is taken of the averages. Between models is the variance over repeats (and folds) of the
-    probability of the class that the averages favour, of a regression of its value; NaN with one repeat. No
-    single fold's model predicted.
+
+def average_repeats(table: Graded) -> Graded:
+    """One row per hip, sorted by name: the ensemble of the models of all repeats.
+
+    Probabilities and the variance within models are averaged over the repeats; predicted class and entropies
+    follow from the averages. The variance between models is that over repeats (and folds) of the probability
+    of the predicted class, of a regression that of its value; NaN with one repeat.
     """
     _, first, hip = np.unique(table.hip, return_index=True, return_inverse=True)
     count = np.bincount(hip)
@@ -117,40 +172,34 @@ def average_repeats(table: Graded) -> Graded:
     measure = dict(zip(MEASURES, table.measures.T, strict=True))
     probability = np.column_stack([average(column) for column in table.probability.T])
     value = average(table.value)
-    regressed = np.isfinite(value)
-    # Counted from 0.
-    predicted = np.where(regressed, round_value(np.nan_to_num(value)) - 1, probability.argmax(axis=1))
-    favoured = table.probability[np.arange(len(hip)), predicted[hip]]
-    between = average((favoured - probability[np.arange(len(first)), predicted][hip]) ** 2)
-    between = np.where(regressed, average((table.value - value[hip]) ** 2), between)
-    within = average(np.nan_to_num(measure["between_model_variance"]))
+    regression = np.isfinite(value)
+    predicted = np.where(regression, round_value(np.nan_to_num(value)) - 1, probability.argmax(axis=1))
+    of_predicted = table.probability[np.arange(len(hip)), predicted[hip]]
+    between = average((of_predicted - probability[np.arange(len(first)), predicted][hip]) ** 2)
+    between = np.where(regression, average((table.value - value[hip]) ** 2), between)
+    between += average(np.nan_to_num(measure["between_model_variance"]))
     entropy = entr(probability).sum(axis=1)
     of_passes = average(measure["entropy"] - measure["mutual_information"])
+    measures = {
+        "variance": average(measure["variance"]),
+        "entropy": entropy,
+        "mutual_information": np.maximum(entropy - of_passes, 0),
+        "max_probability": probability.max(axis=1),
+        "between_model_variance": np.where(count > 1, between, np.nan),
+    }
     return replace(
         table.where(first),
         repeat=np.zeros(len(first), dtype=np.int64),
         fold=np.full(len(first), -1),
         predicted=predicted + 1,
-        group=group_errors(np.abs(predicted + 1 - table.grade[first])),
-        measures=np.column_stack(
-            [
-                average(measure["variance"]),
-                entropy,
-                np.maximum(entropy - of_passes, 0),
-                probability.max(axis=1),
-                np.where(count > 1, between + within, np.nan),
-            ]
-        ),
+        measures=np.column_stack([measures[name] for name in MEASURES]),
         probability=probability,
         value=value,
     )
 
 
 def number_cells(*keys: np.ndarray) -> tuple[np.ndarray, int]:
-    """Numbers the combinations of keys that occur, in sorted order.
-
-    Args:
-        keys: Arrays (n,) such as repeat and fold.
+    """Numbers the combinations that occur of keys (n,), such as repeat and fold, in sorted order.
 
     Returns:
         (n,) the number of each row's combination, and how many there are.

@@ -1,4 +1,4 @@
-"""The files of predictions: which model and cohort a path names, and what lies in it."""
+"""Reads the files of predictions and the model and cohort that their paths name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from hipoa.core.files import read_npz
 from hipoa.grading.tasks import GRADE, HEADS
 
 N_GRADES = GRADE.classes
+PROBABILITIES = tuple(f"p{grade}" for grade in range(1, N_GRADES + 1))
+"""Columns of ``{experiment}.csv``: the probability of each class."""
 
 _MODEL = re.compile(r"r(\d+)f(\d+)")
 
@@ -31,19 +33,19 @@ class PredictionFile:
 
     @property
     def where(self) -> str:
-        """How messages name it."""
+        """The file's name in messages."""
         return f"{self.experiment}/r{self.repeat}f{self.fold}/{self.cohort}.npz"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one model says of n hips, with dropout on.
+    """The predictions of one model for n hips.
 
     Attributes:
         hip_id: (n,) names.
-        passes: Head (grade, crowe, kl) to (n, passes, classes) float32, one softmax per pass, or, of a
-            regression, to (n, passes) float32 values in classes.
-        features: (n, D) float32, dropout off.
+        passes: Head (grade, crowe, kl) to (n, passes, classes) float32, one softmax per pass with dropout,
+            or, of a regression, to (n, passes) float32 values in classes.
+        features: (n, D) float32, without dropout.
     """
 
     hip_id: np.ndarray
@@ -57,10 +59,10 @@ class Prediction:
 
 
 def sort_predictions(paths: Sequence[Path]) -> list[PredictionFile]:
-    """Reads experiment, repeat, fold and cohort from ``.../{experiment}/r{repeat}f{fold}/{cohort}.npz``.
+    """Parses and sorts paths ``.../{experiment}/r{repeat}f{fold}/{cohort}.npz``.
 
     Raises:
-        CohortError: A path of another form, or two files of one model and cohort.
+        CohortError: A path has another form, or two files are of one model and cohort.
     """
     files = sorted(map(_parse, paths))
     for one, other in pairwise(files):
@@ -82,53 +84,39 @@ def read_prediction(file: PredictionFile) -> Prediction:
     """Reads and checks the predictions of one model.
 
     Raises:
-        CohortError: A hip is there twice, the combined class is missing, the probabilities are not of a
-            head's classes, a number is not finite.
+        CohortError: A hip is listed twice, the combined class is missing, a head has another number of
+            classes, or a number is not finite.
     """
     arrays = read_npz(file.path)
-    passes = {head: _find_passes(arrays, head) for head in HEADS}
-    found = {head: values for head, values in passes.items() if values is not None}
-    if GRADE.name not in found:
+    passes = {
+        head: arrays[name]
+        for head in HEADS
+        for name in (f"value_{head}", f"probability_{head}")
+        if name in arrays
+    }
+    if GRADE.name not in passes:
         raise CohortError(file.where, "it holds no combined class", "Predict again.")
-    for head, values in found.items():
-        _check_shape(file, head, values)
-    if not all(np.isfinite(values).all() for values in (*found.values(), arrays["features"])):
+    for head, values in passes.items():
+        classes = HEADS[head].classes
+        if values.ndim != 2 and (values.ndim != 3 or values.shape[2] != classes):
+            raise CohortError(
+                file.where,
+                f"probability_{head} has the shape {values.shape}",
+                f"It must be hips x passes x {classes}; predict again.",
+            )
+    if not all(np.isfinite(values).all() for values in (*passes.values(), arrays["features"])):
         raise CohortError(
             file.where,
             "probabilities or features are not finite",
-            "Its training went wrong: lower the learning rate.",
+            "Its training failed: lower the learning rate.",
         )
     if len(np.unique(arrays["hip_id"])) < len(arrays["hip_id"]):
-        raise CohortError(file.where, "a hip is there twice", "Predict again.")
-    return Prediction(arrays["hip_id"], found, arrays["features"])
-
-
-def _find_passes(arrays: dict[str, np.ndarray], head: str) -> np.ndarray | None:
-    probability = arrays.get(f"probability_{head}")
-    return arrays.get(f"value_{head}") if probability is None else probability
-
-
-def _check_shape(file: PredictionFile, head: str, values: np.ndarray) -> None:
-    classes = HEADS[head].classes
-    if values.ndim == 2 or (values.ndim == 3 and values.shape[2] == classes):
-        return
-    raise CohortError(
-        file.where,
-        f"probability_{head} has the shape {values.shape}",
-        f"It must be hips x passes x {classes}; predict again.",
-    )
+        raise CohortError(file.where, "a hip is listed twice", "Predict again.")
+    return Prediction(arrays["hip_id"], passes, arrays["features"])
 
 
 def find_rows(hip_id: np.ndarray, table: np.ndarray, where: str) -> np.ndarray:
-    """The row of each hip in a table.
-
-    Args:
-        hip_id: (n,) names to look up.
-        table: (m,) unique names of the table's hips.
-        where: Names the predictions in a message.
-
-    Returns:
-        (n,) int64.
+    """The row (n,) of each hip (n,) in a table of unique names (m,); ``where`` begins the message.
 
     Raises:
         CohortError: A hip is not in the table.

@@ -1,4 +1,4 @@
-"""From fifty passes to one row per hip and repeat: the predicted grade and how sure it is."""
+"""Summarises the passes as a predicted grade and its uncertainty, one row per hip and repeat."""
 
 from __future__ import annotations
 
@@ -11,17 +11,10 @@ import numpy as np
 from hipoa.core.columns import as_integers, format_number, read_columns
 from hipoa.core.errors import CohortError
 from hipoa.core.files import write_csv
-from hipoa.evaluation.groups import group_errors
-from hipoa.evaluation.passes import (
-    MEASURES,
-    HipUncertainty,
-    ModelSummary,
-    combine_models,
-    summarise_passes,
-    summarise_values,
-)
+from hipoa.evaluation.graded import group_errors
+from hipoa.evaluation.passes import MEASURES, HipUncertainty, ModelSummary, combine_models, summarise_passes
 from hipoa.evaluation.predictions import (
-    N_GRADES,
+    PROBABILITIES,
     PredictionFile,
     find_rows,
     read_prediction,
@@ -30,9 +23,8 @@ from hipoa.evaluation.predictions import (
 from hipoa.evaluation.settings import UncertaintySettings
 from hipoa.grading.tasks import GRADE, HEADS
 
-PROBABILITIES = tuple(f"p{grade}" for grade in range(1, N_GRADES + 1))
 INDICES = tuple(name for name in HEADS if name != GRADE.name)
-"""What the combined class is made of, which some experiments grade apart."""
+"""The indices behind the combined class, which some experiments grade separately."""
 
 COLUMNS = (
     *("experiment", "cohort", "repeat", "hip_id", "case_id", "patient_id", "side", "grade", "predicted"),
@@ -43,11 +35,11 @@ COLUMNS = (
     *(f"{what}{name}" for name in INDICES for what in ("", "predicted_", "variance_")),
 )
 
-_BOUNDED = "pool"
+_OPTIONAL = "pool"
 """The one cohort that need not be predicted in every repeat."""
+_COPIED = ("hip_id", "case_id", "patient_id", "side", "grade", *INDICES)
 
-_HIP_COLUMNS = ("hip_id", "case_id", "patient_id", "side", "status", "grade", *INDICES)
-_SAID = ("hip_id", "case_id", "patient_id", "side", "grade", *INDICES)
+_Table = dict[str, np.ndarray]
 
 
 def run(
@@ -66,60 +58,51 @@ def run(
         CohortError: Predictions and tables do not fit together.
     """
     files = sort_predictions(predictions)
-    _check_files(files, experiment)
     tables = {path.stem: _read_hips(path) for path in sorted(hips)}
-    write_csv(out, COLUMNS, _rows(experiment, files, tables, settings.variance_of))
-
-
-def _check_files(files: Sequence[PredictionFile], experiment: str) -> None:
     for file in files:
         if file.experiment != experiment:
             raise CohortError(
                 file.where, f'the predictions are not of experiment "{experiment}"', "Give one experiment's."
             )
+        if file.cohort not in tables:
+            raise CohortError(
+                experiment, f"no table of hips of the cohort {file.cohort} is given", "Give --hips for it."
+            )
+    write_csv(out, COLUMNS, _rows(experiment, files, tables, settings.variance_of))
 
 
-def _read_hips(path: Path) -> dict[str, np.ndarray]:
-    columns = read_columns(path, _HIP_COLUMNS)
-    ok = columns.pop("status") == "ok"
+def _read_hips(path: Path) -> _Table:
+    columns = read_columns(path, (*_COPIED, "status"))
+    ok = columns["status"] == "ok"
     return {name: column[ok] for name, column in columns.items()}
 
 
 def _rows(
-    experiment: str,
-    files: Sequence[PredictionFile],
-    tables: dict[str, dict[str, np.ndarray]],
-    variance_of: str,
+    experiment: str, files: Sequence[PredictionFile], tables: dict[str, _Table], variance_of: str
 ) -> Iterator[dict[str, object]]:
-    models: dict[tuple[int, str], list[PredictionFile]] = {
-        key: list(group) for key, group in groupby(files, key=lambda file: (file.repeat, file.cohort))
-    }
-    unknown = sorted({file.cohort for file in files} - tables.keys())
-    if unknown:
-        raise CohortError(
-            experiment, f"no table of hips of the cohort {unknown[0]} is given", "Give --hips for it."
-        )
+    models = {key: list(group) for key, group in groupby(files, key=lambda file: (file.repeat, file.cohort))}
+    predicted = {file.cohort for file in files}
     passes: dict[int, str] = {}
-    # Without any file one repeat is looked for all the same, so that its hips are missed.
+    # Without any file, the hips of repeat 0 are reported as missing.
     for repeat in sorted({file.repeat for file in files}) or [0]:
         for cohort, table in tables.items():
             given = models.get((repeat, cohort), [])
-            if cohort == _BOUNDED and not given and any(file.cohort == cohort for file in files):
+            if not given and cohort == _OPTIONAL and cohort in predicted:
                 continue
-            found = [_summarise(file, table["hip_id"], passes) for file in given]
+            names = table["hip_id"]
+            found = [_summarise(file, names, passes) for file in given]
             hips = {
-                head: combine_models(
-                    [model[head] for model in found], len(table["hip_id"]), variance_of, HEADS[head]
-                )
+                head: combine_models([model[head] for model in found], len(names), variance_of, HEADS[head])
                 for head in (found[0] if found else ())
             }
-            _check_hips(hips, table["hip_id"], cohort, f"{experiment}, repeat {repeat}, {cohort}")
-            if found:
-                yield from tabulate(experiment, cohort, repeat, table, hips)
+            _check_hips(hips, names, cohort, f"{experiment}, repeat {repeat}, {cohort}")
+            if hips:
+                shared = {"experiment": experiment, "cohort": cohort, "repeat": repeat}
+                yield from (shared | row for row in _tabulate(table, hips))
 
 
-def _summarise(file: PredictionFile, table: np.ndarray, passes: dict[int, str]) -> dict[str, ModelSummary]:
-    """Of each head that the model grades."""
+def _summarise(file: PredictionFile, names: np.ndarray, passes: dict[int, str]) -> dict[str, ModelSummary]:
+    """The summary of each head; ``passes`` collects the numbers of passes and the first file of each."""
     prediction = read_prediction(file)
     passes.setdefault(prediction.grade.shape[1], file.where)
     if len(passes) > 1:
@@ -127,19 +110,15 @@ def _summarise(file: PredictionFile, table: np.ndarray, passes: dict[int, str]) 
         raise CohortError(
             there, f"{second} passes, but {first} in {at}", "Predict all of an experiment with equally many."
         )
-    rows = find_rows(prediction.hip_id, table, file.where)
+    rows = find_rows(prediction.hip_id, names, file.where)
     return {
-        head: ModelSummary(
-            file.fold,
-            rows,
-            summarise_values(values, HEADS[head]) if values.ndim == 2 else summarise_passes(values),
-        )
+        head: ModelSummary(file.fold, rows, summarise_passes(values, HEADS[head]))
         for head, values in prediction.passes.items()
     }
 
 
 def _check_hips(hips: dict[str, HipUncertainty], names: np.ndarray, cohort: str, where: str) -> None:
-    """Refuses a leak (a labelled hip seen by two folds' models) and a silent loss of hips."""
+    """Refuses a leak (a labelled hip predicted by two folds' models) and a silent loss of hips."""
     n_models = hips[GRADE.name].n_models if hips else np.zeros(len(names), dtype=np.int64)
     leaked, lost = n_models > 1, n_models == 0
     if cohort == "labelled" and leaked.any():
@@ -156,45 +135,30 @@ def _check_hips(hips: dict[str, HipUncertainty], names: np.ndarray, cohort: str,
         )
 
 
-def tabulate(
-    experiment: str,
-    cohort: str,
-    repeat: int,
-    table: dict[str, np.ndarray],
-    heads: dict[str, HipUncertainty],
-) -> Iterator[dict[str, object]]:
-    """One row per hip, as in `COLUMNS`.
-
-    Args:
-        experiment: Its name.
-        cohort: Its name.
-        repeat: Counted from 0.
-        table: The columns of the cohort's table, of the same n hips.
-        heads: The measures of the combined class and, where they are graded apart, of Crowe and KL.
-    """
+def _tabulate(table: _Table, heads: dict[str, HipUncertainty]) -> Iterator[dict[str, object]]:
+    """The rows of one repeat and cohort without the columns that they share."""
     hips = heads[GRADE.name]
+    separate = {name: heads[name] for name in INDICES if name in heads}
     grade = as_integers(table["grade"], 0)
     error = np.abs(hips.predicted - grade)
-    graded = grade > 0
     numbers = {
         **dict(zip(PROBABILITIES, hips.probability.T, strict=True)),
         "value": hips.value,
         **{name: getattr(hips, name) for name in MEASURES},
-        **{f"variance_{name}": heads[name].variance for name in INDICES if name in heads},
+        **{f"variance_{name}": index.variance for name, index in separate.items()},
     }
     cells = {
-        **{name: table[name].tolist() for name in _SAID},
-        "predicted": hips.predicted.tolist(),
-        "n_models": hips.n_models.tolist(),
-        "fold": np.where(hips.fold < 0, "", hips.fold.astype(str)).tolist(),
-        "error": np.where(graded, error.astype(str), "").tolist(),
-        "group": np.where(graded, group_errors(error), "").tolist(),
-        **{f"predicted_{name}": heads[name].predicted.tolist() for name in INDICES if name in heads},
+        **{name: table[name] for name in _COPIED},
+        "predicted": hips.predicted,
+        "n_models": hips.n_models,
+        "fold": np.where(hips.fold < 0, "", hips.fold.astype(str)),
+        "error": np.where(grade > 0, error.astype(str), ""),
+        "group": np.where(grade > 0, group_errors(error), ""),
+        **{f"predicted_{name}": index.predicted for name, index in separate.items()},
     }
-    shared = {"experiment": experiment, "cohort": cohort, "repeat": repeat}
-    for values, *cell in zip(np.column_stack(list(numbers.values())).tolist(), *cells.values(), strict=True):
-        yield {
-            **shared,
-            **dict(zip(cells, cell, strict=True)),
-            **dict(zip(numbers, map(format_number, values), strict=True)),
-        }
+    columns = [
+        *(values.tolist() for values in cells.values()),
+        *(map(format_number, values.tolist()) for values in numbers.values()),
+    ]
+    for row in zip(*columns, strict=True):
+        yield dict(zip((*cells, *numbers), row, strict=True))

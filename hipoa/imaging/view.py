@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from hipoa.imaging.localization.scan import Scan
 from hipoa.imaging.projection.gaps import check_gaps
 from hipoa.imaging.projection.geometry import Projection, XrayGeometry, find_in_image
 from hipoa.imaging.projection.request import Exposure, Row, aim
-from hipoa.imaging.settings import ProjectSettings, ViewSettings
+from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.shard import Work, select_cases
 
 _HEAD = ("head_x_px", "head_y_px", "head_radius_px")
@@ -29,6 +28,12 @@ COLUMNS = (
     *("window_low", "window_high"),
 )
 PELVIS = "pelvis"
+# Sides of the squares in the plane of the hips, and the largest pixels, mm: the joint space is 1-3 mm wide,
+# and both iliac crests are seen.
+HIP_FIELD_MM, HIP_MM_PER_PX = 200.0, 0.4
+PELVIS_FIELD_MM, PELVIS_MM_PER_PX = 400.0, 0.8
+# The line integral that 65535 stands for: more than any body has.
+_HIGHEST = 20.0
 _WHITE = 65535
 # A hand's breadth of water at 50 keV: neither air nor the skin's edge.
 _BODY = 1.5
@@ -40,7 +45,6 @@ _ASIDE_MM = 87.5
 
 def run(
     settings: ProjectSettings,
-    views: ViewSettings,
     *,
     cases: Path,
     cohort: str,
@@ -58,7 +62,6 @@ def run(
 
     Args:
         settings: The projection.
-        views: Fields and scales of the views.
         cases: The table of CTs.
         cohort: labelled, external or pool.
         out: The table to write, one row per hip of every case.
@@ -71,18 +74,16 @@ def run(
         read_timeout_s: How long reading a CT may take before it is refused, s.
         study: The study under whose name finished cases are kept.
     """
-    aims = {**dict.fromkeys(SIDES, partial(aim_finely, views=views)), PELVIS: partial(aim_wide, views=views)}
-    made_by = [views.model_dump(), code_hash("hipoa.imaging.view")]
+    aims = {**dict.fromkeys(SIDES, aim_finely), PELVIS: aim_wide}
     # What is to be read of a long CT.
-    widest_mm = max(views.hip_field_mm, views.pelvis_field_mm + 2 * _ABOVE_HEADS_MM)
-    settings = settings.model_copy(update={"field_of_view_mm": widest_mm})
-    work = Work(aims, settings, made_by, cache, readers, read_timeout_s, study)
+    settings = settings.model_copy(update={"field_of_view_mm": PELVIS_FIELD_MM + 2 * _ABOVE_HEADS_MM})
+    work = Work(aims, settings, [code_hash("hipoa.imaging.view")], cache, readers, read_timeout_s, study)
     rows: list[Row] = []
-    window: Row = {"window_low": 0, "window_high": views.white}
+    window: Row = {"window_low": 0, "window_high": _HIGHEST}
     for case, found, images in work.through(select_cases(cases, grades, cohort, shard, shards)):
         files = {name: png / f"{hip_id(case.case_id, name)}.png" for name in images}
         for name, image in images.items():
-            write_png(files[name], quantise(image, views), _describe(image, name, views))
+            write_png(files[name], quantise(image), _describe(image, name))
         links = {name: Path(os.path.relpath(file, out.parent)).as_posix() for name, file in files.items()}
         rows += [_tabulate(case, side, found, images, links) | window for side in SIDES]
         print(f"{case.case_id}: {len(images)} views", file=sys.stderr, flush=True)
@@ -90,16 +91,13 @@ def run(
     write_csv(out, COLUMNS, rows)
 
 
-def aim_finely(
-    scan: Scan, side: str, settings: ProjectSettings, *, views: ViewSettings
-) -> tuple[Row, Exposure]:
+def aim_finely(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, Exposure]:
     """The fine view of one hip.
 
     Raises:
         CtError: The hip was not found, or lies outside the CT.
     """
-    detector_px = _count_px(views.hip_field_mm, views.hip_mm_per_px)
-    finer = {"field_of_view_mm": views.hip_field_mm, "detector_px": detector_px}
+    finer = {"field_of_view_mm": HIP_FIELD_MM, "detector_px": _count_px(HIP_FIELD_MM, HIP_MM_PER_PX)}
     row, exposure = aim(scan, side, settings.model_copy(update=finer))
     hip, geometry = scan.centres.hips[side], exposure.geometry
     x, y = find_in_image(np.array(hip.centre_ras_mm), exposure.centre_ras_mm, geometry)
@@ -107,7 +105,7 @@ def aim_finely(
     return {"status": row["status"], "reason": row["reason"], **head}, exposure
 
 
-def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettings) -> tuple[Row, Exposure]:
+def aim_wide(scan: Scan, _: str, settings: ProjectSettings) -> tuple[Row, Exposure]:
     """The AP view of the pelvis, its central ray between the hips that were found.
 
     Raises:
@@ -122,8 +120,8 @@ def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettin
     geometry = XrayGeometry(
         settings.source_to_detector_mm,
         settings.source_to_hip_mm,
-        views.pelvis_field_mm,
-        _count_px(views.pelvis_field_mm, views.pelvis_mm_per_px),
+        PELVIS_FIELD_MM,
+        _count_px(PELVIS_FIELD_MM, PELVIS_MM_PER_PX),
         settings.beam,
     )
     check_gaps(scan.volume, centre, geometry, PELVIS)
@@ -133,9 +131,9 @@ def aim_wide(scan: Scan, _: str, settings: ProjectSettings, *, views: ViewSettin
     return row, Exposure(scan.volume, scan.body, centre, geometry)
 
 
-def quantise(image: Projection, views: ViewSettings) -> np.ndarray:
-    """A line integral image as uint16 (H, W): 0 stands for 0, 65535 for ``white`` and more."""
-    return np.rint(_WHITE * np.clip(image.line_integral / views.white, 0, 1)).astype(np.uint16)
+def quantise(image: Projection) -> np.ndarray:
+    """A line integral image as uint16 (H, W): 0 stands for 0, 65535 for 20 and more."""
+    return np.rint(_WHITE * np.clip(image.line_integral / _HIGHEST, 0, 1)).astype(np.uint16)
 
 
 def _count_px(field_mm: float, mm_per_px: float) -> int:
@@ -143,15 +141,15 @@ def _count_px(field_mm: float, mm_per_px: float) -> int:
     return math.ceil(field_mm / mm_per_px - 1e-6)
 
 
-def _describe(image: Projection, name: str, views: ViewSettings) -> dict[str, str]:
+def _describe(image: Projection, name: str) -> dict[str, str]:
     side = "both" if name == PELVIS else name
     texts = describe(image, side, mm_per_px=image.mm_per_px, mirrored=False)
     body = image.line_integral[image.line_integral > _BODY]
-    shown = np.percentile(body, (2, 99.5)) if body.size else (0, views.white)
+    shown = np.percentile(body, (2, 99.5)) if body.size else (0, _HIGHEST)
     return {
         **texts,
         "window_low": "0",
-        "window_high": f"{views.white:g}",
+        "window_high": f"{_HIGHEST:g}",
         # What a viewer may open it with: the grey of the body.
         "shown_low": f"{shown[0]:.3f}",
         "shown_high": f"{shown[1]:.3f}",

@@ -30,6 +30,11 @@ from hipoa.phantom.scanner.scanner import (
 from hipoa.phantom.scanner.voxels import render
 from hipoa.phantom.settings import PhantomSettings
 
+# Standard deviation in the body; the external cohort is of another hospital, with a noisier scanner.
+NOISE_HU, EXTERNAL_NOISE_HU = 9.0, 20.0
+_EXTERNAL_SLICE_MM = 3.0
+_PRONE_SHARE, _FEET_FIRST_SHARE = 0.05, 0.15  # of the CTs; our choice
+
 
 def run(
     settings: PhantomSettings,
@@ -80,9 +85,7 @@ def run(
 
 def grade_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, tuple[int, float]]:
     """The true class 1-7 of a case's hips and the severity 0-1 within it, by side."""
-    latents = draw_latents(
-        settings.seed, planned.drawn_as, planned.number, planned.visit, settings.hip_correlation
-    )
+    latents = draw_latents(settings.seed, planned.drawn_as, planned.number, planned.visit)
     return {side: grade_of(latents[side], planned.drawn_as, settings.population) for side in SIDES}
 
 
@@ -100,14 +103,15 @@ def build_case(settings: PhantomSettings, planned: PlannedCase) -> dict[str, Hip
 def position_case(settings: PhantomSettings, planned: PlannedCase) -> Position:
     """How the patient of a case lies."""
     draws = stream(settings.seed, planned.case_id, "position").random(2).tolist()
-    return Position(draws[0] < settings.prone_share, draws[1] < settings.feet_first_share)
+    return Position(draws[0] < _PRONE_SHARE, draws[1] < _FEET_FIRST_SHARE)
 
 
 def scanner_of(settings: PhantomSettings, cohort: str) -> Scanner:
     """The scanner of a cohort."""
     if cohort == "external":
-        return Scanner("phantom B", settings.external_spacing_mm, settings.external_noise_hu)
-    return Scanner("phantom A", settings.spacing_mm, settings.noise_hu)
+        r_mm, a_mm, s_mm = settings.spacing_mm
+        return Scanner("phantom B", (r_mm, a_mm, max(s_mm, _EXTERNAL_SLICE_MM)), EXTERNAL_NOISE_HU)
+    return Scanner("phantom A", settings.spacing_mm, NOISE_HU)
 
 
 def scan(

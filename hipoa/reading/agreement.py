@@ -1,4 +1,4 @@
-"""How well readers agree, with each other and each with herself: kappa with its interval."""
+"""Inter- and intra-reader agreement: kappa with its bootstrap interval."""
 
 from __future__ import annotations
 
@@ -16,38 +16,33 @@ from hipoa.evaluation.metrics.scores import (
     unweighted_kappa,
 )
 from hipoa.evaluation.statistics.bootstrap import interval_95, resample_patients
-from hipoa.grading.settings import ClassTable
-from hipoa.reading.reading_index import Ledger
-from hipoa.reading.record import Record
+from hipoa.grading.data.labels import combine
+from hipoa.grading.settings import HipsSettings
+from hipoa.reading.records import ReadingIndex, Record
 
 SCORES = {
     "kappa": unweighted_kappa,
     "quadratic weighted kappa": quadratic_weighted_kappa,
     "agreement": exact_accuracy,
 }
-"""What is said of two lists of grades."""
-
 COLUMNS = ("question", "a", "b", "index", "score", "value", "low", "high", "n_hips", "n_patients")
 
 _RESAMPLES = 1000
-_SEED = 0
-_LEAST_HIPS = 2
-# Of fewer patients, resampling says nothing that a reader should believe.
-_LEAST_PATIENTS = 10
-# Grades are counted from 1 in a table of seven; rows without a hip change no kappa.
-_FIRST = {"Crowe": 0, "KL": 1, "class": 0}
+_MIN_HIPS = 2
+# With fewer patients the interval would be too narrow to be believed.
+_MIN_PATIENTS = 10
 
 Pairs = Mapping[str, tuple[Record, Record]]
 
 
 def measure_agreement(
-    ledger: Ledger, patients: Mapping[str, str], classes: ClassTable, with_reader: str = ""
+    index: ReadingIndex, patients: Mapping[str, str], classes: HipsSettings, with_reader: str = ""
 ) -> list[dict[str, Any]]:
-    """Every pair of readers, and every reader with herself where hips came again.
+    """Agreement of every pair of readers, and of every reader's first and second readings.
 
     Args:
-        ledger: The readings.
-        patients: Hip to patient; a patient's hips are drawn together.
+        index: The readings.
+        patients: Hip to patient; a patient's hips are resampled together.
         classes: What the combined classes are; pairs off the table count for Crowe and KL alone.
         with_reader: Only what concerns this reader; everyone if empty.
 
@@ -55,68 +50,56 @@ def measure_agreement(
         Rows of COLUMNS; question is inter-reader or intra-reader, value is None where it is not defined,
         low and high where there are fewer than 10 patients.
     """
-    rows: list[dict[str, Any]] = []
-    for question, a, b, pairs in _pair(ledger):
-        if with_reader in ("", a, b):
-            for index, values in _grade(pairs, classes).items():
-                told = {"question": question, "a": a, "b": b, "index": index}
-                rows += [{**told, **score} for score in _score(values, patients, _FIRST[index])]
-    return rows
+    return [
+        {"question": question, "a": a, "b": b, "index": name, **score}
+        for question, a, b, pairs in _pair_readings(index)
+        if with_reader in ("", a, b)
+        for name, grades in _grade(pairs, classes).items()
+        for score in _score(grades, patients)
+    ]
 
 
-def _pair(ledger: Ledger) -> Iterator[tuple[str, str, str, Pairs]]:
-    for a, b in combinations(ledger.readers, 2):
-        one, other = ledger.standing(a), ledger.standing(b)
-        yield "inter-reader", a, b, {hip: (one[hip], other[hip]) for hip in one.keys() & other.keys()}
-    for reader in ledger.readers:
-        one, other = ledger.standing(reader), ledger.repeats(reader)
-        yield (
-            "intra-reader",
-            reader,
-            reader,
-            {hip: (one[hip], other[hip]) for hip in one.keys() & other.keys()},
-        )
+def _pair_readings(index: ReadingIndex) -> Iterator[tuple[str, str, str, Pairs]]:
+    for a, b in combinations(index.readers, 2):
+        yield "inter-reader", a, b, _match(index.current(a), index.current(b))
+    for reader in index.readers:
+        yield "intra-reader", reader, reader, _match(index.current(reader), index.repeats(reader))
 
 
-def _grade(pairs: Pairs, classes: ClassTable) -> dict[str, dict[str, tuple[int, int]]]:
-    """Index to hip to both grades, hips left out that a reader could not grade."""
+def _match(one: Mapping[str, Record], other: Mapping[str, Record]) -> Pairs:
+    return {hip: (one[hip], other[hip]) for hip in sorted(one.keys() & other.keys())}
+
+
+def _grade(pairs: Pairs, classes: HipsSettings) -> dict[str, dict[str, tuple[int, int]]]:
+    """Index to hip to both grades, without hips that one of both could not grade."""
     found: dict[str, dict[str, tuple[int, int]]] = {"Crowe": {}, "KL": {}, "class": {}}
-    for hip, (one, other) in sorted(pairs.items()):
+    for hip, (one, other) in pairs.items():
         if one.crowe is None or one.kl is None or other.crowe is None or other.kl is None:
             continue
         found["Crowe"][hip] = one.crowe, other.crowe
-        found["KL"][hip] = one.kl, other.kl
-        of_class = [
-            _class_of(crowe, kl, classes) for crowe, kl in ((one.crowe, one.kl), (other.crowe, other.kl))
-        ]
-        if all(of_class):
-            found["class"][hip] = of_class[0], of_class[1]
+        # Grades are counted from 1; classes without a hip do not change a kappa.
+        found["KL"][hip] = one.kl + 1, other.kl + 1
+        a, b = combine(one.crowe, one.kl, classes), combine(other.crowe, other.kl, classes)
+        if a and b:
+            found["class"][hip] = a, b
     return found
 
 
-def _class_of(crowe: int, kl: int, classes: ClassTable) -> int:
-    pair = (crowe, 1 if kl == 0 and classes.kl0_as_kl1 else kl)
-    return classes.class_table.index(pair) + 1 if pair in classes.class_table else 0
-
-
-def _score(
-    values: Mapping[str, tuple[int, int]], patients: Mapping[str, str], first: int
-) -> Iterator[dict[str, Any]]:
-    if len(values) < _LEAST_HIPS:
+def _score(grades: Mapping[str, tuple[int, int]], patients: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    if len(grades) < _MIN_HIPS:
         return
-    one, other = np.array(list(values.values())).T + first
-    patient = np.array([patients.get(hip, hip) for hip in values])
-    cell, n_patients = number_cells(patient)
+    one, other = np.array(list(grades.values())).T
+    cell, n_patients = number_cells(np.array([patients.get(hip, hip) for hip in grades]))
     confusion = count_confusions(cell, n_patients, one, other)
-    drawn = resample_patients(confusion[:, None], SCORES, _RESAMPLES, _SEED)
+    drawn = resample_patients(confusion[:, None], SCORES, _RESAMPLES, seed=0)
     for name, score in SCORES.items():
         value = float(score(confusion.sum(axis=0)))
-        low, high = (n_patients >= _LEAST_PATIENTS and interval_95(drawn[name])) or (None, None)
+        low, high = (n_patients >= _MIN_PATIENTS and interval_95(drawn[name])) or (None, None)
         yield {
             "score": name,
             "value": None if np.isnan(value) else value,
             "low": low,
             "high": high,
-            "n_hips": len(values),
+            "n_hips": len(grades),
             "n_patients": n_patients,
         }

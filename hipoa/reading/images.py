@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from PIL import Image, UnidentifiedImageError
 
 from hipoa.core.errors import ReadingError
 
-# A hundred views of 500 x 500 pixels are 50 MB.
-_KEPT = 100
 _MAX_PX = 4096
 
 
@@ -29,7 +26,7 @@ class ImageFile:
         path: A PNG of 8 or 16 bits.
         source: view or radiograph.
         side: L, R or both.
-        mirrored: The file shows the hip mirrored, so it must be turned back.
+        mirrored: The file shows the hip mirrored.
         mm_per_px: Scale, mm.
         head: (x, y, radius) of the femoral head, pixels; NaN where not known.
     """
@@ -43,7 +40,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class Shown:
+class LoadedImage:
     """An image that was read.
 
     Attributes:
@@ -73,67 +70,44 @@ class Shown:
         }
 
 
-class ImageStore:
-    """Reads images and keeps the last ones."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[Path, Shown] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def read(self, file: ImageFile) -> Shown:
-        """An image, from memory if it was read lately.
-
-        Raises:
-            ReadingError: It cannot be read, or says another side than the tables.
-        """
-        with self._lock:
-            if file.path in self._kept:
-                self._kept.move_to_end(file.path)
-                # Both hips share the pelvis view, but each has its own place in it.
-                return replace(self._kept[file.path], file=file)
-        shown = read_image(file)
-        with self._lock:
-            self._kept[file.path] = shown
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return shown
-
-
-def read_image(file: ImageFile) -> Shown:
-    """Reads one PNG and turns it as the patient is seen from the front.
+def load_image(file: ImageFile) -> LoadedImage:
+    """Reads a PNG, or takes it from memory, and turns it as the patient is seen from the front.
 
     Raises:
         ReadingError: The file is missing or damaged, or its own text names another side.
     """
+    # Both hips share the view of the pelvis, but each has its own head in it.
+    return LoadedImage(*_load(file.path, file.side, mirrored=file.mirrored), file)
+
+
+@lru_cache(100)  # of views of 500 x 500 pixels 50 MB
+def _load(path: Path, side: str, *, mirrored: bool) -> tuple[np.ndarray, str, tuple[int, int]]:
     try:
-        content = file.path.read_bytes()
+        content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
             if max(png.size) > _MAX_PX:
-                raise ReadingError(file.path.name, f"{png.size} pixels are too many", "Make it again.")
+                raise ReadingError(path.name, f"{png.size} pixels are too many", "Run snakemake again.")
             pixels = np.asarray(png)
             texts: dict[str, str] = getattr(png, "text", {})
     except (OSError, UnidentifiedImageError, SyntaxError):
-        raise ReadingError(file.path.name, "the image cannot be read", "Run snakemake again.") from None
-    _check_side(file, texts)
-    if pixels.ndim != 2:
-        raise ReadingError(file.path.name, "the image is not grey", "Run snakemake again.")
-    wide = pixels.astype(np.uint16) * 257 if pixels.dtype == np.uint8 else pixels.astype(np.uint16)
-    turned = np.ascontiguousarray(wide[:, ::-1] if file.mirrored else wide)
-    return Shown(turned, hashlib.sha256(content).hexdigest(), _open_window(turned, texts), file)
-
-
-def _check_side(file: ImageFile, texts: dict[str, str]) -> None:
-    # The tables and the file were written by two stages: if they differ, one of them is another run's.
-    said = texts.get("side", file.side), texts.get("mirrored", "yes" if file.mirrored else "no")
-    if said != (file.side, "yes" if file.mirrored else "no"):
+        raise ReadingError(path.name, "the image cannot be read", "Run snakemake again.") from None
+    # The tables and the file were written by two stages: if they differ, one of them is of another run.
+    expected = (side, "yes" if mirrored else "no")
+    found = texts.get("side", side), texts.get("mirrored", expected[1])
+    if found != expected:
         raise ReadingError(
-            file.path.name,
-            f"the image says side {said[0]}, mirrored {said[1]}, the table side {file.side}",
+            path.name,
+            f"the image says side {found[0]}, mirrored {found[1]}, the table side {side}",
             "Run snakemake again; do not read this hip.",
         )
+    if pixels.ndim != 2:
+        raise ReadingError(path.name, "the image is not grey", "Run snakemake again.")
+    wide = pixels.astype(np.uint16) * (257 if pixels.dtype == np.uint8 else 1)
+    turned = np.ascontiguousarray(wide[:, ::-1] if mirrored else wide)
+    return turned, hashlib.sha256(content).hexdigest(), _choose_window(turned, texts)
 
 
-def _open_window(pixels: np.ndarray, texts: dict[str, str]) -> tuple[int, int]:
+def _choose_window(pixels: np.ndarray, texts: dict[str, str]) -> tuple[int, int]:
     try:
         white = float(texts["window_high"])
         low, high = (65535 * float(texts[name]) / white for name in ("shown_low", "shown_high"))

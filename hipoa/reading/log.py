@@ -1,7 +1,7 @@
-"""The append-only log of readings: what was acknowledged stays, whatever happens next.
+"""The append-only log of readings, one line of JSON each.
 
-One line of JSON per reading. A line is written and flushed to the disk before the reader is told so;
-nothing is ever changed, an undoing is a line of its own. Only `hipoa forget` removes lines, those of a case.
+A line is flushed to the disk before the page says that it is saved. Nothing is ever changed: an undoing is a
+line of its own. Only `hipoa forget` removes lines, those of a case.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hipoa.core.errors import ReadingError
-from hipoa.reading.reading_index import Ledger
-from hipoa.reading.record import Record
+from hipoa.reading.records import ReadingIndex, Record
 
 
 class Log:
-    """A log that one process writes to; it holds the file locked as long as it lives.
-
-    Args:
-        path: The file, made with its folder if it is not there.
+    """A log that one process writes to; the file stays locked while it is open.
 
     Raises:
         ReadingError: Another process writes to it, or a line of it cannot be read.
@@ -44,23 +40,23 @@ class Log:
         _sync_folder(path.parent)
         records = read_log(path)
         self._known = {record.id: record for record in records}
-        self.ledger = Ledger(records)
+        self.index = ReadingIndex(records)
 
     def append(self, record: Record) -> Record:
-        """Writes one line and returns when the disk has it.
+        """Writes one line and returns once it is on the disk.
 
         Returns:
-            The record; of a known id the one that was recorded first, and nothing is written.
+            The record; if its id is known, the one recorded first, and nothing is written.
 
         Raises:
-            ReadingError: The disk does not take it; the log is as it was.
+            ReadingError: It cannot be written; the log is as before.
         """
         with self._lock:
             if record.id in self._known:
                 return self._known[record.id]
             self._write((record.model_dump_json() + "\n").encode())
             self._known[record.id] = record
-            self.ledger.add(record)
+            self.index.add(record)
             return record
 
     def find(self, record_id: str) -> Record | None:
@@ -68,7 +64,7 @@ class Log:
         return self._known.get(record_id)
 
     def close(self) -> None:
-        """Lets others write."""
+        """Unlocks the file."""
         os.close(self._file)
 
     def _write(self, line: bytes) -> None:
@@ -86,7 +82,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[Record]:
-    """Every whole line of a log; a last line without its end, which was never acknowledged, is left out.
+    """Every complete line of a log; a last line without its end, never acknowledged, is left out.
 
     Raises:
         ReadingError: A line is no record.
@@ -105,7 +101,7 @@ def _parse(line: bytes, where: str) -> Record:
 
 
 def _repair(file: int, path: Path) -> str:
-    """Ends a last line that is whole but for its end, sets a torn one aside; says which."""
+    """Ends a last line that lacks only its end, moves a torn one to another file; says which, or ""."""
     content = path.read_bytes()
     tail = content[content.rfind(b"\n") + 1 :]
     if not tail:

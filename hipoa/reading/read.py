@@ -1,4 +1,4 @@
-"""Serves the page on which a surgeon reads the hips that the list puts first."""
+"""Serves the page on which surgeons read the hips of the list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hipoa.core.errors import ConfigError
 from hipoa.reading.log import Log
 from hipoa.reading.server.access import MAX_BODY
 from hipoa.reading.server.routes import make_app
-from hipoa.reading.server.service import Desk
+from hipoa.reading.server.service import ReadingService
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import read_worklist
 
@@ -35,10 +35,10 @@ def run(
     """Serves the reading page of a study on this machine alone, until it is stopped.
 
     Args:
-        settings: How hips are put before a reader.
+        settings: How hips are presented to readers.
         study: The folder of results of a finished study, with triage.csv.
         port: Of the page's address.
-        reader: Whose page it is; without it readers say their names on the page.
+        reader: The one reader of the page; without it readers sign in by name.
         hips: Another list than triage.csv, with the columns hip_id and rank.
         log: Where readings are kept; by default history/NAME/readings.jsonl beside results/, which no run
             of the workflow touches.
@@ -53,11 +53,12 @@ def run(
     path = log or find_log(study)
     worklist = read_worklist(study, hips or study / "triage.csv")
     opened = Log(path)
-    desk = Desk(study.resolve().name, worklist, opened, settings, read_secret(path.parent / "secret"))
+    secret = read_secret(path.parent / "secret")
+    service = ReadingService(study.resolve().name, worklist, opened, settings, secret)
     if reader:
-        desk.find_reader(reader)
+        service.find_reader(reader)
     key = secrets.token_urlsafe(16)
-    app = make_app(desk, port=port, key=key, only_reader=reader)
+    app = make_app(service, port=port, key=key, only_reader=reader)
     try:
         server = create_server(
             app,
@@ -73,9 +74,18 @@ def run(
         raise ConfigError(
             "--port", f"{port} cannot be had ({error.strerror})", "Choose another one."
         ) from error
-    # It warns of every request that waits: a terminal fills, a pipe that nobody reads stops the page.
+    # It warns of every waiting request, which fills a terminal and blocks on a pipe that nobody reads.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    _announce(desk, path, f"http://{LOOPBACK}:{port}/?key={key}")
+    if opened.repaired:
+        print(opened.repaired, file=sys.stderr)
+    print(
+        f"{len(worklist.hips)} hips to read, {worklist.set_aside} set aside, "
+        f"{worklist.without_image} without an image.\n"
+        f"Readings go to {path}, which belongs in your backup.\n"
+        f"Open http://{LOOPBACK}:{port}/?key={key}\n"
+        "Ctrl+C ends the page; every reading is on the disk already.",
+        flush=True,
+    )
     server.run()
 
 
@@ -86,29 +96,10 @@ def find_log(study: Path) -> Path:
 
 
 def read_secret(path: Path) -> str:
-    """What cookies and tickets are signed with, made once: a reader goes on after the server was ended."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        secret = path.read_text(encoding="ascii").strip()
-        if len(secret) >= 32:
-            return secret
-        path.unlink()
-        return read_secret(path)
-    with os.fdopen(handle, "w") as file:
-        secret = secrets.token_hex(32)
+    """The secret that signs cookies and form tokens, made once, so that both outlive the server."""
+    if path.is_file() and len(secret := path.read_text(encoding="ascii").strip()) >= 32:
+        return secret
+    secret = secrets.token_hex(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret)
     return secret
-
-
-def _announce(desk: Desk, log: Path, address: str) -> None:
-    listed = desk.worklist
-    if desk.log.repaired:
-        print(desk.log.repaired, file=sys.stderr)
-    print(
-        f"{len(listed.hips)} hips to read, {listed.set_aside} set aside, "
-        f"{listed.without_image} without an image."
-    )
-    print(f"Readings go to {log}, which belongs in your backup.")
-    print(f"Open {address}", flush=True)
-    print("Ctrl+C ends the page; every reading is on the disk already.", flush=True)

@@ -1,26 +1,26 @@
-"""From the log of readings to a table of grades, by a stated rule."""
+"""Derives a table of grades from the log of readings, by a rule."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from hipoa.core.errors import ConfigError, ReadingError
-from hipoa.core.files import write_csv
+from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
 from hipoa.core.tables.reader import read_grades
-from hipoa.core.tables.rows import Reading, write_grades
+from hipoa.core.tables.rows import Reading, hip_id, write_grades
+from hipoa.grading.data.persistent_folds import keep_folds
 from hipoa.reading.agreement import COLUMNS, measure_agreement
 from hipoa.reading.log import read_log
 from hipoa.reading.read import find_log
-from hipoa.reading.reading_index import Ledger, agree
-from hipoa.reading.record import Record
+from hipoa.reading.records import ReadingIndex, Record, agree
 from hipoa.reading.settings import DeriveSettings
 from hipoa.reading.worklist import read_worklist
 
 CONSENSUS = "consensus"
-_KEY = ("case_id", "side", "reader", "date")
 
 
 def run(
@@ -33,16 +33,18 @@ def run(
     records: Path | None = None,
     agreement: Path | None = None,
 ) -> None:
-    """Writes grades.csv from the readings of a study, the user's own table of grades laid before them.
+    """Writes a table of grades from the readings of a study, after the rows of the user's own table.
+
+    Where it holds newly graded hips, the folds of the study are kept for its next run.
 
     Args:
         settings: The rule.
         study: The study's folder of results.
         out: The table of grades to write.
-        grades: The user's own table of grades, whose rows are all kept; not the table to write.
+        grades: The user's own table of grades, whose rows are all kept; another than the table to write.
         log: The log of readings, if it is not history/NAME/readings.jsonl.
         records: A table of every reading to write, undone ones left out.
-        agreement: A table of kappas to write, between readers and of each with herself.
+        agreement: A table of inter- and intra-reader kappas to write.
 
     Raises:
         ReadingError: There is no log, or a line of it cannot be read.
@@ -55,54 +57,61 @@ def run(
         raise ConfigError(
             "--grades", "it is the table to be written", "Keep your own table and name another for --out."
         )
-    ledger = Ledger(read_log(path))
+    index = ReadingIndex(read_log(path))
     own = read_grades(grades) if grades is not None else []
-    derived = derive_grades(ledger, settings)
-    write_grades(out, merge_grades(own, derived))
+    derived = derive_grades(index, settings)
+    key = attrgetter("case_id", "side", "reader", "date")
+    known = set(map(key, own))
+    write_grades(out, [*own, *(row for row in derived if key(row) not in known)])
     if records is not None:
-        write_csv(records, list(Record.model_fields), list_records(ledger))
+        write_csv(records, list(Record.model_fields), list_records(index))
     if agreement is not None:
         listed = read_worklist(study, study / "triage.csv")
         patients = {name: hip.patient for name, hip in listed.by_id.items()}
-        write_csv(agreement, COLUMNS, measure_agreement(ledger, patients, listed.classes))
-    _say(ledger, derived, own, settings.rule, out)
+        write_csv(agreement, COLUMNS, measure_agreement(index, patients, listed.classes))
+    _say(index, derived, own, settings.rule, out)
+    if {hip_id(row.case_id, row.side) for row in derived} - _list_graded(study):
+        keep_folds(study)
 
 
-def derive_grades(ledger: Ledger, settings: DeriveSettings) -> list[Reading]:
-    """The readings that a rule lets count, one row per hip (of the rule every one per hip and reader).
+def _list_graded(study: Path) -> set[str]:
+    """The hips whose grades the study knows; only others are a reason to keep its folds for a next run."""
+    tables = [study / f"hips/{cohort}.csv" for cohort in ("labelled", "external")]
+    rows = (row for path in tables if path.is_file() for row in read_csv(path))
+    return {row["hip_id"] for row in rows if row["crowe"] or row["kl"]}
+
+
+def derive_grades(index: ReadingIndex, settings: DeriveSettings) -> list[Reading]:
+    """The readings that count by a rule, one per hip (with the rule every, one per hip and reader).
 
     Hips that cannot be graded have no row.
 
     Raises:
         ConfigError: The rule senior has no reader of that name.
     """
-    if settings.rule == "senior" and settings.senior not in ledger.readers:
+    if settings.rule == "senior" and settings.senior not in index.readers:
         raise ConfigError(
             "--senior",
             f'"{settings.senior}" has read nothing',
-            f"Name one of: {', '.join(ledger.readers) or 'nobody yet'}.",
+            f"Name one of: {', '.join(index.readers) or 'nobody yet'}.",
         )
-    settled = ledger.consensus()
+    settled = index.consensus()
     rows: list[Reading] = []
-    for hip, readings in sorted(ledger.by_hip().items()):
-        chosen = list(_choose(readings, settled.get(hip), settings))
-        rows += [_to_reading(record, name) for name, record in chosen if not record.reason]
+    for hip, readings in sorted(index.by_hip().items()):
+        rows += [
+            Reading(r.case_id, r.side, r.crowe, r.kl, normalise(name), r.time[:10])
+            for name, r in _choose(readings, settled.get(hip), settings)
+            if not r.reason
+        ]
     return rows
 
 
-def merge_grades(own: Iterable[Reading], derived: Iterable[Reading]) -> list[Reading]:
-    """The user's rows, all of them and first, then those of the readings; a row that is there stays one."""
-    merged = list(own)
-    known = {tuple(getattr(row, name) for name in _KEY) for row in merged}
-    return [*merged, *(row for row in derived if tuple(getattr(row, name) for name in _KEY) not in known)]
-
-
-def list_records(ledger: Ledger) -> Iterator[dict[str, object]]:
+def list_records(index: ReadingIndex) -> Iterator[dict[str, object]]:
     """Every reading that counts, as rows for a spreadsheet."""
-    for reader in ledger.readers:
-        for record in ledger.of(reader):
+    for reader in index.readers:
+        for record in index.of(reader):
             row = record.model_dump()
-            # A spreadsheet runs a cell that starts like this.
+            # A spreadsheet would run a cell that starts like this.
             dangerous = record.comment.startswith(("=", "+", "-", "@"))
             yield {**row, "comment": f"'{record.comment}" if dangerous else record.comment}
 
@@ -110,12 +119,11 @@ def list_records(ledger: Ledger) -> Iterator[dict[str, object]]:
 def _choose(
     readings: Mapping[str, Record], settled: Record | None, settings: DeriveSettings
 ) -> Iterator[tuple[str, Record]]:
-    """Of one hip the readings that count, with the name that the table gives them."""
+    """The readings of one hip that count, each with the reader's name for the table."""
     if settings.rule == "every":
         yield from readings.items()
     elif settings.rule == "latest":
-        everything = [*readings.values(), *([settled] if settled else [])]
-        latest = max(everything, key=lambda record: record.time)
+        latest = max(filter(None, [*readings.values(), settled]), key=lambda record: record.time)
         yield latest.reader, latest
     elif settings.rule == "senior" and settings.senior in readings:
         yield settings.senior, readings[settings.senior]
@@ -126,13 +134,8 @@ def _choose(
         yield (last.reader if len(readings) == 1 else CONSENSUS), last
 
 
-def _to_reading(record: Record, reader: str) -> Reading:
-    name = normalise(reader)
-    return Reading(record.case_id, record.side, record.crowe, record.kl, name, record.time[:10])
-
-
-def _say(ledger: Ledger, derived: list[Reading], own: list[Reading], rule: str, out: Path) -> None:
-    of_hip = ledger.by_hip()
+def _say(index: ReadingIndex, derived: list[Reading], own: list[Reading], rule: str, out: Path) -> None:
+    of_hip = index.by_hip()
     graded = {f"{row.case_id}_{row.side}" for row in derived}
     differ = [hip for hip, readings in of_hip.items() if hip not in graded and not agree(readings)]
     print(

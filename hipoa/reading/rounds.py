@@ -17,14 +17,15 @@ import numpy as np
 
 from hipoa.core.columns import format_number, read_columns
 from hipoa.core.files import read_json, write_csv, write_json
-from hipoa.evaluation.graded import Graded, read_graded
+from hipoa.evaluation.graded import Graded, grades_only, read_graded
 from hipoa.evaluation.metrics.estimates import CLASSES, NOT_COVERED
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import interval_95
-from hipoa.reading.settings import RoundsSettings
+from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
 
 COLUMNS = ("round", "experiment", "quantity", "value", "unit", "low", "high", "n_hips", "n_patients", "note")
 METRICS = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
+FIRST = 20
+"""Hips at the head of the list that are followed: about a sitting."""
 GAIN = "{}, gain on the round before"
 
 _FAMILY = CLASSES.pick(METRICS)
@@ -32,11 +33,9 @@ _ARRAYS = ("hip", "patient", "repeat", "grade", "predicted")
 _OTHER_SETUP = "settings or code are others than in the round before: the gain is not of the grades alone"
 
 Round = dict[str, Any]
-Row = dict[str, object]
 
 
 def run(
-    settings: RoundsSettings,
     bootstrap: BootstrapSettings,
     *,
     uncertainty: list[Path],
@@ -49,7 +48,6 @@ def run(
     """Keeps this round, a run with grades that no run had before, and tabulates all rounds.
 
     Args:
-        settings: How far down the list is followed.
         bootstrap: The resampling.
         uncertainty: The tables ``{experiment}.csv``.
         hips: The table of the labelled cohort.
@@ -64,7 +62,7 @@ def run(
     now["round"] = same["round"] if same else max((old["round"] for old in rounds), default=0) + 1
     write_json(history / f"{now['round']:03d}.json", now)
     rounds = sorted([*(old for old in rounds if old is not same), now], key=lambda one: one["round"])
-    write_csv(out, COLUMNS, tabulate_rounds(rounds, settings, bootstrap))
+    write_csv(out, COLUMNS, tabulate_rounds(rounds, bootstrap))
 
 
 def read_rounds(history: Path) -> list[Round]:
@@ -109,9 +107,7 @@ def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup:
     }
 
 
-def tabulate_rounds(
-    rounds: Sequence[Round], settings: RoundsSettings, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def tabulate_rounds(rounds: Sequence[Round], bootstrap: BootstrapSettings) -> Iterator[Row]:
     """The rows of rounds.csv; every round is scored against the grades of the last one."""
     cohort, fixed = choose_fixed(rounds)
     for number, one in enumerate(rounds):
@@ -124,7 +120,7 @@ def tabulate_rounds(
             note = f"fixed set: {_name_fixed(cohort)}; {NOT_COVERED}"
             changed = f"{note}; {_OTHER_SETUP}" if before and before["setup"] != one["setup"] else note
             yield from _score(one["round"], table, former, (note, changed), bootstrap)
-        yield from _compare_lists(one, before, settings.first)
+        yield from _compare_lists(one, before, FIRST)
 
 
 def choose_fixed(rounds: Sequence[Round]) -> tuple[str, dict[str, int]]:
@@ -157,19 +153,8 @@ def _keep(table: Graded) -> dict[str, list[Any]]:
 
 def _restore(experiment: str, kept: Mapping[str, Sequence[Any]], fixed: Mapping[str, int]) -> Graded:
     """The rows of the fixed hips, with the grades that they have now."""
-    n = len(kept["hip"])
-    none = np.full(n, np.nan)
     arrays = {name: np.array(kept[name]) for name in _ARRAYS}
-    table = Graded(
-        experiment,
-        cohort=np.full(n, ""),
-        fold=np.full(n, -1),
-        group=np.full(n, ""),
-        measures=none[:, None],
-        probability=none[:, None],
-        value=none,
-        **arrays,
-    ).where(np.isin(arrays["hip"], list(fixed)))
+    table = grades_only(experiment, **arrays).where(np.isin(arrays["hip"], list(fixed)))
     return replace(table, grade=np.array([fixed[hip] for hip in table.hip.tolist()], dtype=np.int64))
 
 
@@ -190,17 +175,16 @@ def _score(
 ) -> Iterator[Row]:
     if not len(table):
         return
-    counts = {"n_hips": len(np.unique(table.hip)), "n_patients": len(np.unique(table.patient))}
     values, drawn = _FAMILY.score(table, table.repeat), _FAMILY.resample(table, bootstrap)
     old = _FAMILY.score(former, former.repeat) if former is not None and len(former) else {}
     # The same patients in the same order and one seed: the same draws, so differences are paired.
     old_drawn = _FAMILY.resample(former, bootstrap) if former is not None and len(former) else {}
     for metric, (_, unit) in _FAMILY.scores.items():
-        row = {"round": number, "experiment": table.experiment, "unit": unit, **counts}
+        row = {"round": number, "experiment": table.experiment, "unit": unit, **table.counts()}
         value = float(values[metric].mean())
         yield {
             **row,
-            **_bound(drawn.get(metric)),
+            **interval_cells(drawn.get(metric)),
             "quantity": metric,
             "value": format_number(value),
             "note": notes[0],
@@ -210,16 +194,11 @@ def _score(
             paired = drawn[metric] - old_drawn[metric] if metric in drawn and metric in old_drawn else None
             yield {
                 **row,
-                **_bound(paired),
+                **interval_cells(paired),
                 "quantity": GAIN.format(metric),
                 "value": format_number(gain),
                 "note": notes[1],
             }
-
-
-def _bound(drawn: np.ndarray | None) -> Row:
-    low, high = (None if drawn is None else interval_95(drawn)) or (np.nan, np.nan)
-    return {"low": format_number(low), "high": format_number(high)}
 
 
 def _compare_lists(one: Round, before: Round | None, first: int) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The settings of the reading room."""
+"""Settings of the commands read and readings."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from hipoa.core.settings import Settings
 
 
 class ReadSettings(Settings):
-    """How hips are put before a reader."""
+    """How hips are presented to readers."""
 
     prediction: Literal["after", "never", "before"] = Field(
         "after",
@@ -19,15 +19,15 @@ class ReadSettings(Settings):
         10,
         ge=0,
         le=1000,
-        description="about one in so many hips comes a second time, 20 readings or more later and without "
-        "a word, to see how well a reader agrees with herself; 0 for none",
+        description="about one in so many hips comes a second time unmarked, 20 readings or more later, for "
+        "the intra-reader kappa; 0 for none",
     )
     readings_per_hip: int = Field(
         0,
         ge=0,
         le=20,
         description="readers who share the list: a hip that so many others have read is passed over; "
-        "0: everyone reads every hip",
+        "0: everyone reads all",
     )
 
 
@@ -37,13 +37,7 @@ class DeriveSettings(Settings):
     rule: Literal["consensus", "senior", "latest", "every"] = Field(
         "consensus",
         description="consensus: what all readers of a hip say, or else the consensus reading, or else no "
-        "row; senior: what the senior reader says, where she has not read as consensus; latest: the last "
+        "row; senior: what the senior reader says, as consensus where she has not read; latest: the last "
         "reading of anyone; every: one row per reader, settled by the setting hips.label_rule",
     )
     senior: str = Field("", description="name of the senior reader, for the rule senior")
-
-
-class RoundsSettings(Settings):
-    """How a round of annotation is set against the one before."""
-
-    first: int = Field(20, ge=1, le=10_000, description="hips at the head of the list that are followed")

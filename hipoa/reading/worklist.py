@@ -1,7 +1,8 @@
-"""The hips to read, in the order of the list, and where their images lie: all that a request can name."""
+"""The hips to read, in the order of the list, and where their images lie."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,12 +11,11 @@ from typing import Any
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_json
-from hipoa.core.tables.rows import COHORTS, SIDES
-from hipoa.grading.settings import STAIRCASE, ClassTable
+from hipoa.core.tables.rows import COHORTS
+from hipoa.grading.settings import STAIRCASE, ClassTable, HipsSettings
 from hipoa.reading.images import ImageFile
 
 _SYNTHETIC_SCANNER = "phantom "
-_CLASSES = range(1, 8)
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Hip:
     Attributes:
         hip_id: Its name.
         case_id: The pseudonym of its CT.
-        patient: The pseudonym of its patient, which never leaves the server.
+        patient: The pseudonym of its patient; never sent to the page.
         side: L or R of the patient.
         synthetic: It is of the built-in cohort.
-        images: hip, other (the other side) and pelvis, as far as there are.
-        predicted: What the list says the models see, for after the reading.
+        images: hip, other (the other side) and pelvis, where there are any.
+        predicted: Its row of the list, with the model's class.
     """
 
     hip_id: str
@@ -43,15 +43,7 @@ class Hip:
 
 @dataclass(frozen=True)
 class Reference:
-    """A graded hip that shows what a class looks like.
-
-    Attributes:
-        hip: The hip.
-        grade: Class 1-7.
-        crowe: 1-4.
-        kl: 0-4.
-        readers: Readers who gave it this class; 1 where nobody else read it.
-    """
+    """A graded hip that shows what a class looks like, and how many readers gave it this class."""
 
     hip: Hip
     grade: int
@@ -62,10 +54,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Worklist:
-    """What a study puts before its readers.
+    """The hips of a study that are to be read.
 
     Attributes:
-        hips: Those to be read, in order.
+        hips: In the order of the list.
         by_id: Every hip that has an image, listed or not.
         references: At most one per class and side.
         without_image: Hips of the list that cannot be shown.
@@ -78,20 +70,16 @@ class Worklist:
     references: Sequence[Reference]
     without_image: int
     set_aside: int
-    classes: ClassTable
+    classes: HipsSettings
 
     @cached_property
     def listed(self) -> frozenset[str]:
-        """The names of the hips to be read."""
+        """The names of the hips on the list."""
         return frozenset(hip.hip_id for hip in self.hips)
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:
     """Reads the list, the tables of hips and the tables of views of a study.
-
-    Args:
-        study: Its folder of results.
-        listed: A table with hip_id and rank, such as triage.csv.
 
     Raises:
         CohortError: A table is missing or lacks a column.
@@ -120,43 +108,40 @@ def read_worklist(study: Path, listed: Path) -> Worklist:
 def choose_references(rows: Iterable[Mapping[str, str]], by_id: Mapping[str, Hip]) -> list[Reference]:
     """At most one hip per class and side: most readers agreed first, then the fewest warnings, then by name.
 
-    Args:
-        rows: Of the tables of hips; those of the external cohort are passed over, to be read by nobody here.
-        by_id: The hips that can be shown.
+    The external cohort is left out, since it may yet be read blind.
     """
-    graded = [
+    agreed = [
         row
         for row in rows
-        if row["hip_id"] in by_id and row["cohort"] == "labelled" and row["grade"] and not row["implant"]
+        if row["hip_id"] in by_id
+        and row["cohort"] == "labelled"
+        and row["grade"]
+        and not row["implant"]
+        and set(row["reader_grades"].split()) <= {row["grade"]}
     ]
-    agreed = [row for row in graded if set(row["reader_grades"].split()) <= {row["grade"]}]
-    chosen = []
-    for grade in _CLASSES:
-        for side in SIDES:
-            of_class = [row for row in agreed if (row["grade"], row["side"]) == (str(grade), side)]
-            if of_class:
-                best = min(of_class, key=lambda row: (-_n_readers(row), row["warnings"] != "", row["hip_id"]))
-                hip = by_id[best["hip_id"]]
-                chosen.append(Reference(hip, grade, best["crowe"], best["kl"], _n_readers(best)))
-    return chosen
+    best: dict[tuple[str, str], Mapping[str, str]] = {}
+    for row in sorted(agreed, key=lambda row: (-_count_readers(row), row["warnings"] != "", row["hip_id"])):
+        best.setdefault((row["grade"], row["side"]), row)
+    return [
+        Reference(by_id[row["hip_id"]], int(grade), row["crowe"], row["kl"], _count_readers(row))
+        for (grade, _), row in sorted(best.items())
+    ]
 
 
-def _n_readers(row: Mapping[str, str]) -> int:
+def _count_readers(row: Mapping[str, str]) -> int:
     return max(1, len(row["reader_grades"].split()))
 
 
-def _read_classes(study: Path) -> ClassTable:
+def _read_classes(study: Path) -> HipsSettings:
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
     given = {name: hips[name] for name in ClassTable.model_fields if name in hips}
-    return ClassTable.model_validate({"class_table": STAIRCASE, **given})
+    return HipsSettings.model_validate({"class_table": STAIRCASE, **given})
 
 
 def _read_views(study: Path) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for path in sorted((study / "views").glob("*/*.csv")):
-        found |= {row["hip_id"]: row | {"table": str(path)} for row in read_csv(path)}
-    return found
+    tables = sorted((study / "views").glob("*/*.csv"))
+    return {row["hip_id"]: row | {"table": str(path)} for path in tables for row in read_csv(path)}
 
 
 def _describe_hips(
@@ -170,7 +155,7 @@ def _describe_hips(
         name, side = row["hip_id"], row["side"]
         other = own.get(name.removesuffix(side) + ("L" if side == "R" else "R"))
         files = {"hip": own[name], "other": other, "pelvis": _pelvis_image(views.get(name, {}))}
-        images = {kind: file for kind, file in files.items() if file is not None}
+        images = {kind: file for kind, file in files.items() if file and file.path.is_file()}
         if "hip" in images:
             hips[name] = Hip(
                 hip_id=name,
@@ -185,26 +170,24 @@ def _describe_hips(
 
 
 def _own_image(row: Mapping[str, str], view: Mapping[str, str]) -> ImageFile | None:
-    """The fine view of a hip, or else the radiograph that the networks see, turned as the patient is."""
+    """The fine view of a hip, or else the radiograph that the networks see."""
     if view.get("png"):
-        path = Path(view["table"]).parent / view["png"]
         head = tuple(float(view[name] or "nan") for name in ("head_x_px", "head_y_px", "head_radius_px"))
-        return _if_there(ImageFile(path, "view", row["side"], False, float(view["mm_per_px"]), head))
+        return ImageFile(_beside(view, "png"), "view", row["side"], False, float(view["mm_per_px"]), head)
     if row["status"] != "ok" or not row["png"]:
         return None
-    path = Path(row["table"]).parent / row["png"]
     mirrored = row["mirrored"] == "yes"
-    return _if_there(ImageFile(path, "radiograph", row["side"], mirrored, float(row["mm_per_px"])))
+    return ImageFile(_beside(row, "png"), "radiograph", row["side"], mirrored, float(row["mm_per_px"]))
 
 
 def _pelvis_image(view: Mapping[str, str]) -> ImageFile | None:
     if not view.get("pelvis_png"):
         return None
-    path = Path(view["table"]).parent / view["pelvis_png"]
     x, y = (float(view[f"pelvis_head_{axis}_px"] or "nan") for axis in "xy")
     scale = float(view["pelvis_mm_per_px"])
-    return _if_there(ImageFile(path, "view", "both", False, scale, (x, y, float("nan"))))
+    return ImageFile(_beside(view, "pelvis_png"), "view", "both", False, scale, (x, y, math.nan))
 
 
-def _if_there(file: ImageFile) -> ImageFile | None:
-    return file if file.path.is_file() else None
+def _beside(row: Mapping[str, str], column: str) -> Path:
+    """A path in a table is relative to the table."""
+    return Path(row["table"]).parent / row[column]

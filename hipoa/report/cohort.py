@@ -1,14 +1,11 @@
-"""The hips of the study as figures and report need them: rows, radiographs, the words for a class."""
+"""The tables of hips as figures and report need them, and the words for a class."""
 
 from __future__ import annotations
 
-import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from hipoa.core.columns import read_columns
 from hipoa.core.errors import CohortError
@@ -57,6 +54,12 @@ class Hip(NamedTuple):
     off_table: str
     cohort: str
 
+    @property
+    def voxel_mm(self) -> float | None:
+        """The longest side of the CT's voxels, None where it is not known."""
+        sides = (self.spacing_r_mm, self.spacing_a_mm, self.spacing_s_mm)
+        return max(map(float, sides)) if all(sides) else None
+
 
 def read_hips(paths: Iterable[Path]) -> list[Hip]:
     """Reads the tables of hips, in the order of the cohorts.
@@ -65,7 +68,7 @@ def read_hips(paths: Iterable[Path]) -> list[Hip]:
         CohortError: A column is missing, or a hip stands twice.
     """
     hips: list[Hip] = []
-    for path in sorted(paths, key=_cohort_order):
+    for path in sorted(paths, key=order_cohorts):
         columns = read_columns(path, Hip._fields)
         hips += map(Hip._make, zip(*(columns[name].tolist() for name in Hip._fields), strict=True))
     names = {hip.hip_id for hip in hips}
@@ -74,45 +77,9 @@ def read_hips(paths: Iterable[Path]) -> list[Hip]:
     return hips
 
 
-def _cohort_order(path: Path) -> tuple[int, str]:
+def order_cohorts(path: Path) -> tuple[int, str]:
+    """A key that sorts files named after cohorts: labelled, external, pool."""
     return (COHORTS.index(path.stem) if path.stem in COHORTS else len(COHORTS), path.stem)
-
-
-def read_radiographs(paths: Iterable[Path], wanted: Iterable[str]) -> dict[str, np.ndarray]:
-    """Reads single radiographs out of the stacks, one image in memory at a time.
-
-    Args:
-        paths: The files ``R/hips/{cohort}.npz``.
-        wanted: Names of hips; those that have no radiograph are left out of the result.
-
-    Returns:
-        Hip to (150, 150) uint8.
-    """
-    return dict(stream_radiographs(paths, wanted))
-
-
-def stream_radiographs(paths: Iterable[Path], wanted: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """The same one by one, in the order of the cohorts and of their tables."""
-    names = set(wanted)
-    for path in sorted(paths, key=_cohort_order):
-        yield from _stream_stack(path, names)
-
-
-def _stream_stack(path: Path, wanted: set[str]) -> Iterator[tuple[str, np.ndarray]]:
-    with np.load(path, allow_pickle=False) as archive:
-        hip_id = archive["hip_id"].tolist()
-    if not wanted.intersection(hip_id):
-        return
-    # A pool of 100 000 hips is 2 GB of pixels, of which a report shows a hundred images.
-    with zipfile.ZipFile(path) as archive, archive.open("radiograph.npy") as file:
-        np.lib.format.read_magic(file)
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-        if fortran_order or dtype != np.uint8 or shape[0] != len(hip_id):
-            raise CohortError(path.name, f"radiographs are {dtype} {shape}", "Make the stack of hips again.")
-        for name in hip_id:
-            pixels = file.read(shape[1] * shape[2])
-            if name in wanted:
-                yield name, np.frombuffer(pixels, dtype).reshape(shape[1:])
 
 
 def is_synthetic(hips: Sequence[Hip]) -> bool:

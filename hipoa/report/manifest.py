@@ -1,4 +1,4 @@
-"""What made the results: versions, configuration, hashes of code and files. No paths, no names of people."""
+"""What the manifest records: versions, hashes and models, without absolute paths."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import hipoa
-from hipoa.core.code_hash import sha256
+from hipoa.core.files import sha256
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "diffdrr", "kornia", "numpy", "scipy"),
-    # what reads CTs and tables
+    # for reading CTs and tables
     *("pydicom", "python-gdcm", "simpleitk", "nibabel", "python-calamine"),
     *("scikit-learn", "umap-learn", "captum", "matplotlib", "pydantic", "snakemake"),
 )
@@ -31,7 +31,7 @@ def find_versions() -> dict[str, str]:
 
 
 def hide_paths(value: Any) -> Any:
-    """Settings with absolute paths cut to the file's name: a folder may be named after a person."""
+    """Settings with absolute paths cut to the file's name: a folder may bear a person's name."""
     if isinstance(value, Mapping):
         return {name: hide_paths(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -43,14 +43,14 @@ def hide_paths(value: Any) -> Any:
 
 
 def hash_files(paths: Iterable[Path], results: Path) -> dict[str, str]:
-    """SHA-256 by path relative to the results; of a file elsewhere only folder and name are told."""
+    """SHA-256 by path relative to the results; of a file elsewhere by its folder and name."""
     return {_relative(path, results): sha256(path) for path in sorted(paths)}
 
 
 def list_models(
     paths: Sequence[Path], records: Sequence[Mapping[str, Any]], results: Path
 ) -> list[dict[str, Any]]:
-    """The trained networks, with the hashes that their trainings wrote down: some are large, and may be gone.
+    """The trained networks, with the hashes that training recorded: the files may be large, or removed.
 
     Args:
         paths: Of the records, beside the models.

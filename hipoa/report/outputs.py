@@ -1,4 +1,4 @@
-"""Names of what the report room writes and reads beside its code.
+"""The figures, and the titles of the tables that the report shows as they are.
 
 Standard library only: the Snakefile imports this module from a bare Snakemake.
 """
@@ -34,21 +34,3 @@ TABLES = {
     "subgroups.csv": "Subgroups",
 }
 """Tables of the evaluation that the report shows as they are, in its order, and their titles."""
-
-SOURCES = (
-    "metrics.csv",
-    "compare.csv",
-    "embedding.csv",
-    "triage.csv",
-    "label_errors.csv",
-    "simulation.csv",
-    "rounds.csv",
-    *TABLES,
-)
-"""Every table that the report reads; those that are not in `TABLES` have sections of their own."""
-
-DRAWN_FROM = (
-    *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
-    "simulation.csv",
-)
-"""The tables that the figures are drawn from."""

@@ -1,4 +1,4 @@
-"""The page: its sections in their order, each a template and what it shows."""
+"""Renders the page: its sections in order, each a template with the results and what its module adds."""
 
 from __future__ import annotations
 
@@ -11,90 +11,82 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from hipoa.evaluation.graded import GROUPS
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.data_urls import embed_file
-from hipoa.report.outputs import FIGURES
-from hipoa.report.published_figures import CITATION
+from hipoa.report.cohort_tables import count_unknown, describe_acquisition, describe_people
+from hipoa.report.flow import STEPS
+from hipoa.report.outputs import FIGURES, TABLES
+from hipoa.report.published_results import CITATION
+from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
-from hipoa.report.score_table import find_score
+from hipoa.report.scores import find_row, pivot, write_row
 from hipoa.report.sections import (
     accuracy,
-    calibration,
-    card,
+    contact_sheets,
     embedding,
-    explanations,
-    external,
     gallery,
-    label_errors,
-    methods,
-    patients,
-    provenance,
     published,
-    quality,
-    refused,
     reporting,
-    rounds,
-    sets,
-    simulation,
-    subgroups,
     summary,
-    tables,
-    training,
-    triage,
-    uncertainty,
 )
 
+_FOLDER = Path(__file__).parent
+_FUNCTIONS = (
+    *(count_unknown, describe_acquisition, describe_people),
+    *(find_row, name_measure, pivot, write_row),
+)
+"""What every template may call."""
 
-def _show_nothing(_: Results) -> dict[str, Any]:
-    """For a template that needs no more than every template has."""
-    return {}
+
+LIMITS = {"refused": 100, "triage": 50, "label_errors": 20}
+"""Section to the most hips that it lists (of triage: of the ranked ones, and of those set aside)."""
 
 
 class Section(NamedTuple):
     """One section of the report.
 
     Attributes:
-        name: Of its template ``sections/{name}.html``, of its module if it has one, and its anchor.
+        name: Of its template ``sections/{name}.html``, and its anchor.
         title: Its heading.
-        gather: Gives what its template shows, by name, beside what `render` gives every template.
-        ours: Whether it holds results of this study's patients, and is labelled where these are synthetic.
+        gather: Gives what its template shows, by name, beside the results; None if it needs no more.
+        of_study: Whether it holds results of this study's patients; labelled if these are synthetic.
     """
 
     name: str
     title: str
-    gather: Callable[[Results], dict[str, Any]] = _show_nothing
-    ours: bool = True
+    gather: Callable[[Results], dict[str, Any]] | None = None
+    of_study: bool = True
 
 
 SECTIONS = (
-    Section("summary", "Six answers", summary.gather),
-    Section("patients", "Patients and hips", patients.gather),
+    Section("summary", "Summary", summary.gather),
+    Section("patients", "Patients and hips"),
     Section("radiographs", "Radiographs"),
-    Section("quality", "Checking the radiographs", quality.gather),
-    Section("refused", "Refused hips and warnings", refused.gather),
+    Section("quality", "Quality of the radiographs", contact_sheets.gather),
+    Section("refused", "Refused hips and warnings"),
     Section("accuracy", "Accuracy", accuracy.gather),
-    Section("published", "Beside the published results", published.gather),
-    Section("confusion", "Confusion"),
-    Section("external", "External cohort and differences", external.gather),
-    Section("subgroups", "Subgroups", subgroups.gather),
-    Section("uncertainty", "Uncertainty", uncertainty.gather),
-    Section("calibration", "Calibration", calibration.gather),
-    Section("sets", "Sets of classes", sets.gather),
-    Section("embedding", "Map of the features", embedding.gather),
+    Section("published", "Comparison with published results", published.gather),
+    Section("confusion", "Confusion matrices"),
+    Section("external", "External cohort and differences"),
+    Section("subgroups", "Subgroups"),
+    Section("uncertainty", "Uncertainty"),
+    Section("calibration", "Calibration"),
+    Section("sets", "Conformal sets"),
+    Section("embedding", "Maps of the features", embedding.gather),
     Section("gallery", "Successes and failures", gallery.gather),
-    Section("explanations", "Where the networks looked", explanations.gather),
-    Section("triage", "Hips to read next", triage.gather),
-    Section("label_errors", "Labels to read a second time", label_errors.gather),
-    Section("simulation", "Does choosing pay?", simulation.gather),
-    Section("rounds", "Rounds of annotation", rounds.gather),
-    Section("training", "Training", training.gather),
-    Section("methods", "Methods", methods.gather, ours=False),
-    Section("reporting", "Reporting guidelines", reporting.gather, ours=False),
-    Section("card", "Model card", card.gather),
-    Section("limits", "Limits", ours=False),
-    Section("tables", "All tables", tables.gather),
-    Section("provenance", "Versions, seeds and hashes", provenance.gather, ours=False),
-    Section("citation", "Citation", ours=False),
+    Section("explanations", "Saliency maps", gallery.gather_explanations),
+    Section("triage", "Hips to read next"),
+    Section("label_errors", "Possible label errors"),
+    Section("simulation", "Simulated reading"),
+    Section("rounds", "Rounds of annotation"),
+    Section("training", "Training"),
+    Section("methods", "Methods", of_study=False),
+    Section("reporting", "Reporting guidelines", reporting.gather, of_study=False),
+    Section("card", "Model card"),
+    Section("limits", "Limitations", of_study=False),
+    Section("tables", "All tables"),
+    Section("provenance", "Versions, seeds and hashes", of_study=False),
+    Section("citation", "Citation", of_study=False),
 )
 """In the order of the page."""
 
@@ -113,37 +105,35 @@ def render(results: Results, figures: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    common = {
-        "settings": results.settings,
-        "study": results.study,
+    environment.filters["plain"] = "{:g}".format
+    environment.globals |= {function.__name__: function for function in _FUNCTIONS}
+    environment.globals |= {
+        "results": results,
         "config": results.config,
-        "versions": results.versions,
-        "synthetic": results.synthetic,
-        "classes": results.classes,
-        "scores": results.scores,
-        "experiments": results.experiments,
-        "find_score": find_score,
-        "name_measure": name_measure,
         "figures": {name: embed_file(figures / f"{name}.{kind}") for name, kind in FIGURES.items()},
         "captions": {name: _read_caption(name) for name in FIGURES},
         "citation": CITATION,
+        "groups": GROUPS,
+        "limits": LIMITS,
+        "steps": STEPS,
+        "table_titles": TABLES,
         "titles": {section.name: section.title for section in SECTIONS},
     }
-    bodies = {
-        section.name: Markup(
-            environment.get_template(f"sections/{section.name}.html").render(common | section.gather(results))
-        )
-        for section in SECTIONS
-    }
-    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+    bodies = {section.name: _render_section(environment, section, results) for section in SECTIONS}
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
-        common, sections=SECTIONS, bodies=bodies, script=Markup(script), script_hash=_hash(script)
+        sections=SECTIONS, bodies=bodies, script=Markup(script), script_hash=_hash(script)
     )
+
+
+def _render_section(environment: jinja2.Environment, section: Section, results: Results) -> Markup:
+    template = environment.get_template(f"sections/{section.name}.html")
+    return Markup(template.render(section.gather(results) if section.gather else {}))
 
 
 def _read_caption(name: str) -> str:
     # Snakemake's own report shows the same files.
-    return " ".join((Path(__file__).parent / f"captions/{name}.rst").read_text(encoding="utf-8").split())
+    return " ".join((_FOLDER / f"captions/{name}.rst").read_text(encoding="utf-8").split())
 
 
 def _hash(script: str) -> str:

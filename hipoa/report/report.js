@@ -55,7 +55,7 @@ function addSorting(table) {
   });
 }
 
-// A spreadsheet would run a text that begins like a formula.
+// A spreadsheet would run text that begins like a formula.
 function toCell(text) {
   const number = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text);
   const safe = !number && /^[=+\-@\t\r]/.test(text) ? "'" + text : text;
@@ -110,7 +110,7 @@ for (const figure of document.querySelectorAll("figure[data-name]")) {
   }
 }
 
-// ---- the map of the features
+// ---- the maps of the features
 
 const SIZE = 300;
 const SHAPES = {
@@ -157,7 +157,7 @@ function startMap(root) {
       uncertainty: [
         (p) => (p.uncertainty === null ? data.grey : step(p.uncertainty)),
         values.length ? data.scale.map((c, i) => [
-          show(values[Math.min(values.length - 1, Math.floor((i * values.length) / data.scale.length))]) + " and more", c]) : [],
+          show(values[Math.min(values.length - 1, Math.floor((i * values.length) / data.scale.length))]) + " or more", c]) : [],
       ],
       fold: [(p) => data.folds[p.fold % data.folds.length], folds.map((f) => ["fold " + f, data.folds[f % data.folds.length]])],
       side: [(p) => data.sides[p.side], [["left hip", data.sides.L], ["right hip", data.sides.R]]],
@@ -169,10 +169,10 @@ function startMap(root) {
     const known = (value, words) => (value === null ? "not known" : words(value));
     const lines = [
       ["hip", hip.hip + (hip.side === "L" ? ", left" : ", right")],
-      ["grade", known(hip.grade, (g) => g + (data.classes[g] ? ", " + data.classes[g] : ""))],
+      ["label", known(hip.grade, (g) => g + (data.classes[g] ? ", " + data.classes[g] : ""))],
       ["predicted", hip.predicted + (data.classes[hip.predicted] ? ", " + data.classes[hip.predicted] : "")],
       ["error", known(hip.error, (e) => (e === 0 ? "none" : e + (e === 1 ? " class" : " classes")))],
-      // The largest probability stands below: what it leaves to 1 would say the same again.
+      // One less the largest probability would repeat the line below.
       ...(data.measure.endsWith("largest probability") ? [] : [[data.measure, known(hip.uncertainty, (u) => Number(u).toPrecision(3))]]),
       ["largest probability", known(hip.probability, (p) => p.toFixed(2))],
       ["fold", String(hip.fold)],
@@ -204,7 +204,7 @@ function startMap(root) {
     const words = `Fold ${map.fold}: ${map.words}`;
     const svg = make("svg", {
       viewBox: `0 0 ${SIZE} ${SIZE}`, tabindex: 0, role: "group",
-      "aria-label": words + ". Arrow keys go from hip to hip, Enter keeps one.",
+      "aria-label": words + ". Arrow keys select a hip, Escape deselects it.",
     });
     const place = placeIn(map.points);
     const marks = map.points.map((hip) => addMark(svg, hip, place, fill(hip)));
@@ -247,10 +247,10 @@ function startMap(root) {
 const root = document.getElementById("map");
 if (root) startMap(root);
 
-// On a phone the six answers come before the contents.
+// On a phone the summary comes before the contents.
 document.getElementById("contents").open = matchMedia("(min-width: 48rem)").matches;
 
-// On paper what asks for it is open.
+// Details marked for it are open in print.
 const closed = [];
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details:not([open])")) {

@@ -1,4 +1,4 @@
-"""One self-contained HTML page that says what was done, how good it is and what to read next."""
+"""Writes the report, one self-contained HTML page, and the manifest."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(
     """Writes the report and the manifest of a study.
 
     Args:
-        settings: Title and lengths of lists.
+        settings: Title and size of the report.
         study: Its name.
         figures: The folder of figures.
         hips: The tables ``R/hips/{cohort}.csv``.
@@ -44,9 +44,9 @@ def run(
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
         models: The records of the trained networks.
         weights: The records of pre-trained weights.
-        explanations: The maps ``R/explanations/{experiment}.npz``.
+        explanations: The saliency maps ``R/explanations/{experiment}.npz``.
         ceilings: The best accuracies against the synthetic readings, one JSON per cohort that has any.
-        truth: What was measured of synthetic hips, for the manifest.
+        truth: The ground truth of synthetic hips, for the manifest.
         config: The resolved configuration, JSON.
         out: The HTML to write.
         manifest: The JSON to write; paths in it are relative to its folder.
@@ -72,6 +72,12 @@ def run(
     )
     write_text(out, render(results, figures))
     hashes |= hash_files([out], manifest.parent)
-    facts = {"study": study, "configuration": configuration, "versions": results.versions}
-    facts["models"] = list_models(models, results.records, manifest.parent)
-    write_json(manifest, {**facts, "sha256": hashes, "made_by": trace_files(hashes, configuration)})
+    content = {
+        "study": study,
+        "configuration": configuration,
+        "versions": results.versions,
+        "models": list_models(models, results.records, manifest.parent),
+        "sha256": hashes,
+        "made_by": trace_files(hashes, configuration),
+    }
+    write_json(manifest, content)

@@ -1,8 +1,8 @@
-"""What the sections of the report are made from, each file read once and only if a section asks for it."""
+"""The results of a study, each file read once and only if a section asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import Any
 
 from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv
-from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic
-from hipoa.report.flow import Flow, count_hips
-from hipoa.report.score_table import NO_NETWORKS, Score, gather_scores
+from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic, split_cohorts
+from hipoa.report.flow import count_hips
+from hipoa.report.radiographs import embed_radiographs
+from hipoa.report.scores import NO_NETWORKS, Row, find_best, gather_scores
 from hipoa.report.settings import ReportSettings
 
 
@@ -31,7 +32,7 @@ class Results:
         stacks: The radiographs ``R/hips/{cohort}.npz``.
         tables: File name to path, such as metrics.csv.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
-        explanations: The maps ``R/explanations/{experiment}.npz``; there may be none.
+        explanations: The saliency maps ``R/explanations/{experiment}.npz``; there may be none.
         records: Of the trained networks.
         weights: The records of pre-trained weights.
         ceilings: The best accuracies against the synthetic readings, one record per cohort that has any.
@@ -56,33 +57,43 @@ class Results:
         """The rows of a table; none where this study does not make it."""
         return read_csv(self.tables[name]) if name in self.tables else []
 
+    def embed(self, names: Iterable[str]) -> dict[str, str]:
+        """The radiographs of these hips as data URLs, as the hips lie in the patient."""
+        wanted = set(names)
+        return dict(embed_radiographs([hip for hip in self.hips if hip.hip_id in wanted], self.stacks))
+
     @cached_property
     def experiments(self) -> list[str]:
         """Their names, in the order of the configuration."""
         return [path.stem for path in self.uncertainty]
 
     @cached_property
-    def scores(self) -> list[Score]:
+    def scores(self) -> list[Row]:
         """The rows of metrics.csv, gathered.
 
         Raises:
             TableError: It is of other experiments than the predictions.
         """
         scores = gather_scores(self.table("metrics.csv"))
-        strange = {score.experiment for score in scores} - {*self.experiments, *NO_NETWORKS}
-        if strange:
+        unknown = {score["experiment"] for score in scores} - {*self.experiments, *NO_NETWORKS}
+        if unknown:
             raise TableError(
                 "metrics.csv",
-                f"it scores {', '.join(sorted(strange))}, which this study does not predict",
+                f"it scores {', '.join(sorted(unknown))}, which this study does not predict",
                 "It was made with other settings: run metrics again, without --rerun-triggers mtime, which "
-                "sees no change of a setting.",
+                "ignores changed settings.",
             )
         return scores
 
+    @cached_property
+    def best(self) -> Row | None:
+        """The largest ECA in the labelled cohort, None if no graded hip was predicted."""
+        return find_best(self.scores)
+
     @property
     def measure(self) -> str:
-        """The uncertainty by which hips are ranked for reading."""
-        return self.config.get("triage", {}).get("measure", "variance")
+        """The uncertainty measure by which hips are ranked for reading."""
+        return self.config["triage"]["measure"]
 
     @cached_property
     def triage(self) -> list[dict[str, str]]:
@@ -100,11 +111,19 @@ class Results:
         return describe_classes(self.hips)
 
     @cached_property
-    def predicted(self) -> set[str]:
-        """The graded hips that every experiment predicted."""
-        return find_predicted(self.uncertainty)
+    def cohorts(self) -> dict[str, list[Hip]]:
+        """The hips of each cohort."""
+        return split_cohorts(self.hips)
 
     @cached_property
-    def everything(self) -> Flow:
-        """The counts of all cohorts together."""
-        return count_hips("all", self.hips, self.predicted)
+    def flow(self) -> dict[str, dict[str, int]]:
+        """Cohort, and "all", to the counts of `hipoa.report.flow.STEPS`."""
+        predicted = find_predicted(self.uncertainty)
+        return {
+            name: count_hips(hips, predicted) for name, hips in [*self.cohorts.items(), ("all", self.hips)]
+        }
+
+    @property
+    def renderers(self) -> list[str]:
+        """The renderers that made the radiographs, by name."""
+        return sorted({hip.renderer for hip in self.hips} - {""})

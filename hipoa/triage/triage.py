@@ -1,4 +1,4 @@
-"""Which unread hips the surgeon should read next: uncertain ones, and not the same twenty times."""
+"""Ranks the unread hips for reading: uncertain ones first, and a first batch of unlike ones."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.predictions import PredictionFile, sort_predictions
 from hipoa.triage.acquisition_functions import Measured, measure_hips
 from hipoa.triage.batch import choose_batch, group_units
-from hipoa.triage.neighbours import Between, Labelled, Surroundings, build_spaces, look_around
+from hipoa.triage.neighbours import Labelled, UnreadDistances, find_neighbours, read_features
 from hipoa.triage.reasons import explain_moves, give_reasons
 from hipoa.triage.settings import TriageSettings
 from hipoa.triage.unread import Columns, explain_set_aside, read_labelled, read_unread
 
-_OTHERS = tuple(name for name in MEASURES if name != "max_probability")
 COLUMNS = (
     *("rank", "hip_id", "case_id", "side", "cohort", "set_aside", "predicted"),
     *("uncertainty", "measure", "max_probability", "n_models", "experiment"),
-    *("patient_id", "in_budget", "why", *_OTHERS, "distance", "set_size", "neighbours", "neighbour_grades"),
+    *("patient_id", "in_budget", "why", *(name for name in MEASURES if name != "max_probability")),
+    *("distance", "set_size", "neighbours", "neighbour_grades"),
 )
 _COPIED = ("hip_id", "case_id", "patient_id", "side", "cohort")
+_NUMBERS = (*MEASURES, "distance", "set_size")
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,20 @@ class Candidates:
     """The unread hips and what is known of each; arrays of n rows, NaN or 0 where nothing is known.
 
     Attributes:
+        experiment: Whose predictions are used.
         hips: Their cells in the tables of hips.
-        known: (n,) bool, has a prediction.
-        measured: Of `hipoa.triage.acquisition_functions.measure_hips`, hip by hip, and ``distance``.
-        around: Their nearest labelled hips.
-        between: Distances between them.
+        predicted: (n,) bool, has a prediction.
+        measured: Of `measure_hips`, hip by hip, and ``distance`` from the labelled hips.
+        neighbours: (n, 3) rows of their nearest labelled hips, -1 for none.
+        distances: Between them.
     """
 
+    experiment: str
     hips: Columns
-    known: np.ndarray
+    predicted: np.ndarray
     measured: Measured
-    around: Surroundings
-    between: Between
+    neighbours: np.ndarray
+    distances: UnreadDistances
 
 
 def run(
@@ -74,13 +77,11 @@ def run(
         CohortError: A hip that could be read has no prediction.
     """
     table = choose_experiment(uncertainty, settings.experiment)
-    tables = [path for path in sorted(hips) if path.stem != "external"]
-    labelled = read_labelled([path for path in tables if path.stem == "labelled"])
+    tables = {path.stem: path for path in sorted(hips) if path.stem != "external"}
+    labelled = read_labelled(tables.get("labelled"))
     files = [file for file in sort_predictions(predictions) if file.experiment == table.stem]
-    candidates = gather(
-        read_unread(tables), measure_hips(table, settings.set_level), files, labelled, table.stem
-    )
-    write_csv(out, COLUMNS, list_hips(candidates, labelled, table.stem, settings))
+    candidates = gather(read_unread(list(tables.values())), measure_hips(table), files, labelled, table.stem)
+    write_csv(out, COLUMNS, list_hips(candidates, labelled, settings))
 
 
 def choose_experiment(tables: Sequence[Path], name: str) -> Path:
@@ -102,7 +103,7 @@ def choose_experiment(tables: Sequence[Path], name: str) -> Path:
 def gather(
     hips: Columns, measured: Measured, files: Sequence[PredictionFile], labelled: Labelled, experiment: str
 ) -> Candidates:
-    """Brings together what is known of the unread hips.
+    """Gathers what is known of the unread hips.
 
     Args:
         hips: The unread hips.
@@ -115,17 +116,17 @@ def gather(
         CohortError: A hip that could be read has no prediction.
     """
     row_of = _find(hips, measured["hip_id"], experiment)
-    spaces = build_spaces(files, hips["hip_id"], labelled)
-    around = look_around(spaces, hips["patient_id"], labelled)
-    # The last row stands for "no prediction", which -1 finds.
+    spaces = read_features(files, hips["hip_id"], labelled)
+    distance, neighbours = find_neighbours(spaces, hips["patient_id"], labelled)
+    # An added last row, which -1 finds, stands for "no prediction".
     of_hips = {
         name: np.concatenate([values, np.zeros((1, *values.shape[1:]), values.dtype)])[row_of]
         for name, values in measured.items()
         if name != "hip_id"
     }
-    return Candidates(
-        hips, row_of >= 0, of_hips | {"distance": around.distance}, around, Between(spaces, len(row_of))
-    )
+    measured = of_hips | {"distance": distance}
+    between = UnreadDistances(spaces, len(row_of))
+    return Candidates(experiment, hips, row_of >= 0, measured, neighbours, between)
 
 
 def _find(hips: Columns, predicted: np.ndarray, experiment: str) -> np.ndarray:
@@ -142,10 +143,9 @@ def _find(hips: Columns, predicted: np.ndarray, experiment: str) -> np.ndarray:
 
 
 def rank_hips(candidates: Candidates, measure: str) -> np.ndarray:
-    """The order by a measure alone: most uncertain first, equal ones by largest probability, then by name.
+    """Row numbers (n,) by a measure alone, the most uncertain first.
 
-    Returns:
-        (n,) row numbers.
+    Equal ones are in order of their largest probability, then of their names.
     """
     value, largest = candidates.measured[measure], candidates.measured["max_probability"]
     return np.lexsort((candidates.hips["hip_id"], largest, value if measure == "max_probability" else -value))
@@ -165,74 +165,56 @@ def order_hips(
     Returns:
         (k,) row numbers, and how many of them are the batch: its last patient is not cut.
     """
-
-    def distances(rows: np.ndarray) -> np.ndarray:
-        return candidates.between(ranked[rows])[ranked]
-
+    every = np.arange(len(ranked))
     batch = choose_batch(
-        np.arange(len(ranked)),
+        every,
         unit[ranked],
         settings.budget,
         diversity=settings.diversity,
-        nearest=candidates.between.nearest_labelled()[ranked],
-        distances=distances,
+        nearest=candidates.distances.to_labelled()[ranked],
+        distances=lambda rows: candidates.distances(ranked[rows])[ranked],
     )
-    rest = np.setdiff1d(np.arange(len(ranked)), batch)
-    return ranked[np.concatenate([batch, group_units(rest, unit[ranked])])], len(batch)
+    rest = group_units(np.setdiff1d(every, batch), unit[ranked])
+    return ranked[np.concatenate([batch, rest])], len(batch)
 
 
 def list_hips(
-    candidates: Candidates, labelled: Labelled, experiment: str, settings: TriageSettings
+    candidates: Candidates, labelled: Labelled, settings: TriageSettings
 ) -> Iterator[dict[str, object]]:
-    """The rows of the list, then those of the hips set aside.
-
-    Args:
-        candidates: The unread hips.
-        labelled: The labelled hips.
-        experiment: Whose uncertainty it is.
-        settings: Of the list.
-    """
+    """The rows of the ranked hips, then those of the hips set aside."""
     hips, measured = candidates.hips, candidates.measured
-    value = np.where(candidates.known, measured[settings.measure], np.nan)
+    value = np.where(candidates.predicted, measured[settings.measure], np.nan)
     why = explain_set_aside(hips, value, settings)
-    alone = rank_hips(candidates, settings.measure)
-    alone = alone[why[alone] == ""]
+    ranked = rank_hips(candidates, settings.measure)
+    ranked = ranked[why[ranked] == ""]
     unit = hips["patient_id"] if settings.unit == "patient" else hips["hip_id"]
-    order, batch = order_hips(candidates, alone, unit, settings)
-    reasons = give_reasons(
-        settings.measure,
-        value[order],
-        measured["probability"][order],
-        measured["distance"][order],
-        explain_moves(alone, order, unit, batch),
-    )
-    for place, (row, reason) in enumerate(zip(order.tolist(), reasons, strict=True)):
-        listed = {"rank": place + 1, "in_budget": "yes" if place < batch else "", "why": reason}
-        yield {**_describe(candidates, row, labelled, experiment, settings.measure), **listed}
-    for row in np.lexsort((hips["hip_id"], ~candidates.known)):
+    order, batch = order_hips(candidates, ranked, unit, settings)
+    moves = explain_moves(ranked, order, unit, batch)
+    probability, distance = measured["probability"][order], measured["distance"][order]
+    reasons = give_reasons(settings.measure, value[order], probability, distance, moves)
+    for rank, (row, reason) in enumerate(zip(order.tolist(), reasons, strict=True), start=1):
+        cells = {"rank": rank, "in_budget": "yes" if rank <= batch else "", "why": reason}
+        yield _describe(candidates, row, labelled, settings.measure) | cells
+    for row in np.lexsort((hips["hip_id"], ~candidates.predicted)).tolist():
         if why[row]:
-            described = _describe(candidates, int(row), labelled, experiment, settings.measure)
-            yield {**described, "set_aside": why[row]}
+            yield _describe(candidates, row, labelled, settings.measure) | {"set_aside": why[row]}
 
 
-def _describe(
-    candidates: Candidates, row: int, labelled: Labelled, experiment: str, measure: str
-) -> dict[str, object]:
+def _describe(candidates: Candidates, row: int, labelled: Labelled, measure: str) -> dict[str, object]:
     cells: dict[str, object] = {name: candidates.hips[name][row] for name in _COPIED}
     cells["measure"] = measure
-    if not candidates.known[row]:
+    if not candidates.predicted[row]:
         return cells
     measured = {name: values[row] for name, values in candidates.measured.items()}
-    near = candidates.around.neighbours[row]
+    near = candidates.neighbours[row]
     near = near[near >= 0]
-    numbers = (*MEASURES, "distance", "set_size")
     return {
         **cells,
-        **{name: format_number(measured[name]) for name in numbers},
+        **{name: format_number(measured[name]) for name in _NUMBERS},
         "predicted": measured["predicted"],
         "uncertainty": format_number(measured[measure]),
         "n_models": measured["n_models"],
-        "experiment": experiment,
+        "experiment": candidates.experiment,
         "neighbours": "; ".join(labelled.hip_id[near]),
         "neighbour_grades": "; ".join(labelled.grade[near]),
     }

@@ -1,4 +1,4 @@
-"""The hips that no surgeon has graded, and why some of them are set aside."""
+"""Reads the unread and the labelled hips, and sets aside unread ones that should not be ranked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hipoa.core.columns import as_numbers, read_columns
 from hipoa.triage.neighbours import Labelled
 from hipoa.triage.settings import TriageSettings
 
-_READ = ("crowe", "kl", "grade", "off_table")
-_KEYS = ("hip_id", "case_id", "patient_id", "side", "status", "reason")
-_QUALITY = ("implant", "method", "confidence", "turn_deg", "cut")
-_IMPLANT = "implant"
+_GRADES = ("crowe", "kl", "grade", "off_table")
+_COPIED = (
+    *("hip_id", "case_id", "patient_id", "side", "status", "reason"),
+    *("implant", "method", "confidence", "turn_deg", "cut"),
+)
+_LEAST_CONFIDENCE, _LARGEST_TURN_DEG, _MOST_CUTS = 0.6, 20.0, 1
 _NOT_MEASURED = {
     "between_model_variance": "one model only: no variance between models",
     "distance": "too few labelled hips to measure a distance",
     "set_size": "no labelled hip was predicted: no conformal set",
 }
-
-_LABELLED = ("hip_id", "patient_id", "grade", "status")
 
 Columns = dict[str, np.ndarray]
 
@@ -30,31 +30,30 @@ def read_unread(paths: Sequence[Path]) -> Columns:
     """The unread hips of some tables ``{cohort}.csv``, with their cohort, in the tables' order."""
     tables = []
     for path in paths:
-        columns = read_columns(path, (*_KEYS, *_QUALITY, *_READ))
-        unread = np.all([columns[name] == "" for name in _READ], axis=0)
+        columns = read_columns(path, (*_COPIED, *_GRADES))
+        unread = np.all([columns[name] == "" for name in _GRADES], axis=0)
         columns["cohort"] = np.full(len(unread), path.stem)
-        tables.append({name: column[unread] for name, column in columns.items()})
+        tables.append({name: columns[name][unread] for name in (*_COPIED, "cohort")})
     empty = np.zeros(0, dtype="U1")
     return {
-        name: np.concatenate([empty, *(table[name] for table in tables)])
-        for name in (*_KEYS, *_QUALITY, "cohort")
+        name: np.concatenate([empty, *(table[name] for table in tables)]) for name in (*_COPIED, "cohort")
     }
 
 
-def read_labelled(paths: Sequence[Path]) -> Labelled:
-    """The hips with a class and a radiograph of the tables of the labelled cohort."""
-    tables = [read_columns(path, ("hip_id", "patient_id", "grade", "status"), "grade") for path in paths]
-    empty = np.zeros(0, dtype="U1")
-    columns = {name: np.concatenate([empty, *(table[name] for table in tables)]) for name in _LABELLED}
+def read_labelled(path: Path | None) -> Labelled:
+    """The hips with a class and a radiograph of the table of the labelled cohort, if there is one."""
+    if path is None:
+        return Labelled(*[np.zeros(0, dtype="U1")] * 3)
+    columns = read_columns(path, ("hip_id", "patient_id", "grade", "status"), filled="grade")
     ok = columns["status"] == "ok"
-    return Labelled(*(columns[name][ok] for name in _LABELLED[:3]))
+    return Labelled(*(columns[name][ok] for name in ("hip_id", "patient_id", "grade")))
 
 
 def explain_set_aside(hips: Columns, uncertainty: np.ndarray, settings: TriageSettings) -> np.ndarray:
-    """Why each hip is not ranked, "" if it is: the first reason that holds.
+    """Why each hip (n,) is not ranked, "" if it is: the first reason that applies.
 
     Args:
-        hips: As `read_unread` gives them, (n,) text each.
+        hips: From `read_unread`, (n,) text each.
         uncertainty: (n,), NaN where the measure does not apply.
         settings: What is set aside.
     """
@@ -71,17 +70,14 @@ def _find_faults(
     hips: Columns, uncertainty: np.ndarray, settings: TriageSettings
 ) -> Iterator[tuple[np.ndarray, str | np.ndarray]]:
     if settings.set_aside_implants:
-        yield hips["implant"] == "yes", _IMPLANT
+        yield hips["implant"] == "yes", "implant"
     if settings.set_aside_poor:
-        unsure = as_numbers(hips["confidence"]) < settings.least_confidence
-        yield unsure, _join("poor image: the hip's centre is unsure, confidence ", hips["confidence"])
-        turned = np.abs(as_numbers(hips["turn_deg"])) > settings.largest_turn_deg
-        yield turned, _join("poor image: the pelvis is turned by ", hips["turn_deg"], " degrees")
-        cuts = np.where(hips["cut"] == "", 0, np.char.count(hips["cut"], ",") + 1)
-        yield cuts > settings.most_cuts, _join("poor image: the CT ends ", hips["cut"])
-
+        confidence, turn_deg, cut = (hips[name] for name in ("confidence", "turn_deg", "cut"))
+        unsure = as_numbers(confidence) < _LEAST_CONFIDENCE
+        yield unsure, np.char.add("poor image: the hip's centre is unsure, confidence ", confidence)
+        turned = np.abs(as_numbers(turn_deg)) > _LARGEST_TURN_DEG
+        words = np.char.add("poor image: the pelvis is turned by ", turn_deg)
+        yield turned, np.char.add(words, " degrees")
+        n_cuts = np.where(cut == "", 0, np.char.count(cut, ",") + 1)
+        yield n_cuts > _MOST_CUTS, np.char.add("poor image: the CT ends ", cut)
     yield np.isnan(uncertainty), _NOT_MEASURED.get(settings.measure, "not measured")
-
-
-def _join(before: str, cells: np.ndarray, after: str = "") -> np.ndarray:
-    return np.char.add(np.char.add(before, cells), after)

@@ -1,22 +1,19 @@
-"""The configuration: the rooms' settings composed, and the JSON schema that the workflow checks with."""
+"""The configuration: the settings of all rooms as one model, and its checks."""
 
 from __future__ import annotations
 
-import inspect
+import difflib
 import json
-import sys
-import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from hipoa.core.files import write_text
+from hipoa.core.errors import ConfigError
 from hipoa.core.settings import Settings
 from hipoa.evaluation.settings import (
     BootstrapSettings,
-    CalibrateSettings,
-    CompareSettings,
     ConformSettings,
     EmbedSettings,
     ExplainSettings,
@@ -30,41 +27,66 @@ from hipoa.grading.settings import (
     PredictSettings,
     TrainSettings,
 )
-from hipoa.imaging.settings import DevelopSettings, ProjectSettings, ViewSettings
+from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.reading.settings import RoundsSettings
-from hipoa.report.settings import FiguresSettings, ReportSettings
+from hipoa.report.settings import ReportSettings
 from hipoa.triage.settings import LabelErrorsSettings, SimulateSettings, TriageSettings
 
-_PUBLISHED = """\
-# The protocol of the source work, and the documented default of everything it is silent about.
-# Every setting of hipoa stands here with its unit; config.yaml is laid over it.
+HOME = Path(__file__).resolve().parents[2]
+"""The folder of the Snakefile, of `workflow/` and of the package."""
 
-experiments:
-  vit:
-    network: vit_base_patch16_224.augreg_in1k  # timm name and tag; all three saw ImageNet-1k alone
-    weights: hub                               # hub, hub:REVISION, file:PATH, package:MODULE, none
-    task: combined                             # the combined class 1-7, or separate: Crowe and KL
-    loss: classification                       # classification, regression, ordinal
-    input_px: 224                              # side of the network's input, pixels
-  vgg:
-    network: vgg16.tv_in1k
-    weights: hub
-    task: combined
-    loss: classification
-    input_px: 224
-  densenet:
-    network: densenet161.tv_in1k
-    weights: hub
-    task: combined
-    loss: classification
-    input_px: 224
+_GONE = "is no setting any more: "
+_SEED = "is the setting seed now, one for the whole study"
+OLD_NAMES: dict[str, str] = {
+    "calibrate": _GONE + "reliability diagrams have 10 bins",
+    "compare": _GONE + "stars are given below 0.05, 0.01 and 0.001",
+    "doubts": "is label_errors now",
+    "figures": _GONE + "PNG figures have 150 pixels per inch; the SVG beside each has no resolution",
+    "rounds": _GONE + "the first 20 hips of the list are followed",
+    "view": _GONE + "views show 200 mm about a hip and 400 mm about the pelvis",
+    "bootstrap.bootstrap_seed": _GONE + "the same data give the same intervals",
+    "embed.embed_seed": _GONE + "the same features give the same map",
+    "embed.min_dist": _GONE + "it is 0.1, the default of UMAP",
+    "embed.n_neighbors": _GONE + "it is 15, the default of UMAP, and fewer in a small fold",
+    "folds.folds_seed": _SEED,
+    "label_errors.doubt_by": "is label_errors.rank_by now",
+    "phantom.external_noise_hu": _GONE + "it is 20 HU",
+    "phantom.external_spacing_mm": _GONE + "it is phantom.spacing_mm, with slices of at least 3 mm",
+    "phantom.feet_first_share": _GONE + "it is 0.15",
+    "phantom.hip_correlation": _GONE + "it is 0.6",
+    "phantom.noise_hu": _GONE + "it is 9 HU",
+    "phantom.prone_share": _GONE + "it is 0.05",
+    "predict.predict_seed": _SEED,
+    "project.implant_hu": _GONE + "metal is 2500 HU and more",
+    "project.implant_volume_mm3": _GONE + "an implant is 200 mm3 of metal and more",
+    "project.renderer=joseph": "is joseph_cpu now",
+    "report.doubt_rows": _GONE + "20 labels are listed, label_errors.csv has all",
+    "report.gallery_rows": _GONE + "a gallery shows 12 hips",
+    "report.reason_rows": _GONE + "100 hips are listed, the tables of hips have all",
+    "report.triage_rows": _GONE + "50 hips are listed, triage.csv has all",
+    "simulate.first_share": _GONE + "a tenth of the patients is read first",
+    "simulate.head_decay": _GONE + "it is 0.01",
+    "simulate.head_dimensions": _GONE + "64 principal axes are used",
+    "simulate.head_dropout": _GONE + "it is 0.25",
+    "simulate.head_passes": _GONE + "50 passes are made",
+    "simulate.head_steps": _GONE + "200 steps are made",
+    "simulate.least_test_patients": _GONE + "10 graded external patients are the test set",
+    "simulate.simulate_seed": _GONE + "the same data give the same simulation",
+    "train.brightness": "is train.brightness_contrast now, the same for both",
+    "train.checkpoint_minutes": _GONE + "a checkpoint is written every 5 minutes",
+    "train.clip_norm": _GONE + "the norm of the gradient is at most 1",
+    "train.contrast": "is train.brightness_contrast now, the same for both",
+    "train.hole_share": _GONE + "it is 0.1",
+    "train.ordinal_sharpness": _GONE + "it is 2",
+    "train.train_seed": _SEED,
+    "triage.largest_turn_deg": _GONE + "it is 20 degrees; triage.set_aside_poor turns it off",
+    "triage.least_confidence": _GONE + "it is 0.6; triage.set_aside_poor turns it off",
+    "triage.most_cuts": _GONE + "it is 1; triage.set_aside_poor turns it off",
+    "triage.set_level": _GONE + "triage.csv gives the size of the 90 % sets",
+}
+"""Former settings by dotted path (``*`` for an experiment's name) or ``path=value``, and the advice.
 
-repeats: 15       # repetitions of the cross-validation, a count
-keep_models: all  # all; none: a model is removed once it has predicted (then a new CT must train it again)
-
-reading: false  # make fine 16-bit views of each hip and of the pelvis, for a human reader
-torch: cuda     # the PyTorch that --use-conda installs: cuda (3 GB, runs without a GPU too) or cpu (small)
+The message is the path, a colon and this text.
 """
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
@@ -89,6 +111,11 @@ class DataSettings(Settings):
         ge=1,
         le=10_000,
         description="parts that a cohort's CTs are worked in; keep it once CTs were projected",
+    )
+    folds: str = Field(
+        "",
+        description="folder of the folds of an earlier run, r0.csv and so on, whose patients keep theirs; "
+        "empty: history/STUDY/folds, where `hipoa readings` and `hipoa keep-folds` put them, if it is there",
     )
     watch_files: bool = Field(
         True,
@@ -121,7 +148,12 @@ class Config(Settings):
     experiments: dict[Name, Experiment | None] = Field(
         default_factory=dict, description="networks to train, by name; null leaves one of the preset's out"
     )
-    repeats: int = Field(1, ge=1, le=1000, description="repetitions of the cross-validation, a count")
+    repeats: int = Field(1, ge=1, le=1000, description="repetitions of the cross-validation")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="seed of the study: another one gives other folds, initial weights and dropout passes",
+    )
     keep_models: Literal["all", "none"] = Field(
         "all", description="all; none: a model is removed once it has predicted every cohort"
     )
@@ -132,63 +164,94 @@ class Config(Settings):
         "cuda",
         description="the PyTorch that --use-conda installs: cuda (runs without a GPU too) or cpu (small)",
     )
-    phantom: PhantomSettings = _section(PhantomSettings)
-    project: ProjectSettings = _section(ProjectSettings)
+    # What is changed most often comes first, in the published preset too.
     develop: DevelopSettings = _section(DevelopSettings)
-    view: ViewSettings = _section(ViewSettings)
-    hips: HipsSettings = _section(HipsSettings)
     folds: FoldsSettings = _section(FoldsSettings)
-    train: TrainSettings = _section(TrainSettings)
     predict: PredictSettings = _section(PredictSettings)
+    train: TrainSettings = _section(TrainSettings)
+    triage: TriageSettings = _section(TriageSettings)
+    hips: HipsSettings = _section(HipsSettings)
+    project: ProjectSettings = _section(ProjectSettings)
     pool: PoolSettings = _section(PoolSettings)
     uncertainty: UncertaintySettings = _section(UncertaintySettings)
     bootstrap: BootstrapSettings = _section(BootstrapSettings)
     metrics: MetricsSettings = _section(MetricsSettings)
-    compare: CompareSettings = _section(CompareSettings)
-    calibrate: CalibrateSettings = _section(CalibrateSettings)
     conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)
     explain: ExplainSettings = _section(ExplainSettings)
-    triage: TriageSettings = _section(TriageSettings)
     label_errors: LabelErrorsSettings = _section(LabelErrorsSettings)
     simulate: SimulateSettings = _section(SimulateSettings)
-    rounds: RoundsSettings = _section(RoundsSettings)
-    figures: FiguresSettings = _section(FiguresSettings)
     report: ReportSettings = _section(ReportSettings)
+    phantom: PhantomSettings = _section(PhantomSettings)
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of config.yaml."""
-    content = Config.model_json_schema()
-    # Pydantic refuses a badly named experiment, its schema does not say so.
-    content["properties"]["experiments"]["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
-
-
-def preset() -> str:
-    """The published preset: every setting at its default, with its description and unit, as YAML."""
-    lines = [_PUBLISHED]
-    for section, part in Config.model_fields.items():
-        if inspect.isclass(part.annotation) and issubclass(part.annotation, Settings) and section != "data":
-            lines.append(f"{section}:")
-            for name, setting in part.annotation.model_fields.items():
-                lines += [f"  # {line}" for line in textwrap.wrap(setting.description or "", 104)]
-                lines.append(f"  {name}: {json.dumps(setting.default, ensure_ascii=False)}")
-            lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def run(*, out: Path | None = None, published: Path | None = None) -> None:
-    """Prints the JSON schema of the configuration, or writes it to a file.
+def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
+    """The configuration: the user's settings over the named preset over the defaults.
 
     Args:
-        out: The file of the schema.
-        published: The file of the published preset, which is written too.
+        given: The user's settings, ``preset`` among them.
+        home: The folder in which ``workflow/presets`` lies.
+
+    Raises:
+        ConfigError: An unknown preset, or settings that are refused, all of them by dotted path.
     """
-    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        write_text(out, text)
-    if published is not None:
-        write_text(published, preset())
+    import yaml
+
+    presets = {path.stem: path for path in sorted((home / "workflow/presets").glob("*.yaml"))}
+    name = given.get("preset")
+    if name not in presets:
+        raise ConfigError("preset", f'"{name}" is no preset', f"Use one of: {', '.join(presets)}.")
+    merged = _merge(yaml.safe_load(presets[name].read_text(encoding="utf-8")), given)
+    try:
+        # As JSON, in which a list from YAML may be a tuple of the model.
+        config = Config.model_validate_json(json.dumps(merged, default=str))
+    except ValidationError as error:
+        faults = dict.fromkeys(_describe(fault) for fault in error.errors())
+        raise ConfigError(
+            "configuration", "; ".join(faults), "Correct these settings and start again."
+        ) from None
+    resolved = config.model_dump(mode="json")
+    resolved["experiments"] = {name: row for name, row in resolved["experiments"].items() if row is not None}
+    return resolved
+
+
+def _merge(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    merged = {key: _merge(below[key], above[key]) if key in above else below[key] for key in below}
+    return merged | {key: above[key] for key in above if key not in below}
+
+
+def _describe(fault: Any) -> str:
+    """One of pydantic's findings, with the setting that was probably meant."""
+    *parents, name = map(str, fault["loc"])
+    path, given = ".".join([*parents, name]), fault["input"]
+    general = ".".join(["experiments", "*", *parents[2:], name]) if parents[:1] == ["experiments"] else path
+    for former in (general, f"{general}={given}"):
+        if former in OLD_NAMES:
+            return f"{path}: {OLD_NAMES[former]}"
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: there is no such setting{_suggest(name, _list_settings(parents), parents)}"
+    if name == "[key]":
+        return f'{".".join(parents)}: a name has at most 40 letters, digits, "_" and "-"'
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{path}: {message}"
+    words = (
+        fault["ctx"]["expected"].replace("'", "").split(" or ") if fault["type"] == "literal_error" else []
+    )
+    known = [word for part in words for word in part.split(", ")]
+    return f"{path}: {message[0].lower()}{message[1:]}, not {given!r}{_suggest(str(given), known)}"
+
+
+def _list_settings(path: list[str]) -> Iterable[str]:
+    """The settings of a section of the configuration, or of an experiment."""
+    if not path:
+        return Config.model_fields
+    section = Experiment if path[0] == "experiments" else Config.model_fields[path[0]].annotation
+    return getattr(section, "model_fields", ())
+
+
+def _suggest(word: str, known: Iterable[str], parents: Iterable[str] = ()) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {'.'.join([*parents, close[0]])}?)" if close else ""

@@ -21,14 +21,13 @@ from hipoa.core.tables.rows import SIDES, hip_id
 from hipoa.reading.log import Log
 from hipoa.reading.read import find_log
 from hipoa.reading.removal import Removal, count_readings, find_folds, find_rounds, remove_readings
-from hipoa.workflow.leftovers import (
+from hipoa.workflow.case_files import (
     CACHES,
-    IMAGE,
     KILLED,
-    SYNTHETIC,
-    TEMPORARY,
     count_kinds,
-    remove_empty,
+    find_named,
+    find_temporaries,
+    remove_file,
     walk,
 )
 
@@ -62,7 +61,7 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
     trace.check_folder()
     trace.check_idle()
     with trace.locking_readings():
-        removals = [*trace.find_in_history(), *trace.find_in_cache(), *trace.find_in_results()]
+        removals = [*trace.find_in_history(), *trace.find_named(), *trace.find_in_results()]
         found = {path: (kind, remove) for path, kind, remove in removals}
         read = count_readings(trace.log, case_id)
         if not read and {kind for kind, _ in found.values()} <= _NO_PROOF:
@@ -183,16 +182,14 @@ class _Trace:
         yield from find_rounds(self.history, self.hips)
         if self.patient:
             yield from find_folds(self.history, self.patient)
-        yield from _find_temporaries(self.history)
+        yield from (_remove(KILLED, path) for path in find_temporaries(self.history))
 
-    def find_in_cache(self) -> Iterator[Removal]:
-        name = self.results.name
-        for cache in (self.home / "cache" / part for part in CACHES):
-            yield from (_remove("kept projections", path) for path in walk(cache / name / self.case))
-            yield from _find_temporaries(cache / name)
-        if self.was_labelled:
-            trained = walk(self.home / "cache/train" / name)
-            yield from (_remove("checkpoints of trainings", path) for path in trained)
+    def find_named(self) -> Iterator[Removal]:
+        for kind, path, _, case in find_named(self.home, self.results.name):
+            if case in ("", self.case):
+                yield _remove(kind, path)
+        for path in walk(self.home / "cache/train" / self.results.name) if self.was_labelled else ():
+            yield _remove("checkpoints of trainings", path)
 
     def find_in_results(self) -> Iterator[Removal]:
         """What is in the results, the tables that know the patient last, so that it can be done again."""
@@ -202,13 +199,7 @@ class _Trace:
             yield from self._find_in_file(path, path.relative_to(self.results).parts, shown=shown)
 
     def _find_in_file(self, path: Path, parts: tuple[str, ...], *, shown: bool) -> Iterator[Removal]:
-        match = IMAGE.fullmatch(path.name) if parts[-2:-1] == ("png",) else SYNTHETIC.fullmatch(path.name)
-        if TEMPORARY.fullmatch(path.name):
-            yield _remove(KILLED, path)
-        elif match:
-            if match["case"] == self.case:
-                yield _remove("images", path)
-        elif parts[0] in ("figures", "logs") or parts == ("report.html",):
+        if parts[0] in ("figures", "logs") or parts == ("report.html",):
             drawn = shown and parts[0] != "logs"
             if drawn or self._is_named_in(path):
                 yield _remove(parts[0] if len(parts) > 1 else "report", path)
@@ -278,17 +269,7 @@ class _Trace:
 
 
 def _remove(kind: str, path: Path) -> Removal:
-    def remove() -> None:
-        if path.exists():
-            path.unlink()
-            remove_empty(path.parent)
-
-    return path, kind, remove
-
-
-def _find_temporaries(folder: Path) -> Iterator[Removal]:
-    paths = (path for path in walk(folder) if TEMPORARY.fullmatch(path.name))
-    return (_remove(KILLED, path) for path in paths)
+    return path, kind, lambda: remove_file(path)
 
 
 def _drop_neighbours(row: dict[str, str], hips: set[str]) -> dict[str, str]:

@@ -19,7 +19,8 @@ from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.grading.training.cost import count_activations, measure_step
 from hipoa.grading.training.fit import build_untrained
-from hipoa.workflow.study import STAGES, Study, resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.study import Study
 
 _FLOAT_BYTES = 4
 _MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
@@ -95,31 +96,13 @@ def count_hips(study: Study) -> dict[str, int]:
         if table.is_file():
             counts[cohort] = int((read_columns(table, ("hip_id", "status"))["status"] == "ok").sum())
         else:
-            counts[cohort] = study.count_hips(cohort)
+            counts[cohort] = 2 * len(study.case_ids(cohort))
     return counts
 
 
 def count_jobs(study: Study) -> dict[str, int]:
     """Jobs of each rule, nothing made yet."""
-    experiments = list(study.config["experiments"])
-    shards = [shard for cohort in study.used_cohorts for shard in study.shards[cohort]]
-    predictions = [study.prediction_files(name, study.used_cohorts) for name in experiments]
-    jobs = {
-        "phantom": sum(map(study.is_builtin, shards)),
-        "project": len(shards),
-        "develop": len(shards),
-        "view": len(study.views),
-        "hips": len(study.used_cohorts),
-        "folds": study.config["repeats"],
-        "weights": len(study.pretrained()),
-        "train": sum(len(study.models(name)) for name in experiments),
-        "predict": sum(map(len, predictions)),
-        "uncertainty": len(experiments),
-        "explain": len(study.explanations),
-    }
-    # All other stages look at everything once.
-    jobs |= {stage: 1 for stage in STAGES if stage not in jobs}
-    return {rule: count for rule, count in jobs.items() if count}
+    return {stage: len(jobs) for stage, jobs in study.jobs.items() if jobs}
 
 
 def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Cost:
@@ -146,7 +129,7 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     stored = heads.n_outputs + (7 if row.task == "separate" and heads.kind == "probability" else 1)
     per_hip = (study.config["predict"]["passes"] * stored + width) * _FLOAT_BYTES
     step_s, image_s = measure_step(settings, row, heads, steps) if steps else (None, None)
-    models, moments = len(study.models(name)), _MOMENTS[settings.optimiser]
+    models, moments = len(study.paths("train", experiment=name)), _MOMENTS[settings.optimiser]
     return Cost(
         models=models,
         model_bytes=weights * (2 if settings.half_precision else _FLOAT_BYTES) + buffers,
@@ -169,7 +152,7 @@ def _count_predicted(study: Study, name: str, hips: Mapping[str, int]) -> dict[s
     folds = study.config["folds"]["folds"]
     counts = {}
     for cohort in study.predicted_cohorts(name):
-        models = len(study.prediction_files(name, [cohort]))
+        models = len(study.paths("predict", experiment=name, cohort=cohort))
         counts[cohort] = hips[cohort] * models // (folds if cohort == "labelled" else 1)
     return counts
 

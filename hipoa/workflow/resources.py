@@ -1,89 +1,48 @@
-"""What a job asks a machine for: memory and time, by its stage and by how many hips it works on.
+"""The memory and time that a job asks a machine for, by its stage and the number of its hips.
 
-Standard library only: the Snakefile imports this module from a bare Snakemake. The figures are those of the
-benchmark files of runs on a CPU, rounded up; a job that fails asks for as much again with every attempt.
+A job that fails asks for as much again with every attempt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from hipoa.workflow.stages import STAGES, Need
 from hipoa.workflow.study import Study
-
-
-@dataclass(frozen=True)
-class Need:
-    """What one job of a stage needs.
-
-    Attributes:
-        mb: Memory whatever the number of hips, MB; libraries with torch take 800 of it.
-        minutes: Time whatever the number of hips.
-        mb_per_1000: Memory for every 1000 hips, MB.
-        minutes_per_1000: Time for every 1000 hips.
-        mb_per_thread: Memory for every thread, MB.
-        cohort: The cohort whose hips count; empty for those that the job's wildcards name.
-    """
-
-    mb: int
-    minutes: int
-    mb_per_1000: int = 0
-    minutes_per_1000: int = 0
-    mb_per_thread: int = 0
-    cohort: str = ""
-
-
-NEEDS = {
-    "phantom": Need(1000, 30, minutes_per_1000=200),
-    "project": Need(1000, 60, mb_per_1000=800, minutes_per_1000=120, mb_per_thread=1500),
-    "develop": Need(500, 20, mb_per_1000=500, minutes_per_1000=10),
-    "view": Need(1000, 60, minutes_per_1000=120, mb_per_thread=1500),
-    "hips": Need(500, 20, mb_per_1000=60),
-    "folds": Need(1000, 10, mb_per_1000=20, cohort="labelled"),
-    "augment": Need(2000, 20, mb_per_1000=60, cohort="labelled"),
-    "weights": Need(4000, 60),
-    "train": Need(2500, 240, mb_per_1000=250, cohort="labelled"),
-    "predict": Need(2500, 60, mb_per_1000=60, minutes_per_1000=10),
-    "uncertainty": Need(1000, 30, mb_per_1000=60),
-    "metrics": Need(1000, 60, mb_per_1000=60),
-    "embed": Need(1500, 60, mb_per_1000=60, cohort="labelled"),
-    "explain": Need(2500, 60, mb_per_1000=60, cohort="labelled"),
-    "triage": Need(1000, 30, mb_per_1000=100, minutes_per_1000=1),
-    "simulate": Need(3000, 240, mb_per_1000=250, minutes_per_1000=120, cohort="labelled"),
-    "figures": Need(1500, 30, mb_per_1000=60),
-    "report": Need(1500, 30, mb_per_1000=60),
-}
-_OTHER = Need(1000, 60, mb_per_1000=60)
 
 _BATCH_MB = 7500
 """Of a step of DenseNet161 with 32 images of 224 pixels, the largest of the published networks."""
 
 
-def ask_memory(study: Study, stage: str) -> Callable[..., int]:
-    """The memory in MB that a rule asks for, as Snakemake wants it: a function of job and attempt."""
-    need = NEEDS.get(stage, _OTHER)
+def ask_memory(study: Study) -> Callable[..., int]:
+    """The memory in MB that a rule asks for, as Snakemake wants it: a function."""
 
-    def memory(wildcards: Any, attempt: int, threads: int) -> int:
+    def memory(wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
+        need = _find_need(rulename)
         mb = need.mb + need.mb_per_thread * threads + _scale(need.mb_per_1000, study, need, wildcards)
-        return attempt * (mb + (_batch_mb(study, wildcards.experiment) if stage == "train" else 0))
+        return attempt * (mb + (_batch_mb(study, wildcards.experiment) if rulename == "train" else 0))
 
     return memory
 
 
-def ask_minutes(study: Study, stage: str) -> Callable[..., int]:
+def ask_minutes(study: Study) -> Callable[..., int]:
     """The time in minutes that a rule asks for, likewise."""
-    need = NEEDS.get(stage, _OTHER)
 
-    def minutes(wildcards: Any, attempt: int) -> int:
+    def minutes(wildcards: Any, attempt: int, rulename: str) -> int:
+        need = _find_need(rulename)
         return attempt * (need.minutes + _scale(need.minutes_per_1000, study, need, wildcards))
 
     return minutes
 
 
+def _find_need(rule: str) -> Need:
+    return STAGES[rule].need if rule in STAGES else Need()
+
+
 def _scale(per_1000: int, study: Study, need: Need, wildcards: Any) -> int:
-    cohort = need.cohort or getattr(wildcards, "cohort", "")
-    return -(-per_1000 * study.count_hips(cohort, getattr(wildcards, "shard", "")) // 1000)
+    cohort, shard = need.cohort or getattr(wildcards, "cohort", ""), getattr(wildcards, "shard", "")
+    return -(-per_1000 * 2 * len(study.case_ids(cohort, shard)) // 1000)
 
 
 def _batch_mb(study: Study, experiment: str) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hipoa.core.files import read_csv
 from hipoa.core.tables.rows import COHORTS
-from hipoa.workflow.study import STAGES
+from hipoa.workflow.stages import STAGES
 
 _REASONS = 5
 _LAST_LINES = 3

@@ -1,18 +1,18 @@
 import ast
 import shutil
-from hashlib import sha256 as digest
 from pathlib import Path
 
 import pytest
 
 import hipoa
-from hipoa.core.code_hash import code_hash, sha256
+from hipoa.core.code_hash import code_hash
 
 PACKAGE = Path(hipoa.__file__).parent
 
 MODULES = {
     "__init__.py": '"""A package."""\n',
-    "errors.py": '"""Errors."""\n\nclass CtError(ValueError):\n    pass\n',
+    "core/errors.py": '"""Errors."""\n\nclass CtError(ValueError):\n    pass\n',
+    "core/files.py": "def write(path):\n    path.touch()\n",
     "files.py": '"""Files."""\n\ndef read(path):\n    return path\n',
     "unused.py": "X = 1\n",
     "imaging/__init__.py": "",
@@ -21,6 +21,7 @@ MODULES = {
         '"""A stage."""\n'
         "from hipoa.core.errors import CtError\n"
         "from hipoa import files\n"
+        "from hipoa.core.files import write\n"
         "LIMIT = 3\n"
         "def run(path):\n"
         '    """Runs."""\n'
@@ -57,6 +58,7 @@ def test_the_hash_is_short_and_does_not_depend_on_the_folder(hash_of):
 def test_comments_docstrings_and_layout_do_not_count(hash_of):
     text = (
         "# A comment.\nfrom hipoa.core.errors import (\n    CtError,\n)\nfrom hipoa import files\n\n\n"
+        "from hipoa.core.files import write\n"
         'LIMIT = 3  # of something\n"""Said of the limit."""\n\n\n'
         "def run(path):\n    '''Does\n    otherwise.'''\n\n    from hipoa.imaging.physics import MU\n"
         "    return f'{files.read(path)!r}: {MU:.2f}'\n"
@@ -80,8 +82,9 @@ def test_code_that_is_imported_counts(hash_of, changed):
     assert hash_of(**changed) != hash_of()
 
 
-def test_errors_and_what_is_not_imported_do_not_count(hash_of):
-    assert hash_of(errors="class CtError(Exception):\n    pass\n") == hash_of()
+def test_core_and_what_is_not_imported_do_not_count(hash_of):
+    assert hash_of(core__errors="class CtError(Exception):\n    pass\n") == hash_of()
+    assert hash_of(core__files="def write(path):\n    path.write_text('')\n") == hash_of()
     assert hash_of(unused="X = 2\n") == hash_of()
     assert hash_of(imaging__other="import hipoa.imaging.stage\n") == hash_of()
 
@@ -118,6 +121,28 @@ def test_of_settings_only_the_models_imported_count(hash_of, old, new, counts):
     assert (one != other) == counts
 
 
+CONSTANTS = (
+    "from hipoa.unused import X\nfrom hipoa.files import read\n"
+    "MU = 2 * X\nOTHER = 1\ndef attenuate(x):\n    return read(x) * MU\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ({"imaging__physics": CONSTANTS.replace("2 * X", "3 * X")}, True),
+        ({"unused": "X = 2\n"}, True),
+        ({"imaging__physics": CONSTANTS.replace("* MU", "/ MU")}, False),
+        ({"imaging__physics": CONSTANTS.replace("OTHER = 1", "OTHER = 2")}, False),
+        ({"files": "def read(path):\n    return path.parent\n"}, False),
+        ({"imaging__physics": CONSTANTS + "register(MU)\n"}, True),
+    ],
+)
+def test_a_constant_counts_with_what_it_is_made_of_alone(hash_of, changed, counts):
+    given = {"imaging__stage": "from hipoa.imaging.physics import MU\n", "imaging__physics": CONSTANTS}
+    assert (hash_of(**given) != hash_of(**given | changed)) == counts
+
+
 @pytest.mark.parametrize("line", ["import hipoa.imaging.settings", "from hipoa.imaging import settings"])
 def test_settings_imported_as_a_whole_count_as_a_whole(hash_of, line):
     one = hash_of(imaging__stage=f"{line}\n", imaging__settings=SETTINGS)
@@ -137,12 +162,6 @@ def test_a_copy_of_the_real_package_has_the_same_hashes(tmp_path):
 
 
 def test_package_files_hold_no_code_that_a_hash_would_miss():
-    for path in PACKAGE.glob("*/__init__.py"):
+    for path in PACKAGE.glob("*/**/__init__.py"):
         body = ast.parse(path.read_text()).body
         assert all(isinstance(node, ast.Expr) for node in body), path
-
-
-def test_the_hash_of_a_file(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"bytes")
-    assert sha256(path) == digest(b"bytes").hexdigest()

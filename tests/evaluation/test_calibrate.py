@@ -14,7 +14,7 @@ from hipoa.evaluation.calibration.calibrate import (
 )
 from hipoa.evaluation.calibration.temperature import fit_temperature, scale, scale_crossfitted, split_by_fold
 from hipoa.evaluation.graded import read_graded
-from hipoa.evaluation.settings import BootstrapSettings, CalibrateSettings
+from hipoa.evaluation.settings import BootstrapSettings
 
 
 class Fixed(ClassifierMixin, BaseEstimator):
@@ -90,7 +90,7 @@ def test_the_expected_calibration_error_is_that_of_torchmetrics(write_uncertaint
         num_classes=7,
         n_bins=10,
     )
-    sums = tally_bins(table, np.zeros(len(table), dtype=int), 1, 10)
+    sums = tally_bins(table, np.zeros(len(table), dtype=int), 1)
     assert expected_calibration_error(sums)[0] == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -124,7 +124,6 @@ def calibrated(write_uncertainty, tmp_path):
     rows = rows_of(7) + rows_of(9, cohort="external", n=60)
     out, reliability = tmp_path / "calibration.csv", tmp_path / "reliability.csv"
     run(
-        CalibrateSettings(),
         BootstrapSettings(bootstrap_resamples=200),
         uncertainty=[write_uncertainty("vit", rows)],
         out=out,
@@ -173,7 +172,6 @@ def test_without_graded_hips_there_are_no_rows(write_uncertainty, tmp_path):
     out = tmp_path / "calibration.csv"
     for tables in ([], [write_uncertainty("vit", [])]):
         run(
-            CalibrateSettings(),
             BootstrapSettings(),
             uncertainty=tables,
             out=out,

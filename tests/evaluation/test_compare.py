@@ -6,7 +6,7 @@ from scipy.stats import mannwhitneyu
 
 from hipoa.core.files import read_csv
 from hipoa.evaluation.comparison.compare import COLUMNS, give_stars, rank_test, run
-from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.holm import adjust_holm
 
 NETWORK, GROUP = "network: {} per fold", "uncertainty: {} vs {}"
@@ -14,10 +14,9 @@ NETWORK, GROUP = "network: {} per fold", "uncertainty: {} vs {}"
 
 @pytest.fixture
 def compare(tmp_path):
-    def make(*tables, **settings):
+    def make(*tables):
         out = tmp_path / "compare.csv"
         run(
-            CompareSettings(**settings),
             BootstrapSettings(bootstrap_resamples=100),
             uncertainty=list(tables),
             out=out,
@@ -133,12 +132,6 @@ def test_without_graded_hips_there_is_a_table_without_rows(write_uncertainty, co
     assert compare() == []
 
 
-def test_the_levels_of_the_stars_are_a_setting(write_uncertainty, compare):
-    path = write_uncertainty("vit", hips(8, right=0.5))
-    rows = compare(path, star_levels=(1e-90, 1e-91, 1e-92))
-    assert {row["stars"] for row in rows} == {"n.s."}
-
-
 def test_the_rank_test_is_that_of_scipy_with_and_without_ties():
     random = np.random.default_rng([9])
     for a, b in [
@@ -175,5 +168,4 @@ def test_the_laws_of_holm(p):
 
 
 def test_stars():
-    levels = (0.05, 0.01, 0.001)
-    assert [give_stars(p, levels) for p in (0.05, 0.049, 0.009, 0.0009)] == ["n.s.", "*", "**", "***"]
+    assert [give_stars(p) for p in (0.05, 0.049, 0.009, 0.0009)] == ["n.s.", "*", "**", "***"]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from hipoa.core.files import read_csv
-from hipoa.evaluation.conformal.conform import COLUMNS, run, state_promise
+from hipoa.evaluation.conformal.conform import COLUMNS, run, state_guarantee
 from hipoa.evaluation.conformal.sets import find_threshold, grow_about, grow_sets, predict_sets
 from hipoa.evaluation.graded import read_graded
 from hipoa.evaluation.settings import BootstrapSettings, ConformSettings
@@ -186,9 +186,9 @@ def test_the_sets_of_a_fold_do_not_know_its_classes(write_uncertainty):
     assert np.array_equal(before[table.repeat == 1], after[table.repeat == 1])
 
 
-def test_a_promise_is_never_below_nothing():
-    assert "no more than 0;" not in state_promise("labelled", 0.4)
-    assert state_promise("labelled", 0.4).endswith("no more than 0")
+def test_a_guarantee_is_never_negative():
+    assert "no more than 0;" not in state_guarantee("labelled", 0.4)
+    assert state_guarantee("labelled", 0.4).endswith("no more than 0")
 
 
 def test_without_graded_hips_there_are_no_rows(write_uncertainty, conform):

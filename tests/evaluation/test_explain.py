@@ -42,7 +42,7 @@ def radiograph():
 @pytest.mark.parametrize("name", [VIT, *CNNS])
 def test_a_map_lies_on_the_radiograph_and_reaches_one(name, loss, radiograph):
     readout = OutputHeads(TASKS["separate"], loss)
-    heat, method = explain.explain(build(name, readout.n_outputs), readout, radiograph, PX)
+    heat, method = explain.compute_saliency(build(name, readout.n_outputs), readout, radiograph, PX)
     assert heat.shape == radiograph.shape
     assert np.isfinite(heat).all()
     assert 0 <= heat.min() <= heat.max() <= 1.0001
@@ -100,7 +100,7 @@ def test_grad_cam_of_a_network_that_counts_bright_pixels_is_the_brightness():
     network = GradingNetwork(Bright(), 0.0, (0.0,) * 3, (1.0,) * 3).eval()
     radiograph = np.zeros((8, 8), dtype=np.uint8)
     radiograph[2, 3] = 255
-    heat, _ = explain.explain(network, OutputHeads(TASKS["combined"], "regression"), radiograph, 8)
+    heat, _ = explain.compute_saliency(network, OutputHeads(TASKS["combined"], "regression"), radiograph, 8)
     assert heat[2, 3] == pytest.approx(1)
     assert heat.sum() == pytest.approx(1)
 

@@ -5,8 +5,8 @@ from sklearn import metrics as reference
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv
 from hipoa.evaluation.metrics.baselines import CONSTANT, MAJORITY
-from hipoa.evaluation.metrics.metrics import COLUMNS, VOTE, run
-from hipoa.evaluation.metrics.raters import READERS
+from hipoa.evaluation.metrics.metrics import AVERAGED, COLUMNS, run
+from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.scores import RECALLS, SCORES
 from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
 
@@ -111,15 +111,15 @@ def test_every_score_has_its_unit(write_uncertainty, metrics):
     }
 
 
-def test_one_repeat_has_neither_a_spread_over_repeats_nor_a_vote(write_uncertainty, metrics):
+def test_one_repeat_has_neither_a_spread_over_repeats_nor_an_average(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5])))
     units = [row["spread_unit"] for row in pick(rows, experiment="vit", metric="ECA")]
     assert units == ["95 % interval, patients resampled, B=200", "SD over 2 repeat x fold scores"]
     assert "; one repeat; " in pick(rows, experiment="vit", metric="ECA")[0]["note"]
-    assert not pick(rows, metric=VOTE.format("ECA"))
+    assert not pick(rows, metric=AVERAGED.format("ECA"))
 
 
-def test_the_vote_averages_the_probabilities_hip_by_hip(write_uncertainty, metrics):
+def test_repeats_are_averaged_by_their_probabilities_hip_by_hip(write_uncertainty, metrics):
     sure = {"p1": 0.9, "p2": 0.1}
     unsure = {"p1": 0.4, "p2": 0.6}
     rows = metrics(
@@ -128,9 +128,9 @@ def test_the_vote_averages_the_probabilities_hip_by_hip(write_uncertainty, metri
         )
     )
     assert {row["value"] for row in pick(rows, experiment="vit", metric="ECA")} == {"0.5"}
-    vote = pick(rows, metric="ECA, repeats averaged")
-    assert [row["value"] for row in vote] == ["1"]  # no spread over folds: no single fold's model made it
-    assert "one prediction per hip, from the probabilities averaged over 2 repeats" in vote[0]["note"]
+    averaged = pick(rows, metric="ECA, repeats averaged")
+    assert [row["value"] for row in averaged] == ["1"]  # no spread over folds: no single fold's model made it
+    assert "one prediction per hip, from the probabilities averaged over 2 repeats" in averaged[0]["note"]
 
 
 def test_hips_that_several_models_predict_have_no_spread_over_folds(write_uncertainty, metrics):
@@ -150,14 +150,14 @@ def test_the_best_constant_stands_beside_the_scores_once_per_cohort(write_uncert
     assert all(row["spread_unit"].startswith("95 % interval") for row in rows)
 
 
-def test_readers_are_scored_against_each_other(write_uncertainty, metrics, study):
+def test_raters_are_scored_against_each_other(write_uncertainty, metrics, study):
     random = np.random.default_rng([4])
     one = random.integers(1, 8, 40)
     other = np.clip(one + random.integers(-2, 3, 40), 1, 7)
     calls = [f"{a} {b}" for a, b in zip(one, other, strict=True)]
     table = study.hips("labelled", one, reader_grades=[*calls[:-2], str(one[-2]), ""])
     tables = [write_uncertainty(name, hips(one, one)) for name in ("vit", "vgg")]
-    rows = pick(metrics(*tables, hips=[table]), experiment=READERS)
+    rows = pick(metrics(*tables, hips=[table]), experiment=RATERS)
     assert [row["metric"] for row in rows] == ["ECA", "ONCA", "kappa", "quadratic weighted kappa", "MAE"]
     assert {(row["cohort"], row["n_hips"], row["n_patients"]) for row in rows} == {("labelled", "38", "19")}
     values = {row["metric"]: float(row["value"]) for row in rows}
@@ -169,11 +169,11 @@ def test_readers_are_scored_against_each_other(write_uncertainty, metrics, study
     }
 
 
-def test_three_readers_are_three_pairs_and_a_refused_hip_none(write_uncertainty, metrics, study):
+def test_three_raters_are_three_pairs_and_a_refused_hip_none(write_uncertainty, metrics, study):
     table = study.hips("labelled", [1, 2], reader_grades=["1 1 2", "2 2 2"])
     refused = study.hips("external", [1, 2], status="refused", reader_grades=["1 7", "1 7"])
     path = write_uncertainty("vit", hips([1, 2], [1, 2]) + hips([1, 2], [1, 2], cohort="external"))
-    rows = pick(metrics(path, hips=[table, refused]), experiment=READERS)
+    rows = pick(metrics(path, hips=[table, refused]), experiment=RATERS)
     assert {row["cohort"] for row in rows} == {"labelled"}
     assert float(pick(rows, metric="ECA")[0]["value"]) == pytest.approx(4 / 6, rel=1e-5)
     assert pick(rows, metric="ECA")[0]["n_hips"] == "2"

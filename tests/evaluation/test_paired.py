@@ -5,7 +5,7 @@ from scipy import stats
 from hipoa.core.files import read_csv
 from hipoa.evaluation.comparison.compare import run
 from hipoa.evaluation.comparison.paired import COLUMNS, CORRECTED, PAIRED, UNPAIRED, resampled_t_test
-from hipoa.evaluation.settings import BootstrapSettings, CompareSettings
+from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.evaluation.statistics.bootstrap import two_sided_p
 
 
@@ -14,7 +14,6 @@ def differences(tmp_path):
     def make(*tables, resamples=500):
         out = tmp_path / "differences.csv"
         run(
-            CompareSettings(),
             BootstrapSettings(bootstrap_resamples=resamples),
             uncertainty=list(tables),
             out=tmp_path / "compare.csv",

@@ -34,7 +34,7 @@ def test_a_file_given_twice():
     [
         (["a", "b"], np.full((2, 3, 5), 0.2), r"shape \(2, 3, 5\)"),
         (["a", "b"], np.full((2, 3, 7), np.nan), "probabilities or features are not finite"),
-        (["a", "a"], np.full((2, 3, 7), 1 / 7), "a hip is there twice"),
+        (["a", "a"], np.full((2, 3, 7), 1 / 7), "a hip is listed twice"),
     ],
 )
 def test_what_a_file_must_hold(study, names, probability, message):

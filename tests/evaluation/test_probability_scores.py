@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from hipoa.evaluation.metrics.probability_scores import (
+from hipoa.evaluation.metrics.scores import (
     brier_score,
     negative_log_likelihood,
     ranked_probability_score,

@@ -7,10 +7,9 @@ from hipoa.core.files import read_csv
 from hipoa.evaluation import embed, uncertainty
 from hipoa.evaluation.comparison import compare
 from hipoa.evaluation.metrics import metrics
-from hipoa.evaluation.passes import ModelSummary, combine_models, round_value, share_value, summarise_values
+from hipoa.evaluation.passes import ModelSummary, combine_models, round_value, share_value, summarise_passes
 from hipoa.evaluation.settings import (
     BootstrapSettings,
-    CompareSettings,
     EmbedSettings,
     MetricsSettings,
     UncertaintySettings,
@@ -26,7 +25,7 @@ def test_a_value_is_rounded_halves_up_and_stays_on_the_scale():
 
 def test_the_variance_of_a_regression_splits_into_within_and_between_models():
     passes = np.random.default_rng([3]).normal(4, 1, (4, 5, 50))
-    models = [ModelSummary(fold, np.arange(5), summarise_values(model)) for fold, model in enumerate(passes)]
+    models = [ModelSummary(fold, np.arange(5), summarise_passes(model)) for fold, model in enumerate(passes)]
     hips = combine_models(models, 5)
     everything = passes.transpose(1, 0, 2).reshape(5, -1)
     assert np.allclose(hips.value, everything.mean(axis=1))
@@ -105,7 +104,6 @@ def test_the_metrics_of_a_regression_of_separate_heads(told, tmp_path):
 
 def test_comparison_and_map_of_a_regression(told, tmp_path):
     compare.run(
-        CompareSettings(),
         BootstrapSettings(bootstrap_resamples=100),
         uncertainty=[told["out"]],
         out=tmp_path / "compare.csv",

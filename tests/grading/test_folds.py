@@ -7,20 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hipoa.cli import main
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv
 from hipoa.grading.data import folds
-from hipoa.grading.data.folds import place_patients, split_patients
+from hipoa.grading.data.folds import place_patients
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.settings import FoldsSettings
 
 GRADES = st.integers(1, 7) | st.just("")
 STATUS = st.sampled_from(["ok", "ok", "ok", "refused", "excluded"])
 
 
-def split(cohorts, rows, repeat=0, **kwargs):
+def split(cohorts, rows, repeat=0, seed=0, **kwargs):
     table, _ = cohorts.hips("labelled", rows)
     out = cohorts.folder / "r.csv"
-    folds.run(FoldsSettings(**kwargs), hips=table, repeat=repeat, out=out)
+    folds.run(FoldsSettings(**kwargs), hips=table, repeat=repeat, seed=seed, out=out)
     return read_csv(out)
 
 
@@ -77,8 +79,8 @@ def test_a_split_is_the_same_every_time_and_another_for_each_repeat(cohorts):
     first = split(cohorts, rows)
     assert split(cohorts, rows) == first
     assert split(cohorts, rows, repeat=1) != first
-    assert split(cohorts, rows, folds_seed=1) != first
-    assert split(cohorts, rows, folds_seed=1) != split(cohorts, rows, repeat=1)
+    assert split(cohorts, rows, seed=1) != first
+    assert split(cohorts, rows, seed=1) != split(cohorts, rows, repeat=1)
 
 
 @given(st.sets(st.integers(0, 99), max_size=30), st.integers(2, 6), st.lists(st.integers(0, 5), max_size=20))
@@ -116,9 +118,12 @@ def test_too_few_patients_are_an_error(patients, grades, found):
 
 
 def run_again(folder, cohorts, rows, **kwargs):
+    """Splits, and keeps the folds for the next time."""
     table, _ = cohorts.hips("labelled", rows)
-    out = folder / "r.csv"
-    folds.run(FoldsSettings(**kwargs), hips=table, repeat=0, out=out, history=folder / "history")
+    out, former = folder / "results/s/folds/r0.csv", folder / "history/s/folds/r0.csv"
+    given = [former] if former.exists() else []
+    folds.run(FoldsSettings(**kwargs), hips=table, repeat=0, out=out, former=given)
+    assert main(["keep-folds", "--study", str(folder / "results/s")]) == 0
     return {row["patient_id"]: row["fold"] for row in read_csv(out)}
 
 
@@ -133,7 +138,22 @@ def test_old_patients_keep_their_folds_when_others_are_added(tmp_path, new_cohor
         seen = later
 
 
-def test_the_first_split_is_the_one_without_history(tmp_path, new_cohorts):
+def test_folds_that_did_not_change_are_not_written_again(tmp_path, new_cohorts):
+    run_again(tmp_path, new_cohorts(), skewed(20))
+    kept = tmp_path / "history/s/folds/r0.csv"
+    before = kept.stat().st_mtime_ns
+    run_again(tmp_path, new_cohorts(), skewed(20))
+    assert kept.stat().st_mtime_ns == before
+    run_again(tmp_path, new_cohorts(), skewed(21))
+    assert kept.stat().st_mtime_ns > before
+
+
+def test_a_study_without_folds_has_none_to_keep(tmp_path, capsys):
+    assert main(["keep-folds", "--study", str(tmp_path)]) == 2
+    assert "--study: it has no folds. Name results/NAME" in capsys.readouterr().err
+
+
+def test_the_first_split_is_the_one_without_former_folds(tmp_path, new_cohorts):
     alone = {row["patient_id"]: row["fold"] for row in split(new_cohorts(), skewed(60))}
     assert run_again(tmp_path, new_cohorts(), skewed(60)) == alone
 
@@ -162,18 +182,14 @@ def test_a_patient_who_was_away_comes_back_to_her_fold(tmp_path, new_cohorts):
     assert run_again(tmp_path, new_cohorts(), rows) == before
 
 
-def test_corrected_grades_move_nobody_but_another_cohort_is_split_anew(tmp_path, new_cohorts, capsys):
-    rows = skewed(60)
-    before = run_again(tmp_path, new_cohorts(), rows)
-    corrected = [
-        (p, s, status, grade % 7 + 1 if n < 20 else grade) for n, (p, s, status, grade) in enumerate(rows)
-    ]
-    assert run_again(tmp_path, new_cohorts(), corrected) == before
-    other = [(p, s, status, grade % 7 + 1) for p, s, status, grade in rows]
-    run_again(tmp_path, new_cohorts(), other)
+def test_other_patients_are_split_anew(tmp_path, new_cohorts, capsys):
+    run_again(tmp_path, new_cohorts(), skewed(40))
+    others = [(f"q{patient}", *cells) for patient, *cells in skewed(40)]
+    run_again(tmp_path, new_cohorts(), others)
     assert "all are split anew" in capsys.readouterr().err
 
 
-def test_another_number_of_folds_is_another_split(tmp_path, new_cohorts):
+def test_former_folds_of_another_number_are_refused(tmp_path, new_cohorts):
     run_again(tmp_path, new_cohorts(), skewed(40), folds=4)
-    assert set(run_again(tmp_path, new_cohorts(), skewed(40), folds=2).values()) == {"0", "1"}
+    with pytest.raises(CohortError, match=r"^folds/r0.csv: it is no table .* all of the folds 0 to 1. Set"):
+        run_again(tmp_path, new_cohorts(), skewed(40), folds=2)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from hipoa.core.errors import CohortError, TableError
 from hipoa.core.tables.rows import Case, Reading
-from hipoa.grading.data.folds import split_patients
 from hipoa.grading.data.hips import grade_hips
 from hipoa.grading.data.split_check import count_labelled
+from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.settings import HipsSettings
 
 

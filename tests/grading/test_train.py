@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hipoa.core.code_hash import sha256
 from hipoa.core.errors import CohortError, ResourceError, TrainingError
-from hipoa.core.files import read_csv, read_json
+from hipoa.core.files import read_csv, read_json, sha256
 from hipoa.grading.inference import predict
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.training import fit, train
@@ -20,15 +19,14 @@ ROW = Experiment(network="test_vit.r160_in1k", weights="none", input_px=32)
 QUICK = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}
 
 
-def run(study, folder, row=ROW, fold=0, **settings):
+def run(study, folder, row=ROW, fold=0, seed=0, **settings):
     paths = {
         "out": folder / "m.safetensors",
         "record": folder / "m.json",
         "checkpoint": folder / "cache" / "m.ckpt",
     }
-    train.run(
-        TrainSettings(**QUICK | settings), row, experiment="tiny", repeat=0, fold=fold, **study, **paths
-    )
+    chosen = TrainSettings(**QUICK | settings)
+    train.run(chosen, row, experiment="tiny", repeat=0, fold=fold, seed=seed, **study, **paths)
     return paths
 
 
@@ -37,7 +35,7 @@ def test_two_trainings_give_the_same_file(study, tmp_path):
     assert first["out"].read_bytes() == second["out"].read_bytes()
     records = [read_json(paths["record"]) for paths in (first, second)]
     assert records[0] == records[1]
-    other = run(study, tmp_path / "c", train_seed=1)
+    other = run(study, tmp_path / "c", seed=1)
     assert first["out"].read_bytes() != other["out"].read_bytes()
 
 
@@ -62,6 +60,7 @@ def test_the_record_holds_what_rebuilds_the_network(study, tmp_path):
 @pytest.mark.parametrize("network", ["test_vit.r160_in1k", "test_resnet.r160_in1k"])
 def test_a_killed_training_resumes_to_the_same_weights(study, tmp_path, monkeypatch, network):
     row = ROW.model_copy(update={"network": network})
+    monkeypatch.setattr(fit, "CHECKPOINT_MINUTES", 0)
     whole = run(study, tmp_path / "whole", row, epochs=4)
     original = fit.Training.run_epoch
 
@@ -72,14 +71,14 @@ def test_a_killed_training_resumes_to_the_same_weights(study, tmp_path, monkeypa
 
     monkeypatch.setattr(fit.Training, "run_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(study, tmp_path / "killed", row, epochs=4, checkpoint_minutes=0)
+        run(study, tmp_path / "killed", row, epochs=4)
     checkpoint = tmp_path / "killed" / "cache" / "m.ckpt"
     assert checkpoint.is_file()
     epochs = []
     monkeypatch.setattr(
         fit.Training, "run_epoch", lambda self, epoch: (epochs.append(epoch), original(self, epoch))[1]
     )
-    resumed = run(study, tmp_path / "killed", row, epochs=4, checkpoint_minutes=0)
+    resumed = run(study, tmp_path / "killed", row, epochs=4)
     assert epochs == [2, 3]
     assert resumed["out"].read_bytes() == whole["out"].read_bytes()
     assert read_json(resumed["record"])["history"] == read_json(whole["record"])["history"]

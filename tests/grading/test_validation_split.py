@@ -78,6 +78,7 @@ def test_radiographs_held_back_are_not_trained_on(study, tmp_path):
 
 
 def test_the_best_epoch_is_kept_and_survives_a_kill(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "CHECKPOINT_MINUTES", 0)
     whole = {}
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}
 
@@ -101,9 +102,9 @@ def test_the_best_epoch_is_kept_and_survives_a_kill(study, tmp_path, monkeypatch
 
     monkeypatch.setattr(fit.Training, "run_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(study, tmp_path / "killed", epochs=4, inner_best=True, checkpoint_minutes=0)
+        run(study, tmp_path / "killed", epochs=4, inner_best=True)
     monkeypatch.setattr(fit.Training, "run_epoch", original)
-    resumed = run(study, tmp_path / "killed", epochs=4, inner_best=True, checkpoint_minutes=0)
+    resumed = run(study, tmp_path / "killed", epochs=4, inner_best=True)
     assert resumed["out"].read_bytes() == best["out"].read_bytes()
 
 
@@ -117,7 +118,10 @@ def test_a_loss_on_them_that_is_not_finite_is_named(study, tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"inner_folds": 1}, "all patients would be held back"), ({"inner_best": True}, "needs an inner split")],
+    [
+        ({"inner_folds": 1}, "all patients would be held back"),
+        ({"inner_best": True}, "needs a validation split"),
+    ],
 )
 def test_contradictory_settings_are_refused(given, message):
     with pytest.raises(ValidationError, match=message):

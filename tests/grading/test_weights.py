@@ -13,9 +13,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from hipoa.core.code_hash import sha256
 from hipoa.core.errors import WeightsError
-from hipoa.core.files import read_json
+from hipoa.core.files import read_json, sha256
 from hipoa.grading.model import weights
 from hipoa.grading.model.networks import build_network
 

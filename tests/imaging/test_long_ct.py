@@ -7,14 +7,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from hipoa.imaging import view
 from hipoa.imaging.ct.dicom import series
 from hipoa.imaging.ct.image import Image, to_ras
 from hipoa.imaging.ct.lazy_image import defer, hold
 from hipoa.imaging.localization import long_ct
 from hipoa.imaging.localization.scan import examine
 from hipoa.imaging.projection.request import aim
-from hipoa.imaging.settings import ProjectSettings, ViewSettings
-from hipoa.imaging.view import aim_wide
+from hipoa.imaging.settings import ProjectSettings
 from hipoa.phantom.anatomy.solids import Grid
 from hipoa.phantom.cohort.measure import measure_hip
 from hipoa.phantom.cohort.members import plan_cases
@@ -147,12 +147,13 @@ def test_all_that_rays_meet_is_there(file, marks, whole, changed):
     assert rows[0] == rows[1]
 
 
-def test_all_that_a_view_shows_is_there(file, marks, whole):
-    views = ViewSettings.model_validate({"pelvis_field_mm": 500, "pelvis_mm_per_px": 2})
+def test_all_that_a_view_shows_is_there(file, marks, whole, monkeypatch):
+    monkeypatch.setattr(view, "PELVIS_FIELD_MM", 500)
+    monkeypatch.setattr(view, "PELVIS_MM_PER_PX", 2)
     wide = settings(field_of_view_mm=500)
     wide = wide.model_copy(update={"field_of_view_mm": 540})
     images = [
-        partial(aim_wide, views=views)(look(file, None, marks, wide), "", wide)[1].expose(wide).line_integral
+        view.aim_wide(look(file, None, marks, wide), "", wide)[1].expose(wide).line_integral
         for look in (examine, whole)
     ]
     np.testing.assert_allclose(*images, atol=1e-3)

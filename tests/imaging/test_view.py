@@ -7,10 +7,15 @@ from PIL import Image
 from hipoa.core.files import read_csv
 from hipoa.imaging import view
 from hipoa.imaging.projection.geometry import Rays, XrayGeometry, find_in_image
-from hipoa.imaging.settings import ProjectSettings, ViewSettings
+from hipoa.imaging.settings import ProjectSettings
 
 SETTINGS = ProjectSettings.model_validate({})
-VIEWS = ViewSettings.model_validate({"hip_field_mm": 120, "pelvis_field_mm": 320, "pelvis_mm_per_px": 2})
+
+
+@pytest.fixture(autouse=True)
+def _small_views(monkeypatch):
+    for name, value in {"HIP_FIELD_MM": 120, "PELVIS_FIELD_MM": 320, "PELVIS_MM_PER_PX": 2}.items():
+        monkeypatch.setattr(view, name, value)
 
 
 @pytest.fixture
@@ -30,10 +35,10 @@ def study(tmp_path, pelvis, landmarks, write_nifti):
     return tmp_path
 
 
-def run(folder, views=VIEWS):
+def run(folder):
     out = folder / "views/0.csv"
     paths = {"cases": folder / "cases.csv", "out": out, "png": out.parent / "png", "cache": folder / "cache"}
-    view.run(SETTINGS, views, cohort="pool", shards=0, readers=0, **paths)
+    view.run(SETTINGS, cohort="pool", shards=0, readers=0, **paths)
     return {row["hip_id"]: row for row in read_csv(out)}
 
 
@@ -122,7 +127,7 @@ def test_what_was_rendered_is_kept(study, monkeypatch):
 
 def test_the_window_is_linear_and_ends_at_white():
     image = view.Projection(np.array([[-1, 0, 10, 20, 90]], np.float32), 0.4)
-    assert view.quantise(image, ViewSettings()).tolist() == [[0, 0, 32768, 65535, 65535]]
+    assert view.quantise(image).tolist() == [[0, 0, 32768, 65535, 65535]]
 
 
 @pytest.mark.parametrize("beam", ["perspective", "orthographic"])

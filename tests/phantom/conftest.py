@@ -12,7 +12,7 @@ from hipoa.phantom.cohort.members import PlannedCase, plan_cases
 from hipoa.phantom.phantom import run
 from hipoa.phantom.settings import PhantomSettings
 
-COARSE = {"spacing_mm": (4.0, 4.0, 4.0), "external_spacing_mm": (4.0, 4.0, 5.0)}
+COARSE = {"spacing_mm": (4.0, 4.0, 4.0)}
 
 
 @dataclass(frozen=True)

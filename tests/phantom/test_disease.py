@@ -17,7 +17,6 @@ from hipoa.phantom.anatomy.disease import (
 )
 from hipoa.phantom.cohort.measure import CROWE_BOUNDS
 from hipoa.phantom.cohort.members import POPULATIONS
-from hipoa.phantom.settings import PhantomSettings
 
 
 def test_the_classes_rise_in_crowe_and_kl():
@@ -51,22 +50,21 @@ def test_what_is_drawn_keeps_to_the_table(grade: int, severity: float, seed: int
 
 
 def test_the_hips_of_a_patient_correlate_and_a_visit_is_worse():
-    pairs = [draw_latents(1, "labelled", number, 0, 0.6) for number in range(1, 800)]
+    pairs = [draw_latents(1, "labelled", number, 0) for number in range(1, 800)]
     left, right = np.array([[pair["L"], pair["R"]] for pair in pairs]).T
     # A Gaussian copula: Spearman's rho is 6/pi asin(r/2) = 0.58.
     assert np.corrcoef(left, right)[0, 1] == pytest.approx(0.58, abs=0.07)
-    later = draw_latents(1, "labelled", 5, 1, 0.6)
-    now = draw_latents(1, "labelled", 5, 0, 0.6)
+    later = draw_latents(1, "labelled", 5, 1)
+    now = draw_latents(1, "labelled", 5, 0)
     assert all(later[side] >= now[side] for side in ("L", "R"))
 
 
 def test_the_demo_has_all_seven_classes():
-    settings = PhantomSettings()
     for seed in range(1, 6):
         grades = {
             grade_of(latent, "labelled", "demo")[0]
             for number in range(1, POPULATIONS["demo"]["labelled"] + 1)
-            for latent in draw_latents(seed, "labelled", number, 0, settings.hip_correlation).values()
+            for latent in draw_latents(seed, "labelled", number, 0).values()
         }
         assert grades == set(range(1, 8))
 
@@ -77,7 +75,7 @@ def test_the_study_has_the_shares_that_it_says():
         grades = [
             grade_of(latent, "labelled", "study")[0]
             for number in range(1, POPULATIONS["study"]["labelled"] + 1)
-            for latent in draw_latents(seed, "labelled", number, 0, 0.6).values()
+            for latent in draw_latents(seed, "labelled", number, 0).values()
         ]
         assert np.bincount(grades, minlength=8)[1:] / 396 == pytest.approx(share, abs=0.03)
 

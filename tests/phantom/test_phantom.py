@@ -21,6 +21,7 @@ from hipoa.core.errors import ConfigError
 from hipoa.core.tables.reader import read_cases, read_grades
 from hipoa.core.tables.rows import assign_cohorts
 from hipoa.imaging.ct.volume import read_volume
+from hipoa.phantom import phantom
 from hipoa.phantom.anatomy.disease import CLASSES
 from hipoa.phantom.anatomy.implants import PROSTHETIC_HEAD_MM
 from hipoa.phantom.cohort.members import plan_cases
@@ -80,6 +81,11 @@ def test_two_readers_read_every_hip_but_the_ungraded(labelled):
     assert {row["reader"] for row in labelled.grades} == {"A", "B"}
 
 
+@pytest.fixture
+def no_noise(monkeypatch):
+    monkeypatch.setattr(phantom, "NOISE_HU", 0.0)
+
+
 def test_right_is_right(labelled):
     for row in labelled.truth:
         assert np.sign(_centre(row)[0]) == (1 if row["hip_id"].endswith("_R") else -1)
@@ -87,8 +93,8 @@ def test_right_is_right(labelled):
     assert [line[:1] for line in marks[1:]] == ["L", "R"]
 
 
-def test_the_centre_is_the_centre_of_the_rendered_head(settings):
-    fine = settings.model_copy(update={"spacing_mm": (2.0, 2.0, 2.0), "noise_hu": 0.0})
+def test_the_centre_is_the_centre_of_the_rendered_head(settings, no_noise):
+    fine = settings.model_copy(update={"spacing_mm": (2.0, 2.0, 2.0)})
     planned = plan_cases({"labelled": 1})["labelled"][0]
     hips = build_case(fine, planned)
     hu, affine, pose = scan(fine, planned, hips)
@@ -141,12 +147,11 @@ def test_metal_lies_on_its_side(pool):
         assert _truth(pool, f"{case}_{clean}")["implant"] == ""
 
 
-def test_metal_streaks_its_own_slices_and_no_others(settings):
+def test_metal_streaks_its_own_slices_and_no_others(settings, no_noise):
     planned = plan_cases({"pool": 1})["pool"][0]
     clean = replace(planned, implants=())
     hips = build_case(settings, planned)
-    quiet = settings.model_copy(update={"noise_hu": 0.0})
-    hu, without = (scan(quiet, case, hips)[0] for case in (planned, clean))
+    hu, without = (scan(settings, case, hips)[0] for case in (planned, clean))
     change = np.abs(hu.astype(int) - without)
     metal = hu > 2500
     with_metal = metal.any((0, 1))
@@ -161,8 +166,7 @@ def test_metal_streaks_its_own_slices_and_no_others(settings):
 
 def _table_hu(settings, case):
     """The greatest HU in front of and behind a patient without noise, and the patient's own CT."""
-    quiet = settings.model_copy(update={"noise_hu": 0.0})
-    hu, affine, _ = scan(quiet, case, build_case(quiet, case))
+    hu, affine, _ = scan(settings, case, build_case(settings, case))
     body, _ = ndimage.label(hu > -600)
     largest = body == np.bincount(body.ravel())[1:].argmax() + 1
     rest = np.where(largest, -1000, hu)
@@ -171,12 +175,13 @@ def _table_hu(settings, case):
     return int(rest[:, rows[-1] + 3 :].max()), int(rest[:, : rows[0] - 2].max()), affine
 
 
-def test_the_table_lies_under_the_patient(settings):
+def test_the_table_lies_under_the_patient(settings, no_noise, monkeypatch):
     case = plan_cases({"labelled": 1})["labelled"][0]
-    supine = settings.model_copy(update={"prone_share": 0.0})
-    front, behind, affine = _table_hu(supine, case)
+    monkeypatch.setattr(phantom, "position_case", lambda *_: Position())
+    front, behind, affine = _table_hu(settings, case)
     assert front < -990 < -500 < behind
-    front, behind, moved = _table_hu(settings.model_copy(update={"prone_share": 1.0}), case)
+    monkeypatch.setattr(phantom, "position_case", lambda *_: Position(prone=True))
+    front, behind, moved = _table_hu(settings, case)
     assert behind < -990 < -500 < front
     # The field of view moves to the table's side, and is as large.
     assert moved[1, 3] > affine[1, 3]

@@ -18,7 +18,7 @@ import pytest
 from hipoa.imaging.develop import write_png
 from hipoa.reading.log import Log
 from hipoa.reading.server.routes import make_app
-from hipoa.reading.server.service import Desk
+from hipoa.reading.server.service import ReadingService
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import read_worklist
 
@@ -139,8 +139,10 @@ class Reader:
         return self.get("/api/next").json["hips"][0]
 
     def read(self, crowe=1, kl=2, hip=None, **more):
-        ticket = (hip or self.next())["ticket"]
-        return self.post("/api/readings", {"ticket": ticket, "crowe": crowe, "kl": kl, "seconds": 1, **more})
+        token = (hip or self.next())["form_token"]
+        return self.post(
+            "/api/readings", {"form_token": token, "crowe": crowe, "kl": kl, "seconds": 1, **more}
+        )
 
 
 class Page:
@@ -155,8 +157,8 @@ class Page:
     def open(self, only_reader=""):
         self.log = Log(self.path)
         worklist = read_worklist(self.study, self.study / "triage.csv")
-        self.desk = Desk(self.study.name, worklist, self.log, self.settings, "s" * 64)
-        self.app = make_app(self.desk, port=PORT, key=KEY, only_reader=only_reader)
+        service = ReadingService(self.study.name, worklist, self.log, self.settings, "s" * 64)
+        self.app = make_app(service, port=PORT, key=KEY, only_reader=only_reader)
         return self
 
     def reader(self, name=""):
@@ -250,7 +252,7 @@ class Browserless:
         with contextlib.suppress(OSError, IndexError, http.client.HTTPException, ValueError):
             while True:
                 hip = self.ask("/api/next")["hips"][0]
-                answer = self.ask("/api/readings", {"ticket": hip["ticket"], "crowe": 1, "kl": 2})
+                answer = self.ask("/api/readings", {"form_token": hip["form_token"], "crowe": 1, "kl": 2})
                 acknowledged.append(answer["recorded"]["id"])
         return acknowledged
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from hipoa.grading.settings import ClassTable
+from hipoa.grading.settings import HipsSettings
 from hipoa.reading.agreement import measure_agreement
-from hipoa.reading.reading_index import Ledger
+from hipoa.reading.records import ReadingIndex
 
 from .test_records import record
 
-TABLE = ClassTable.model_validate({})
+TABLE = HipsSettings()
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,13 @@ def graded():
 def rows(graded):
     crowe, kl = graded
     records = [
-        record(n % 28, name, f"p{n}", crowe=int(crowe[n, k]), kl=int(kl[n, k]), id=f"ticket-{name}-{n}")
+        record(n % 28, name, f"p{n}", crowe=int(crowe[n, k]), kl=int(kl[n, k]), id=f"reading-{name}-{n}")
         for n in range(60)
         for k, name in enumerate(("Ann", "Bob"))
     ]
-    return measure_agreement(Ledger(records), {f"p{n}_L": f"patient {n // 2}" for n in range(60)}, TABLE)
+    return measure_agreement(
+        ReadingIndex(records), {f"p{n}_L": f"patient {n // 2}" for n in range(60)}, TABLE
+    )
 
 
 @pytest.mark.parametrize(("score", "weights"), [("kappa", None), ("quadratic weighted kappa", "quadratic")])
@@ -52,18 +54,20 @@ def test_the_class_counts_only_pairs_that_both_readers_put_on_the_table(graded, 
 
 
 def test_a_hip_that_one_cannot_grade_is_left_out():
-    records = [record(n, name, f"p{n}", id=f"ticket-{name}-{n}") for n in range(3) for name in ("Ann", "Bob")]
+    records = [
+        record(n, name, f"p{n}", id=f"reading-{name}-{n}") for n in range(3) for name in ("Ann", "Bob")
+    ]
     refused = record(9, "Bob", "p0", crowe=None, kl=None, reason="implant")
-    rows = measure_agreement(Ledger([*records, refused]), {}, TABLE)
+    rows = measure_agreement(ReadingIndex([*records, refused]), {}, TABLE)
     assert {row["n_hips"] for row in rows} == {2}
     assert [row["value"] for row in rows if row["score"] == "kappa"] == [None] * 3
     assert [row["value"] for row in rows if row["score"] == "agreement"] == [1.0] * 3
 
 
-def test_repeats_measure_a_reader_against_herself():
+def test_second_readings_give_the_intra_reader_agreement():
     first = [record(n, "Ann", f"p{n}", kl=n % 4 + 1) for n in range(8)]
     later = [record(n + 8, "Ann", f"p{n}", kl=max(1, n % 4), again=True) for n in range(8)]
-    rows = measure_agreement(Ledger([*first, *later]), {}, TABLE)
+    rows = measure_agreement(ReadingIndex([*first, *later]), {}, TABLE)
     assert {(row["question"], row["a"], row["b"]) for row in rows} == {("intra-reader", "Ann", "Ann")}
     (row,) = [row for row in rows if (row["index"], row["score"]) == ("KL", "agreement")]
     assert row["value"] == pytest.approx(0.25)

@@ -25,7 +25,7 @@ def test_parallel_readers_lose_and_mix_up_nothing(serve, results):
         reader, own = Browserless(served, name), []
         for turn in range(6):
             hip = reader.ask("/api/next")["hips"][0]
-            body = {"ticket": hip["ticket"], "crowe": number % 4 + 1, "kl": turn % 5, "comment": name}
+            body = {"form_token": hip["form_token"], "crowe": number % 4 + 1, "kl": turn % 5, "comment": name}
             for _ in range(2):
                 reader.ask("/api/readings", body)
             own.append((hip["hip_id"], body["crowe"], body["kl"], name))

@@ -67,13 +67,13 @@ ORIGINS += [
 
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_a_forged_origin_records_nothing(page, ann, origin):
-    body = {"ticket": ann.next()["ticket"], "crowe": 1, "kl": 1}
+    body = {"form_token": ann.next()["form_token"], "crowe": 1, "kl": 1}
     assert ann.post("/api/readings", body, Origin=origin).status_code == 403
     assert page.path.read_text() == ""
 
 
 def test_a_request_without_an_origin_records_nothing(page, ann):
-    body = {"ticket": ann.next()["ticket"], "crowe": 1, "kl": 1}
+    body = {"form_token": ann.next()["form_token"], "crowe": 1, "kl": 1}
     answer = ann.client.post("/api/readings", json=body, base_url=HOME, headers={"X-CSRF-Token": ann.csrf})
     assert answer.status_code == 403
     assert page.path.read_text() == ""
@@ -81,14 +81,14 @@ def test_a_request_without_an_origin_records_nothing(page, ann):
 
 @pytest.mark.parametrize("token", ["", "guess", "\u00e9"])
 def test_a_wrong_csrf_token_records_nothing(page, ann, token):
-    body = {"ticket": ann.next()["ticket"], "crowe": 1, "kl": 1}
+    body = {"form_token": ann.next()["form_token"], "crowe": 1, "kl": 1}
     assert ann.post("/api/readings", body, X_CSRF_Token=token).status_code == 403
     assert page.path.read_text() == ""
 
 
 def test_another_sessions_csrf_token_is_refused(page, ann):
     bob = page.reader("Bob")
-    body = {"ticket": ann.next()["ticket"], "crowe": 1, "kl": 1}
+    body = {"form_token": ann.next()["form_token"], "crowe": 1, "kl": 1}
     assert ann.post("/api/readings", body, X_CSRF_Token=bob.csrf).status_code == 403
 
 
@@ -137,7 +137,7 @@ def test_a_forged_cookie_is_no_session(page):
     assert client.get("/api/next", base_url=HOME).status_code == 401
 
 
-def test_a_reader_cannot_use_anothers_ticket(page, ann):
+def test_a_reader_cannot_use_anothers_form_token(page, ann):
     bob = page.reader("Bob")
     assert bob.read(hip=ann.next()).status_code == 400
     assert page.path.read_text() == ""
@@ -148,13 +148,13 @@ def test_a_reader_cannot_undo_anothers_reading(page, ann):
     bob = page.reader("Bob")
     answer = bob.post("/api/undo", {"id": done["id"]})
     assert answer.status_code == 400
-    assert "none of your readings" in answer.json["error"]
+    assert "you can only undo your own readings" in answer.json["error"]
     assert len(page.lines()) == 1
 
 
 def test_a_reader_cannot_write_under_anothers_name(page, ann):
     assert ann.post("/api/reader", {"name": "Bob"}).status_code == 409
-    assert ann.read(reader="Bob", id="ticket-of-bob", hip_id="p00003_R", again=True).status_code == 200
+    assert ann.read(reader="Bob", id="reading-of-bob", hip_id="p00003_R", again=True).status_code == 200
     (line,) = page.lines()
     assert (line["reader"], line["hip_id"], line["again"]) == ("Ann", "p00000_L", False)
 
@@ -174,20 +174,20 @@ def test_a_page_for_one_reader_takes_no_other(results, page):
     assert reader.post("/api/reader", {"name": "Bob"}).status_code == 403
 
 
-TICKETS = [None, "", 7, [], {}, "forged", "e30.aaaa", "x" * 10_000]
+TOKENS = [None, "", 7, [], {}, "forged", "e30.aaaa", "x" * 10_000]
 
 
-@pytest.mark.parametrize("ticket", TICKETS)
-def test_a_forged_ticket_records_nothing(page, ann, ticket):
-    assert ann.post("/api/readings", {"ticket": ticket, "crowe": 1, "kl": 1}).status_code == 400
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_forged_token_records_nothing(page, ann, token):
+    assert ann.post("/api/readings", {"form_token": token, "crowe": 1, "kl": 1}).status_code == 400
     assert page.path.read_text() == ""
 
 
-def test_a_ticket_that_was_changed_records_nothing(page, ann):
-    ticket = ann.next()["ticket"]
-    content, _, signature = ticket.rpartition(".")
-    for changed in (content[:-2] + "." + signature, ticket[:-1], "A" + ticket):
-        assert ann.post("/api/readings", {"ticket": changed, "crowe": 1, "kl": 1}).status_code == 400
+def test_a_token_that_was_changed_records_nothing(page, ann):
+    token = ann.next()["form_token"]
+    content, _, signature = token.rpartition(".")
+    for changed in (content[:-2] + "." + signature, token[:-1], "A" + token):
+        assert ann.post("/api/readings", {"form_token": changed, "crowe": 1, "kl": 1}).status_code == 400
     assert page.path.read_text() == ""
 
 
@@ -200,7 +200,7 @@ def test_what_is_no_grade_is_refused(page, ann, crowe, kl):
     assert page.path.read_text() == ""
 
 
-@pytest.mark.parametrize("body", ["", "[]", "7", "null", '"text"', "{", '{"ticket":', "\x00"])
+@pytest.mark.parametrize("body", ["", "[]", "7", "null", '"text"', "{", '{"form_token":', "\x00"])
 def test_what_is_no_object_is_refused(page, ann, body):
     headers = {"Origin": HOME, "X-CSRF-Token": ann.csrf}
     for path in ("/api/readings", "/api/undo", "/api/reader"):
@@ -312,5 +312,5 @@ def test_a_port_that_is_not_allowed_is_an_error(results, port):
 def test_errors_tell_no_path(page, ann, results):
     (results / "radiographs/pool/png/p00000_L.png").unlink()
     answer = ann.get("/api/next").json
-    assert "the image cannot be read" in answer["faults"][0]
+    assert "the image cannot be read" in answer["skipped"][0]
     assert str(results) not in json.dumps(answer)

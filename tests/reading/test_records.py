@@ -10,15 +10,14 @@ from hipoa.core.tables.reader import read_grades
 from hipoa.core.tables.rows import Reading
 from hipoa.reading import readings
 from hipoa.reading.log import Log, read_log
-from hipoa.reading.reading_index import Ledger
-from hipoa.reading.record import Record
+from hipoa.reading.records import ReadingIndex, Record
 from hipoa.reading.settings import DeriveSettings
 
 from .conftest import Page
 
 
 def record(number=0, reader="Ann", case="p00000", side="L", crowe=1, kl=2, **more):
-    fields = {"id": f"ticket-{number}", "kind": "reading", "reader": reader, "hip_id": f"{case}_{side}"}
+    fields = {"id": f"reading-{number}", "kind": "reading", "reader": reader, "hip_id": f"{case}_{side}"}
     fields |= {"time": f"2026-03-{number + 1:02d}T10:00:00.000+00:00", "case_id": case, "side": side}
     return Record.model_validate({**fields, "crowe": crowe, "kl": kl, **more})
 
@@ -41,13 +40,13 @@ def test_a_torn_last_line_is_set_aside_by_name_and_the_log_goes_on(path):
     log.append(record(0))
     log.close()
     with path.open("ab") as file:
-        file.write(b'{"id":"ticket-1","kind":"rea')
+        file.write(b'{"id":"reading-1","kind":"rea')
     assert read_log(path) == [record(0)]
     log = Log(path)
-    assert "torn (28 bytes" in log.repaired
+    assert "torn (29 bytes" in log.repaired
     log.append(record(2))
     assert read_log(path) == [record(0), record(2)]
-    assert path.with_suffix(".torn").read_bytes() == b'{"id":"ticket-1","kind":"rea\n'
+    assert path.with_suffix(".torn").read_bytes() == b'{"id":"reading-1","kind":"rea\n'
 
 
 def test_a_last_line_that_only_lacks_its_end_is_kept(path):
@@ -102,7 +101,7 @@ def test_many_threads_lose_no_line_and_write_no_id_twice(path):
     log = Log(path)
     threads = [
         threading.Thread(
-            target=lambda start=start: [log.append(record(n % 28, id=f"ticket-{n}")) for n in start]
+            target=lambda start=start: [log.append(record(n % 28, id=f"reading-{n}")) for n in start]
         )
         for start in (range(60), range(30, 90), range(60, 120))
     ]
@@ -110,7 +109,7 @@ def test_many_threads_lose_no_line_and_write_no_id_twice(path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(r.id for r in read_log(path)) == sorted(f"ticket-{n}" for n in range(120))
+    assert sorted(r.id for r in read_log(path)) == sorted(f"reading-{n}" for n in range(120))
 
 
 RULES = [
@@ -122,7 +121,7 @@ RULES = [
 
 @pytest.mark.parametrize(("rule", "senior", "wanted"), RULES)
 def test_each_rule_says_which_reading_counts(rule, senior, wanted):
-    ledger = Ledger(
+    index = ReadingIndex(
         [
             record(0, "Ann", "p0"),
             record(1, "Ann", "p1", kl=4),
@@ -134,26 +133,27 @@ def test_each_rule_says_which_reading_counts(rule, senior, wanted):
             record(7, "Bob", "p1", kl=3, kind="consensus"),
         ]
     )
-    rows = readings.derive_grades(ledger, DeriveSettings(rule=rule, senior=senior))
+    rows = readings.derive_grades(index, DeriveSettings(rule=rule, senior=senior))
     assert [(r.case_id, r.side, r.crowe, r.kl, r.reader) for r in rows] == wanted
 
 
 def test_the_rule_every_gives_each_readers_own_reading_once():
     repeat = record(1, "Ann", "p0", kl=4, again=True)
     rows = readings.derive_grades(
-        Ledger([record(0, "Ann", "p0"), repeat, record(2, "Bob", "p0", kl=3)]), DeriveSettings(rule="every")
+        ReadingIndex([record(0, "Ann", "p0"), repeat, record(2, "Bob", "p0", kl=3)]),
+        DeriveSettings(rule="every"),
     )
     assert [(r.reader, r.kl, r.date) for r in rows] == [("Ann", 2, "2026-03-01"), ("Bob", 3, "2026-03-03")]
 
 
 def test_undone_readings_do_not_count():
-    undo = record(1, kind="undo", undoes="ticket-0", crowe=None, kl=None)
-    assert readings.derive_grades(Ledger([record(0), undo]), DeriveSettings()) == []
+    undo = record(1, kind="undo", undoes="reading-0", crowe=None, kl=None)
+    assert readings.derive_grades(ReadingIndex([record(0), undo]), DeriveSettings()) == []
 
 
 def test_a_senior_who_read_nothing_is_an_error():
     with pytest.raises(ConfigError, match=r'"Eve" has read nothing. Name one of: Ann'):
-        readings.derive_grades(Ledger([record(0)]), DeriveSettings(rule="senior", senior="Eve"))
+        readings.derive_grades(ReadingIndex([record(0)]), DeriveSettings(rule="senior", senior="Eve"))
 
 
 def test_the_users_own_table_is_kept_and_comes_first(results, tmp_path, capsys):

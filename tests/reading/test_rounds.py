@@ -8,7 +8,6 @@ import pytest
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.reading import rounds
-from hipoa.reading.settings import RoundsSettings
 
 BOOTSTRAP = BootstrapSettings(bootstrap_resamples=200)
 COLUMNS = ["cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group", "value"]
@@ -56,13 +55,14 @@ class Study:
             ),
         }
         files = {"history": self.folder / "history", "out": self.folder / "rounds.csv"}
-        rounds.run(RoundsSettings(first=3), BOOTSTRAP, **tables, setup=setup, **files)
+        rounds.run(BOOTSTRAP, **tables, setup=setup, **files)
         with files["out"].open() as file:
             return list(csv.DictReader(file))
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr(rounds, "FIRST", 3)
     return Study(tmp_path)
 
 

@@ -31,7 +31,7 @@ def open_page(browser, serve):
         if name:
             page.fill("#name", name)
             page.keyboard.press("Enter")
-            page.wait_for_selector("#desk:not([hidden])")
+            page.wait_for_selector("#workspace:not([hidden])")
         return page
 
     yield start

@@ -15,7 +15,7 @@ def test_hips_come_in_the_order_of_the_list(page):
         seen.append(reader.next()["hip_id"])
         assert reader.read().status_code == 200
     assert seen == [f"p{n:05d}_{side}" for n in range(6) for side in "LR"]
-    assert reader.get("/api/next").json == {"hips": [], "left": 0, "read": 12, "faults": []}
+    assert reader.get("/api/next").json == {"hips": [], "left": 0, "read": 12, "skipped": []}
 
 
 def test_a_reading_is_recorded_with_all_that_belongs_to_it(page):
@@ -49,7 +49,7 @@ def test_a_second_click_is_no_second_reading(page):
     assert len(page.lines()) == 1
 
 
-def test_another_grade_on_a_ticket_that_is_spent_is_refused_and_says_what_stands(page):
+def test_another_grade_on_a_used_form_is_refused_with_the_recorded_one(page):
     reader = page.reader("Ann")
     hip = reader.next()
     reader.read(2, 3, hip)
@@ -66,7 +66,7 @@ def test_two_tabs_lose_nothing_and_the_later_reading_stands(page):
     reader.read(2, 3, first)
     reader.read(3, 4, second)
     assert [(line["crowe"], line["kl"]) for line in page.lines()] == [(2, 3), (3, 4)]
-    assert page.log.ledger.standing("Ann")["p00000_L"].kl == 4
+    assert page.log.index.current("Ann")["p00000_L"].kl == 4
 
 
 def test_two_readers_at_one_hip_have_a_record_each(page):
@@ -75,8 +75,8 @@ def test_two_readers_at_one_hip_have_a_record_each(page):
     assert hips[0]["hip_id"] == hips[1]["hip_id"]
     ann.read(1, 1, hips[0])
     bob.read(1, 2, hips[1])
-    assert page.log.ledger.standing("Ann")["p00000_L"].kl == 1
-    assert page.log.ledger.standing("Bob")["p00000_L"].kl == 2
+    assert page.log.index.current("Ann")["p00000_L"].kl == 1
+    assert page.log.index.current("Bob")["p00000_L"].kl == 2
 
 
 def test_an_undone_reading_comes_again_at_once_and_stays_in_the_log(page):
@@ -87,7 +87,7 @@ def test_an_undone_reading_comes_again_at_once_and_stays_in_the_log(page):
     assert answer["hips"][0]["hip_id"] == done["hip_id"]
     assert reader.post("/api/undo", {"id": done["id"]}).status_code == 200
     assert [line["kind"] for line in page.lines()] == ["reading", "reading", "undo"]
-    assert done["hip_id"] not in page.log.ledger.standing("Ann")
+    assert done["hip_id"] not in page.log.index.current("Ann")
 
 
 def test_the_prediction_is_nowhere_before_the_reading(page):
@@ -97,7 +97,7 @@ def test_the_prediction_is_nowhere_before_the_reading(page):
         assert "predicted" not in text
         assert '"prediction":{' not in text
     assert "prediction" not in reader.next()
-    assert reader.read().json["told"] == {"grade": "5", "crowe": "2", "kl": "4"}
+    assert reader.read().json["prediction"] == {"grade": "5", "crowe": "2", "kl": "4"}
 
 
 def test_a_hip_read_again_after_the_model_was_seen_is_not_blind(page):
@@ -113,7 +113,7 @@ def test_the_model_may_be_never_or_always_shown(make_page, setting, blind):
     page = make_page(prediction=setting)
     reader = page.reader("Ann")
     assert ("prediction" in reader.next()) is not blind
-    assert (reader.read().json["told"] is None) is blind
+    assert (reader.read().json["prediction"] is None) is blind
     assert page.lines()[0]["blind"] is blind
 
 
@@ -177,7 +177,7 @@ def test_an_image_that_says_another_side_is_not_shown(results):
     answer = Page(results).reader("Ann").get("/api/next").json
     # Nor is it shown beside the other hip.
     assert [hip["hip_id"] for hip in answer["hips"]] == ["p00001_L", "p00001_R"]
-    assert "the image says side R" in answer["faults"][0]
+    assert "the image says side R" in answer["skipped"][0]
 
 
 def test_an_image_that_was_made_anew_is_not_taken_for_the_old_one(page):
@@ -194,9 +194,12 @@ def test_references_show_agreed_hips_of_each_class_but_not_the_patients_own(resu
         (grade, side) for grade in range(1, 8) for side in "LR"
     ]
     assert all(r["readers"] == 2 and r["synthetic"] for r in references)
-    desk = page.desk
-    put = desk._put(desk.worklist.by_id["l00000_L"], "Ann", "reading")
-    hidden = [references[number] for number in put["hidden_references"]]
+    reader = page.reader("Bob")
+    assert reader.next()["hidden_references"] == []
+    (results / "triage.csv").write_text("rank,hip_id\n1,l00000_L\n")
+    page.log.close()
+    hip = page.open().reader("Bob").next()
+    hidden = [references[number] for number in hip["hidden_references"]]
     assert [(r["grade"], r["side"]) for r in hidden] == [(1, "L"), (1, "R")]
 
 
@@ -247,7 +250,7 @@ def test_disagreements_are_settled_by_a_consensus_and_seen_only_after_reading(pa
     assert [one["hip_id"] for one in bob.get("/api/disagreements").json["open"]] == ["p00000_L"]
     assert bob.get("/api/consensus/p00000_R").status_code == 400
     found = bob.get("/api/consensus/p00000_L").json
-    assert [(one["reader"], one["kl"]) for one in found["said"]] == [("Ann", 2), ("Bob", 4)]
+    assert [(one["reader"], one["kl"]) for one in found["readings"]] == [("Ann", 2), ("Bob", 4)]
     assert bob.read(1, 3, found["hips"][0]).status_code == 200
     assert page.lines()[-1]["kind"] == "consensus"
     assert bob.get("/api/disagreements").json["open"] == []

@@ -16,25 +16,22 @@ from hipoa.evaluation.conformal import conform
 from hipoa.evaluation.metrics import metrics
 from hipoa.evaluation.settings import (
     BootstrapSettings,
-    CalibrateSettings,
-    CompareSettings,
     ConformSettings,
     EmbedSettings,
     MetricsSettings,
     UncertaintySettings,
 )
 from hipoa.reading import rounds
-from hipoa.reading.settings import RoundsSettings
 from hipoa.report import report
-from hipoa.report.figures import figures
-from hipoa.report.outputs import DRAWN_FROM, SOURCES
-from hipoa.report.settings import FiguresSettings, ReportSettings
+from hipoa.report.figures import figures, style
+from hipoa.report.settings import ReportSettings
 from hipoa.triage import label_errors, triage
 from hipoa.triage.settings import LabelErrorsSettings, TriageSettings
 from hipoa.triage.simulation.learning_curves import Curves, describe, state_answer
 from hipoa.triage.simulation.simulate import ANSWER, FROZEN
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATION_COLUMNS
-from hipoa.workflow.study import resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.stages import TABLES, TABLES_DRAWN
 
 EXPERIMENTS = {"vit": "vit_base_patch16_224.augreg_in1k", "vgg": "vgg16.tv_in1k"}
 REPEATS, FOLDS = 2, 2
@@ -218,14 +215,12 @@ class Study:
             subgroups=self.root / "subgroups.csv",
         )
         compare.run(
-            CompareSettings(),
             bootstrap,
             uncertainty=tables,
             out=self.root / "compare.csv",
             differences=self.root / "differences.csv",
         )
         calibrate.run(
-            CalibrateSettings(),
             bootstrap,
             uncertainty=tables,
             out=self.root / "calibration.csv",
@@ -259,7 +254,6 @@ class Study:
             out=self.root / "label_errors.csv",
         )
         rounds.run(
-            RoundsSettings(),
             bootstrap,
             uncertainty=tables,
             hips=self.root / "hips" / "labelled.csv",
@@ -310,16 +304,17 @@ class Study:
 
     def draw(self, out=None):
         folder = out or self.root / "figures"
-        figures.run(
-            FiguresSettings(dpi=72),
-            hips=self.hips,
-            stacks=self.stacks,
-            uncertainty=self.uncertainty,
-            tables=[self.root / name for name in DRAWN_FROM],
-            models=self.models,
-            augmentation=self._write_augmentation(),
-            out=folder,
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(style, "DPI", 72)
+            figures.run(
+                hips=self.hips,
+                stacks=self.stacks,
+                uncertainty=self.uncertainty,
+                tables=[self.root / name for name in TABLES_DRAWN],
+                models=self.models,
+                augmentation=self._write_augmentation(),
+                out=folder,
+            )
         return folder
 
     def report(self, out="report.html", manifest="manifest.json", weights=None, ceilings=(), **settings):
@@ -329,7 +324,7 @@ class Study:
             figures=self.root / "figures",
             hips=self.hips,
             stacks=self.stacks,
-            tables=[self.root / name for name in SOURCES],
+            tables=[self.root / name for name in TABLES],
             uncertainty=self.uncertainty,
             models=self.models,
             weights=sorted((self.root / "weights").glob("*.json")) if weights is None else weights,

@@ -5,7 +5,8 @@ from hipoa.core.errors import CohortError
 from hipoa.core.tables.rows import COHORTS
 from hipoa.phantom.phantom import scanner_of
 from hipoa.phantom.settings import PhantomSettings
-from hipoa.report.cohort import describe_classes, is_synthetic, read_hips, read_radiographs
+from hipoa.report.cohort import describe_classes, is_synthetic, read_hips
+from hipoa.report.radiographs import read_radiographs
 
 
 def test_only_the_wanted_radiographs_are_read(fabricated):

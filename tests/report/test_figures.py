@@ -5,11 +5,11 @@ from PIL import Image
 from hipoa.core.files import read_csv, read_json
 from hipoa.evaluation.graded import read_graded
 from hipoa.report.figures import style
-from hipoa.report.figures.accuracy_figures import draw_confusion, draw_embedding, draw_variance
 from hipoa.report.figures.charts import draw_accuracy, draw_learning
 from hipoa.report.figures.figures import sort_rows
+from hipoa.report.figures.predictions import draw_confusion, draw_embedding, draw_variance
 from hipoa.report.outputs import DRAWN
-from hipoa.report.score_table import gather_scores
+from hipoa.report.scores import gather_scores
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):
@@ -47,23 +47,24 @@ def test_no_title_and_no_note_is_cut_with_one_experiment(fabricated):
     scores = gather_scores(read_csv(fabricated.root / "metrics.csv"))
     with style.applied():
         for figure in (
-            draw_variance([table], [], synthetic=True),
-            draw_confusion([table], synthetic=True),
-            draw_embedding(maps[:5], synthetic=True),
-            draw_learning([record], synthetic=True),
+            draw_variance([table], []),
+            draw_confusion([table]),
+            draw_embedding(maps[:5]),
+            draw_learning([record]),
             draw_accuracy(scores, ["vit"], synthetic=True),
         ):
+            style.mark_synthetic(figure)
             figure.draw_without_rendering()
             for text in figure.texts:
                 box = text.get_window_extent()
                 assert 0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
 
 
-def test_the_loss_on_the_inner_split_has_a_line_of_its_own(fabricated):
+def test_the_loss_on_the_validation_split_has_a_line_of_its_own(fabricated):
     record = read_json(fabricated.models[0])
-    plain = draw_learning([record], synthetic=True).axes[0]
+    plain = draw_learning([record]).axes[0]
     watched = record | {"history": [epoch | {"inner_loss": 1.5} for epoch in record["history"]]}
-    axes = draw_learning([record, watched], synthetic=True).axes[0]
+    axes = draw_learning([record, watched]).axes[0]
     assert len(axes.lines) == len(plain.lines) + 1
     assert set(axes.lines[-1].get_ydata()) == {1.5}
 
@@ -71,7 +72,7 @@ def test_the_loss_on_the_inner_split_has_a_line_of_its_own(fabricated):
 def test_brackets_do_not_meet_the_boxes_of_the_other_panels(fabricated):
     tables = [read_graded(path) for path in fabricated.uncertainty]
     with style.applied():
-        figure = draw_variance(tables, read_csv(fabricated.root / "compare.csv"), synthetic=False)
+        figure = draw_variance(tables, read_csv(fabricated.root / "compare.csv"))
     top = max(table.variance.max() for table in tables)
     assert len(figure.axes) == 4
     for axes in figure.axes:

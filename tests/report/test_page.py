@@ -8,7 +8,7 @@ import pytest
 
 from hipoa.report.page import SECTIONS
 
-PHONE, DESK = 390, 1280
+PHONE, DESKTOP = 390, 1280
 A4 = 680
 """What 15 mm of margin leave of a sheet, in pixels."""
 BROKEN_NUMBERS = """[...document.querySelectorAll('td')].filter(cell => {
@@ -47,7 +47,7 @@ def opened(fabricated, chromium):
         browser.close()
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_every_section_is_seen_and_nothing_goes_wrong(opened, width):
     page, faults = opened(width)
     sections = page.locator("section")
@@ -60,14 +60,14 @@ def test_every_section_is_seen_and_nothing_goes_wrong(opened, width):
 
 
 def test_every_picture_is_there_and_described(opened):
-    page, _ = opened(DESK)
+    page, _ = opened(DESKTOP)
     pictures = page.evaluate("[...document.images].map(i => [i.naturalWidth, i.alt])")
     assert len(pictures) > 20
     assert all(width > 0 and alt for width, alt in pictures)
 
 
 def test_the_contents_lead_to_their_sections(opened):
-    page, _ = opened(DESK)
+    page, _ = opened(DESKTOP)
     for link in page.locator("nav a").all():
         link.click()
         target = link.get_attribute("href")
@@ -79,14 +79,14 @@ def test_the_contents_lead_to_their_sections(opened):
 
 
 def test_the_details_open_by_keyboard(opened):
-    page, _ = opened(DESK)
+    page, _ = opened(DESKTOP)
     details = page.locator("main details").first
     details.locator("summary").focus()
     page.keyboard.press("Enter")
     assert details.get_attribute("open") is not None
 
 
-def test_on_a_phone_the_six_answers_come_before_the_contents(opened):
+def test_on_a_phone_the_summary_comes_before_the_contents(opened):
     page, _ = opened(PHONE)
     assert not page.locator("nav a").first.is_visible()
     assert page.locator("#summary h2").bounding_box()["y"] < 700
@@ -95,13 +95,13 @@ def test_on_a_phone_the_six_answers_come_before_the_contents(opened):
 
 
 def test_pointing_at_a_hip_shows_it_and_a_click_keeps_it(opened):
-    page, faults = opened(DESK)
+    page, faults = opened(DESKTOP)
     marks, card = page.locator(".panel path"), page.locator(".card")
     names = [marks.nth(place).locator("title").text_content() for place in (0, 5)]
     marks.nth(0).hover(force=True)
     assert names[0] in card.inner_text()
     assert card.locator("img").evaluate("image => image.naturalWidth") == 150
-    for word in ("grade", "predicted", "largest probability"):
+    for word in ("label", "predicted", "largest probability"):
         assert word in card.inner_text()
     marks.nth(0).click(force=True)
     marks.nth(5).hover(force=True)
@@ -115,7 +115,7 @@ def test_pointing_at_a_hip_shows_it_and_a_click_keeps_it(opened):
 
 
 def test_the_map_is_coloured_by_what_is_chosen(opened):
-    page, faults = opened(DESK)
+    page, faults = opened(DESKTOP)
     network, colour = page.locator("#map select").all()
     seen = {}
     for choice in ("class", "error", "uncertainty", "fold", "side"):
@@ -132,7 +132,7 @@ def test_the_map_is_coloured_by_what_is_chosen(opened):
 
 
 def test_a_table_sorts_by_a_click(opened):
-    page, _ = opened(DESK)
+    page, _ = opened(DESKTOP)
     table = page.locator("table", has=page.get_by_text("Mean variance by size of the error"))
     heads = table.locator("thead button")
     column = "rows => rows.map(row => row.cells[2].innerText)"
@@ -152,7 +152,7 @@ def save_from(page, button):
 
 
 def test_a_table_is_saved_as_csv_and_no_formula_runs(opened):
-    page, _ = opened(DESK)
+    page, _ = opened(DESKTOP)
     page.evaluate("""() => {
         const rows = document.querySelector('#refused table').tBodies[0].rows;
         rows[0].cells[3].textContent = '=HYPERLINK("http://x","y")';
@@ -167,7 +167,7 @@ def test_a_table_is_saved_as_csv_and_no_formula_runs(opened):
 
 
 def test_a_figure_is_saved_as_svg_and_png(opened):
-    page, faults = opened(DESK)
+    page, faults = opened(DESKTOP)
     for kind, begins in (("SVG", b"<?xml"), ("PNG", b"\x89PNG")):
         name, content = save_from(page, page.locator(f'#published figcaption button:text-is("{kind}")'))
         assert name == f"accuracy.{kind.lower()}"
@@ -176,10 +176,10 @@ def test_a_figure_is_saved_as_svg_and_png(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_shuts_anyone_out(opened, scheme):
+def test_the_page_is_accessible(opened, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    page, _ = opened(DESK)
+    page, _ = opened(DESKTOP)
     page.emulate_media(color_scheme=scheme)
     found = Axe().run(page).response["violations"]
     assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == []

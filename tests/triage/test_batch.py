@@ -63,6 +63,13 @@ def test_grouping_keeps_all_and_joins_units(names, random):
 
 
 def test_without_distances_the_order_stays():
-    unit = np.array(["a", "b", "c"])
-    assert choose_batch(np.array([2, 0, 1]), unit, 2, diversity=0.9).tolist() == [2, 0]
-    assert choose_batch(np.zeros(0, dtype=np.int64), unit[:0], 2).tolist() == []
+    unit, unknown = np.array(["a", "b", "c"]), np.full(3, np.nan)
+    chosen = choose_batch(
+        np.array([2, 0, 1]), unit, 2, diversity=0.9, nearest=unknown, distances=lambda rows: unknown
+    )
+    assert chosen.tolist() == [2, 0]
+    none = np.zeros(0)
+    chosen = choose_batch(
+        none.astype(int), unit[:0], 2, diversity=0.5, nearest=none, distances=lambda rows: none
+    )
+    assert chosen.tolist() == []

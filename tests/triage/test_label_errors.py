@@ -1,4 +1,4 @@
-"""Labels that do not fit are found; what is ordinal about it is pinned by small cases."""
+"""Wrong labels are found; the ordinal part is pinned by small cases."""
 
 import csv
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from hipoa.core.files import read_csv
-from hipoa.triage.label_errors import COLUMNS, find_exchanged, measure_doubt, run
+from hipoa.triage.label_errors import COLUMNS, find_exchanged, run, score_labels
 from hipoa.triage.settings import LabelErrorsSettings
 
 MEASURES = ("variance", "entropy", "mutual_information", "max_probability", "between_model_variance")
@@ -44,7 +44,7 @@ class Study:
         row |= dict.fromkeys(MEASURES, 0.1) | {f"p{k}": p for k, p in enumerate(probability, start=1)}
         self.tables.setdefault(experiment, []).append(row)
 
-    def doubts(self, **settings):
+    def find_errors(self, **settings):
         hips = write(
             self.folder / "labelled.csv", ("hip_id", "patient_id", "side", "status", "grade"), self.hips
         )
@@ -60,24 +60,24 @@ def study(tmp_path):
     return Study(tmp_path)
 
 
-def test_a_distant_class_is_doubted_more_than_a_neighbouring_one():
+def test_a_distant_class_is_a_likelier_error_than_an_adjacent_one():
     probability = np.array([[0.05, 0.9, 0.05, 0, 0, 0, 0]] * 3)
-    doubt = measure_doubt(probability, np.array([2, 3, 6]))
-    assert doubt["expected_distance"] == pytest.approx([0.1, 1.0, 4.0])
-    assert doubt["self_confidence"] == pytest.approx([0.9, 0.05, 0])
-    assert doubt["suggested"].tolist() == [2, 2, 2]
-    assert doubt["doubted"].tolist() == [False, True, True]
+    scores = score_labels(probability, np.array([2, 3, 6]))
+    assert scores["expected_distance"] == pytest.approx([0.1, 1.0, 4.0])
+    assert scores["self_confidence"] == pytest.approx([0.9, 0.05, 0])
+    assert scores["suggested"].tolist() == [2, 2, 2]
+    assert scores["doubted"].tolist() == [False, True, True]
 
 
-def test_what_counts_is_how_sure_models_are_of_a_classs_own_hips():
+def test_confidence_is_measured_by_that_of_a_classs_own_hips():
     # Of class 2 the models are never sure: 0.4 of it is much there, 0.5 of class 1 little.
     probability = np.zeros((5, 7))
     probability[:2, 0] = 0.9
     probability[2:4, 1], probability[2:4, 2] = 0.4, 0.3
     probability[4, :2] = 0.5, 0.4
-    doubt = measure_doubt(probability, np.array([1, 1, 2, 2, 1]))
-    assert doubt["suggested"].tolist() == [1, 1, 2, 2, 2]
-    assert doubt["doubted"].tolist() == [False, False, False, False, True]
+    scores = score_labels(probability, np.array([1, 1, 2, 2, 1]))
+    assert scores["suggested"].tolist() == [1, 1, 2, 2, 2]
+    assert scores["doubted"].tolist() == [False, False, False, False, True]
 
 
 def test_repeats_and_experiments_are_averaged_and_other_cohorts_left_out(study):
@@ -90,7 +90,7 @@ def test_repeats_and_experiments_are_averaged_and_other_cohorts_left_out(study):
     study.say("a_L", 1, sure, "vgg")
     study.say("b_L", 1, sure, "vgg")
     study.say("out_L", 7, sure, cohort="external")
-    first, second = study.doubts()
+    first, second = study.find_errors()
     assert (first["hip_id"], first["expected_distance"], first["self_confidence"]) == ("a_L", "0.5", "0.75")
     assert (first["n_predictions"], first["against"]) == ("3", "0.333333")
     assert (second["hip_id"], second["expected_distance"], second["rank"]) == ("b_L", "0", "2")
@@ -99,9 +99,9 @@ def test_repeats_and_experiments_are_averaged_and_other_cohorts_left_out(study):
 def test_exchanged_sides_are_noticed():
     probability = spread([6, 1, 2, 2])
     side, case = np.array(["L", "R", "L", "R"]), np.array(["a", "a", "b", "b"])
-    found = find_exchanged(probability, np.array([1, 6, 2, 3]), case, side, case)
+    found = find_exchanged(probability, np.array([1, 6, 2, 3]), side, case)
     assert found.tolist() == [True, True, False, False]
-    assert not find_exchanged(probability, np.array([6, 1, 2, 3]), case, side, case).any()
+    assert not find_exchanged(probability, np.array([6, 1, 2, 3]), side, case).any()
 
 
 def test_hips_without_label_or_prediction_are_not_listed(study):
@@ -109,11 +109,11 @@ def test_hips_without_label_or_prediction_are_not_listed(study):
     study.hip("b_L", 1)
     study.hip("c_L", "", status="refused")
     study.say("a_L", 1, [1, 0, 0, 0, 0, 0, 0])
-    assert [row["hip_id"] for row in study.doubts()] == ["a_L"]
+    assert [row["hip_id"] for row in study.find_errors()] == ["a_L"]
 
 
-@pytest.mark.parametrize("doubt_by", ["expected_distance", "self_confidence"])
-def test_planted_wrong_labels_are_found_far_above_chance(study, doubt_by):
+@pytest.mark.parametrize("rank_by", ["expected_distance", "self_confidence"])
+def test_planted_wrong_labels_are_found_far_above_chance(study, rank_by):
     random = np.random.default_rng([5])
     true = random.integers(1, 8, 200)
     # The models see the true class with an error, as they do out of fold.
@@ -124,7 +124,7 @@ def test_planted_wrong_labels_are_found_far_above_chance(study, doubt_by):
     for row in range(200):
         study.hip(f"c{row:03}_L", label[row])
         study.say(f"c{row:03}_L", label[row], probability[row])
-    first = [row["hip_id"] for row in study.doubts(doubt_by=doubt_by)[:20]]
+    first = [row["hip_id"] for row in study.find_errors(rank_by=rank_by)[:20]]
     found = len({f"c{row:03}_L" for row in planted} & set(first))
     # By chance 2 of 20.
     assert found >= 15
@@ -132,4 +132,4 @@ def test_planted_wrong_labels_are_found_far_above_chance(study, doubt_by):
 
 def test_no_labelled_hip_at_all(study):
     study.tables["vit"] = []
-    assert study.doubts() == []
+    assert study.find_errors() == []

@@ -19,6 +19,7 @@ from hipoa.core.files import read_csv
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.settings import Experiment
 from hipoa.triage.settings import SimulateSettings, TriageSettings
+from hipoa.triage.simulation import graded_hips, linear_probe
 from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
 from hipoa.triage.simulation.learning_curves import (
     RANDOM,
@@ -29,14 +30,18 @@ from hipoa.triage.simulation.learning_curves import (
     save_labels,
     state_answer,
 )
-from hipoa.triage.simulation.linear_probe import ask_probe, fit_probe, reduce_features
+from hipoa.triage.simulation.linear_probe import fit_probe, reduce_features, train_and_predict
 from hipoa.triage.simulation.simulate import COLUMNS, plan_batches, run, simulate
-from hipoa.triage.simulation.strategies import Choice
+from hipoa.triage.simulation.strategies import choose_patients
 
-SMALL = SimulateSettings(
-    simulate_seeds=3, simulate_rounds=3, head_steps=30, head_passes=5, strategies=("entropy", "hybrid")
-)
+SMALL = SimulateSettings(simulate_seeds=3, simulate_rounds=3, strategies=("entropy", "hybrid"))
 BOOTSTRAP = BootstrapSettings(bootstrap_resamples=200)
+
+
+@pytest.fixture(autouse=True)
+def _quick_probe(monkeypatch):
+    monkeypatch.setattr(linear_probe, "STEPS", 30)
+    monkeypatch.setattr(linear_probe, "PASSES", 5)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,7 @@ def features(hips):
 
 
 def learn(hips, features):
-    return lambda rows, seed: ask_probe(features, hips.grade, rows, seed, SMALL)
+    return lambda rows, seed: train_and_predict(features, hips.grade, rows, seed)
 
 
 def test_all_strategies_begin_and_end_with_the_same_patients(hips, features):
@@ -100,12 +105,13 @@ def test_the_test_hips_features_move_nothing(features):
     assert np.allclose(reduce_features(features, known, 4)[known], reduce_features(moved, known, 4)[known])
 
 
-def test_a_head_without_dropout_and_decay_is_logistic_regression():
+def test_a_probe_without_dropout_is_logistic_regression_with_decay(monkeypatch):
     random = np.random.default_rng([3])
     features = random.normal(size=(200, 3)).astype(np.float32)
     grade = np.where(features[:, 0] + random.normal(size=200) > 0, 3, 2)
-    settings = SimulateSettings(head_dropout=1e-6, head_decay=0.05, head_steps=2000, head_passes=2)
-    weights = fit_probe(features, grade, settings).weight.detach().numpy()
+    for name, value in {"DROPOUT": 1e-6, "WEIGHT_DECAY": 0.05, "STEPS": 2000}.items():
+        monkeypatch.setattr(linear_probe, name, value)
+    weights = fit_probe(features, grade).weight.detach().numpy()
     reference = LogisticRegression(C=1 / (200 * 0.05), tol=1e-8).fit(features, grade)
     both = weights[2] - weights[1]
     # Two vectors with decay each share what one vector with half the decay is.
@@ -128,15 +134,20 @@ def test_a_runs_result_depends_on_its_seed_and_its_hips_alone(hips, features):
 
 def test_a_pass_is_one_classifier_for_all_hips(hips, features):
     twins = np.concatenate([features, features])
-    said = ask_probe(twins, np.tile(hips.grade, 2), np.arange(35), [1], SMALL)
+    said = train_and_predict(twins, np.tile(hips.grade, 2), np.arange(35), [1])
     assert said.variance[:60] == pytest.approx(said.variance[60:], rel=1e-4)
 
 
 def test_uncertain_hips_are_taken_by_patient(hips, features):
     said = learn(hips, features)(np.arange(10), [0])
     known = np.arange(60) < 10
-    choice = Choice(hips, known, features[:, :4], said, [0, 0, 0])
-    taken = choice.take("entropy", 3, TriageSettings())
+    taken = choose_patients(
+        *(hips, known, features[:, :4], said),
+        strategy="entropy",
+        count=3,
+        seed=[0, 0, 0],
+        triage=TriageSettings(),
+    )
     assert len(set(hips.patient[taken].tolist())) == 3
     assert len(taken) == 6
     left = np.flatnonzero(~known & ~hips.test)
@@ -221,14 +232,14 @@ def write_cohort(folder, cohort, patients, shift=0):
     return table, stack
 
 
-def test_the_external_cohort_measures_where_it_is_large_enough(tmp_path):
+def test_the_external_cohort_measures_where_it_is_large_enough(tmp_path, monkeypatch):
     parts = [write_cohort(tmp_path, "labelled", 20), write_cohort(tmp_path, "external", 12)]
     tables, stacks = zip(*parts, strict=True)
-    found = read_graded_hips(tables, stacks, SMALL)
+    found = read_graded_hips(tables, stacks)
     assert found.test.sum() == 24
     assert found.test_set == "the external cohort"
-    few = SMALL.model_copy(update={"least_test_patients": 13})
-    found = read_graded_hips(tables, stacks, few)
+    monkeypatch.setattr(graded_hips, "LEAST_TEST_PATIENTS", 13)
+    found = read_graded_hips(tables, stacks)
     assert len(found.grade) == 40
     assert 4 <= found.test.sum() <= 16
     assert not any(name.startswith("external") for name in found.patient)
@@ -239,7 +250,7 @@ def test_a_missing_image(tmp_path):
     (tmp_path / "other").mkdir()
     _, stack = write_cohort(tmp_path / "other", "external", 4)
     with pytest.raises(CohortError, match=r"^stacks: 8 hips are missing, the first is labelled0_L\."):
-        read_graded_hips([table], [stack], SMALL)
+        read_graded_hips([table], [stack])
 
 
 ROW = Experiment(network="test_vit.r160_in1k", weights="none", input_px=32)

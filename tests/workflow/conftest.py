@@ -134,8 +134,6 @@ def make_data(folder):
         command += [
             "--spacing-mm",
             "[4, 4, 4]",
-            "--external-spacing-mm",
-            "[4, 4, 4]",
             "--with-landmarks",
             "true",
         ]

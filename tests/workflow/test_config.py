@@ -10,13 +10,14 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from hipoa.core.errors import CohortError, ConfigError, TableError
-from hipoa.core.files import read_json
-from hipoa.workflow import study
-from hipoa.workflow.config import Config, preset, schema
-from hipoa.workflow.study import Study, find_unseen, pattern, resolve, shell_prefix, to_flags
+from hipoa.core.files import read_json, write_csv
+from hipoa.workflow.config import OLD_NAMES, Config, resolve
+from hipoa.workflow.launch import find_unseen, pattern, shell_prefix
+from hipoa.workflow.parameters import to_flags
+from hipoa.workflow.schema import preset, schema
+from hipoa.workflow.study import Study
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ def test_schema_and_preset_are_those_of_the_settings():
 def test_a_preset_fills_everything_left_out(name):
     config = resolve({"study": "a", "preset": name, "data": {"builtin_cohort": True}})
     assert Config.model_validate(config).model_dump(mode="json") == config
-    assert Study(config).models(next(iter(config["experiments"])))
+    assert Study(config).jobs["train"]
 
 
 def test_the_published_preset_is_the_protocol_of_the_source():
@@ -52,7 +53,7 @@ def test_as_delivered_it_runs_the_demo():
 
 def test_the_ceiling_of_each_synthetic_cohort_that_is_read_is_told_once():
     folder = "results/a/phantom"
-    found = Study(resolve({"study": "a", "preset": "demo", "data": {"builtin_cohort": True}})).ceilings
+    found = Study(resolve({"study": "a", "preset": "demo", "data": {"builtin_cohort": True}})).first_ceilings
     assert found == [f"{folder}/{cohort}/phantom0.ceiling.json" for cohort in ("labelled", "external")]
 
 
@@ -67,7 +68,7 @@ def test_the_study_is_one_setting():
         }.items()
     }
     assert len(shards["demo"]["labelled"]) < 27 < 90 < len(shards["study"]["labelled"])
-    assert shards["mixed"] == shards["study"] | {"pool": []}
+    assert shards["mixed"] == shards["study"] | {"pool": {}}
 
 
 def test_the_user_has_the_last_word():
@@ -82,20 +83,20 @@ def test_the_user_has_the_last_word():
     [
         ({"train": {"epoch": 3}}, r"train\.epoch: there is no such setting \(did you mean train\.epochs\?\)"),
         ({"trian": {}}, r"trian: there is no such setting \(did you mean train\?\)"),
-        ({"train": {"epochs": 0}}, r"train\.epochs: 0 is less than the minimum of 1"),
-        ({"train": {"epochs": "many"}}, r"train\.epochs: 'many' is not of type 'integer'"),
+        ({"train": {"epochs": 0}}, r"train\.epochs: input should be greater than or equal to 1, not 0"),
+        ({"train": {"epochs": "many"}}, r"train\.epochs: input should be a valid integer, .*, not 'many'"),
         ({"experiments": {"vit": {"netwrok": "x"}}}, r"experiments\.vit\.netwrok: there is no such setting"),
         ({"experiments": {"my vit": {}}}, r"experiments\.my vit: a name has at most 40 letters"),
         (
             {"phantom": {"population": "clinic"}},
-            r"phantom\.population: 'clinic' is not one of \['demo', 'study'\]",
+            r"phantom\.population: input should be 'demo' or 'study', not 'clinic'",
         ),
         (
-            {"project": {"renderer": "joseph"}},
-            r"project\.renderer: 'joseph' .* \(did you mean joseph_cpu\?\)",
+            {"project": {"renderer": "josephcpu"}},
+            r"project\.renderer: .*, not 'josephcpu' \(did you mean joseph_cpu\?\)",
         ),
-        ({"phantom": {"pool": 1000}}, r"phantom\.pool: 1000 is greater than the maximum of 999"),
-        ({"study": "../other"}, r"study: '\.\./other' does not match"),
+        ({"phantom": {"pool": 1000}}, r"phantom\.pool: input should be less than or equal to 999, not 1000"),
+        ({"study": "../other"}, r"study: string should match pattern .*, not '\.\./other'"),
         ({"preset": "publisched"}, r'preset: "publisched" is no preset\. Use one of: demo, micro, published'),
     ],
 )
@@ -104,14 +105,35 @@ def test_a_setting_that_cannot_be(given, message):
         resolve({"preset": "demo", **given})
 
 
+def test_every_former_setting_is_answered_and_none_is_one_now():
+    former = [path for path in OLD_NAMES if "=" not in path]
+    given = {}
+    for path in former:
+        section, _, name = path.partition(".")
+        given.setdefault(section, {}).update({name: 1} if name else {})
+    with pytest.raises(ConfigError) as refused:
+        resolve({"preset": "demo", **given})
+    for path in former:
+        assert f"{path}: {OLD_NAMES[path]}" in str(refused.value)
+
+
 def test_all_faults_are_told_at_once():
-    with pytest.raises(ConfigError, match=r"predict\.pases.*train\.epoch"):
+    with pytest.raises(ConfigError, match=r"predict\.pases: .*train\.epoch"):
         resolve({"preset": "demo", "train": {"epoch": 3}, "predict": {"pases": 3}})
 
 
-def test_the_models_refuse_what_the_schema_refuses():
-    with pytest.raises(ValidationError, match=r"experiments\.vit\.netwrok"):
-        Config.model_validate({"experiments": {"vit": {"netwrok": "x"}}})
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"doubts": {}}, "doubts: is label_errors now"),
+        ({"project": {"renderer": "joseph"}}, "project.renderer: is joseph_cpu now"),
+        ({"experiments": {"vit": {"size": 3}}}, "experiments.vit.size: is input_px now"),
+    ],
+)
+def test_a_former_name_is_answered_with_what_to_write_instead(monkeypatch, given, message):
+    monkeypatch.setitem(OLD_NAMES, "experiments.*.size", "is input_px now")
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve({"preset": "demo", **given})
 
 
 @pytest.mark.parametrize(
@@ -192,9 +214,23 @@ class TestOwnTables:
         grades = "".join(f"c{n},L,1,{n + 1}\n" for n in range(4))
         with pytest.raises(CohortError, match="no class has more than 1 hips"):
             self.study(tmp_path, grades)
-        (tmp_path / "history/demo/folds").mkdir(parents=True)
-        (tmp_path / "history/demo/folds/4folds-seed0-r0.csv").touch()
-        assert self.study(tmp_path, grades)
+        former = tmp_path / "history/demo/folds/r0.csv"
+        write_csv(former, ("patient_id", "fold"), [{"patient_id": f"p{n}", "fold": n} for n in range(4)])
+        assert self.study(tmp_path, grades).former_folds(0) == ["history/demo/folds/r0.csv"]
+        other = tmp_path / "other/r0.csv"
+        other.parent.mkdir()
+        former.rename(other)
+        data = {name: str(tmp_path / f"{name}.csv") for name in ("cases", "grades")}
+        given = {"preset": "demo", "folds": {"folds": 4}, "data": data | {"folds": "other"}}
+        assert Study(resolve(given)).former_folds(0) == ["other/r0.csv"]
+        with pytest.raises(CohortError, match=r"^other/r0.csv: it is no table .* all of the folds 0 to 2"):
+            Study(resolve(given | {"folds": {"folds": 3}}))
+        for folder, message in (
+            ("nowhere", "there is no r0.csv in it"),
+            ("results/demo/folds", "cannot read the folds that it writes"),
+        ):
+            with pytest.raises(ConfigError, match=rf"^data.folds: .*{message}"):
+                Study(resolve(given | {"data": data | {"folds": folder}}))
 
     def test_names_that_look_alike_are_warned_of(self, tmp_path):
         grades = "".join(f"c{n},L,1,2\n" for n in range(4))
@@ -243,12 +279,6 @@ def test_a_pattern_admits_its_names_alone():
     assert not re.fullmatch(pattern([]), "")
 
 
-def test_every_rule_has_a_stage_of_its_name():
-    from hipoa.cli import COMMANDS
-
-    assert {name: module for name, (module, _) in COMMANDS.items() if name in study.STAGES} == study.STAGES
-
-
 class TestSnakefile:
     def refused(self, unrun, *arguments):
         done = unrun.snakemake("--dry-run", *arguments, check=False)
@@ -270,12 +300,12 @@ class TestSnakefile:
         assert self.refused(unrun).startswith("folds: 1 patients with a graded, usable hip for 2 folds. ")
 
     def test_a_bare_snakemake_is_enough(self, unrun):
-        """Nothing is imported but the standard library and what Snakemake itself needs."""
+        """Nothing is imported but the standard library and what Snakemake itself brings along."""
         imports = re.findall(r"^from hipoa.*$", (ROOT / "Snakefile").read_text("utf-8"), re.MULTILINE)
-        blocked = ("numpy", "pandas", "pydantic", "torch", "nibabel", "scipy", "timm", "matplotlib")
+        blocked = ("numpy", "pandas", "torch", "nibabel", "scipy", "timm", "matplotlib")
         use = [
             'study = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}}))',
-            "study.record(), study.views, study.ceilings, ask_memory(study, 'train'), list(describe(Path()))",
+            "record(study), study.lasting_files(), study.truths, ask_memory(study), list(describe(Path()))",
         ]
         lines = ["import sys", *(f"sys.modules[{name!r}] = None" for name in blocked)]
         text = "\n".join([*lines, "from pathlib import Path", *imports, *use])
@@ -294,7 +324,8 @@ class TestSnakefile:
 def test_the_pool_is_predicted_as_often_as_was_asked(given, expected):
     study = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}, **given}))
     for experiment, repeats in expected.items():
-        files = study.prediction_files(experiment, ["pool"])
+        files = study.paths("predict", experiment=experiment, cohort="pool")
         assert len(files) == 4 * repeats
         assert study.predicted_cohorts(experiment) == ["labelled", "external", "pool"][: 3 if repeats else 2]
-        assert len(study.prediction_files(experiment, ["labelled", "external"])) == 2 * 4 * 2
+        for cohort in ("labelled", "external"):
+            assert len(study.paths("predict", experiment=experiment, cohort=cohort)) == 2 * 4

@@ -123,7 +123,7 @@ def done(unrun_module, tmp_path_factory):
     run = [sys.executable, "-m", "hipoa"]
     drawn = "phantom --cohort labelled --shard 0 --shards 1 --spacing-mm [3,3,3] --external 0 --pool 0"
     files = ["--out", made / "cases.csv", "--grades", made / "grades.csv", "--truth", made / "truth.csv"]
-    drawn = [*drawn.split(), "--labelled", str(PATIENTS), "--prone-share", "0", "--feet-first-share", "0"]
+    drawn = [*drawn.split(), "--labelled", str(PATIENTS)]
     subprocess.run([*run, *drawn, *map(str, files)], check=True, cwd=unrun_module.folder)
     cases = {}
     for row in csv.DictReader((made / "cases.csv").open()):

@@ -60,9 +60,9 @@ def home(tmp_path):
     touch(results / "figures/radiographs.png")
     (results / "projections/labelled/.0123456789ab.0.csv").write_text("P10_L")
     write_csv(
-        history / "folds/2folds-seed0-r0.csv",
-        ("patient_id", "fold", "grades"),
-        [{"patient_id": patient, "fold": 0, "grades": "1"} for patient in "ABC"],
+        history / "folds/r0.csv",
+        ("patient_id", "fold"),
+        [{"patient_id": patient, "fold": 0} for patient in "ABC"],
     )
     graded = dict.fromkeys(HIPS, 3)
     table = {"hip": HIPS, "patient": [name(hip)["patient_id"] for hip in HIPS], "grade": [3] * 8}
@@ -122,7 +122,7 @@ def test_every_trace_of_a_case_is_gone_and_the_others_are_whole(home, capsys):
     for row in read_csv(results / "triage.csv"):
         assert (row["neighbours"], row["neighbour_grades"]) == ("P1_L; P9_R", "1; 3")
     assert {row["patient_id"] for row in read_csv(results / "folds/r0.csv")} == {"A", "C"}
-    kept = read_csv(home / "history/s/folds/2folds-seed0-r0.csv")
+    kept = read_csv(home / "history/s/folds/r0.csv")
     assert [row["patient_id"] for row in kept] == ["A", "C"]
     one = read_json(home / "history/s/rounds/001.json")
     assert one["key"] == hash_grades(dict.fromkeys(left, 3))  # the next run knows the round again
@@ -148,7 +148,7 @@ def test_a_case_whose_name_begins_others(home):
     rows = read_csv(home / "results/s/hips/labelled.csv")
     assert [row["case_id"] for row in rows] == ["P10", "P10", "P1_L", "P1_L", "P9", "P9"]
     # The patient has another case, which stays in its fold.
-    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/2folds-seed0-r0.csv")} == set("ABC")
+    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/r0.csv")} == set("ABC")
 
 
 def test_readings_are_kept_without_a_terminal_and_that_is_said(home, capsys):
@@ -177,14 +177,14 @@ def test_history_of_a_case_that_a_run_removed_already(home, capsys):
         path.unlink() if path.is_file() else path.rmdir()
     assert run(home, "P10", "--readings", "remove") == 0
     assert "history/s/folds, if any: --patient PATIENT_ID takes it out." in capsys.readouterr().out
-    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/2folds-seed0-r0.csv")} == set("ABC")
+    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/r0.csv")} == set("ABC")
     assert run(home, "P10", "--patient", "B") == 0
-    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/2folds-seed0-r0.csv")} == set("AC")
+    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/r0.csv")} == set("AC")
 
 
 def test_a_patient_named_by_hand_does_not_take_another_ones_fold(home):
     assert run(home, "P10", "--patient", "C") == 0
-    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/2folds-seed0-r0.csv")} == set("AC")
+    assert {row["patient_id"] for row in read_csv(home / "history/s/folds/r0.csv")} == set("AC")
 
 
 def test_other_studies_keep_it_and_that_is_said(home, capsys):

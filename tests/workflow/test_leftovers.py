@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from hipoa.core.files import write_csv, write_npz
+from hipoa.workflow.config import resolve
 from hipoa.workflow.leftovers import remove_leftovers
-from hipoa.workflow.study import Study, resolve
+from hipoa.workflow.study import Study
 
 KEY = "0123456789abcdef-" + "ab" * 32 + ".npz"
 OTHER_CT = "fedcba9876543210-" + "cd" * 32 + ".npz"
@@ -29,7 +30,7 @@ OWNED = (
     f"cache/project/another/P2/{KEY}",
     "cache/train/s/efficientnet/r0f0.pt",
     "history/s/readings.jsonl",
-    "history/s/folds/2folds-seed0-r0.csv",
+    "history/s/folds/r0.csv",
     # What somebody laid there.
     "results/s/radiographs/labelled/png/note.txt",
     "results/s/radiographs/labelled/mine.csv",
@@ -70,7 +71,6 @@ GONE = {
     "kept projections": (
         f"cache/project/s/P2/{KEY}",
         f"cache/view/s/P10/{KEY}",
-        f"cache/project/ab/{'ab' * 32}.npz",  # of a former version
     ),
     "files of killed jobs": (
         "results/s/projections/labelled/.0123456789ab.0.npz",

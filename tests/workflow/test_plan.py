@@ -11,7 +11,8 @@ import yaml
 
 from hipoa.core.errors import ConfigError
 from hipoa.workflow import plan
-from hipoa.workflow.study import Study, resolve
+from hipoa.workflow.config import resolve
+from hipoa.workflow.study import Study
 
 
 def ask(folder, *arguments):

@@ -114,16 +114,16 @@ def test_the_report_title(study):
 def test_another_batch_or_simulation_makes_no_prediction(study):
     study.configure(triage__budget=7)
     assert study.planned() == {"triage": 1, "rounds": 1, "figures": 1, "report": 1}
-    study.configure(triage__budget=50, simulate__simulate_seeds=3, label_errors__doubt_by="self_confidence")
+    study.configure(triage__budget=50, simulate__simulate_seeds=3, label_errors__rank_by="self_confidence")
     assert study.planned() == {"simulate": 1, "label_errors": 1, "figures": 1, "report": 1}
 
 
 def test_a_new_report_option_in_the_code(study):
     study.edit(
         "hipoa/report/settings.py",
-        """    reason_rows: int""",
+        """    sheets_mb: float""",
         """    new_option: int = Field(3, ge=1, description="something new, a count")
-    reason_rows: int""",
+    sheets_mb: float""",
     )
     assert study.planned() == {"report": 1}
 

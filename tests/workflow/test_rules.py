@@ -15,8 +15,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hipoa.core.files import read_csv
-from hipoa.workflow.resources import NEEDS, ask_memory, ask_minutes
-from hipoa.workflow.study import STAGES, Study, resolve
+from hipoa.workflow.config import Config, resolve
+from hipoa.workflow.resources import ask_memory, ask_minutes
+from hipoa.workflow.study import STAGES, Study
 from hipoa.workflow.summary import measure
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +26,12 @@ ENVIRONMENTS = sorted(path.name for path in (ROOT / "envs").glob("*.yaml"))
 
 
 def read_rules():
-    """The text of every rule that runs a command, by name, and the file it stands in."""
+    """The text of every rule that runs a stage, by name."""
     rules = {}
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for part in re.split(r"^(?=rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-            rules[re.match(r"rule (\w+):", part)[1]] = part
+        text = path.read_text(encoding="utf-8")
+        for part in re.split(r"^(?=use rule )", text, flags=re.MULTILINE)[1:]:
+            rules[re.match(r"use rule \w+ as (\w+) with:", part)[1]] = part
     return rules
 
 
@@ -37,21 +39,25 @@ RULES = read_rules()
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_says_what_it_needs_and_does(rule):
+def test_every_rule_is_of_its_stage(rule):
     text = RULES[rule]
-    for directive in ("output", "log", "benchmark", "conda", "resources", "params", "message", "shell"):
+    for directive in ("output", "log", "benchmark", "params", "message"):
         assert re.search(rf"^    {directive}:", text, re.MULTILINE), directive
-    assert re.search(r"^        mem_mb=", text, re.MULTILINE)
-    assert re.search(r"^        runtime=", text, re.MULTILINE)
     assert f'code=stage_code("{rule}")' in text
+    assert re.search(rf'command=command\(\s*study,\s*"{rule}"', text)
     assert f"R}}/logs/{rule}" in text
     assert f"R}}/benchmarks/{rule}" in text
-    assert "2> {log} || say_why {log}" in text
+    folder = STAGES[rule].folder or STAGES[rule].outputs[0]
+    assert f'"{{R}}/{folder}' in text or rule == "figures"
 
 
-def test_every_rule_is_a_stage():
+def test_every_stage_has_a_rule_and_every_rule_a_stage():
     assert set(RULES) == set(STAGES)
-    assert set(NEEDS) <= set(STAGES)
+
+
+def test_the_settings_of_a_stage_are_sections_of_the_configuration():
+    sections = {name for stage in STAGES.values() for name in (*stage.sections, *stage.other_sections)}
+    assert sections <= Config.model_fields.keys()
 
 
 def test_no_job_took_more_memory_than_its_rule_asked_for(finished):
@@ -60,33 +66,29 @@ def test_no_job_took_more_memory_than_its_rule_asked_for(finished):
     built_in = Study(resolve({"preset": "micro", "data": {"builtin_cohort": True}}))
     job = SimpleNamespace(cohort="pool", shard="phantom0", experiment="efficientnet")
     for stage, spent in taken.items():
-        assert spent.memory_mb < ask_memory(built_in, stage)(job, attempt=1, threads=1), stage
-        assert spent.longest_s < 60 * ask_minutes(built_in, stage)(job, attempt=1), stage
+        assert spent.memory_mb < ask_memory(built_in)(job, attempt=1, threads=1, rulename=stage), stage
+        assert spent.longest_s < 60 * ask_minutes(built_in)(job, attempt=1, rulename=stage), stage
 
 
 def test_needs_grow_with_the_attempt_the_hips_and_the_network():
     published = Study(resolve({"preset": "published", "data": {"builtin_cohort": True}}))
     demo = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}}))
     job = SimpleNamespace(experiment="vit", cohort="pool", shard="phantom0")
-    ask = ask_memory(published, "train")
-    assert ask(job, attempt=2, threads=1) == 2 * ask(job, attempt=1, threads=1)
+
+    def memory(study, rule, job=job, attempt=1, threads=1):
+        return ask_memory(study)(job, attempt, threads, rule)
+
+    assert memory(published, "train", attempt=2) == 2 * memory(published, "train")
     # what `python -m hipoa plan` counts for DenseNet161, and the libraries
-    assert 9000 < ask(job, attempt=1, threads=1) < 12000
-    assert ask_memory(demo, "train")(job, attempt=1, threads=1) < 4000
-    project = ask_memory(demo, "project")
-    assert project(job, attempt=1, threads=4) - project(job, attempt=1, threads=1) == 3 * 1500
+    assert 9000 < memory(published, "train") < 12000
+    assert memory(demo, "train") < 4000
+    assert memory(demo, "project", threads=4) - memory(demo, "project") == 3 * 1500
     study = Study(
         resolve({"preset": "demo", "phantom": {"population": "study"}, "data": {"builtin_cohort": True}})
     )
     job = SimpleNamespace(cohort="labelled")
-    assert ask_memory(study, "hips")(job, 1, 1) > ask_memory(demo, "hips")(job, 1, 1)
-    assert ask_minutes(study, "predict")(job, 1) > ask_minutes(demo, "predict")(job, 1)
-
-
-def test_a_new_rule_has_something_to_ask_for():
-    demo = Study(resolve({"preset": "demo", "data": {"builtin_cohort": True}}))
-    assert ask_memory(demo, "a new rule")(SimpleNamespace(), 1, 1) >= 1000
-    assert ask_minutes(demo, "a new rule")(SimpleNamespace(), 1) >= 10
+    assert memory(study, "hips", job) > memory(demo, "hips", job)
+    assert ask_minutes(study)(job, 1, "predict") > ask_minutes(demo)(job, 1, "predict")
 
 
 class TestProfiles:
@@ -184,10 +186,11 @@ class TestEnvironments:
 
     @pytest.mark.parametrize("rule", RULES)
     def test_a_stage_finds_in_its_environment_all_that_it_imports(self, rule):
-        room = re.search(r"environment\(\"(\w+)\"\)|envs/(\w+)\.yaml", RULES[rule])
-        packages = pinned(f"{room[1] or room[2]}.yaml")
+        parent = RULES["project"] if rule == "view" else RULES[rule]
+        room = re.search(r"environment\(\"(\w+)\"\)", parent)
+        packages = pinned(f"{room[1] if room else 'evaluation'}.yaml")
         distributions = packages_distributions()
-        for name in third_party(STAGES[rule]) & distributions.keys():
+        for name in third_party(STAGES[rule].module) & distributions.keys():
             provided = {canonicalize_name(each) for each in distributions[name]}
             assert provided & packages.keys() or provided & BROUGHT_ALONG, name
 

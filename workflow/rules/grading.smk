@@ -1,13 +1,10 @@
-rule hips:
+use rule stage as hips with:
     input:
+        lambda wildcards: grade_tables(study, wildcards.cohort),
         tables=shard_files("radiographs", ".csv"),
         stacks=shard_files("radiographs", ".npz"),
-        grades=lambda wildcards: [
-            f"{R}/phantom/{wildcards.cohort}/{shard}.grades.csv"
-            for shard in filter(study.is_builtin, study.shards[wildcards.cohort])
-        ],
     output:
-        table=f"{R}/hips/{{cohort}}.csv",
+        out=f"{R}/hips/{{cohort}}.csv",
         stack=f"{R}/hips/{{cohort}}.npz",
     log:
         f"{R}/logs/hips/{{cohort}}.log",
@@ -15,78 +12,62 @@ rule hips:
         f"{R}/benchmarks/hips/{{cohort}}.tsv"
     conda:
         environment("grading")
-    resources:
-        mem_mb=memory("hips"),
-        runtime=minutes("hips"),
     params:
-        options=study.flags("hips"),
+        # The user's table of grades is no input: a grade of one cohort is no news for the others.
+        command=command(
+            study, "hips", "--cohort {cohort}", lambda wildcards: grades_flag(study, wildcards.cohort)
+        ),
+        readings=lambda wildcards: grades_fingerprint(study, wildcards.cohort),
         code=stage_code("hips"),
-        # The user's table is no input: a grade of one cohort is no news for the others.
-        grades=lambda wildcards: study.grades_flags(wildcards.cohort),
-        readings=lambda wildcards: study.grades_fingerprint(wildcards.cohort),
     message:
         "Joining the hips of the {wildcards.cohort} cohort with their grades"
-    shell:
-        "python -m hipoa hips {params.options} --cohort {wildcards.cohort} --tables {input.tables}"
-        " --stacks {input.stacks} --grades {input.grades} {params.grades}"
-        " --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
 
 
-rule folds:
+use rule stage as folds with:
     input:
-        f"{R}/hips/labelled.csv",
+        hips=f"{R}/hips/labelled.csv",
+        former=lambda wildcards: study.former_folds(wildcards.repeat),
     output:
-        f"{R}/folds/r{{repeat}}.csv",
+        out=f"{R}/folds/r{{repeat}}.csv",
     log:
         f"{R}/logs/folds/r{{repeat}}.log",
     benchmark:
         f"{R}/benchmarks/folds/r{{repeat}}.tsv"
     conda:
         environment("grading")
-    resources:
-        mem_mb=memory("folds"),
-        runtime=minutes("folds"),
     params:
-        options=study.flags("folds"),
+        command=command(study, "folds", "--repeat {repeat}"),
         code=stage_code("folds"),
-        # What no run can make again: who was in which fold before the last patients were added.
-        history=f"{study.history}/folds",
     message:
         "Assigning patients to folds, repeat {wildcards.repeat}"
-    shell:
-        "python -m hipoa folds {params.options} --hips {input} --repeat {wildcards.repeat}"
-        " --history {params.history} --out {output} 2> {log} || say_why {log}"
 
 
-rule augment:
+use rule stage as augment with:
     input:
         hips=f"{R}/hips/labelled.csv",
         stack=f"{R}/hips/labelled.npz",
     output:
-        f"{R}/augmentation.npz",
+        out=f"{R}/augmentation.npz",
     log:
         f"{R}/logs/augment.log",
     benchmark:
         f"{R}/benchmarks/augment.tsv"
     conda:
         environment("grading")
-    resources:
-        mem_mb=memory("augment"),
-        runtime=minutes("augment"),
     params:
-        options=study.flags("train"),
-        input_px=study.config["experiments"][EXPERIMENTS[0]]["input_px"],
+        command=command(
+            study,
+            "augment",
+            f"--input-px {study.config['experiments'][EXPERIMENTS[0]]['input_px']} --samples 5",
+        ),
         code=stage_code("augment"),
     message:
-        "Changing one hip of each class as a training does"
-    shell:
-        "python -m hipoa augment {params.options} --hips {input.hips} --stack {input.stack}"
-        " --input-px {params.input_px} --samples 5 --out {output} 2> {log} || say_why {log}"
+        "Rendering samples of the augmentation"
 
 
-rule weights:
+use rule stage as weights with:
     output:
-        weights=f"{R}/weights/{{network}}.safetensors",
+        out=f"{R}/weights/{{network}}.safetensors",
         record=f"{R}/weights/{{network}}.json",
     log:
         f"{R}/logs/weights/{{network}}.log",
@@ -96,28 +77,26 @@ rule weights:
     localrule: True
     conda:
         environment("grading")
-    resources:
-        mem_mb=memory("weights"),
-        runtime=minutes("weights"),
     params:
+        command=command(
+            study,
+            "weights",
+            "--network {network}",
+            lambda wildcards: weights_flags(study, wildcards.network),
+        ),
         code=stage_code("weights"),
-        source=lambda wildcards: study.pretrained()[wildcards.network],
-        sha256=lambda wildcards: study.weights_hash(wildcards.network),
     message:
         "Fetching the pre-trained weights of {wildcards.network}"
-    shell:
-        "python -m hipoa weights --network {wildcards.network} --source {params.source:q} --sha256={params.sha256}"
-        " --out {output.weights} --record {output.record} 2> {log} || say_why {log}"
 
 
-rule train:
+use rule stage as train with:
     input:
+        lambda wildcards: study.weight_files(wildcards.experiment),
         hips=f"{R}/hips/labelled.csv",
         stack=f"{R}/hips/labelled.npz",
         folds=f"{R}/folds/r{{repeat}}.csv",
-        pretrained=lambda wildcards: study.weight_files(wildcards.experiment),
     output:
-        model=kept(f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors"),
+        out=kept(f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors"),
         record=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.json",
     log:
         f"{R}/logs/train/{{experiment}}/r{{repeat}}f{{fold}}.log",
@@ -125,26 +104,20 @@ rule train:
         f"{R}/benchmarks/train/{{experiment}}/r{{repeat}}f{{fold}}.tsv"
     conda:
         environment("grading")
-    threads: 1
-    resources:
-        mem_mb=memory("train"),
-        runtime=minutes("train"),
     params:
-        options=study.flags("train"),
-        row=lambda wildcards: study.row_flags(wildcards.experiment),
+        command=command(
+            study,
+            "train",
+            "--experiment {experiment} --repeat {repeat} --fold {fold}",
+            f"--checkpoint cache/train/{study.config['study']}/{{experiment}}/r{{repeat}}f{{fold}}.pt",
+            lambda wildcards: experiment_flags(study, wildcards.experiment),
+        ),
         code=stage_code("train"),
-        pretrained=lambda wildcards: study.pretrained_flags(wildcards.experiment),
-        checkpoint=f"cache/train/{study.config['study']}/{{experiment}}/r{{repeat}}f{{fold}}.pt",
     message:
         "Training {wildcards.experiment}, repeat {wildcards.repeat}, fold {wildcards.fold}"
-    shell:
-        "python -m hipoa train {params.options} {params.row} --experiment {wildcards.experiment}"
-        " --repeat {wildcards.repeat} --fold {wildcards.fold}"
-        " --hips {input.hips} --stack {input.stack} --folds {input.folds} {params.pretrained}"
-        " --checkpoint {params.checkpoint} --out {output.model} --record {output.record} 2> {log} || say_why {log}"
 
 
-rule predict:
+use rule stage as predict with:
     input:
         model=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.safetensors",
         record=f"{R}/models/{{experiment}}/r{{repeat}}f{{fold}}.json",
@@ -152,25 +125,18 @@ rule predict:
         stack=f"{R}/hips/{{cohort}}.npz",
         folds=f"{R}/folds/r{{repeat}}.csv",
     output:
-        f"{R}/predictions/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.npz",
+        out=f"{R}/predictions/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.npz",
     log:
         f"{R}/logs/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.log",
     benchmark:
         f"{R}/benchmarks/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.tsv"
     conda:
         environment("grading")
-    threads: 1
-    resources:
-        mem_mb=memory("predict"),
-        runtime=minutes("predict"),
     params:
-        options=study.flags("predict"),
-        classes=study.table_flags(),
+        command=command(
+            study, "predict", "--cohort {cohort}", pick(study, "hips", "class_table", "kl0_as_kl1")
+        ),
         code=stage_code("predict"),
     message:
         "Predicting the {wildcards.cohort} cohort with {wildcards.experiment},"
         " repeat {wildcards.repeat}, fold {wildcards.fold}"
-    shell:
-        "python -m hipoa predict {params.options} {params.classes} --model {input.model} --record {input.record}"
-        " --hips {input.hips} --stack {input.stack} --folds {input.folds} --cohort {wildcards.cohort}"
-        " --out {output} 2> {log} || say_why {log}"

@@ -1,8 +1,8 @@
-rule project:
+use rule stage as project with:
     input:
         builtin_cases,  # the user's CTs are none: `cases` notices their change
     output:
-        table=f"{R}/projections/{{cohort}}/{{shard}}.csv",
+        out=f"{R}/projections/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/projections/{{cohort}}/{{shard}}.npz",
     log:
         f"{R}/logs/project/{{cohort}}/{{shard}}.log",
@@ -10,81 +10,48 @@ rule project:
         f"{R}/benchmarks/project/{{cohort}}/{{shard}}.tsv"
     conda:
         environment("imaging")
-    # One reader per thread, each with one CT in memory.
+    # One CT per thread is read and held in memory.
     threads: 4
-    resources:
-        mem_mb=memory("project"),
-        runtime=minutes("project"),
-        # No parameter: more patience makes no other radiograph.
-        read_timeout_s=study.config["data"]["read_timeout_s"],
     params:
-        options=study.flags("project"),
+        command=command(study, "project", *ct_flags(study), "--cache cache/project"),
+        unseen=lambda wildcards, threads: reading_flags(study, threads),
+        cases=lambda wildcards: cases_fingerprint(study, wildcards.cohort, wildcards.shard),
         code=stage_code("project"),
-        study=study.config["study"],
-        source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
-        cases=lambda wildcards: study.cases_fingerprint(wildcards.cohort, wildcards.shard),
     message:
         "Projecting CTs of the {wildcards.cohort} cohort ({wildcards.shard})"
-    shell:
-        "python -m hipoa project {params.options} {params.source} --cohort {wildcards.cohort}"
-        " --cache cache/project --study {params.study} --readers {threads} --read-timeout-s {resources.read_timeout_s}"
-        " --out {output.table} --stack {output.stack} 2> {log} || say_why {log}"
 
 
-rule develop:
+use rule stage as develop with:
     input:
-        table=f"{R}/projections/{{cohort}}/{{shard}}.csv",
+        projections=f"{R}/projections/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/projections/{{cohort}}/{{shard}}.npz",
     output:
-        table=f"{R}/radiographs/{{cohort}}/{{shard}}.csv",
-        stack=f"{R}/radiographs/{{cohort}}/{{shard}}.npz",
+        out=f"{R}/radiographs/{{cohort}}/{{shard}}.csv",
+        radiographs=f"{R}/radiographs/{{cohort}}/{{shard}}.npz",
     log:
         f"{R}/logs/develop/{{cohort}}/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/develop/{{cohort}}/{{shard}}.tsv"
     conda:
         environment("imaging")
-    resources:
-        mem_mb=memory("develop"),
-        runtime=minutes("develop"),
     params:
-        options=study.flags("develop"),
+        command=command(study, "develop", f"--png {R}/radiographs/{{cohort}}/png"),
         code=stage_code("develop"),
-        png=lambda wildcards, output: Path(output.table).parent / "png",
     message:
         "Developing radiographs of the {wildcards.cohort} cohort ({wildcards.shard})"
-    shell:
-        "python -m hipoa develop {params.options} --projections {input.table} --stack {input.stack}"
-        " --png {params.png} --out {output.table} --radiographs {output.stack} 2> {log} || say_why {log}"
 
 
-rule view:
-    input:
-        builtin_cases,
+use rule project as view with:
     output:
-        table=f"{R}/views/{{cohort}}/{{shard}}.csv",
+        out=f"{R}/views/{{cohort}}/{{shard}}.csv",
     log:
         f"{R}/logs/view/{{cohort}}/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/view/{{cohort}}/{{shard}}.tsv"
-    conda:
-        environment("imaging")
-    threads: 4
-    resources:
-        mem_mb=memory("view"),
-        runtime=minutes("view"),
-        read_timeout_s=study.config["data"]["read_timeout_s"],
     params:
-        options=study.flags("project"),
-        views=study.flags("view"),
+        command=command(
+            study, "view", *ct_flags(study), "--cache cache/view", f"--png {R}/views/{{cohort}}/png"
+        ),
         code=stage_code("view"),
-        study=study.config["study"],
-        source=lambda wildcards: study.source_flags(wildcards.cohort, wildcards.shard),
-        cases=lambda wildcards: study.cases_fingerprint(wildcards.cohort, wildcards.shard),
-        png=lambda wildcards, output: Path(output.table).parent / "png",
     message:
-        "Making reading views of the {wildcards.cohort} cohort ({wildcards.shard})"
-    shell:
-        "python -m hipoa view {params.options} {params.views} {params.source} --cohort {wildcards.cohort}"
-        " --cache cache/view --study {params.study} --readers {threads} --read-timeout-s {resources.read_timeout_s}"
-        " --png {params.png} --out {output.table} 2> {log} || say_why {log}"
+        "Making 16-bit views of the {wildcards.cohort} cohort ({wildcards.shard})"

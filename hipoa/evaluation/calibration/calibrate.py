@@ -1,8 +1,9 @@
-"""Calibration: whether a network that says 80 % is right in 80 of 100 hips, before and after scaling."""
+"""Calibration of the predicted probabilities, before and after temperature scaling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,21 @@ from hipoa.evaluation.calibration.temperature import scale_crossfitted
 from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
 from hipoa.evaluation.metrics.estimates import (
     NOT_COVERED,
-    Family,
-    Row,
-    Score,
+    ScoreSet,
+    interval_rows,
     mean_of,
     name_cells,
     tally_values,
 )
-from hipoa.evaluation.metrics.probability_scores import (
+from hipoa.evaluation.metrics.scores import (
+    Score,
     brier_score,
+    divide,
     negative_log_likelihood,
     ranked_probability_score,
 )
-from hipoa.evaluation.metrics.scores import divide
-from hipoa.evaluation.settings import BootstrapSettings, CalibrateSettings
-from hipoa.evaluation.statistics.bootstrap import interval_95, resample_patients
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
 
 COLUMNS = (
     *("experiment", "cohort", "scaling", "metric", "value", "unit", "low", "high"),
@@ -38,26 +39,18 @@ RELIABILITY_COLUMNS = (
     "note",
 )
 NONE, TEMPERATURE = "none", "temperature"
+N_BINS = 10
+"""Equally wide bins of confidence, as most published expected calibration errors have."""
 
-_SCALED = {
-    "labelled": "temperature of each fold fitted on the other folds' unseen hips of the same repeat",
-}
-_SCALED_ELSEWHERE = "temperature of each repeat fitted on all unseen labelled hips"
-_BINNED_NOTE = "never 0 of few hips, even of a perfectly calibrated network"
+_NOTE = f"mean over repeats; {NOT_COVERED}"
+_BINNED_NOTE = f"{_NOTE}; never 0 of few hips, even of a perfectly calibrated network"
+_BIN_NOTE = "n: hip x repeat values; interval of the accuracy, patients resampled"
 
 
-def run(
-    settings: CalibrateSettings,
-    bootstrap: BootstrapSettings,
-    *,
-    uncertainty: list[Path],
-    out: Path,
-    reliability: Path,
-) -> None:
+def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, reliability: Path) -> None:
     """Writes the calibration of every experiment before and after temperature scaling.
 
     Args:
-        settings: The bins of confidence.
         bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of scores to write.
@@ -65,32 +58,32 @@ def run(
     """
     tables = [read_graded(path) for path in uncertainty]
     scaled = [(table, *scale_crossfitted(table)) for table in tables]
-    cohorts = find_cohorts(tables)
-    pairs = [
-        (cohort, {NONE: plain.of_cohort(cohort), TEMPERATURE: after.of_cohort(cohort)},
-         temperature[plain.cohort == cohort])
-        for cohort in cohorts for plain, after, temperature in scaled
-    ]  # fmt: skip
-    pairs = [pair for pair in pairs if len(pair[2])]
-    write_csv(out, COLUMNS, (row for pair in pairs for row in _score(*pair, settings, bootstrap)))
-    bins = (row for cohort, both, _ in pairs for row in _bin(cohort, both, settings, bootstrap))
+    parts = []
+    for cohort in find_cohorts(tables):
+        for before, after, temperature in scaled:
+            inside = before.cohort == cohort
+            if inside.any():
+                both = {NONE: before.where(inside), TEMPERATURE: after.where(inside)}
+                parts.append((both, temperature[inside]))
+    scores = (row for both, fitted in parts for row in _score(both, fitted, bootstrap))
+    write_csv(out, COLUMNS, scores)
+    bins = (row for both, _ in parts for row in _reliability_rows(both, bootstrap))
     write_csv(reliability, RELIABILITY_COLUMNS, bins)
 
 
 def _score(
-    cohort: str,
-    tables: dict[str, Graded],
-    temperature: np.ndarray,
-    settings: CalibrateSettings,
-    bootstrap: BootstrapSettings,
+    tables: Mapping[str, Graded], temperature: np.ndarray, bootstrap: BootstrapSettings
 ) -> Iterator[Row]:
-    fitted = _SCALED.get(cohort, _SCALED_ELSEWHERE)
+    fitted = "temperature of each repeat fitted on all unseen labelled hips"
+    if tables[NONE].cohort[0] == "labelled":
+        fitted = "temperature of each fold fitted on the other folds' unseen hips of the same repeat"
     for scaling, table in tables.items():
-        for row in score_calibration(table, cohort, settings.calibration_bins, bootstrap):
-            how = f"; {fitted}" if scaling == TEMPERATURE else ""
-            yield {**row, "scaling": scaling, "note": f"{row['note']}{how}"}
+        how = f"; {fitted}" if scaling == TEMPERATURE else ""
+        for scores, note in ((_OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
+            for row in interval_rows(table, scores, f"{note}{how}", bootstrap):
+                yield {**row, "scaling": scaling}
     yield {
-        **name_cells(tables[NONE], cohort, "temperature", "ratio"),
+        **name_cells(tables[NONE], "temperature", "ratio"),
         "scaling": TEMPERATURE,
         "value": format_number(float(temperature.mean())),
         "low": format_number(temperature.min()),
@@ -99,55 +92,24 @@ def _score(
     }
 
 
-def score_calibration(table: Graded, cohort: str, n_bins: int, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The rows of the scores of the probabilities.
-
-    Args:
-        table: One experiment's graded hips of one cohort.
-        cohort: The cohort's name.
-        n_bins: Of the expected calibration error.
-        bootstrap: The resampling.
-    """
-    for family in (_PROPER, _bin_family(n_bins)):
-        values, drawn = family.score(table, table.repeat), family.resample(table, bootstrap)
-        for metric, (_, unit) in family.scores.items():
-            low, high = interval_95(drawn.get(metric, np.zeros(0))) or (np.nan, np.nan)
-            binned = f"; {_BINNED_NOTE}" if metric == EXPECTED_CALIBRATION_ERROR else ""
-            yield {
-                **name_cells(table, cohort, metric, unit),
-                "value": format_number(values[metric].mean()),
-                "low": format_number(low),
-                "high": format_number(high),
-                "note": f"mean over repeats; {NOT_COVERED}{binned}",
-            }
-
-
-def _tally_proper(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
+def _tally_probabilities(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
     functions = (brier_score, negative_log_likelihood, ranked_probability_score)
     values = np.column_stack([function(table.probability, table.grade) for function in functions])
     return tally_values(values, cell, n_cells)
 
 
-_PROPER = Family(
-    _tally_proper,
+_OF_PROBABILITIES = ScoreSet(
+    _tally_probabilities,
     {
         "Brier score": (mean_of(0), "squared probability"),
         "negative log likelihood": (mean_of(1), "nats"),
         "ranked probability score": (mean_of(2), "squared probability"),
     },
 )
-EXPECTED_CALIBRATION_ERROR = "expected calibration error"
 
 
-def _bin_family(n_bins: int) -> Family:
-    return Family(
-        lambda table, cell, n_cells: tally_bins(table, cell, n_cells, n_bins),
-        {EXPECTED_CALIBRATION_ERROR: (expected_calibration_error, "probability")},
-    )
-
-
-def tally_bins(table: Graded, cell: np.ndarray, n_cells: int, n_bins: int) -> np.ndarray:
-    """Hips, confidence and hips graded right in each of equally wide bins of confidence.
+def tally_bins(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
+    """Hips, confidence and hips graded right in each of `N_BINS` equally wide bins of confidence.
 
     Confidence is the probability of the predicted class; a bin holds its lower end, the last both.
 
@@ -155,10 +117,10 @@ def tally_bins(table: Graded, cell: np.ndarray, n_cells: int, n_bins: int) -> np
         (cells, bins, 3) sums.
     """
     confidence = table.probability[np.arange(len(table)), table.predicted - 1]
-    inside = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
-    right = (table.grade == table.predicted).astype(np.float64)
-    sums = tally_values(np.column_stack([confidence, right]), cell * n_bins + inside, n_cells * n_bins)
-    return sums.reshape(n_cells, n_bins, 3)[..., [2, 0, 1]]
+    inside = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
+    right = (table.error == 0).astype(np.float64)
+    sums = tally_values(np.column_stack([confidence, right]), cell * N_BINS + inside, n_cells * N_BINS)
+    return sums.reshape(n_cells, N_BINS, 3)[..., [2, 0, 1]]
 
 
 def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
@@ -172,38 +134,35 @@ def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
     return divide(np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1), sums[..., 0].sum(axis=-1))
 
 
-def _bin(
-    cohort: str, tables: dict[str, Graded], settings: CalibrateSettings, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
-    """One row for each bin that holds a hip, all repeats together."""
-    n_bins = settings.calibration_bins
+_CALIBRATION_ERROR = ScoreSet(
+    tally_bins, {"expected calibration error": (expected_calibration_error, "probability")}
+)
+
+
+def _accuracy_in(number: int) -> Score:
+    return lambda sums: divide(sums[..., number, 2], sums[..., number, 0])
+
+
+_ACCURACIES = ScoreSet(tally_bins, {f"{number}": (_accuracy_in(number), "share") for number in range(N_BINS)})
+
+
+def _reliability_rows(tables: Mapping[str, Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """One row for each bin that holds a hip, all repeats pooled."""
     for scaling, table in tables.items():
-        patient, n_patients = number_cells(table.patient)
-        sums = tally_bins(table, patient, n_patients, n_bins)
-        drawn = resample_patients(
-            sums[:, None],
-            {str(number): _accuracy_of(number) for number in range(n_bins)},
-            bootstrap.bootstrap_resamples,
-            bootstrap.bootstrap_seed,
-        )
-        for number, (n, confidence, right) in enumerate(sums.sum(axis=0)):
-            low, high = (n_patients > 1 and interval_95(drawn[str(number)])) or (np.nan, np.nan)
+        drawn = _ACCURACIES.resample(replace(table, repeat=np.zeros_like(table.repeat)), bootstrap)
+        sums = tally_bins(table, *number_cells(table.patient)).sum(axis=0)
+        for number, (n, confidence, right) in enumerate(sums):
             if n:
                 yield {
                     "experiment": table.experiment,
-                    "cohort": cohort,
+                    "cohort": table.cohort[0],
                     "scaling": scaling,
                     "bin": number + 1,
-                    "from": format_number(number / n_bins),
-                    "to": format_number((number + 1) / n_bins),
                     "n": int(n),
+                    "from": format_number(number / N_BINS),
+                    "to": format_number((number + 1) / N_BINS),
                     "confidence": format_number(confidence / n),
                     "accuracy": format_number(right / n),
-                    "low": format_number(low),
-                    "high": format_number(high),
-                    "note": "n: hip x repeat values; interval of the accuracy, patients resampled",
+                    **interval_cells(drawn.get(f"{number}")),
+                    "note": _BIN_NOTE,
                 }
-
-
-def _accuracy_of(number: int) -> Score:
-    return lambda sums: divide(sums[..., number, 2], sums[..., number, 0])

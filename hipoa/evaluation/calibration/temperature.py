@@ -1,7 +1,7 @@
-"""Temperature scaling: one number that makes a network as sure as it is right.
+"""Temperature scaling of the predicted probabilities, fitted out of fold.
 
-After 200 epochs a network has memorised its training hips, so that the temperature of a fold is fitted on
-what the other folds' models of the same repeat say of hips that they had not seen.
+After 200 epochs a network has memorised its training hips. The temperature of a fold is therefore fitted on
+the out-of-fold predictions of the other folds of the same repeat.
 """
 
 from __future__ import annotations
@@ -13,20 +13,17 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from hipoa.evaluation.graded import Graded
-from hipoa.evaluation.metrics.probability_scores import LEAST_PROBABILITY, negative_log_likelihood
+from hipoa.evaluation.metrics.scores import LEAST_PROBABILITY, negative_log_likelihood
 
 _LEAST, _LARGEST = 0.05, 20.0
 _LEAST_HIPS = 10
 
 
 def fit_temperature(probability: np.ndarray, grade: np.ndarray) -> float:
-    """The temperature of the least negative log likelihood, from 0.05 to 20; 1 of fewer than ten hips.
+    """The temperature of least negative log likelihood, from 0.05 to 20; 1 with fewer than ten hips.
 
-    Source: Guo et al., ICML 2017, 1321-1330. scikit-learn fits it only of its own classifiers.
-
-    Args:
-        probability: (n, K).
-        grade: (n,) true class 1-K.
+    ``probability`` is (n, K), ``grade`` (n,) true class 1-K. scikit-learn fits only its own classifiers.
+    Source: Guo et al., ICML 2017, 1321-1330.
     """
     if len(grade) < _LEAST_HIPS:
         return 1.0
@@ -39,28 +36,23 @@ def fit_temperature(probability: np.ndarray, grade: np.ndarray) -> float:
 
 
 def scale(probability: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
-    """Probabilities (n, K) as flat as the temperature says: above 1 less sure; the order stays."""
+    """Probabilities (n, K) scaled by temperatures, flatter above 1; the order of the classes stays."""
     logits = np.log(np.maximum(probability, LEAST_PROBABILITY))
     return softmax(logits / np.reshape(temperature, (-1, 1)), axis=1)
 
 
 def split_by_fold(table: Graded) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What is fitted on which rows: of each repeat every fold on the others, other cohorts on all labelled.
+    """Rows to fit on and rows to apply the fit to, both (n,) bool, of an experiment's hips of all cohorts.
 
-    Args:
-        table: One experiment's graded hips of all cohorts.
-
-    Returns:
-        (rows to fit on, rows to apply it to), both (n,) bool; every row is applied to once, unless its
-        repeat has no labelled hip.
+    In each repeat every fold has a fit on the other folds, and other cohorts one on all labelled hips.
     """
     labelled = table.cohort == "labelled"
     parts = []
     for repeat in np.unique(table.repeat):
         inside = labelled & (table.repeat == repeat)
         for fold in np.unique(table.fold[inside]):
-            here = inside & (table.fold == fold)
-            parts.append((inside & ~here, here))
+            test = inside & (table.fold == fold)
+            parts.append((inside & ~test, test))
         parts.append((inside, ~labelled & (table.repeat == repeat)))
     return [(fit, use) for fit, use in parts if use.any()]
 

@@ -1,4 +1,4 @@
-"""Ordinal conformal sets: neighbouring classes that hold the true one as often as is promised."""
+"""Ordinal conformal sets: adjacent classes that contain the true one with a stated probability."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hipoa.evaluation.predictions import N_GRADES
 
 
 def grow_sets(probability: np.ndarray) -> np.ndarray:
-    """How much probability the set has when each class comes in.
+    """The probability of the set when each class enters it.
 
-    A set begins with the most probable class and grows by the more probable of its two neighbours, of equal
-    ones the milder; so it has no gap, and a larger one holds every smaller one. Source: Lu, Angelopoulos,
+    A set begins with the most probable class and grows by the more probable of its two neighbours, the milder
+    of equal ones; so it has no gap, and a larger set contains every smaller one. Source: Lu, Angelopoulos,
     Pomerantz, MICCAI 2022, 545-554.
 
     Args:
-        probability: (n, K), rows that add up to 1.
+        probability: (n, K), rows that sum to 1.
 
     Returns:
         (n, K), largest of a row about 1; the set at a threshold is the classes at or below it.
@@ -38,38 +38,35 @@ def grow_sets(probability: np.ndarray) -> np.ndarray:
     return entered
 
 
-def grow_about(value: np.ndarray, n_classes: int = N_GRADES) -> np.ndarray:
-    """How much further from a regression's value than the nearest class each class lies.
+def grow_about(value: np.ndarray) -> np.ndarray:
+    """How much further from a regression's value (n,) each class lies than the nearest class, (n, 7).
 
-    Source of the distance as score: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, JASA 2018, 113, 1094-1111.
-    The nearest class is taken off, so that no set is empty.
-
-    Args:
-        value: (n,) in classes, counted from 1.
-        n_classes: K.
-
-    Returns:
-        (n, K) in classes; the set at a threshold is the classes at or below it.
+    The set at a threshold is the classes at or below it; since the distance of the nearest class is
+    subtracted, no set is empty. Source of the distance as score: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman,
+    JASA 2018, 113, 1094-1111.
     """
-    distance = np.abs(value[:, None] - np.arange(1, n_classes + 1))
+    distance = np.abs(value[:, None] - np.arange(1, N_GRADES + 1))
     return distance - distance.min(axis=1, keepdims=True)
 
 
 def order_classes(probability: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """When each class comes into the set of a hip (n, 7): by its value where it has one, or by probability.
+    """The score (n, 7) at which each class enters the set of a hip.
 
-    Args:
-        probability: (n, 7), see `grow_sets`.
-        value: (n,), see `grow_about`; NaN of a classification.
+    By `grow_about` of a regression's value (n,), where that is NaN by `grow_sets` of the probability (n, 7).
     """
     return np.where(np.isfinite(value)[:, None], grow_about(value), grow_sets(probability))
 
 
-def find_threshold(score: np.ndarray, patient: np.ndarray, level: float) -> float:
-    """The threshold of the scores that a hip of a new patient stays below with probability ``level``.
+def score_true(table: Graded) -> np.ndarray:
+    """The score (n,) at which the true class enters the set of a hip."""
+    return order_classes(table.probability, table.value)[np.arange(len(table)), table.grade - 1]
 
-    Every patient counts the same, shared among the patient's hips, and the new one as much as any: then hips
-    of a patient need not be independent. Of patients with one hip it is the split conformal quantile.
+
+def find_threshold(score: np.ndarray, patient: np.ndarray, level: float) -> float:
+    """The threshold that the score of a hip of a new patient does not exceed with probability ``level``.
+
+    Every patient has the same weight, shared among the patient's hips, as has the new one; so the hips
+    of a patient need not be independent. With one hip per patient it is the split conformal quantile.
     Source: Lee, Barber, Willett, Distribution-free inference with hierarchical data, 2023.
 
     Args:
@@ -91,18 +88,14 @@ def find_threshold(score: np.ndarray, patient: np.ndarray, level: float) -> floa
 
 
 def predict_sets(table: Graded, level: float) -> np.ndarray:
-    """The set of every hip and repeat, its threshold fitted on hips of other folds.
+    """The set (n, 7) bool of every hip and repeat, its threshold fitted on hips of other folds.
 
     Args:
         table: One experiment's graded hips of all cohorts.
-        level: The share of hips whose set is to hold the true class.
-
-    Returns:
-        (n, 7) bool.
+        level: The share of hips whose set should contain the true class.
     """
-    entered = order_classes(table.probability, table.value)
-    score = entered[np.arange(len(table)), table.grade - 1]
+    score = score_true(table)
     threshold = np.full(len(table), np.inf)
     for fit, use in split_by_fold(table):
         threshold[use] = find_threshold(score[fit], table.patient[fit], level)
-    return entered <= threshold[:, None]
+    return order_classes(table.probability, table.value) <= threshold[:, None]

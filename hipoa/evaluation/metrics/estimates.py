@@ -1,4 +1,4 @@
-"""One score of one experiment with all its spreads, each with its unit."""
+"""Scores with bootstrap intervals and spreads, as rows of tables."""
 
 from __future__ import annotations
 
@@ -9,41 +9,45 @@ import numpy as np
 
 from hipoa.core.columns import format_number
 from hipoa.evaluation.graded import Graded, number_cells
-from hipoa.evaluation.metrics.probability_scores import ranked_probability_score
-from hipoa.evaluation.metrics.rank_areas import RankedHips, rank_hips
-from hipoa.evaluation.metrics.scores import RECALLS, SCORES, count_confusions, divide
+from hipoa.evaluation.metrics.scores import (
+    RECALLS,
+    SCORES,
+    Score,
+    count_confusions,
+    divide,
+    ranked_probability_score,
+)
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import draw_patients, interval_95, resample_patients
-
-Row = dict[str, object]
-Score = Callable[[np.ndarray], np.ndarray]
+from hipoa.evaluation.statistics.bootstrap import Row, interval_95, interval_cells, resample_patients
 
 NOT_COVERED = "the interval leaves out the variance of training"
 
 
 @dataclass(frozen=True)
-class Family:
-    """Scores that are made of the same sums over hips.
+class ScoreSet:
+    """Scores computed from the same sums over hips.
 
     Attributes:
-        tally: From a table, (n,) numbers of cells and their count to (cells, ...) sums.
+        tally: Function of a table, (n,) cell numbers and the number of cells to (cells, ...) sums.
         scores: Name to a function of the sums, and its unit.
     """
 
     tally: Callable[[Graded, np.ndarray, int], np.ndarray]
     scores: Mapping[str, tuple[Score, str]]
 
-    def pick(self, names: Sequence[str]) -> Family:
+    def pick(self, names: Sequence[str]) -> ScoreSet:
         """Some of the scores."""
-        return Family(self.tally, {name: self.scores[name] for name in names})
+        return ScoreSet(self.tally, {name: self.scores[name] for name in names})
+
+    def score(self, table: Graded, *keys: np.ndarray) -> dict[str, np.ndarray]:
+        """The scores of each combination of the keys (n,), such as repeats."""
+        sums = self.tally(table, *number_cells(*keys))
+        return {name: score(sums) for name, (score, _) in self.scores.items()}
 
     def resample(self, table: Graded, bootstrap: BootstrapSettings, seed: int = 0) -> dict[str, np.ndarray]:
         """The scores of cohorts drawn from the patients, name to (resamples,); none of one patient.
 
-        Args:
-            table: The rows of one experiment and cohort.
-            bootstrap: How many, and the seed.
-            seed: Added to it, for draws that do not depend on others.
+        Another ``seed`` gives draws that are independent of the others.
         """
         patient, n_patients = number_cells(table.patient)
         if n_patients < 2:
@@ -54,13 +58,8 @@ class Family:
             sums.reshape(n_patients, n_repeats, *sums.shape[1:]),
             {name: score for name, (score, _) in self.scores.items()},
             bootstrap.bootstrap_resamples,
-            bootstrap.bootstrap_seed + seed,
+            seed,
         )
-
-    def score(self, table: Graded, *keys: np.ndarray) -> dict[str, np.ndarray]:
-        """The scores of each combination of the keys (n,), such as repeats."""
-        sums = self.tally(table, *number_cells(*keys))
-        return {name: score(sums) for name, (score, _) in self.scores.items()}
 
 
 def tally_classes(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
@@ -83,124 +82,53 @@ def _tally_ranked(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
     return tally_values(ranked_probability_score(table.probability, table.grade)[:, None], cell, n_cells)
 
 
-CLASSES = Family(tally_classes, SCORES | RECALLS)
-RANKED = Family(_tally_ranked, {"ranked probability score": (mean_of(0), "squared probability")})
+CLASSES = ScoreSet(tally_classes, SCORES | RECALLS)
+RANKED = ScoreSet(_tally_ranked, {"ranked probability score": (mean_of(0), "squared probability")})
 
 
-def score_rows(
-    table: Graded, cohort: str, family: Family, note: str, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
-    """One row for each spread of each score: the 95 % interval, over repeats, over repeats and folds.
+def name_cells(table: Graded, metric: str, unit: str) -> Row:
+    """The cells that identify a score of one experiment and cohort."""
+    keys = {"experiment": table.experiment, "cohort": table.cohort[0], "metric": metric, "unit": unit}
+    return keys | table.counts()
 
-    Args:
-        table: The rows of one experiment and cohort.
-        cohort: Its name.
-        family: The scores.
-        note: How the predictions came about.
-        bootstrap: The resampling.
+
+def score_rows(table: Graded, scores: ScoreSet, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """A row for each spread of each score: the 95 % interval, over repeats, over repeats and folds.
+
+    ``table`` holds one experiment and cohort, ``note`` says how the predictions were made.
     """
-    by_repeat = family.score(table, table.repeat)
+    by_repeat = scores.score(table, table.repeat)
     # Where several folds' models predict a hip, there is no score of one fold.
-    by_fold = {} if (table.fold < 0).any() else family.score(table, table.repeat, table.fold)
-    drawn = family.resample(table, bootstrap)
-    for name, (_, unit) in family.scores.items():
-        row = {**name_cells(table, cohort, name, unit), "value": format_number(by_repeat[name].mean())}
-        if row["value"] == "":
-            yield {**row, "note": f"{note}; not defined on these hips"}
-            continue
-        yield {**row, **write_interval(drawn.get(name)), "note": f"{note}; {NOT_COVERED}"}
-        yield from ({**row, **spread, "note": note} for spread in _write_spreads(by_repeat, by_fold, name))
+    by_fold = {} if (table.fold < 0).any() else scores.score(table, table.repeat, table.fold)
+    drawn = scores.resample(table, bootstrap)
+    for name, (_, unit) in scores.scores.items():
+        row = spread_row(name_cells(table, name, unit), by_repeat[name], drawn.get(name), note)
+        yield row
+        spreads = {"repeats": by_repeat[name], "repeat x fold scores": by_fold.get(name, np.zeros(0))}
+        for over, values in spreads.items() if row["value"] else ():
+            finite = values[np.isfinite(values)]
+            if len(finite) > 1:
+                spread = format_number(finite.std(ddof=1))
+                yield {**row, "spread": spread, "spread_unit": f"SD over {len(finite)} {over}", "note": note}
 
 
-def interval_rows(
-    table: Graded, cohort: str, family: Family, note: str, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
-    """One row for each score, with the ends of its 95 % interval in cells of their own.
-
-    Args:
-        table: The rows of one experiment and cohort.
-        cohort: Its name.
-        family: The scores.
-        note: What to know of them.
-        bootstrap: The resampling.
-    """
-    values, drawn = family.score(table, table.repeat), family.resample(table, bootstrap)
-    for metric, (_, unit) in family.scores.items():
-        low, high = interval_95(drawn.get(metric, np.zeros(0))) or (np.nan, np.nan)
-        yield {
-            **name_cells(table, cohort, metric, unit),
-            "value": format_number(values[metric].mean()),
-            "low": format_number(low),
-            "high": format_number(high),
-            "note": note,
-        }
-
-
-def rank_by_repeat(
-    table: Graded,
-    score: np.ndarray,
-    event: np.ndarray,
-    areas: Mapping[str, Callable[[RankedHips], np.ndarray]],
-    bootstrap: BootstrapSettings,
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Areas under curves of ranks: of the cohort and of cohorts drawn from its patients.
-
-    Args:
-        table: The rows of one experiment and cohort.
-        score: (n,) what hips are ranked by.
-        event: (n,) bool, what is to be found.
-        areas: Name to a function of ranked hips.
-        bootstrap: The resampling.
-
-    Returns:
-        Name to the area in each repeat (repeats,), and its mean over them in each drawn cohort (resamples,).
-    """
-    patient, n_patients = number_cells(table.patient)
-    repeats = [np.flatnonzero(table.repeat == repeat) for repeat in np.unique(table.repeat)]
-    # So few at once that they stay in a core's cache.
-    width = 128 * max(map(len, repeats))
-    draws = draw_patients(n_patients, width, bootstrap.bootstrap_resamples, bootstrap.bootstrap_seed)
-    found: list[dict[str, np.ndarray]] = []
-    for weight in [np.ones((1, n_patients)), *draws]:
-        ranked = [rank_hips(score[rows], event[rows], weight[:, patient[rows]]) for rows in repeats]
-        found.append({name: np.array([area(hips) for hips in ranked]) for name, area in areas.items()})
-    itself, *drawn = found
-    return {
-        name: (itself[name][:, 0], np.concatenate([part[name].mean(axis=0) for part in drawn]))
-        for name in areas
-    }
-
-
-def name_cells(table: Graded, cohort: str, metric: str, unit: str) -> Row:
-    """The cells that say what a row is of."""
-    return {
-        "experiment": table.experiment,
-        "cohort": cohort,
-        "metric": metric,
-        "unit": unit,
-        "n_hips": len(np.unique(table.hip)),
-        "n_patients": len(np.unique(table.patient)),
-    }
-
-
-def write_interval(drawn: np.ndarray | None) -> Row:
-    """The cells of a 95 % interval of (resamples,) drawn scores; None where there is one patient."""
+def spread_row(cells: Row, by_repeat: np.ndarray, drawn: np.ndarray | None, note: str) -> Row:
+    """The row of a score (repeats,) with the 95 % interval of (resamples,) drawn scores, if there are any."""
+    row = {**cells, "value": format_number(by_repeat.mean())}
+    if not row["value"]:
+        return {**row, "note": f"{note}; not defined on these hips"}
+    row["note"] = f"{note}; {NOT_COVERED}"
     interval = None if drawn is None else interval_95(drawn)
     if drawn is None or interval is None:
-        return {"spread_unit": "no interval: one patient"}
-    low, high = interval
-    return {
-        "spread": f"{low:.3f}-{high:.3f}",
-        "spread_unit": f"95 % interval, patients resampled, B={np.isfinite(drawn).sum()}",
-    }
+        return {**row, "spread_unit": "no interval: one patient"}
+    unit = f"95 % interval, patients resampled, B={np.isfinite(drawn).sum()}"
+    return {**row, "spread": "{:.3f}-{:.3f}".format(*interval), "spread_unit": unit}
 
 
-def _write_spreads(
-    by_repeat: Mapping[str, np.ndarray], by_fold: Mapping[str, np.ndarray], name: str
-) -> Iterator[Row]:
-    over = {"repeats": by_repeat[name], "repeat x fold scores": by_fold.get(name, np.zeros(0))}
-    for unit, scores in over.items():
-        finite = scores[np.isfinite(scores)]
-        if len(finite) > 1:
-            spread = format_number(finite.std(ddof=1))
-            yield {"spread": spread, "spread_unit": f"SD over {len(finite)} {unit}"}
+def interval_rows(table: Graded, scores: ScoreSet, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """A row for each score of one experiment and cohort, with cells for the ends of its 95 % interval."""
+    values, drawn = scores.score(table, table.repeat), scores.resample(table, bootstrap)
+    for metric, (_, unit) in scores.scores.items():
+        value = format_number(values[metric].mean())
+        interval = interval_cells(drawn.get(metric))
+        yield {**name_cells(table, metric, unit), "value": value, **interval, "note": note}

@@ -1,4 +1,4 @@
-"""Scores with their unit, the number of hips behind them and how sure they are."""
+"""Scores the predictions: accuracy, agreement and uncertainty of experiments, baselines and raters."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ import numpy as np
 
 from hipoa.core.columns import as_integers, format_number, read_columns
 from hipoa.core.files import write_csv
-from hipoa.evaluation.graded import Graded, average_repeats, find_cohorts, read_graded
-from hipoa.evaluation.groups import GROUPS
+from hipoa.evaluation.graded import GROUPS, Graded, average_repeats, read_graded, split_cohorts
 from hipoa.evaluation.metrics.baselines import (
-    drop_training_note,
     grade_by_geometry,
     read_geometry,
     score_constants,
     score_geometry,
-    score_majority,
 )
-from hipoa.evaluation.metrics.estimates import CLASSES, RANKED, Row, name_cells, score_rows, tally_classes
-from hipoa.evaluation.metrics.implied_indices import Pairs, find_indices, score_binary, score_indices
-from hipoa.evaluation.metrics.raters import pair_readers
+from hipoa.evaluation.metrics.estimates import (
+    CLASSES,
+    NOT_COVERED,
+    RANKED,
+    name_cells,
+    score_rows,
+    tally_classes,
+)
+from hipoa.evaluation.metrics.indices import Pairs, score_implied, score_separate
+from hipoa.evaluation.metrics.raters import pair_raters, score_raters
 from hipoa.evaluation.metrics.scores import SCORES
-from hipoa.evaluation.metrics.separate_heads import read_apart, score_apart
 from hipoa.evaluation.metrics.subgroups import COLUMNS as SUBGROUP_COLUMNS
 from hipoa.evaluation.metrics.subgroups import read_subgroups, score_subgroups
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
+from hipoa.evaluation.statistics.bootstrap import Row
 from hipoa.grading.tasks import CROWE, KL
 
 COLUMNS = (
@@ -38,9 +42,7 @@ COLUMNS = (
 )
 _PREDICTED = tuple(f"predicted_{grade}" for grade in range(1, N_GRADES + 1))
 CONFUSION_COLUMNS = ("experiment", "cohort", "grade", *_PREDICTED, "note")
-VOTE = "{}, repeats averaged"
-
-_PREDICTED_BY = {"labelled": "out of fold, by the patient's own fold's model"}
+AVERAGED = "{}, repeats averaged"
 
 
 def run(
@@ -57,8 +59,8 @@ def run(
 ) -> None:
     """Writes the scores of every experiment, each with its unit, n and spread.
 
-    A score is the mean over the repeats of the score per repeat. It stands in one row for each of its
-    spreads: the 95 % interval, the standard deviation over repeats, and that over repeat x fold scores.
+    A score is the mean over the repeats of the score per repeat. There is one row for each of its spreads:
+    the 95 % interval, the standard deviation over repeats, and that over repeat x fold scores.
 
     Args:
         settings: The age bands.
@@ -72,110 +74,79 @@ def run(
         subgroups: The table of scores by subgroup to write.
     """
     tables = [read_graded(path) for path in uncertainty]
-    geometry = grade_by_geometry(tables[0], read_geometry(truth)) if tables else None
-    beside = [] if geometry is None else [geometry]
+    # Only the first experiment's folds and hips count for it.
+    geometry = [grade_by_geometry(table, read_geometry(truth)) for table in tables[:1]]
     pairs = [(int(crowe), int(kl)) for crowe, kl in json.loads(class_table)]
-    read = read_indices(hips)
-    rows = _rows(tables, beside, pair_readers(hips), read, pairs, bootstrap)
-    write_csv(out, COLUMNS, chain(rows, _apart_rows(uncertainty, bootstrap)))
-    write_csv(confusion, CONFUSION_COLUMNS, _confusion_rows(tables))
+    rows = _rows(tables, [*geometry, pair_raters(hips)], _read_indices(hips), pairs, bootstrap)
+    write_csv(out, COLUMNS, chain(rows, _separate_rows(uncertainty, bootstrap)))
+    parts = [(cohort, table) for cohort, of_cohort in split_cohorts(tables) for table in of_cohort]
+    write_csv(confusion, CONFUSION_COLUMNS, (row for part in parts for row in _confusion_rows(*part)))
     groups = read_subgroups(hips, settings.age_bounds_years)
-    write_csv(subgroups, SUBGROUP_COLUMNS, _subgroup_rows(tables, groups, bootstrap))
+    found = (row for _, table in parts for row in score_subgroups(table, groups, bootstrap))
+    write_csv(subgroups, SUBGROUP_COLUMNS, found)
 
 
 def _rows(
     tables: Sequence[Graded],
-    geometry: Sequence[Graded],
-    readers: Graded,
+    beside: Sequence[Graded],
     read: dict[str, tuple[int, int]],
     pairs: Pairs,
     bootstrap: BootstrapSettings,
 ) -> Iterator[Row]:
-    for cohort in find_cohorts(tables):
-        of_cohort = [table.of_cohort(cohort) for table in tables]
-        for table in filter(len, of_cohort):
-            yield from score_experiment(table, cohort, bootstrap)
-            yield from score_derived(table, cohort, read, pairs, bootstrap)
-            yield from average_groups(table, cohort)
-        for row in _score_baselines(tables, geometry, cohort, bootstrap):
-            yield drop_training_note(row)
-        for row in score_readers(readers.of_cohort(cohort), cohort, bootstrap):
-            yield drop_training_note(row)
+    """The rows of the experiments and, cohort by cohort, of what is compared with them."""
+    of_labelled = [average_repeats(table.of_cohort("labelled")) for table in tables]
+    labelled = max(of_labelled, key=len).grade if of_labelled else np.zeros(0, dtype=np.int64)
+    for cohort, of_cohort in split_cohorts(tables):
+        for table in of_cohort:
+            yield from score_experiment(table, bootstrap)
+            note = f"hips of the combined task; {describe_predictions(table)}"
+            yield from score_implied(table, read, pairs, note, bootstrap)
+            yield from average_groups(table)
+        geometry, raters = (table.of_cohort(cohort) for table in beside)
+        without_training = chain(
+            score_constants(average_repeats(max(of_cohort, key=len)), labelled, bootstrap),
+            score_geometry(geometry, bootstrap),
+            score_raters(raters, bootstrap),
+        )
+        for row in without_training:
+            yield {**row, "note": str(row["note"]).removesuffix(f"; {NOT_COVERED}")}
 
 
-def _apart_rows(uncertainty: Sequence[Path], bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """Of the experiments that grade Crowe and KL apart."""
-    for name, head in (("Crowe", CROWE), ("KL", KL)):
-        tables = [read_apart(path, head) for path in uncertainty]
-        for cohort in find_cohorts(tables):
-            for table in filter(len, (table.of_cohort(cohort) for table in tables)):
-                yield from score_apart(table, cohort, name, describe(table, cohort), bootstrap)
+def _separate_rows(uncertainty: Sequence[Path], bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """The rows of the experiments with separate heads for Crowe and KL."""
+    for index, head in (("Crowe", CROWE), ("KL", KL)):
+        for _, tables in split_cohorts([read_graded(path, head) for path in uncertainty]):
+            for table in tables:
+                yield from score_separate(table, index, describe_predictions(table), bootstrap)
 
 
-def _score_baselines(
-    tables: Sequence[Graded], geometry: Sequence[Graded], cohort: str, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
-    most = max((table.of_cohort(cohort) for table in tables), key=len)
-    hips = average_repeats(most)
-    labelled = max((average_repeats(table.of_cohort("labelled")) for table in tables), key=len)
-    yield from score_constants(hips, cohort, bootstrap)
-    yield from score_majority(hips, labelled.grade, cohort, bootstrap)
-    for table in geometry:
-        yield from score_geometry(table.of_cohort(cohort), cohort, bootstrap)
+def describe_predictions(table: Graded) -> str:
+    """How the predictions of an experiment in one cohort were made, in words."""
+    n = table.n_repeats
+    over = f"mean over {n} repeats of the score per repeat" if n > 1 else "one repeat"
+    return f"{_name_models(table)}; {over}"
 
 
-def describe(table: Graded, cohort: str) -> str:
-    """How the predictions of a table came about, in words."""
-    n_repeats = len(np.unique(table.repeat))
-    how = _PREDICTED_BY.get(cohort, "mean over the models that have not seen the patient")
-    over = f"mean over {n_repeats} repeats of the score per repeat" if n_repeats > 1 else "one repeat"
-    return f"{how}; {over}"
+def _name_models(table: Graded) -> str:
+    if table.cohort[0] == "labelled":
+        return "out of fold, by the patient's own fold's model"
+    return "mean over the models that have not seen the patient"
 
 
-def score_experiment(table: Graded, cohort: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The rows of all scores of one experiment, and those of its repeats' averaged probabilities.
-
-    Args:
-        table: The experiment's graded hips of one cohort, at least one.
-        cohort: The cohort's name.
-        bootstrap: The resampling.
-    """
-    note = describe(table, cohort)
-    yield from score_rows(table, cohort, CLASSES, note, bootstrap)
-    yield from score_rows(table, cohort, RANKED, note, bootstrap)
-    n_repeats = len(np.unique(table.repeat))
-    if n_repeats > 1:
-        how = note.partition("; ")[0]
-        note = f"{how}; one prediction per hip, from the probabilities averaged over {n_repeats} repeats"
-        vote = average_repeats(table)
-        for family in (CLASSES.pick(list(SCORES)), RANKED):
-            for row in score_rows(vote, cohort, family, note, bootstrap):
-                yield {**row, "metric": VOTE.format(row["metric"])}
+def score_experiment(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """The rows of all scores of one experiment and cohort, and of its probabilities averaged over repeats."""
+    note = describe_predictions(table)
+    yield from score_rows(table, CLASSES, note, bootstrap)
+    yield from score_rows(table, RANKED, note, bootstrap)
+    if table.n_repeats > 1:
+        how = f"one prediction per hip, from the probabilities averaged over {table.n_repeats} repeats"
+        averaged = average_repeats(table)
+        for scores in (CLASSES.pick(list(SCORES)), RANKED):
+            for row in score_rows(averaged, scores, f"{_name_models(table)}; {how}", bootstrap):
+                yield {**row, "metric": AVERAGED.format(row["metric"])}
 
 
-def score_derived(
-    table: Graded,
-    cohort: str,
-    read: dict[str, tuple[int, int]],
-    pairs: Pairs,
-    bootstrap: BootstrapSettings,
-) -> Iterator[Row]:
-    """The rows of Crowe, of KL and of the binary question, as the predicted class implies them.
-
-    Args:
-        table: The experiment's graded hips of one cohort, at least one.
-        cohort: The cohort's name.
-        read: From `read_indices`.
-        pairs: What the classes are.
-        bootstrap: The resampling.
-    """
-    note = f"hips of the combined task; {describe(table, cohort)}"
-    indices = find_indices(table, read, pairs)
-    yield from score_indices(table, cohort, indices, note, bootstrap)
-    yield from score_binary(table, cohort, indices[1], note, bootstrap)
-
-
-def read_indices(hips: Sequence[Path]) -> dict[str, tuple[int, int]]:
+def _read_indices(hips: Sequence[Path]) -> dict[str, tuple[int, int]]:
     """Hip to (Crowe, KL) as read, -1 where an index was not."""
     found: dict[str, tuple[int, int]] = {}
     for path in hips:
@@ -185,34 +156,14 @@ def read_indices(hips: Sequence[Path]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def score_readers(table: Graded, cohort: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The rows of how well readers agree with each other; none where no hip has two readers.
-
-    Args:
-        table: The pairs of readers of one cohort.
-        cohort: The cohort's name.
-        bootstrap: The resampling.
-    """
-    if len(table):
-        # Neither reader is the truth, which these scores take one for.
-        names = [name for name in SCORES if name not in ("balanced accuracy", "macro MAE")]
-        note = "agreement of two readers; every pair of readers of a hip counts"
-        yield from score_rows(table, cohort, CLASSES.pick(names), note, bootstrap)
-
-
-def average_groups(table: Graded, cohort: str) -> Iterator[Row]:
-    """The rows of the mean variance of each group of hips, over hips and repeats.
-
-    Args:
-        table: The experiment's graded hips of one cohort.
-        cohort: The cohort's name.
-    """
+def average_groups(table: Graded) -> Iterator[Row]:
+    """The rows of the mean variance of each group of hips, over hips and repeats of one cohort."""
     for group in GROUPS:
         members = table.where(table.group == group)
         if len(members):
             deviation = members.variance.std(ddof=1) if len(members) > 1 else np.nan
             yield {
-                **name_cells(members, cohort, f"mean variance, {group}", table.variance_unit),
+                **name_cells(members, f"mean variance, {group}", table.variance_unit),
                 "value": format_number(members.variance.mean()),
                 "spread": format_number(deviation),
                 "spread_unit": f"SD over {len(members)} hip x repeat values",
@@ -220,25 +171,11 @@ def average_groups(table: Graded, cohort: str) -> Iterator[Row]:
             }
 
 
-def _confusion_rows(tables: Sequence[Graded]) -> Iterator[Row]:
+def _confusion_rows(cohort: str, table: Graded) -> Iterator[Row]:
     """One row per true class: hips by predicted class, a mean over the repeats."""
-    for cohort in find_cohorts(tables):
-        for table in filter(len, (table.of_cohort(cohort) for table in tables)):
-            n_repeats = len(np.unique(table.repeat))
-            matrix = tally_classes(table, np.zeros(len(table), dtype=np.int64), 1)[0] / n_repeats
-            for grade, counts in enumerate(matrix, start=1):
-                yield {
-                    "experiment": table.experiment,
-                    "cohort": cohort,
-                    "grade": grade,
-                    **dict(zip(_PREDICTED, map(format_number, counts), strict=True)),
-                    "note": f"hips, mean over {n_repeats} repeats",
-                }
-
-
-def _subgroup_rows(
-    tables: Sequence[Graded], groups: dict[str, dict[str, str]], bootstrap: BootstrapSettings
-) -> Iterator[Row]:
-    for cohort in find_cohorts(tables):
-        for table in filter(len, (table.of_cohort(cohort) for table in tables)):
-            yield from score_subgroups(table, cohort, groups, bootstrap)
+    n = table.n_repeats
+    matrix = tally_classes(table, np.zeros(len(table), dtype=np.int64), 1)[0] / n
+    for grade, counts in enumerate(matrix, start=1):
+        keys: Row = {"experiment": table.experiment, "cohort": cohort, "grade": grade}
+        cells = dict(zip(_PREDICTED, map(format_number, counts), strict=True))
+        yield {**keys, **cells, "note": f"hips, mean over {n} repeats"}

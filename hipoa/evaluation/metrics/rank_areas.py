@@ -1,17 +1,21 @@
-"""Areas under curves of weighted ranks: of thousands of drawn cohorts at once.
+"""Areas under ROC and risk-coverage curves, of thousands of drawn cohorts at once.
 
-A drawn cohort is the same hips with whole-number weights, so that hips are sorted once. Hips of equal score
-count as if in random order: the areas are the mean over all orders of the tied ones.
+scikit-learn's functions take one cohort at a time. A drawn cohort is the same hips with whole-number weights,
+so that hips are sorted once. Ties count as if in random order: areas are the mean over all orders of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from hipoa.evaluation.graded import Graded, number_cells
 from hipoa.evaluation.metrics.scores import divide
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import draw_patients
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,22 @@ class RankedHips:
 
     def find_group(self, count: np.ndarray) -> np.ndarray:
         """The group (cohorts,) that holds the hip of this number (cohorts,), counted from 1."""
-        # One search for all cohorts: the hips of each are counted on from those before it.
+        # One search for all cohorts: hips are counted through all of them, one cohort after the other.
         before = self.total.cumsum() - self.total
         first = np.arange(len(count)) * self.n.shape[1]
-        found = np.searchsorted(self._counted_on, before + count) - first
+        found = np.searchsorted(self._running_count, before + count) - first
         return np.clip(found, 0, self.n.shape[1] - 1)
 
     @cached_property
-    def _counted_on(self) -> np.ndarray:
+    def _running_count(self) -> np.ndarray:
         return self.n.cumsum()
 
 
-def rank_hips(score: np.ndarray, event: np.ndarray, weight: np.ndarray) -> RankedHips:
-    """Sorts hips by their score.
+Area = Callable[[RankedHips], np.ndarray]
 
-    Args:
-        score: (n,) of any scale.
-        event: (n,) bool.
-        weight: (cohorts, n) how often each hip is in each cohort, whole numbers.
-    """
+
+def rank_hips(score: np.ndarray, event: np.ndarray, weight: np.ndarray) -> RankedHips:
+    """Sorts hips by their score (n,); event (n,) bool, weight (cohorts, n) counts of each hip per cohort."""
     order = np.argsort(score, kind="stable")
     _, start = np.unique(score[order], return_index=True)
     weight, event = weight[:, order].astype(np.float64, copy=False), event[order]
@@ -81,10 +82,9 @@ def rank_hips(score: np.ndarray, event: np.ndarray, weight: np.ndarray) -> Ranke
 
 
 def area_under_roc(hips: RankedHips) -> np.ndarray:
-    """The probability that a hip with the event has the higher score than one without; ties are half.
+    """AUROC: the probability that a hip with the event has a higher score than one without; ties count half.
 
-    Returns:
-        (cohorts,), NaN where no hip or every hip has the event.
+    (cohorts,), NaN where no hip or every hip has the event.
     """
     others_below = hips.below - hips.events_below + (hips.n - hips.events) / 2
     wins = np.vecdot(hips.events, others_below)
@@ -92,16 +92,11 @@ def area_under_roc(hips: RankedHips) -> np.ndarray:
 
 
 def area_under_risk_coverage(hips: RankedHips) -> np.ndarray:
-    """AURC: the mean, over the shares of hips that are kept, of the kept hips' share of errors.
+    """AURC: the mean over the coverage (share of hips kept) of the risk (share of errors among them).
 
-    The surest hips are kept first. By the trapezoid rule from one hip to all, divided by that width
-    (source: Geifman and El-Yaniv, NeurIPS 2017; the rule as in torch-uncertainty).
-
-    Args:
-        hips: Ranked by uncertainty; the event is an error.
-
-    Returns:
-        (cohorts,) share, NaN with less than two hips.
+    The most certain hips are kept first. By the trapezoid rule from one hip to all, divided by that width
+    (source: Geifman and El-Yaniv, NeurIPS 2017; the rule as in torch-uncertainty). Hips are ranked by
+    uncertainty, the event is an error. (cohorts,), NaN with less than two hips.
     """
     # Within a group of n hips with e errors the k-th kept brings e / n errors: a sum of 1 / (below + k).
     harmonic = np.concatenate([[0.0], (1 / np.arange(1, hips.total.max(initial=0) + 1)).cumsum()])
@@ -111,9 +106,9 @@ def area_under_risk_coverage(hips: RankedHips) -> np.ndarray:
 
 
 def area_under_generalised_risk_coverage(hips: RankedHips) -> np.ndarray:
-    """AUGRC: the mean, over the shares of hips that are kept, of the share of all hips kept and wrong.
+    """AUGRC: the mean over the coverage of the share of all hips that are kept and wrong.
 
-    Source: Traub et al., NeurIPS 2024. See `area_under_risk_coverage`.
+    Source: Traub et al., NeurIPS 2024; see `area_under_risk_coverage`.
     """
     wrong = np.vecdot(hips.n, hips.events_below) + np.vecdot(hips.events, hips.n + 1) / 2
     first, last = divide(_first(hips), hips.total), divide(hips.total_events, hips.total)
@@ -121,25 +116,62 @@ def area_under_generalised_risk_coverage(hips: RankedHips) -> np.ndarray:
 
 
 def risk_at(hips: RankedHips, coverage: float) -> np.ndarray:
-    """The share of errors among the surest hips, so many that they are at least this share of all.
+    """The risk (cohorts,): the share of errors among the most certain hips.
 
-    Args:
-        hips: Ranked by uncertainty; the event is an error.
-        coverage: Share of the hips that is kept, above 0 and at most 1.
-
-    Returns:
-        (cohorts,) share.
+    Of all hips, at least the share ``coverage`` is kept, above 0 and at most 1.
     """
     wanted = np.ceil(coverage * hips.total - 1e-9)
-    place = np.arange(len(wanted)), hips.find_group(wanted)
-    errors = hips.events_below[place] + (wanted - hips.below[place]) * hips.share[place]
+    last = np.arange(len(wanted)), hips.find_group(wanted)
+    errors = hips.events_below[last] + (wanted - hips.below[last]) * hips.share[last]
     return divide(errors, wanted)
 
 
 def _first(hips: RankedHips) -> np.ndarray:
-    """The expected error of the surest hip (cohorts,)."""
+    """The expected error of the most certain hip (cohorts,)."""
     return hips.share[np.arange(len(hips.n)), (hips.n > 0).argmax(axis=1)]
 
 
 def _trapezoid(total: np.ndarray, first: np.ndarray, last: np.ndarray, hips: RankedHips) -> np.ndarray:
     return divide(total - (first + last) / 2, hips.total - 1)
+
+
+def resample_areas(
+    table: Graded,
+    score: np.ndarray,
+    event: np.ndarray,
+    areas: Mapping[str, Area],
+    bootstrap: BootstrapSettings,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Areas of the cohort and of cohorts drawn from its patients.
+
+    Args:
+        table: The n rows of one experiment and cohort.
+        score: (n,) by which hips are ranked.
+        event: (n,) bool.
+        areas: Name to a function of ranked hips.
+        bootstrap: The resampling.
+
+    Returns:
+        Name to the area in each repeat (repeats,), and its mean over them in each drawn cohort (resamples,);
+        no cohort is drawn from one patient.
+    """
+    patient, n_patients = number_cells(table.patient)
+    repeats = [np.flatnonzero(table.repeat == repeat) for repeat in np.unique(table.repeat)]
+
+    def rank_and_score(weight: np.ndarray) -> dict[str, np.ndarray]:
+        ranked = [rank_hips(score[rows], event[rows], weight[:, patient[rows]]) for rows in repeats]
+        return {name: np.array([area(hips) for hips in ranked]) for name, area in areas.items()}
+
+    cohort = rank_and_score(np.ones((1, n_patients)))
+    resamples = bootstrap.bootstrap_resamples if n_patients > 1 else 0
+    # So few at once that they stay in a core's cache.
+    width = 128 * max(map(len, repeats))
+    draws = draw_patients(n_patients, width, resamples, 0)
+    drawn = [rank_and_score(weight) for weight in draws]
+    return {
+        name: (
+            cohort[name][:, 0],
+            np.concatenate([np.zeros(0), *(part[name].mean(axis=0) for part in drawn)]),
+        )
+        for name in areas
+    }

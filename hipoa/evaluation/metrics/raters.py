@@ -1,58 +1,51 @@
-"""Hips that several readers graded: one reader's class against another's."""
+"""Agreement between raters, on hips that several of them graded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from hipoa.core.columns import read_columns
-from hipoa.evaluation.graded import Graded
-from hipoa.evaluation.passes import MEASURES
-from hipoa.evaluation.predictions import N_GRADES
+from hipoa.evaluation.graded import Graded, grades_only
+from hipoa.evaluation.metrics.estimates import CLASSES, score_rows
+from hipoa.evaluation.metrics.scores import SCORES
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import Row
 
-READERS = "reader against reader"
-"""Stands where an experiment's name stands; its spaces keep it apart from any."""
+RATERS = "reader against reader"
+"""Stands in the column ``experiment``; its spaces distinguish it from any experiment."""
 
 
-def pair_readers(hips: Sequence[Path]) -> Graded:
-    """Every pair of readers of every hip with a radiograph, the earlier by name as grade.
+def pair_raters(hips: Sequence[Path]) -> Graded:
+    """Every pair of raters of every hip with a radiograph in the tables ``R/hips/{cohort}.csv``.
 
-    Args:
-        hips: The tables ``R/hips/{cohort}.csv``.
-
-    Returns:
-        One row per hip and pair: grade and predicted are the two readers' classes; without measures,
-        group and probability.
+    ``grade`` is that of the rater whose name comes first, ``predicted`` the other's.
     """
     names = ("cohort", "hip_id", "patient_id", "status", "reader_grades")
-    rows = [
-        (cohort, hip, patient, int(one), int(other))
-        for path in hips
-        for cohort, hip, patient, status, grades in _read_rows(path, names)
-        if status == "ok"
-        for one, other in combinations(grades.split(), 2)
-    ]
-    cohort, hip, patient, one, other = zip(*rows, strict=True) if rows else ([], [], [], [], [])
-    n = len(rows)
-    return Graded(
-        experiment=READERS,
+    rows = []
+    for path in hips:
+        columns = read_columns(path, names, filled="reader_grades")
+        for cohort, hip, patient, status, grades in zip(*(columns[name] for name in names), strict=True):
+            pairs = combinations(map(int, grades.split()), 2) if status == "ok" else ()
+            rows += [(cohort, hip, patient, one, other) for one, other in pairs]
+    cohort, hip, patient, grade, predicted = zip(*rows, strict=True) if rows else [()] * 5
+    return grades_only(
+        RATERS,
         cohort=np.array(cohort, dtype=str),
         hip=np.array(hip, dtype=str),
         patient=np.array(patient, dtype=str),
-        repeat=np.zeros(n, dtype=np.int64),
-        fold=np.full(n, -1),
-        grade=np.array(one, dtype=np.int64),
-        predicted=np.array(other, dtype=np.int64),
-        group=np.full(n, ""),
-        measures=np.full((n, len(MEASURES)), np.nan),
-        probability=np.full((n, N_GRADES), np.nan),
-        value=np.full(n, np.nan),
+        grade=np.array(grade, dtype=np.int64),
+        predicted=np.array(predicted, dtype=np.int64),
     )
 
 
-def _read_rows(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
-    columns = read_columns(path, names, filled="reader_grades")
-    return list(zip(*(columns[name].tolist() for name in names), strict=True))
+def score_raters(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """The rows of the agreement of two raters, of the pairs of one cohort; none without pairs."""
+    if len(table):
+        # Neither rater is the reference standard that these two scores need.
+        names = [name for name in SCORES if name not in ("balanced accuracy", "macro MAE")]
+        note = "agreement of two readers; every pair of readers of a hip counts"
+        yield from score_rows(table, CLASSES.pick(names), note, bootstrap)

@@ -1,7 +1,7 @@
-"""Scores of ordinal classes, each as a function of confusion matrices.
+"""Scores of ordinal classes, as functions of confusion matrices, and of probabilities, one value per hip.
 
-A score of resampled patients is the score of a weighted sum of their matrices, so that the
-bootstrap needs one matrix product and no loop over resamples.
+scikit-learn and dlordinal score one cohort at a time. Here a score of resampled patients is the score of a
+weighted sum of their matrices or values: the bootstrap is one matrix product, without a loop over resamples.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ import numpy as np
 
 from hipoa.evaluation.predictions import N_GRADES
 
+Score = Callable[[np.ndarray], np.ndarray]
+
+LEAST_PROBABILITY = 1e-7
+"""Replaces a probability of 0 in a logarithm; below it, float32 cannot tell 1 - p from 1."""
+
 _DISTANCE = np.abs(np.subtract.outer(np.arange(N_GRADES), np.arange(N_GRADES)))
 
 
@@ -19,8 +24,8 @@ def count_confusions(cell: np.ndarray, n_cells: int, grade: np.ndarray, predicte
     """One confusion matrix per cell, such as per repeat and fold.
 
     Args:
-        cell: (n,) number of each row's cell, below ``n_cells``.
-        n_cells: How many there are.
+        cell: (n,) cell numbers from 0.
+        n_cells: Number of cells.
         grade: (n,) true class 1-7.
         predicted: (n,) predicted class 1-7.
 
@@ -55,11 +60,8 @@ def mean_absolute_error(confusion: np.ndarray) -> np.ndarray:
 
 
 def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Mean over the true classes that occur of the share found; see `exact_accuracy`."""
-    true = confusion.sum(axis=-1)
-    found = np.diagonal(confusion, axis1=-2, axis2=-1)
-    share = divide(found, true)
-    return divide(np.nansum(share, axis=-1), (true > 0).sum(axis=-1))
+    """Mean recall over the true classes that occur; see `exact_accuracy`."""
+    return _mean_over_classes(confusion, _DISTANCE == 0)
 
 
 def macro_mean_absolute_error(confusion: np.ndarray) -> np.ndarray:
@@ -68,18 +70,14 @@ def macro_mean_absolute_error(confusion: np.ndarray) -> np.ndarray:
     Source: Baccianella, Esuli, Sebastiani, Ninth International Conference on Intelligent Systems Design and
     Applications 2009, 283-287.
     """
-    true = confusion.sum(axis=-1)
-    error = divide((confusion * _DISTANCE).sum(axis=-1), true)
-    return divide(np.nansum(error, axis=-1), (true > 0).sum(axis=-1))
+    return _mean_over_classes(confusion, _DISTANCE)
 
 
-def recall_of(grade: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The share found of the hips of one true class 1-7, as a function of confusion matrices."""
-
-    def recall(confusion: np.ndarray) -> np.ndarray:
-        return divide(confusion[..., grade - 1, grade - 1], confusion[..., grade - 1, :].sum(axis=-1))
-
-    return recall
+def recall_of(grade: int) -> Score:
+    """The recall of one true class 1-7, as a function of confusion matrices."""
+    return lambda confusion: divide(
+        confusion[..., grade - 1, grade - 1], confusion[..., grade - 1, :].sum(axis=-1)
+    )
 
 
 def unweighted_kappa(confusion: np.ndarray) -> np.ndarray:
@@ -100,7 +98,7 @@ def _kappa(confusion: np.ndarray, weight: np.ndarray) -> np.ndarray:
     )
 
 
-SCORES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+SCORES: dict[str, tuple[Score, str]] = {
     "ECA": (exact_accuracy, "share"),
     "ONCA": (one_neighbour_accuracy, "share"),
     "balanced accuracy": (balanced_accuracy, "share"),
@@ -111,18 +109,16 @@ SCORES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
 }
 """Name to function and unit."""
 
-RECALLS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+RECALLS: dict[str, tuple[Score, str]] = {
     f"recall, class {grade}": (recall_of(grade), "share") for grade in range(1, N_GRADES + 1)
 }
-"""The same for each true class; NaN where it does not occur."""
+"""The recall of each true class; NaN where it does not occur."""
 
 
-def find_best_constant(grade: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> int:
-    """The class that, predicted for every hip, scores highest; of equal ones the lowest.
+def find_best_constant(grade: np.ndarray, score: Score) -> int:
+    """The class that, predicted for every hip, scores highest, the lowest of equal ones.
 
-    Args:
-        grade: (n,) true class 1-7, at least one.
-        score: One of the functions of this module of which more is better.
+    ``grade`` is (n,) true class 1-7, at least one; of ``score`` more must be better.
     """
     constants = np.arange(1, N_GRADES + 1)
     cell = np.repeat(constants - 1, len(grade))
@@ -130,8 +126,49 @@ def find_best_constant(grade: np.ndarray, score: Callable[[np.ndarray], np.ndarr
     return int(constants[np.argmax(score(confusion))])
 
 
+def brier_score(probability: np.ndarray, grade: np.ndarray) -> np.ndarray:
+    """Squared distance of the probabilities and the true class, from 0 to 2.
+
+    Source: Brier, Monthly Weather Review 1950, 78, 1-3.
+
+    Args:
+        probability: (n, K), rows that sum to 1.
+        grade: (n,) true class 1-K.
+
+    Returns:
+        (n,).
+    """
+    return ((probability - _one_hot(probability, grade)) ** 2).sum(axis=1)
+
+
+def negative_log_likelihood(probability: np.ndarray, grade: np.ndarray) -> np.ndarray:
+    """Minus the logarithm of the true class's probability, nats; see `brier_score`."""
+    of_true = probability[np.arange(len(grade)), grade - 1]
+    return -np.log(np.maximum(of_true, LEAST_PROBABILITY))
+
+
+def ranked_probability_score(probability: np.ndarray, grade: np.ndarray) -> np.ndarray:
+    """Squared distance of the cumulative probabilities and the true class's, summed over the classes.
+
+    From 0 to K - 1; of a certain prediction it is the absolute error in classes; see `brier_score`.
+    Source: Epstein, Journal of Applied Meteorology 1969, 8, 985-987.
+    """
+    return ((probability - _one_hot(probability, grade)).cumsum(axis=1) ** 2).sum(axis=1)
+
+
+def _one_hot(probability: np.ndarray, grade: np.ndarray) -> np.ndarray:
+    return np.eye(probability.shape[1])[grade - 1]
+
+
 def _weighted_share(confusion: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return divide((confusion * weight).sum(axis=(-2, -1)), confusion.sum(axis=(-2, -1)))
+
+
+def _mean_over_classes(confusion: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The mean of `_weighted_share` of each true class that occurs."""
+    true = confusion.sum(axis=-1)
+    share = divide((confusion * weight).sum(axis=-1), true)
+    return divide(np.nansum(share, axis=-1), (true > 0).sum(axis=-1))
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

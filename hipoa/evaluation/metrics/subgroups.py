@@ -1,9 +1,9 @@
-"""Scores of the hips of one sex, age band, side, with or without an implant, and of one kind of CT."""
+"""Scores by subgroup: sex, age band, side, implant, scanner and protocol."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from hipoa.core.columns import as_numbers, read_columns
 from hipoa.core.tables.words import read_sex
-from hipoa.evaluation.graded import Graded
-from hipoa.evaluation.metrics.estimates import CLASSES, Row, interval_rows
+from hipoa.evaluation.graded import Graded, number_cells
+from hipoa.evaluation.metrics.estimates import CLASSES, interval_rows
 from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import Row
 
 COLUMNS = (
     *("experiment", "cohort", "column", "subgroup", "metric", "value", "unit", "low", "high"),
@@ -21,10 +22,10 @@ COLUMNS = (
 )
 SCORED = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
 GROUPED_BY = ("sex", "age", "scanner", "side", "implant", "manufacturer", "kernel_kind", "kv", "step_mm")
-# Of scanners and protocols there may be many: what few patients have is one group.
+# Scanners and protocols can be many: those of few patients are merged.
 _MERGED = ("scanner", "manufacturer", "kernel_kind", "kv", "step_mm")
 LEAST_PATIENTS = 5
-# Thin slices as planning asks for, usual ones, and thicker ones; mm from slice to slice.
+# Thin slices as for surgical planning, usual and thick ones; mm from slice to slice.
 _STEP_MM = (1.0, 2.5)
 
 _NOT_STATED = "not stated"
@@ -33,14 +34,9 @@ _NOTE = "the interval is of one subgroup; many are looked at, so that some diffe
 
 
 def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dict[str, dict[str, str]]:
-    """The subgroup of every hip in each grouping.
+    """The subgroup of every hip, as column of ``R/hips/{cohort}.csv`` to (hip to subgroup).
 
-    Args:
-        hips: The tables ``R/hips/{cohort}.csv``.
-        age_bounds_years: At which a new band begins, rising.
-
-    Returns:
-        Column to (hip to subgroup).
+    A new age band begins at each of ``age_bounds_years``, rising.
     """
     found: dict[str, dict[str, str]] = {column: {} for column in GROUPED_BY}
     for path in hips:
@@ -59,14 +55,14 @@ def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dic
 
 
 def parse_years(text: str) -> float | None:
-    """An age in years; None where a text, such as one of a table of cases, gives none."""
+    """An age in years, None where a text such as that of a table of cases states none."""
     found = re.match(r"\s*([0-9]{1,3}(?:\.[0-9]+)?)\s*(\+|[Yy].*)?$", text)
     return float(found[1]) if found else None
 
 
 def _name_steps(step_mm: np.ndarray) -> np.ndarray:
-    fine, usual = _STEP_MM
-    names = np.array([f"up to {fine:g} mm", f"over {fine:g} to {usual:g} mm", f"over {usual:g} mm"])
+    thin, usual = _STEP_MM
+    names = np.array([f"up to {thin:g} mm", f"over {thin:g} to {usual:g} mm", f"over {usual:g} mm"])
     chosen = names[np.searchsorted(_STEP_MM, np.nan_to_num(step_mm), side="left")]
     return np.where(np.isnan(step_mm), "", chosen)
 
@@ -81,14 +77,13 @@ def name_bands(age_years: np.ndarray, bounds_years: Sequence[int]) -> np.ndarray
 
 
 def score_subgroups(
-    table: Graded, cohort: str, groups: dict[str, dict[str, str]], bootstrap: BootstrapSettings
+    table: Graded, groups: Mapping[str, Mapping[str, str]], bootstrap: BootstrapSettings
 ) -> Iterator[Row]:
-    """One row for each score of each subgroup; no rows of a column in which all hips are alike.
+    """A row for each score of each subgroup; no rows of a column in which all hips are alike.
 
     Args:
         table: One experiment's graded hips of one cohort.
-        cohort: The cohort's name.
-        groups: From `read_subgroups`.
+        groups: Column to (hip to subgroup).
         bootstrap: The resampling.
     """
     for column, of_hip in groups.items():
@@ -98,14 +93,13 @@ def score_subgroups(
         names = np.unique(subgroup).tolist()
         for name in names if len(names) > 1 else []:
             inside = table.where(subgroup == name)
-            for row in interval_rows(inside, cohort, CLASSES.pick(SCORED), _NOTE, bootstrap):
+            for row in interval_rows(inside, CLASSES.pick(SCORED), _NOTE, bootstrap):
                 yield {**row, "column": column, "subgroup": name}
 
 
 def merge_few(subgroup: np.ndarray, patient: np.ndarray) -> np.ndarray:
-    """The subgroup of each row (n,), those of few patients (n,) as one; what is not stated stays apart."""
+    """The subgroup of each row (n,), those of few patients (n,) merged; "not stated" stays separate."""
     names, of_row = np.unique(subgroup, return_inverse=True)
-    _, person = np.unique(patient, return_inverse=True)
-    n_patients = np.bincount(np.unique(np.stack([of_row, person]), axis=1)[0], minlength=len(names))
-    few = names[(n_patients < LEAST_PATIENTS) & (names != _NOT_STATED)]
+    pairs = np.unique(np.column_stack([of_row, number_cells(patient)[0]]), axis=0)
+    few = names[(np.bincount(pairs[:, 0], minlength=len(names)) < LEAST_PATIENTS) & (names != _NOT_STATED)]
     return np.where(np.isin(subgroup, few), _FEW, subgroup)

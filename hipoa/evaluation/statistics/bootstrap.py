@@ -1,10 +1,14 @@
-"""How sure a score is: patients, not hips, are drawn again and again."""
+"""Bootstrap confidence intervals and p values, resampling patients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+
+from hipoa.core.columns import format_number
+
+Row = dict[str, object]
 
 _WORKING_NUMBERS = 2**24
 """Numbers held at once (128 MB as float64), so that a large cohort fits."""
@@ -18,16 +22,16 @@ def resample_patients(
 ) -> dict[str, np.ndarray]:
     """Scores of cohorts drawn with replacement from the patients.
 
-    All hips of a drawn patient come along, in all repeats. The score of a drawn cohort is the mean over the
-    repeats of the score per repeat. With one seed and the same patients in the same order, the drawn
-    cohorts are the same for every experiment.
+    A drawn patient contributes all hips, in all repeats. The score of a drawn cohort is the mean over the
+    repeats of the score per repeat. With the same seed and the same patients in the same order, every
+    experiment is scored on the same drawn cohorts.
 
     Args:
-        sums: (patients, repeats, ...) what scores are made of, summed over a patient's hips, such as
+        sums: (patients, repeats, ...) sums over a patient's hips from which scores are computed, such as
             (patients, repeats, K, K) counts.
         scores: Name to a function of (..., repeats, ...) sums over patients to (..., repeats).
-        resamples: How many cohorts are drawn.
-        seed: Of the drawing.
+        resamples: Number of drawn cohorts.
+        seed: Seed of the resampling.
 
     Returns:
         Name to (resamples,); NaN where a score is not defined in a drawn cohort.
@@ -43,13 +47,9 @@ def resample_patients(
 
 
 def draw_patients(n_patients: int, width: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each patient is drawn, (at most some resamples, n_patients) at a time.
+    """Yields how often each patient is drawn, (resamples of this part, n_patients) at a time.
 
-    Args:
-        n_patients: In the cohort, and in each drawn one.
-        width: Numbers that are held for each resample.
-        resamples: How many cohorts are drawn.
-        seed: Of the drawing; how many are held at once changes nothing.
+    ``width`` is how many numbers the caller holds per resample; the size of the parts changes no draw.
     """
     generator = np.random.default_rng([seed])
     step = max(1, _WORKING_NUMBERS // width)
@@ -69,11 +69,17 @@ def interval_95(values: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
+def interval_cells(drawn: np.ndarray | None) -> Row:
+    """The cells ``low`` and ``high``: the 95 % interval of (resamples,) drawn values, empty without any."""
+    low, high = (None if drawn is None else interval_95(drawn)) or (np.nan, np.nan)
+    return {"low": format_number(low), "high": format_number(high)}
+
+
 def two_sided_p(differences: np.ndarray) -> float:
     """The p value of no difference, from (n,) drawn differences: 0.05 where the 95 % interval ends at 0.
 
     Twice the share on the rarer side of 0, a difference of exactly 0 on both; never 0 itself, since n draws
-    cannot tell a p below 1 / n (source: Davison and Hinkley, Bootstrap Methods, 1997, equation 4.11).
+    cannot resolve a p below 1 / n (source: Davison and Hinkley, Bootstrap Methods, 1997, equation 4.11).
     NaN if no drawn difference is defined.
     """
     finite = differences[np.isfinite(differences)]

@@ -1,42 +1,20 @@
-"""From the readings of a hip to its grade, by the label rule and the class table.
+"""The grade of a hip from its readings, by the label rule and the class table.
 
-Standard library only: the Snakefile foresees with it what the stage hips will find.
+Standard library and pydantic only: the Snakefile checks the tables with it before any job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import re
+from collections.abc import Sequence
+from statistics import median_low
 
 from hipoa.core.errors import TableError
 from hipoa.core.tables.rows import Reading
+from hipoa.grading.settings import HipsSettings
 
 
-class LabelRule(Protocol):
-    """The settings of the stage hips that decide about a grade; see its `HipsSettings`."""
-
-    @property
-    def class_table(self) -> Sequence[tuple[int, int]]:
-        """(Crowe, KL) of the classes 1-7."""
-        ...
-
-    @property
-    def kl0_as_kl1(self) -> bool:
-        """Whether KL 0 counts as KL 1."""
-        ...
-
-    @property
-    def off_table(self) -> str:
-        """leave_out or nearest."""
-        ...
-
-    @property
-    def label_rule(self) -> str:
-        """median, first or latest."""
-        ...
-
-
-def grade_hip(hip: str, readings: Sequence[Reading], rule: LabelRule) -> dict[str, object]:
+def grade_hip(hip: str, readings: Sequence[Reading], rule: HipsSettings) -> dict[str, object]:
     """The grade of one hip from its readings.
 
     Each index is settled on its own, from the readings that have it. Where every reading lies on the
@@ -61,7 +39,7 @@ def grade_hip(hip: str, readings: Sequence[Reading], rule: LabelRule) -> dict[st
     }
 
 
-def combine(crowe: int, kl: int, rule: LabelRule) -> int | None:
+def combine(crowe: int, kl: int, rule: HipsSettings) -> int | None:
     """The combined class 1-7 of a pair, None for a pair off the table that is to be left out."""
     found = _class_of(crowe, kl, rule)
     if found is not None or rule.off_table == "leave_out":
@@ -71,12 +49,12 @@ def combine(crowe: int, kl: int, rule: LabelRule) -> int | None:
     return 1 + min(range(len(pairs)), key=lambda i: abs(pairs[i][0] - crowe) + abs(pairs[i][1] - kl))
 
 
-def _class_of(crowe: int, kl: int, rule: LabelRule) -> int | None:
+def _class_of(crowe: int, kl: int, rule: HipsSettings) -> int | None:
     pair = (crowe, 1 if kl == 0 and rule.kl0_as_kl1 else kl)
     return rule.class_table.index(pair) + 1 if pair in rule.class_table else None
 
 
-def _grades_by_reader(readings: Sequence[Reading], rule: LabelRule) -> list[int]:
+def _grades_by_reader(readings: Sequence[Reading], rule: HipsSettings) -> list[int]:
     # Of a reader who read the hip again, the first reading: the second one may remember it.
     grades: dict[str, int] = {}
     for reading in readings:
@@ -87,25 +65,19 @@ def _grades_by_reader(readings: Sequence[Reading], rule: LabelRule) -> list[int]
     return [grades[reader] for reader in sorted(grades)]
 
 
-def _settle(values: Sequence[int], rule: LabelRule) -> int | None:
-    rules: dict[str, Callable[[Sequence[int]], int]] = {
-        "median": lambda values: sorted(values)[(len(values) - 1) // 2],  # of two middle ones the milder
-        "first": lambda values: values[0],
-        "latest": lambda values: values[-1],
-    }
-    return rules[rule.label_rule](values) if values else None
+def _settle(values: Sequence[int], rule: HipsSettings) -> int | None:
+    if not values:
+        return None
+    if rule.label_rule == "median":
+        return median_low(values)  # of two middle ones the milder
+    return values[0 if rule.label_rule == "first" else -1]
 
 
 def _by_date(hip: str, readings: Sequence[Reading]) -> Sequence[Reading]:
-    if len(readings) > 1 and not all(_is_date(reading.date) for reading in readings):
+    if len(readings) > 1 and not all(re.fullmatch(r"\d{4}-\d\d-\d\d", reading.date) for reading in readings):
         raise TableError(
             hip,
             "it has several readings and not every one has a date as YYYY-MM-DD",
             "Fill the column date, or set label_rule to median or first.",
         )
     return sorted(readings, key=lambda reading: reading.date)
-
-
-def _is_date(text: str) -> bool:
-    year, *rest = text.split("-")
-    return len(year) == 4 and [len(part) for part in rest] == [2, 2] and text.replace("-", "").isdigit()

@@ -1,63 +1,64 @@
-"""Folds that stay: a patient once in a fold stays there when others are added.
+"""Folds of an earlier run, in which patients stay when others are added.
 
 Split anew with every newly graded patient, the folds would mix: each model would have seen patients on which
-the round before was scored, and nothing could be said of what the new grades brought. So the first split is
-kept beside the results, and later patients are laid to it one by one.
+the round before was scored, and nothing could be said of what the new grades brought.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
 
-COLUMNS = ("patient_id", "fold", "grades")
+COLUMNS = ("patient_id", "fold")
 _CLASSES = 7
 
-Grades = Mapping[str, Sequence[int]]
 
-
-def read_kept(path: Path) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
-    """Patient to fold, and to the grades of her hips, as they were kept; nothing if there is no file."""
-    rows = {normalise(row["patient_id"]): row for row in (read_csv(path) if path.is_file() else [])}
-    fold_of = {patient: int(row["fold"]) for patient, row in rows.items()}
-    return fold_of, {patient: tuple(map(int, row["grades"].split())) for patient, row in rows.items()}
-
-
-def write_kept(path: Path, fold_of: Mapping[str, int], grades_of: Grades) -> None:
-    """Keeps the folds for the next run; grades is the classes of a patient's hips, in order."""
-    rows = [
-        {
-            "patient_id": patient,
-            "fold": fold,
-            "grades": " ".join(map(str, sorted(grades_of.get(patient, ())))),
-        }
-        for patient, fold in sorted(fold_of.items())
-    ]
-    write_csv(path, COLUMNS, rows)
-
-
-def is_same_cohort(kept: Grades, grades_of: Grades) -> bool:
-    """Whether kept folds are of these patients: at least half of those in both have the same grades.
-
-    Else a cohort under the same pseudonyms (a synthetic one with another seed) would take over folds
-    that are not stratified for it.
+def run(*, study: Path) -> None:
+    """Keeps the folds of a study in history/NAME/folds, where the next run finds them.
 
     Args:
-        kept: Patient to grades, sorted, as they were.
-        grades_of: Patient to grades as they are.
+        study: The study's folder of results, such as results/demo.
+
+    Raises:
+        ConfigError: The study has no folds yet.
     """
-    shared = [patient for patient in kept if kept[patient] and grades_of.get(patient)]
-    same = sum(tuple(kept[patient]) == tuple(sorted(grades_of[patient])) for patient in shared)
-    return bool(shared) and 2 * same >= len(shared)
+    if not list(study.glob("folds/r*.csv")):
+        raise ConfigError("--study", "it has no folds", "Name results/NAME, as a run wrote it.")
+    print(f"{keep_folds(study)}: patients of {study.name} stay in these folds.")
+
+
+def keep_folds(results: Path) -> Path:
+    """Copies the folds of a study; a patient who is not in them any more stays in the copy.
+
+    A copy that would not change is not written again, so that no run takes it for another.
+
+    Returns:
+        The folder of the copies.
+    """
+    # Not resolve(): results/NAME may be a link to a larger disk, history lies beside the link.
+    results = Path(os.path.normpath(results.absolute()))
+    history = results.parents[1] / "history" / results.name / "folds"
+    for path in sorted(results.glob("folds/r*.csv")):
+        kept = history / path.name
+        former = _read(kept) if kept.is_file() else {}
+        if (folds := former | _read(path)) != former:
+            write_csv(kept, COLUMNS, [{"patient_id": name, "fold": folds[name]} for name in sorted(folds)])
+    return history
+
+
+def _read(path: Path) -> dict[str, str]:
+    return {normalise(row["patient_id"]): row["fold"] for row in read_csv(path)}
 
 
 def add_patients(
-    fold_of: Mapping[str, int], grades_of: Grades, folds: int, seed: Sequence[int]
+    fold_of: Mapping[str, int], grades_of: Mapping[str, Sequence[int]], folds: int, seed: Sequence[int]
 ) -> dict[str, int]:
     """Gives each new patient the fold that keeps the grades most evenly spread.
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hipoa.core.errors import CohortError
+from hipoa.core.files import read_csv
+from hipoa.core.identifiers import normalise
 from hipoa.core.tables.rows import Case, Reading, hip_id
-from hipoa.grading.data.labels import LabelRule, grade_hip
+from hipoa.grading.data.labels import grade_hip
+from hipoa.grading.data.stratified_split import find_shortage
+from hipoa.grading.settings import HipsSettings
 
 _WAYS = {
     "are left out": "take them out of the column exclude of the table of cases",
@@ -22,22 +27,21 @@ _WAYS = {
 """What keeps a graded hip from having a combined class, and what to do about it."""
 
 
-def find_shortage(patients: int, most: int, folds: int) -> str:
-    """Why hips cannot be split into folds, or "".
+def read_folds(path: Path, folds: int) -> dict[str, int]:
+    """Patient to fold, from a table of an earlier run.
 
-    Args:
-        patients: Those with a graded hip, a count.
-        most: Hips of the most frequent class, a count.
-        folds: How many.
+    Raises:
+        CohortError: It is no table of so many folds.
     """
-    if patients < folds:
-        return f"{patients} patients with a graded, usable hip for {folds} folds"
-    return f"no class has more than {most} hips for {folds} folds" if most < folds else ""
-
-
-def name_kept(folds: int, seed: int, repeat: int | str) -> str:
-    """The file in which a split is kept, in the folder of kept folds."""
-    return f"{folds}folds-seed{seed}-r{repeat}.csv"
+    rows = read_csv(path)
+    fold_of = {normalise(row.get("patient_id") or ""): row.get("fold") or "" for row in rows}
+    if set(fold_of.values()) != set(map(str, range(folds))):
+        raise CohortError(
+            f"{path.parent.name}/{path.name}",
+            f"it is no table of patient_id and fold with all of the folds 0 to {folds - 1}",
+            "Set data.folds to other folds or folds.folds as before, or remove it: then all are split anew.",
+        )
+    return {patient: int(fold) for patient, fold in fold_of.items()}
 
 
 @dataclass
@@ -123,7 +127,7 @@ class LabelledHips:
 def count_labelled(
     cases: Sequence[Case],
     readings: Iterable[Reading],
-    rule: LabelRule,
+    rule: HipsSettings,
     where: str,
     builtin: tuple[int, int] = (0, 0),
 ) -> LabelledHips:

@@ -44,12 +44,13 @@ def run(
     stack: Path,
     folds: Path,
     cohort: str,
+    seed: int = 0,
     out: Path,
 ) -> None:
     """Predicts the hips of a cohort that this model may see, graded or not.
 
     Args:
-        settings: The number of passes, and the seed.
+        settings: The number of passes.
         classes: The class table, for a network that grades Crowe and KL separately.
         model: Written by the stage train.
         record: Its JSON; repeat, fold and network are taken from it.
@@ -57,6 +58,7 @@ def run(
         stack: The images of the cohort.
         folds: The split of the model's repeat.
         cohort: labelled, external or pool.
+        seed: The study's.
         out: The .npz to write.
 
     Raises:
@@ -72,7 +74,7 @@ def run(
             load_network(model, facts),
             read_heads(facts),
             seen.radiograph,
-            seed_hips(seen.hip_id, settings, where),
+            seed_hips(seen.hip_id, seed, where),
             settings,
             input_px=facts["input_px"],
             where=where,
@@ -83,9 +85,9 @@ def run(
     write_npz(out, {"hip_id": seen.hip_id, **passes, **plain, "features": prediction.features})
 
 
-def seed_hips(hip_id: np.ndarray, settings: PredictSettings, where: str) -> list[int]:
-    """One seed per hip (n,), a hash of setting, model and hip: its masks do not depend on other hips."""
-    return [make_seed(settings.predict_seed, where, hip) for hip in hip_id.tolist()]
+def seed_hips(hip_id: np.ndarray, seed: int, where: str) -> list[int]:
+    """One seed per hip (n,), a hash of the study's seed, model and hip: masks do not depend on other hips."""
+    return [make_seed(seed, where, hip) for hip in hip_id.tolist()]
 
 
 def read_heads(facts: Mapping[str, Any]) -> OutputHeads:

@@ -14,6 +14,9 @@ from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import MISSING, Head
 
+_SHARPNESS = 2.0
+"""Of the ordinal loss: a class's share of the target falls by exp(-2) per class of distance. Ours."""
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs of one head (n, outputs) and classes counted from 0 (n,) to the mean loss of the n hips."""
 
@@ -69,19 +72,17 @@ def _build_loss(
     if kind == "classification":
         return partial(functional.cross_entropy, weight=weight, label_smoothing=settings.label_smoothing)
     if kind == "ordinal":
-        return partial(_ordinal_cross_entropy, sharpness=settings.ordinal_sharpness, weight=weight)
+        return partial(_ordinal_cross_entropy, weight=weight)
     return partial(_squared_error, n_classes=head.classes, weight=weight)
 
 
-def _ordinal_cross_entropy(
-    logits: Tensor, classes: Tensor, sharpness: float, weight: Tensor | None
-) -> Tensor:
-    """Cross-entropy against a target whose shares fall by exp(-sharpness) per class of distance.
+def _ordinal_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor | None) -> Tensor:
+    """Cross-entropy against a target whose shares fall exponentially with the distance of the class.
 
     Source: Diaz and Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
     """
     distance = (torch.arange(logits.shape[1], device=logits.device) - classes.double()[:, None]).abs()
-    target = functional.softmax(-sharpness * distance, dim=1)
+    target = functional.softmax(-_SHARPNESS * distance, dim=1)
     losses = -(target * functional.log_softmax(logits, dim=1)).sum(1)
     return (losses if weight is None else losses * weight[classes]).mean().float()
 

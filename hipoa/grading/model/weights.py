@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from timm.models import load_state_dict
 from torch import Tensor
 
-from hipoa.core.code_hash import sha256 as hash_file
 from hipoa.core.errors import WeightsError
 from hipoa.core.files import replacing, write_json
+from hipoa.core.files import sha256 as hash_file
 from hipoa.grading.model.networks import HEADER
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -15,15 +15,25 @@ from hipoa.grading.settings import TrainSettings
 from hipoa.grading.training.augmentation import build_augmentation
 
 
-def run(settings: TrainSettings, *, hips: Path, stack: Path, input_px: int, samples: int, out: Path) -> None:
+def run(
+    settings: TrainSettings,
+    *,
+    hips: Path,
+    stack: Path,
+    input_px: int,
+    samples: int,
+    seed: int = 0,
+    out: Path,
+) -> None:
     """Augments one hip of each class a few times, as in training.
 
     Args:
-        settings: The strengths of the augmentation, and the seed.
+        settings: The strengths of the augmentation.
         hips: The table of the labelled cohort.
         stack: The images of the labelled cohort.
         input_px: Side of the network's input.
         samples: Augmented images of each hip, a count.
+        seed: The study's.
         out: The .npz to write: hip_id (k,), grade (k,), original (k, px, px) and changed
             (k, samples, px, px), uint8.
     """
@@ -36,7 +46,7 @@ def run(settings: TrainSettings, *, hips: Path, stack: Path, input_px: int, samp
     radiographs = read_radiographs(hips, stack)
     chosen = radiographs.where(np.isin(radiographs.hip_id, list(grade_of)))
     original = prepare_images(chosen.radiograph, input_px, torch.device("cpu"))
-    torch.manual_seed(make_seed(settings.train_seed, "augment"))
+    torch.manual_seed(make_seed(seed, "augment"))
     augment = build_augmentation(settings)
     # Kornia takes no empty batch.
     changed = [augment(original) if len(chosen) else original for _ in range(samples)]

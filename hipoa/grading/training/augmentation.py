@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from hipoa.grading.settings import TrainSettings
 
+HOLE_SHARE = 0.1
+"""Side of a square of the coarse dropout, a share of the image's: about 2 cm, less than a femoral head."""
+
 
 def build_augmentation(settings: TrainSettings) -> nn.Sequential:
     """A module that augments images (n, 1, H, W) of grey values 0-1, drawing from torch's generator."""
@@ -28,14 +31,11 @@ def build_augmentation(settings: TrainSettings) -> nn.Sequential:
         width = 2 * math.ceil(3 * settings.blur_sigma_px) + 1
         sigma = (0.1 * settings.blur_sigma_px, settings.blur_sigma_px)
         steps.append(augmentation.RandomGaussianBlur((width, width), sigma, p=0.5))
-    if settings.contrast:
-        contrast = (1 - settings.contrast, 1 + settings.contrast)
-        steps.append(augmentation.RandomContrast(contrast, p=1.0))
-    if settings.brightness:
-        brightness = (1 - settings.brightness, 1 + settings.brightness)
-        steps.append(augmentation.RandomBrightness(brightness, p=1.0))
+    if change := settings.brightness_contrast:
+        steps.append(augmentation.RandomContrast((1 - change, 1 + change), p=1.0))
+        steps.append(augmentation.RandomBrightness((1 - change, 1 + change), p=1.0))
     if settings.holes:
-        steps.append(CoarseDropout(settings.holes, settings.hole_share))
+        steps.append(CoarseDropout(settings.holes, HOLE_SHARE))
     return nn.Sequential(*steps)
 
 

@@ -27,6 +27,10 @@ from hipoa.grading.training.augmentation import build_augmentation
 from hipoa.grading.training.cuda_graph import GraphedStep
 from hipoa.grading.training.optimise import build_optimiser, rate_factor, set_rate
 
+CHECKPOINT_MINUTES = 5.0
+"""Least time between two checkpoints: what a killed job loses, against the time to write one."""
+# Of the gradient, in units of the loss. The usual value for transformers.
+_LARGEST_NORM = 1.0
 _GPU_AHEAD = 512
 """Images augmented at once on a GPU, a count: there a call takes as long for one batch as for many."""
 
@@ -123,7 +127,7 @@ class Training:
             self.run_epoch(epoch)
             self.seconds += time.monotonic() - started
             self._report(epoch)
-            if time.monotonic() - saved >= 60 * self.settings.checkpoint_minutes and epoch + 1 < epochs:
+            if time.monotonic() - saved >= 60 * CHECKPOINT_MINUTES and epoch + 1 < epochs:
                 self.save()
                 saved = time.monotonic()
         self.bar.close()
@@ -179,7 +183,7 @@ class Training:
         loss = self.loss(images, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_NORM)
         self.optimiser.step()
         return loss.detach()
 
@@ -208,7 +212,7 @@ class Training:
                 raise TrainingError(
                     self.where,
                     f"the {name.replace('_', ' ')} is {entry[name]} in epoch {entry['epoch']}",
-                    "Lower learning_rate or clip_norm, or raise warmup_epochs.",
+                    "Lower learning_rate, or raise warmup_epochs.",
                 )
 
     def _report(self, epoch: int) -> None:

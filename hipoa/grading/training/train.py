@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from hipoa.core.code_hash import code_hash, sha256
+from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import CohortError
-from hipoa.core.files import read_csv, replacing, write_json
+from hipoa.core.files import read_csv, replacing, sha256, write_json
 from hipoa.grading.data.radiographs import Radiographs, read_fold_of, read_radiographs
 from hipoa.grading.device import explain_out_of_memory, find_device
 from hipoa.grading.model.heads import OutputHeads
@@ -35,6 +35,7 @@ def run(
     folds: Path,
     repeat: int,
     fold: int,
+    seed: int = 0,
     out: Path,
     record: Path,
     checkpoint: Path,
@@ -54,6 +55,7 @@ def run(
         folds: The split.
         repeat: The number of the split, counted from 0.
         fold: The fold that is left out, counted from 0.
+        seed: The study's; that of a model is a hash of it, experiment, repeat and fold.
         out: The .safetensors to write: the network of timm, classifier included.
         record: The JSON to write: how to build the network again, and the history.
         checkpoint: State of an interrupted job; removed at the end.
@@ -69,12 +71,12 @@ def run(
     heads = OutputHeads(TASKS[row.task], row.loss)
     rows = select_training(read_csv(hips), read_fold_of(folds), fold, heads.heads, where)
     images, target = _read_training(hips, stack, rows, heads.heads)
-    seed = make_seed(settings.train_seed, experiment, repeat, fold)
-    key = _make_key(settings, row, images, target, seed, pretrained)
-    held = split_validation(images.patient_id, target, settings.inner_folds, seed)
+    model_seed = make_seed(seed, experiment, repeat, fold)
+    key = _make_key(settings, row, images, target, model_seed, pretrained)
+    held = split_validation(images.patient_id, target, settings.inner_folds, model_seed)
     trained, target, validation = images.where(~held), target[~held], (images.radiograph[held], target[held])
     with explain_out_of_memory(where, "Lower batch_size or input_px."):
-        torch.manual_seed(seed)
+        torch.manual_seed(model_seed)
         network = build_untrained(settings, row, heads, pretrained).to(find_device())
         training = Training(
             network=network,
@@ -83,7 +85,7 @@ def run(
             criterion=build_criterion(heads, settings, target, network.mean.device),
             settings=settings,
             input_px=row.input_px,
-            seed=seed,
+            seed=model_seed,
             where=where,
             checkpoint=Checkpoint(checkpoint, key),
             validation=validation if held.any() else None,
@@ -95,6 +97,7 @@ def run(
         "experiment": experiment,
         "repeat": repeat,
         "fold": fold,
+        "seed": seed,
         "n_inner": int(held.sum()),
         "kept_epoch": training.kept_epoch,
         "history": training.history,
@@ -116,7 +119,7 @@ def split_validation(patients: np.ndarray, target: np.ndarray, folds: int, seed:
     if not folds:
         return np.zeros(len(patients), dtype=bool)
     # Imported here: scikit-learn takes a second, and few trainings have a validation split.
-    from hipoa.grading.data.folds import split_patients
+    from hipoa.grading.data.stratified_split import split_patients
 
     _, kinds = np.unique(target, axis=0, return_inverse=True)
     fold_of = split_patients(patients.tolist(), kinds.ravel().tolist(), folds, [seed], "inner_folds")
@@ -180,7 +183,7 @@ def _make_key(
     """A hash of everything that the result depends on, for the checkpoint."""
     digest = hashlib.sha256(images.radiograph.tobytes() + target.tobytes())
     parts = [
-        settings.model_dump(exclude={"checkpoint_minutes"}),
+        settings.model_dump(),
         row.model_dump(exclude={"weights"}),
         sha256(pretrained) if pretrained else "",
         [seed, torch.__version__, code_hash("hipoa.grading.training.train")],

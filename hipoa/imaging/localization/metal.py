@@ -16,6 +16,8 @@ from hipoa.imaging.localization.patch import Blocks
 
 _REACH_MM = 60.0
 _METAL_HU = 1500.0
+# Denser than cortical bone and contrast medium, and more of it than a surgical clip. Ours.
+_IMPLANT_HU, _IMPLANT_MM3 = 2500.0, 200.0
 # Heads of replaced hips measure 22-56 mm across; a stem or a nail is thinner, a pool of barium is not round.
 _RADII_MM = (10.9, 29.0)
 _ROUND, _EVEN_MM = 0.6, 2.0
@@ -36,12 +38,12 @@ class MetalHead:
     radius_mm: float
 
 
-def metal_volume_mm3(volume: Volume, hip: Hip, implant_hu: float) -> float:
-    """Volume of the voxels of at least ``implant_hu`` in a cube of 12 cm about the hip centre, mm3."""
+def has_implant(volume: Volume, hip: Hip) -> bool:
+    """Whether there is metal of an implant's volume in a cube of 12 cm about the hip centre."""
     centre = np.array(hip.centre_ras_mm)
     box = volume.box(centre - _REACH_MM, centre + _REACH_MM)
     hu, _ = run_forwards(volume.hu[box])
-    return float(np.count_nonzero(hu >= implant_hu) * volume.spacing_mm.prod())
+    return bool(np.count_nonzero(hu >= _IMPLANT_HU) * volume.spacing_mm.prod() >= _IMPLANT_MM3)
 
 
 def find_metal(blocks: Blocks) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.hip_centres import Hip, HipCentres
-from hipoa.imaging.localization.metal import metal_volume_mm3
+from hipoa.imaging.localization.metal import has_implant
 from hipoa.imaging.projection.gaps import note_gaps
 from hipoa.imaging.settings import ProjectSettings
 
@@ -37,10 +37,10 @@ def describe_hip(
         volume: The CT.
         centres: Of its hips.
         side: L or R, one of those found.
-        settings: Field of view, beam, and what counts as metal.
+        settings: Field of view and beam.
     """
     hip = centres.hips[side]
-    metal = metal_volume_mm3(volume, hip, settings.implant_hu) >= settings.implant_volume_mm3
+    metal = has_implant(volume, hip)
     cut = find_cuts(volume, hip.middle_ras_mm(settings.centre), settings.field_of_view_mm)
     tilt_deg, turn_deg = measure_lean(centres.hips)
     notes = [*volume.warnings, *hip.warnings]

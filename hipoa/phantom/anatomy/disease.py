@@ -25,6 +25,7 @@ SHARES_OF_POPULATION = {
 }
 """Population and cohort to the shares of the classes 1-7."""
 _PROGRESS = 0.03  # of the latent severity, between two visits
+_CORRELATION = 0.6  # of the normal scores of a patient's two hips; our choice
 # The second dimension of the plastic-number sequence (Roberts 2018), as evenly spread as Halton's.
 _STEPS = np.array([0.7548776662466927, 0.5698402909980532])
 
@@ -76,17 +77,16 @@ def stream(seed: int, name: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
 
 
-def draw_latents(seed: int, drawn_as: str, number: int, visit: int, correlation: float) -> dict[str, float]:
+def draw_latents(seed: int, drawn_as: str, number: int, visit: int) -> dict[str, float]:
     """The latent severity 0-1 of a patient's right and left hip.
 
     Any number of patients of a cohort is spread evenly over severity, and each depends on its own number
-    alone, counted from 1. A second visit (1) is a little worse than the first (0). ``correlation`` is that of
-    the two hips' normal scores.
+    alone, counted from 1. A second visit (1) is a little worse than the first (0).
     """
     rng = stream(seed, drawn_as, "latents")
     even = (rng.random(2) + number * _STEPS) % 1
     first, other = ndtri(np.clip(even, 1e-6, 1 - 1e-6))
-    second = correlation * first + np.sqrt(1 - correlation**2) * other
+    second = _CORRELATION * first + np.sqrt(1 - _CORRELATION**2) * other
     scores = ndtr([first, second]) + _PROGRESS * visit
     sides = ("R", "L") if stream(seed, f"{drawn_as}{number}", "side").random() < 0.5 else ("L", "R")
     return {side: min(float(score), 1 - 1e-6) for side, score in zip(sides, scores, strict=True)}

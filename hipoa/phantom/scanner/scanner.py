@@ -47,8 +47,8 @@ class Scanner(NamedTuple):
 class Position(NamedTuple):
     """How the patient lies on the table."""
 
-    prone: bool
-    feet_first: bool
+    prone: bool = False
+    feet_first: bool = False
 
     @property
     def code(self) -> str:

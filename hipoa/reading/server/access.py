@@ -1,4 +1,4 @@
-"""Who may ask for what: this machine, this page, a reader who holds the key."""
+"""Access control: requests must come from this machine and this page, with a session that the key opened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from flask import Flask, Response, abort, request, session
 
 MAX_BODY = 16_384
-"""Bytes of a request: a reading with the longest comment has a third of it."""
+"""Bytes of a request: a reading with the longest comment takes a third of it."""
 
 _HEADERS = {
     # No inline script, no other server, no frame, no plug-in.
@@ -25,17 +25,12 @@ _HEADERS = {
     # Patients' images stay out of the browser's cache on disk.
     "Cache-Control": "no-store",
 }
-_OPEN = {"page", "asset"}
-"""What is served without the key: the page and its style, in which there is no patient."""
+_PUBLIC = {"page", "asset"}
+"""Served without the key: the page and its style, in which there is no patient."""
 
 
 def guard(app: Flask, port: int) -> None:
-    """Checks every request before it is looked at, and puts the headers on every answer.
-
-    Args:
-        app: The page.
-        port: On which it is served.
-    """
+    """Checks every request first, and sets the security headers of every answer."""
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
 
     @app.before_request
@@ -43,41 +38,38 @@ def guard(app: Flask, port: int) -> None:
         _check_origin(hosts)
         if request.method not in {"GET", "HEAD"}:
             _check_change()
-        if request.endpoint not in _OPEN and not session.get("in"):
+        if request.endpoint not in _PUBLIC and not session.get("in"):
             abort(401, "open the address that the server printed")
 
     @app.after_request
-    def seal(response: Response) -> Response:
-        for name, value in _HEADERS.items():
-            response.headers[name] = value
+    def set_headers(response: Response) -> Response:
+        response.headers.update(_HEADERS)
         return response
 
 
 def _check_origin(hosts: set[str]) -> None:
     host, origin = request.headers.get("Host"), request.headers.get("Origin")
-    # A name from elsewhere that leads here belongs to a page whose name was changed to this machine's.
+    # DNS rebinding: another site's name may have been pointed at this machine.
     if host not in hosts:
         abort(421, "this host name is not served here")
-    if origin is not None and origin != f"http://{host}":
-        abort(403, "another page asks")
-    from_here = request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
-    # A link from elsewhere may lead to the page, in which there is no patient.
-    if not from_here and request.endpoint != "page":
-        abort(403, "another page asks")
+    same_site = request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
+    # A link from elsewhere may lead to the page itself, in which there is no patient.
+    if origin not in (None, f"http://{host}") or not (same_site or request.endpoint == "page"):
+        abort(403, "the request comes from another page")
 
 
 def _check_change() -> None:
     if "Origin" not in request.headers:
-        abort(403, "the request does not say which page asks")
+        abort(403, "the request does not say from which page it comes")
     sent, known = request.headers.get("X-CSRF-Token", ""), session.get("csrf", "")
     if not known or not hmac.compare_digest(sent.encode(), known.encode()):
-        abort(403, "the page is of another session: load it again")
+        abort(403, "the page is of another session: reload it")
     if request.mimetype != "application/json":
         abort(415, "only JSON is taken")
 
 
-def let_in(given: str, key: str) -> bool:
-    """Opens a session for who holds the key."""
+def open_session(given: str, key: str) -> bool:
+    """Opens a session if the key is right."""
     if not hmac.compare_digest(given.encode(), key.encode()):
         return False
     session.setdefault("csrf", secrets.token_urlsafe(24))

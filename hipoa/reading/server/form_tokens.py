@@ -1,7 +1,7 @@
-"""The ticket that comes with a hip: which hip, for whom, which image; a reading is recorded on it alone.
+"""Signed form tokens: a reading is recorded on the token that came with its hip, and once.
 
-Signed, so that no reading can be put under another hip or another name; with an id of its own, so that a
-second click, or a second try after a lost answer, is no second reading.
+The signature binds hip, reader and image, so that no reading can be put under another hip or another name;
+the token's id makes a second click, or a second try after a lost answer, the same reading.
 """
 
 from __future__ import annotations
@@ -18,89 +18,71 @@ from pydantic import ValidationError
 
 import hipoa
 from hipoa.core.errors import ReadingError
-from hipoa.reading.record import MAX_COMMENT, MAX_SECONDS, Record
-
-_DO = "Crowe is 1-4, KL 0-4; shorten the comment if that is it."
+from hipoa.reading.records import MAX_SECONDS, Record
 
 
-class Tickets:
-    """Issues tickets and makes records on them.
-
-    Args:
-        secret: What they are signed with; kept, so that a ticket outlives the server.
-    """
+class FormTokens:
+    """Issues form tokens, signed with a secret, and makes records of the forms that come back."""
 
     def __init__(self, secret: str) -> None:
-        self._signer = URLSafeSerializer(secret, salt="ticket")
+        self._signer = URLSafeSerializer(secret, salt="form token")
 
-    def issue(self, reader: str, about: Mapping[str, Any]) -> str:
-        """A ticket.
+    def issue(self, reader: str, fields: Mapping[str, Any]) -> str:
+        """A token with the fields of `Record` that the server knows: hip, side, kind, image and so on."""
+        token = {**fields, "id": secrets.token_hex(12), "reader": reader, "time": now_utc()}
+        return str(self._signer.dumps(token))
 
-        Args:
-            reader: For whom.
-            about: The fields of `Record` that the server settles: hip, side, kind, image and so on.
-        """
-        ticket = {**about, "id": secrets.token_hex(12), "reader": reader, "time": tell_time()}
-        return str(self._signer.dumps(ticket))
-
-    def fill_in(self, reader: str, given: Mapping[str, Any]) -> Record:
-        """The record of what a reader says on a ticket.
-
-        Args:
-            reader: Who is signed in.
-            given: ticket, crowe, kl, reason, comment, seconds.
+    def to_record(self, reader: str, form: Mapping[str, Any]) -> Record:
+        """The record of a form: form_token, crowe, kl, reason, comment, seconds.
 
         Raises:
-            ReadingError: The ticket is forged or another reader's, or the reading is not whole.
+            ReadingError: The token is forged or another reader's, or the reading is incomplete.
         """
-        ticket = self._open(reader, given.get("ticket"))
-        elapsed = datetime.now(UTC) - datetime.fromisoformat(ticket["time"])
-        said = {
-            "crowe": _whole(given.get("crowe")),
-            "kl": _whole(given.get("kl")),
-            "reason": _text(given.get("reason")),
-            "comment": _text(given.get("comment")),
-            "seconds": _bound(given.get("seconds"), elapsed.total_seconds()),
+        token = self._open(reader, form.get("form_token"))
+        elapsed = datetime.now(UTC) - datetime.fromisoformat(token["time"])
+        entered = {
+            "crowe": form.get("crowe"),
+            "kl": form.get("kl"),
+            "reason": _to_one_line(form.get("reason")),
+            "comment": _to_one_line(form.get("comment")),
+            "seconds": _limit(form.get("seconds"), elapsed.total_seconds()),
         }
-        fields = {**ticket, **said, "time": tell_time(), "version": hipoa.__version__}
+        fields = {**token, **entered, "time": now_utc(), "version": hipoa.__version__}
         try:
-            return Record.model_validate(fields)
+            return Record.model_validate(fields, strict=True)
         except ValidationError as error:
-            found = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
-            raise ReadingError("reading", found, _DO) from None
+            found = [
+                ": ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])
+                for fault in error.errors()
+            ]
+            do = "Crowe is 1-4, KL 0-4; shorten the comment if that is it."
+            raise ReadingError("reading", "; ".join(found), do) from None
 
     def _open(self, reader: str, text: object) -> dict[str, Any]:
         try:
-            ticket = self._signer.loads(text if isinstance(text, str) else "")
+            token = self._signer.loads(text if isinstance(text, str) else "")
         except BadSignature:
-            raise ReadingError("ticket", "it is not of this page", "Load the page again.") from None
-        if ticket["reader"] != reader:
-            raise ReadingError("ticket", "it is another reader's", "Load the page again.")
-        return ticket
+            raise ReadingError("reading", "this form has expired", "Reload the page.") from None
+        if token["reader"] != reader:
+            raise ReadingError("reading", "this form is another reader's", "Reload the page.")
+        return token
 
 
-def tell_time() -> str:
-    """Now, UTC, ISO 8601 to the millisecond."""
+def now_utc() -> str:
+    """The time, ISO 8601 to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _whole(value: object) -> int | None:
-    if value is not None and type(value) is not int:
-        raise ReadingError("reading", "a grade is no whole number", _DO)
-    return value
-
-
-def _text(value: object) -> str:
-    """Free text on one line, without control characters; what is no text or too long is refused."""
-    text = "" if value is None else value
-    if not isinstance(text, str) or len(text) > MAX_COMMENT:
-        raise ReadingError("reading", f"no text of at most {MAX_COMMENT} characters", _DO)
+def _to_one_line(text: object) -> object:
+    """Free text without line breaks, control and invisible characters; anything else as it is."""
+    if not isinstance(text, str):
+        return "" if text is None else text
     kept = (" " if unicodedata.category(letter) in {"Cc", "Cs", "Cf"} else letter for letter in text)
     return " ".join("".join(kept).split())
 
 
-def _bound(seconds: object, elapsed: float) -> float:
-    """What the page counted, at most what went by; 0 where it counted nothing."""
+def _limit(seconds: object, elapsed: float) -> float:
+    """What the page counted, at most the time that passed; 0 if it is no number."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return 0.0
     return round(min(max(0.0, float(seconds)), max(0.0, elapsed), MAX_SECONDS), 1)

@@ -1,8 +1,9 @@
-"""The routes of the reading page: JSON and 16-bit pixels; everything they name is looked up in tables."""
+"""The routes of the reading page: JSON and 16-bit pixels; hips and images are looked up in tables."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -11,10 +12,11 @@ from werkzeug.exceptions import HTTPException
 
 import hipoa
 from hipoa.core.errors import HipoaError
-from hipoa.reading.images import Shown
-from hipoa.reading.record import REASONS
-from hipoa.reading.server.access import MAX_BODY, guard, let_in
-from hipoa.reading.server.service import Desk
+from hipoa.reading.images import LoadedImage, load_image
+from hipoa.reading.records import REASONS
+from hipoa.reading.server.access import MAX_BODY, guard, open_session
+from hipoa.reading.server.service import ReadingService
+from hipoa.reading.worklist import Worklist
 
 _ASSETS = {
     "read.css": "text/css; charset=utf-8",
@@ -23,22 +25,22 @@ _ASSETS = {
 }
 
 
-def make_app(desk: Desk, *, port: int, key: str, only_reader: str = "") -> Flask:
+def make_app(service: ReadingService, *, port: int, key: str, only_reader: str = "") -> Flask:
     """The page as a WSGI application.
 
     Args:
-        desk: What it shows and where readings go.
+        service: The study's list and log.
         port: On which it is served; requests to another host or port are refused.
-        key: What the address must hold to be let in.
-        only_reader: Whose page it is; anyone's by name if empty.
+        key: What the address must hold to open a session.
+        only_reader: The one reader of the page; anyone may sign in by name if empty.
     """
     app = Flask("hipoa.reading", static_folder=None, template_folder=None)
     app.config.update(
-        SECRET_KEY=desk.secret,
+        SECRET_KEY=service.secret,
         MAX_CONTENT_LENGTH=MAX_BODY,
         PROVIDE_AUTOMATIC_OPTIONS=False,
         # Cookies know no ports: two studies read at once must not overwrite each other's.
-        SESSION_COOKIE_NAME="hipoa_" + hashlib.sha256(desk.secret.encode()).hexdigest()[:12],
+        SESSION_COOKIE_NAME="hipoa_" + hashlib.sha256(service.secret.encode()).hexdigest()[:12],
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )
@@ -46,11 +48,13 @@ def make_app(desk: Desk, *, port: int, key: str, only_reader: str = "") -> Flask
     app.json.sort_keys = False  # type: ignore[attr-defined]
     guard(app, port)
     _add_page(app, key)
-    _add_session(app, desk, only_reader)
-    _add_reading(app, desk)
-    _add_images(app, desk)
-    app.register_error_handler(HTTPException, _tell_http)
-    app.register_error_handler(HipoaError, _tell_error)
+    _add_session(app, service, only_reader)
+    _add_reading(app, service)
+    _add_images(app, service.worklist)
+    app.register_error_handler(
+        HTTPException, lambda error: (jsonify(error=error.description), error.code or 500)
+    )
+    app.register_error_handler(HipoaError, lambda error: (jsonify(error=str(error)), 400))
     return app
 
 
@@ -62,7 +66,7 @@ def _add_page(app: Flask, key: str) -> None:
     @app.get("/", endpoint="page")
     def show_page() -> Any:
         if "key" in request.args:
-            if not let_in(request.args["key"], key):
+            if not open_session(request.args["key"], key):
                 abort(403, "this is not the key that the server printed")
             # The key leaves the address, and so the history and what is on the screen.
             return redirect("/")
@@ -75,29 +79,32 @@ def _add_page(app: Flask, key: str) -> None:
         return Response(assets[name], content_type=_ASSETS[name])
 
 
-def _add_session(app: Flask, desk: Desk, only_reader: str) -> None:
+def _add_session(app: Flask, service: ReadingService, only_reader: str) -> None:
     @app.get("/api/state")
     def state() -> Any:
         if only_reader:
-            session["reader"] = desk.find_reader(only_reader)
+            session["reader"] = service.find_reader(only_reader)
         return jsonify(
-            study=desk.study,
+            study=service.study,
             version=hipoa.__version__,
             csrf=session["csrf"],
             reader=session.get("reader", ""),
-            readers=[] if only_reader else desk.log.ledger.readers,
+            readers=[] if only_reader else service.log.index.readers,
             reasons=REASONS,
-            classes=desk.worklist.classes.class_table,
-            prediction=desk.settings.prediction,
-            again_every=desk.settings.again_every,
-            without_image=desk.worklist.without_image,
-            set_aside=desk.worklist.set_aside,
+            classes=service.worklist.classes.class_table,
+            prediction=service.settings.prediction,
+            again_every=service.settings.again_every,
+            without_image=service.worklist.without_image,
+            set_aside=service.worklist.set_aside,
         )
 
     @app.post("/api/reader")
     def sign_in() -> Any:
-        name = desk.find_reader(_text("name"))
-        if only_reader and name != desk.find_reader(only_reader):
+        given = _body().get("name")
+        if not isinstance(given, str):
+            abort(400, "name is no text")
+        name = service.find_reader(given)
+        if only_reader and name != service.find_reader(only_reader):
             abort(403, "this page is another reader's")
         # A name stands for the whole session: no tab may change under whose name another one saves.
         if session.get("reader", name) != name:
@@ -106,73 +113,58 @@ def _add_session(app: Flask, desk: Desk, only_reader: str) -> None:
         return jsonify(reader=name)
 
     @app.post("/api/leave")
-    def leave() -> Any:
+    def sign_out() -> Any:
         session.pop("reader", None)
         return jsonify(reader="")
 
 
-def _add_reading(app: Flask, desk: Desk) -> None:
-    @app.get("/api/next")
-    def put_next() -> Any:
-        return jsonify(desk.put_next(_reader(), ahead=2))
+def _add_reading(app: Flask, service: ReadingService) -> None:
+    actions: list[tuple[str, str, Callable[..., object]]] = [
+        ("GET", "/api/next", service.next_hips),
+        ("POST", "/api/readings", lambda reader: service.record(reader, _body())),
+        ("POST", "/api/undo", lambda reader: service.undo(reader, _body().get("id"))),
+        ("GET", "/api/mine", service.list_own),
+        ("GET", "/api/disagreements", service.list_disagreements),
+        ("GET", "/api/consensus/<hip_id>", service.consensus_hip),
+        ("GET", "/api/references", lambda _: service.list_references()),
+    ]
+    for method, path, action in actions:
 
-    @app.post("/api/readings")
-    def record() -> Any:
-        return jsonify(desk.record(_reader(), _body()))
+        def answer(*, action: Callable[..., object] = action, **given: str) -> Response:
+            return jsonify(action(_reader(), **given))
 
-    @app.post("/api/undo")
-    def undo() -> Any:
-        return jsonify(desk.undo(_reader(), _body().get("id")))
-
-    @app.get("/api/mine")
-    def list_own() -> Any:
-        return jsonify(readings=desk.list_own(_reader()))
-
-    @app.get("/api/disagreements")
-    def list_disagreements() -> Any:
-        return jsonify(desk.list_disagreements(_reader()))
-
-    @app.get("/api/consensus/<hip_id>")
-    def put_consensus(hip_id: str) -> Any:
-        return jsonify(desk.put_consensus(_reader(), hip_id))
+        app.add_url_rule(path, path, answer, methods=[method])
 
 
-def _add_images(app: Flask, desk: Desk) -> None:
-    @app.get("/api/references")
-    def list_references() -> Any:
-        _reader()
-        return jsonify(references=desk.list_references())
-
+def _add_images(app: Flask, worklist: Worklist) -> None:
     @app.get("/api/references/<int:number>")
     def show_reference(number: int) -> Response:
         _reader()
-        try:
-            return _send(desk.find_reference(number))
-        except KeyError:
+        if number >= len(worklist.references):
             abort(404)
+        return _send(load_image(worklist.references[number].hip.images["hip"]))
 
     @app.get("/api/images/<hip_id>/<kind>/<sha256>")
     def show_image(hip_id: str, kind: str, sha256: str) -> Response:
         _reader()
         try:
-            shown = desk.find_image(hip_id, kind)
+            image = load_image(worklist.by_id[hip_id].images[kind])
         except KeyError:
             abort(404)
-        if shown.sha256 != sha256:
-            abort(409, "the image was made anew: load the page again")
-        return _send(shown)
+        if image.sha256 != sha256:
+            abort(409, "the image was made anew: reload the page")
+        return _send(image)
 
 
-def _send(shown: Shown) -> Response:
+def _send(image: LoadedImage) -> Response:
     """The pixels as they are, row by row, 16 bits, the low byte first."""
-    return Response(shown.pixels.astype("<u2").tobytes(), mimetype="application/octet-stream")
+    return Response(image.pixels.astype("<u2").tobytes(), mimetype="application/octet-stream")
 
 
 def _reader() -> str:
-    name = session.get("reader", "")
-    if not name:
-        abort(401, "say your name first")
-    return name
+    if not session.get("reader"):
+        abort(401, "sign in with your name first")
+    return session["reader"]
 
 
 def _body() -> dict[str, Any]:
@@ -180,22 +172,3 @@ def _body() -> dict[str, Any]:
     if not isinstance(body, dict):
         abort(400, "the request holds no JSON object")
     return body
-
-
-def _text(name: str) -> str:
-    value = _body().get(name)
-    if not isinstance(value, str):
-        abort(400, f"{name} is no text")
-    return value
-
-
-def _tell_http(error: HTTPException) -> Response:
-    response = jsonify(error=error.description)
-    response.status_code = error.code or 500
-    return response
-
-
-def _tell_error(error: HipoaError) -> Response:
-    response = jsonify(error=str(error))
-    response.status_code = 400
-    return response

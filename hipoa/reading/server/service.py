@@ -1,238 +1,189 @@
-"""What a reader can do: see the next hip, grade it, undo, settle a disagreement. No word of HTTP here."""
+"""What a reader can do, without HTTP: see the next hips, grade one, undo, settle a disagreement."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import hipoa
 from hipoa.core.errors import ReadingError
 from hipoa.core.identifiers import normalise
 from hipoa.reading.agreement import measure_agreement
-from hipoa.reading.images import ImageStore, Shown
+from hipoa.reading.images import load_image
 from hipoa.reading.log import Log
-from hipoa.reading.reading_index import agree, same_grade
-from hipoa.reading.record import REASONS, Record
-from hipoa.reading.server.form_tokens import Tickets, tell_time
-from hipoa.reading.server.queue import comes_again, line_up
+from hipoa.reading.records import REASONS, Record, agree, same_grade
+from hipoa.reading.server.form_tokens import FormTokens, now_utc
+from hipoa.reading.server.queue import comes_again, queue_hips
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import Hip, Worklist
 
-_MAX_FAULTS = 20
-_LISTED = 500
+_MAX_SKIPPED = 20
+_MAX_LISTED = 500
 _NAME = re.compile(r"[^\W_](?:[\w .'-]{0,38}[\w.])?")
-_KINDS = ("hip", "other", "pelvis")
 
 
 @dataclass
-class Desk:
-    """A study's list, its images and the log, put before readers.
-
-    Attributes:
-        study: Its name.
-        worklist: The hips.
-        log: Where readings go.
-        settings: How hips are put before a reader.
-        secret: What tickets are signed with.
-        images: The images that were read lately.
-    """
+class ReadingService:
+    """A study's list of hips and the log of their readings; the secret signs the form tokens."""
 
     study: str
     worklist: Worklist
     log: Log
     settings: ReadSettings
     secret: str
-    images: ImageStore = field(default_factory=ImageStore)
 
-    def __post_init__(self) -> None:
-        self._tickets = Tickets(self.secret)
+    @cached_property
+    def _tokens(self) -> FormTokens:
+        return FormTokens(self.secret)
 
     def find_reader(self, name: str) -> str:
-        """The reader of a name, in the spelling under which she has read before.
+        """The reader of a name, in the spelling used before.
 
         Raises:
-            ReadingError: It is no name.
+            ReadingError: It is not a name.
         """
         plain = normalise(name)
         if not _NAME.fullmatch(plain):
             raise ReadingError(
                 "reader", "this is no name", "Use at most 40 letters, digits, spaces, dots, hyphens."
             )
-        known = {normalise(reader).casefold(): reader for reader in self.log.ledger.readers}
+        known = {normalise(reader).casefold(): reader for reader in self.log.index.readers}
         return known.get(plain.casefold(), plain)
 
-    def put_next(self, reader: str, first: str = "", ahead: int = 1) -> dict[str, Any]:
-        """The next hips for a reader.
+    def next_hips(self, reader: str, first: str = "", count: int = 2) -> dict[str, Any]:
+        """The next hips of a reader: two, so that the page loads one while the other is read.
 
-        Args:
-            reader: The reader.
-            first: A hip that goes before all others, because its reading was just undone.
-            ahead: How many; 2 lets the page fetch the one after next while she looks.
+        A hip whose reading was just undone comes `first`.
         """
-        queue, left = line_up(reader, self.worklist, self.log.ledger, self.settings)
+        queue, left = queue_hips(reader, self.worklist, self.log.index, self.settings)
         if first:
-            waiting = list(queue)
-            queue = iter(sorted(waiting, key=lambda turn: turn[0].hip_id != first))
-        shown: list[dict[str, Any]] = []
-        faults: list[str] = []
-        while len(shown) < ahead and len(faults) < _MAX_FAULTS and (turn := next(queue, None)):
+            queue = iter(sorted(queue, key=lambda entry: entry[0].hip_id != first))
+        hips: list[dict[str, Any]] = []
+        skipped: list[str] = []
+        while len(hips) < count and len(skipped) < _MAX_SKIPPED and (entry := next(queue, None)):
             try:
-                shown.append(self._put(turn[0], reader, "reading", again=turn[1]))
+                hips.append(self._present(entry[0], reader, "reading", again=entry[1]))
             except ReadingError as error:  # one damaged image must not end the list
-                faults.append(f"passed over: {error}")
-        done = len(self.log.ledger.standing(reader))
-        return {"hips": shown, "read": done, "left": left, "faults": faults}
+                skipped.append(f"passed over: {error}")
+        done = len(self.log.index.current(reader))
+        return {"hips": hips, "read": done, "left": left, "skipped": skipped}
 
-    def put_consensus(self, reader: str, hip_id: str) -> dict[str, Any]:
-        """A hip on which readers differ, with what each of them said.
+    def consensus_hip(self, reader: str, hip_id: str) -> dict[str, Any]:
+        """A hip on which readers disagree, with the reading of each.
 
         Raises:
-            ReadingError: There is no such disagreement for this reader.
+            ReadingError: The reader takes part in no such disagreement.
         """
         readings = self._disagreements(reader).get(hip_id)
         if readings is None:
             raise ReadingError("hip", "there is no open disagreement that you took part in", "See the list.")
-        said = [_tell(record) for record in readings.values()]
-        return {"hips": [self._put(self._hip(hip_id), reader, "consensus")], "said": said}
+        hip = self._present(self._hip(hip_id), reader, "consensus")
+        return {"hips": [hip], "readings": list(map(_to_json, readings.values()))}
 
-    def record(self, reader: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Records a reading; the ticket says of which hip, by whom and of which image.
-
-        Args:
-            reader: Who is signed in.
-            given: ticket, crowe, kl, reason, comment, seconds.
+    def record(self, reader: str, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Records a reading; the form token says of which hip, by whom and of which image.
 
         Returns:
-            The recorded reading, what the model says if it may be told, and the next hips.
+            The recorded reading, the model's class if it may be shown, and the next hip.
 
         Raises:
-            ReadingError: The ticket is not this reader's, or the reading is not whole.
+            ReadingError: The token is not this reader's, or the reading is incomplete.
         """
-        record = self._tickets.fill_in(reader, given)
-        self._hip(record.hip_id)
+        record = self._tokens.to_record(reader, form)
+        hip = self._hip(record.hip_id)
         stored = self.log.append(record)
         if not same_grade(stored, record):
+            grade = REASONS[stored.reason] if stored.reason else f"Crowe {stored.crowe}, KL {stored.kl}"
             raise ReadingError(
-                stored.hip_id, f"it was recorded as {_say(stored)}", "Undo that reading to change it."
+                stored.hip_id, f"it was recorded as {grade}", "Undo that reading to change it."
             )
-        return {"recorded": _tell(stored), "told": self._reveal(stored), **self.put_next(reader)}
+        prediction = self._predict(hip) if self._may_show_prediction(hip.hip_id) else None
+        return {"recorded": _to_json(stored), "prediction": prediction, **self.next_hips(reader, count=1)}
 
     def undo(self, reader: str, record_id: object) -> dict[str, Any]:
-        """Takes back one of the reader's own readings, by a line of its own in the log.
+        """Takes back one of the reader's own readings, by another line of the log.
 
         Raises:
-            ReadingError: It is no reading of this reader's.
+            ReadingError: It is not a reading of this reader.
         """
         record = self.log.find(record_id) if isinstance(record_id, str) else None
         if record is None or record.reader != reader or record.kind == "undo":
-            raise ReadingError("undo", "this is none of your readings", "Choose one of your own.")
-        told = {"id": f"undo-{record.id}", "kind": "undo", "undoes": record.id, "time": tell_time()}
+            raise ReadingError("undo", "you can only undo your own readings", "Choose one of them.")
         kept = record.model_dump(include={"reader", "hip_id", "case_id", "side"})
-        about = {"study": self.study, "version": hipoa.__version__}
-        self.log.append(Record.model_validate({**kept, **told, **about}))
-        return {"undone": _tell(record), **self.put_next(reader, record.hip_id)}
+        undoing = {"id": f"undo-{record.id}", "kind": "undo", "undoes": record.id, "time": now_utc()}
+        undoing |= {"study": self.study, "version": hipoa.__version__}
+        self.log.append(Record.model_validate({**kept, **undoing}))
+        return {"undone": _to_json(record), **self.next_hips(reader, record.hip_id, count=1)}
 
-    def list_own(self, reader: str) -> list[dict[str, Any]]:
+    def list_own(self, reader: str) -> dict[str, Any]:
         """The reader's last readings, the latest first."""
-        return [_tell(record) for record in self.log.ledger.of(reader)[-_LISTED:][::-1]]
+        return {"readings": list(map(_to_json, self.log.index.of(reader)[-_MAX_LISTED:][::-1]))}
 
     def list_disagreements(self, reader: str) -> dict[str, Any]:
-        """Hips that the reader and others graded otherwise, and how well readers agree.
+        """Hips that the reader and others graded differently, and how well readers agree.
 
-        Others' readings of hips that the reader has not read stay hidden: they would not be blind.
+        Others' readings of hips that the reader has not read stay hidden, so that hers will be blind.
         """
-        open_cases = [
-            {"hip_id": hip_id, "said": [_tell(record) for record in readings.values()]}
+        cases = [
+            {"hip_id": hip_id, "readings": list(map(_to_json, readings.values()))}
             for hip_id, readings in self._disagreements(reader).items()
         ]
         patients = {name: hip.patient for name, hip in self.worklist.by_id.items()}
-        return {
-            "open": open_cases[:_LISTED],
-            "n_open": len(open_cases),
-            "agreement": measure_agreement(
-                self.log.ledger, patients, self.worklist.classes, with_reader=reader
-            ),
-        }
+        agreement = measure_agreement(self.log.index, patients, self.worklist.classes, with_reader=reader)
+        return {"open": cases[:_MAX_LISTED], "n_open": len(cases), "agreement": agreement}
 
-    def list_references(self) -> list[dict[str, Any]]:
-        """What each class looks like; nobody's name."""
-        return [
+    def list_references(self) -> dict[str, Any]:
+        """What each class looks like; no reader and no hip is named."""
+        references = [
             {
                 "number": number,
-                "grade": reference.grade,
-                "crowe": reference.crowe,
-                "kl": reference.kl,
-                "side": reference.hip.side,
-                "readers": reference.readers,
-                "synthetic": reference.hip.synthetic,
-                "image": self.images.read(reference.hip.images["hip"]).describe(),
+                **{name: getattr(reference, name) for name in ("grade", "crowe", "kl", "readers")},
+                **{name: getattr(reference.hip, name) for name in ("side", "synthetic")},
+                "image": load_image(reference.hip.images["hip"]).describe(),
             }
             for number, reference in enumerate(self.worklist.references)
         ]
+        return {"references": references}
 
-    def find_image(self, hip_id: str, kind: str) -> Shown:
-        """An image of a hip that the tables know.
-
-        Raises:
-            KeyError: They do not know it.
-        """
-        return self.images.read(self.worklist.by_id[hip_id].images[kind])
-
-    def find_reference(self, number: int) -> Shown:
-        """The image of a reference.
-
-        Raises:
-            KeyError: There is none of this number.
-        """
-        if not 0 <= number < len(self.worklist.references):
-            raise KeyError(number)
-        return self.images.read(self.worklist.references[number].hip.images["hip"])
-
-    def _put(self, hip: Hip, reader: str, kind: str, *, again: bool = False) -> dict[str, Any]:
-        images = {name: self.images.read(hip.images[name]) for name in _KINDS if name in hip.images}
-        about = {"hip_id": hip.hip_id, "case_id": hip.case_id, "side": hip.side, "kind": kind, "again": again}
-        about |= {"image": images["hip"].file.source, "image_sha256": images["hip"].sha256}
-        about |= {"blind": self._is_blind(hip.hip_id, reader), "study": self.study}
-        put = {
-            "hip_id": hip.hip_id,
-            "case_id": hip.case_id,
-            "side": hip.side,
+    def _present(self, hip: Hip, reader: str, kind: str, *, again: bool = False) -> dict[str, Any]:
+        images = {name: load_image(file) for name, file in hip.images.items()}
+        named = {"hip_id": hip.hip_id, "case_id": hip.case_id, "side": hip.side, "kind": kind}
+        shown = {"image": images["hip"].file.source, "image_sha256": images["hip"].sha256}
+        blind = self._is_blind(hip.hip_id, reader)
+        token = self._tokens.issue(
+            reader, {**named, **shown, "again": again, "blind": blind, "study": self.study}
+        )
+        references = enumerate(self.worklist.references)
+        presented = {
+            **named,
             "synthetic": hip.synthetic,
-            "kind": kind,
-            "ticket": self._tickets.issue(reader, about),
-            "images": {name: shown.describe() for name, shown in images.items()},
-            # A reference of the same patient would tell the grade.
-            "hidden_references": [
-                number
-                for number, reference in enumerate(self.worklist.references)
-                if reference.hip.patient == hip.patient
-            ],
+            "form_token": token,
+            "images": {name: image.describe() for name, image in images.items()},
+            # A reference of the same patient would give the grade away.
+            "hidden_references": [n for n, reference in references if reference.hip.patient == hip.patient],
         }
         before = self.settings.prediction == "before"
-        return {**put, "prediction": self._predict(hip)} if before else put
+        return {**presented, "prediction": self._predict(hip)} if before else presented
 
     def _is_blind(self, hip_id: str, reader: str) -> bool:
         if self.settings.prediction == "before":
             return False
-        return not self._may_tell(hip_id) or hip_id not in self.log.ledger.seen(reader)
+        return not self._may_show_prediction(hip_id) or hip_id not in self.log.index.seen(reader)
 
-    def _may_tell(self, hip_id: str) -> bool:
-        """A hip that comes again is told of at no time, or its second reading would not be blind."""
+    def _may_show_prediction(self, hip_id: str) -> bool:
+        """Never of a hip that comes again, or its second reading would not be blind."""
         return self.settings.prediction != "never" and not comes_again(hip_id, self.settings.again_every)
 
     def _hip(self, hip_id: str) -> Hip:
         if hip_id not in self.worklist.by_id:
-            raise ReadingError("hip", "it is not in the tables", "Load the page again.")
+            raise ReadingError("hip", "it is not in the tables", "Reload the page.")
         return self.worklist.by_id[hip_id]
 
-    def _reveal(self, record: Record) -> dict[str, str] | None:
-        """The model's class after the reading, but not of a hip that comes again."""
-        return self._predict(self._hip(record.hip_id)) if self._may_tell(record.hip_id) else None
-
     def _predict(self, hip: Hip) -> dict[str, str] | None:
-        # A list of doubted labels has a suggestion in its place.
+        # A list of possible label errors has a suggestion in its place.
         grade = hip.predicted.get("predicted") or hip.predicted.get("suggested", "")
         if not grade.isdigit() or not 1 <= int(grade) <= len(self.worklist.classes.class_table):
             return None
@@ -240,22 +191,18 @@ class Desk:
         return {"grade": grade, "crowe": str(crowe), "kl": str(kl)}
 
     def _disagreements(self, reader: str) -> dict[str, Mapping[str, Record]]:
-        settled = self.log.ledger.consensus()
+        settled = self.log.index.consensus()
         return {
             hip_id: readings
-            for hip_id, readings in self.log.ledger.by_hip().items()
-            if reader in readings
-            and not agree(readings)
+            for hip_id, readings in self.log.index.by_hip().items()
+            if hip_id in self.worklist.by_id
             and hip_id not in settled
-            and hip_id in self.worklist.by_id
+            and reader in readings
+            and not agree(readings)
         }
 
 
-def _say(record: Record) -> str:
-    return REASONS[record.reason] if record.reason else f"Crowe {record.crowe}, KL {record.kl}"
-
-
-def _tell(record: Record) -> dict[str, Any]:
+def _to_json(record: Record) -> dict[str, Any]:
     return record.model_dump(
         include={"id", "kind", "reader", "time", "hip_id", "case_id", "side", "crowe", "kl"}
         | {"reason", "comment", "seconds"}

@@ -1,4 +1,4 @@
-"""The flow of patients and hips as a figure: who was included, who not, and why."""
+"""The flow diagram: patients, CTs and hips of each cohort, who was left out and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from hipoa.report.cohort import Hip, split_cohorts
 from hipoa.report.figures.style import GREY, PALE, new_figure, say
-from hipoa.report.flow import Flow, count_hips, count_reasons
+from hipoa.report.flow import count_hips, count_reasons
+from hipoa.report.scores import count_words
 
 _COLUMN_IN, _LINE_IN, _GAP_IN, _PAD_IN = 5.3, 0.2, 0.3, 0.18
 _MAIN_IN, _ASIDE_IN = 2.3, 2.7
@@ -20,80 +21,70 @@ _REASONS = 6
 
 
 class _Step(NamedTuple):
-    """A box of the flow, and who leaves after it."""
+    """A box of the diagram, and the box beside it of those left out at this step."""
 
     text: str
     aside: str = ""
 
 
-def draw_flow(hips: Sequence[Hip], predicted: Collection[str], *, synthetic: bool) -> Figure:
+def draw_flow(hips: Sequence[Hip], predicted: Collection[str]) -> Figure:
     """One column per cohort, from the CTs to the hips that are scored or ranked.
 
     Args:
         hips: Of all cohorts.
-        predicted: The graded hips that every experiment predicted.
-        synthetic: Whether patients are synthetic.
+        predicted: Names of the graded hips that every experiment predicted.
     """
-    cohorts = split_cohorts(hips)
-    columns = [_list_steps(count_hips(name, own, predicted), own, predicted) for name, own in cohorts.items()]
+    columns = [_list_steps(cohort, own, predicted) for cohort, own in split_cohorts(hips).items()]
     height = max((sum(map(_height, steps)) for steps in columns), default=1.0)
-    size = _COLUMN_IN * max(1, len(columns)), height + 0.7
-    figure = new_figure(*size, "Patients, CTs and hips", synthetic=synthetic)
+    figure = new_figure(_COLUMN_IN * max(1, len(columns)), height + 0.7, "Patients, CTs and hips")
     axes = figure.subplots()
     if not columns:
         say(axes, "There is no case.")
         return figure
     axes.set_axis_off()
     axes.set(xlim=(0, _COLUMN_IN * len(columns)), ylim=(-height, 0.05))
-    for place, steps in enumerate(columns):
-        _draw_column(axes, place * _COLUMN_IN, steps)
+    for number, steps in enumerate(columns):
+        _draw_column(axes, number * _COLUMN_IN, steps)
     return figure
 
 
-def _list_steps(flow: Flow, hips: Sequence[Hip], predicted: Collection[str]) -> list[_Step]:
-    fates = {
-        "off the class table": flow.off_table,
-        "Crowe or KL alone": flow.partly,
-        "not graded": flow.ungraded,
-        "not predicted by every network": flow.unpredicted,
-    }
-    unread = not flow.graded and flow.ungraded
-    scored = {hip.patient_id for hip in hips if hip.hip_id in predicted}
-    last = (
-        f"{flow.ungraded} hips without a grade,\nto be ranked for reading"
-        if unread
-        else f"{flow.predicted} hips of {len(scored)} patients\ngraded, and scored"
-    )
-    left = "" if unread else _say_left("not scored", {name: n for name, n in fates.items() if n})
+def _list_steps(cohort: str, hips: Sequence[Hip], predicted: Collection[str]) -> list[_Step]:
+    flow = count_hips(hips, predicted)
+    unread = not flow["graded"] and flow["ungraded"]
+    if unread:
+        last, left_out = f"{flow['ungraded']} hips without a grade,\nto be ranked for reading", {}
+    else:
+        scored = {hip.patient_id for hip in hips if hip.hip_id in predicted}
+        last = f"{flow['predicted']} hips of {len(scored)} patients\ngraded, and scored"
+        left_out = {
+            "pair not in the class table": flow["off_table"],
+            "Crowe or KL only": flow["partly"],
+            "not graded": flow["ungraded"],
+            "not predicted by every network": flow["unpredicted"],
+        }
+    counts = f"{count_words(flow['patients'], 'patient')}, {count_words(flow['cts'], 'CT')}"
     return [
         _Step(
-            f"{flow.cohort} cohort\n{_count(flow.patients, 'patient')}, "
-            f"{_count(flow.cts, 'CT')}\n{flow.hips} hips",
-            _say_left("without a radiograph", dict(count_reasons(hips))),
+            f"{cohort} cohort\n{counts}\n{flow['hips']} hips",
+            _list_reasons("without a radiograph", dict(count_reasons(hips))),
         ),
-        _Step(f"{flow.radiographs} hips\nwith a radiograph", left),
+        _Step(f"{flow['radiographs']} hips\nwith a radiograph", _list_reasons("not scored", left_out)),
         _Step(last),
     ]
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _say_left(title: str, counts: dict[str, int]) -> str:
-    if not counts:
+def _list_reasons(title: str, counts: dict[str, int]) -> str:
+    known = [(reason, number) for reason, number in counts.items() if number]
+    if not known:
         return ""
-    first = list(counts.items())[:_REASONS]
-    more = sum(counts.values()) - sum(number for _, number in first)
-    lines = [f"{number}: {reason}" for reason, number in first] + (
-        [f"{more} for other reasons"] if more else []
-    )
+    total = sum(counts.values())
+    rest = total - sum(number for _, number in known[:_REASONS])
+    lines = [f"{number}: {reason}" for reason, number in known[:_REASONS]]
+    lines += [f"{rest} for other reasons"] if rest else []
     wrapped = [
-        part
-        for line in lines
-        for part in textwrap.wrap(line, _LETTERS, initial_indent="\N{BULLET} ", subsequent_indent="   ")
+        textwrap.fill(line, _LETTERS, initial_indent="\N{BULLET} ", subsequent_indent="   ") for line in lines
     ]
-    return "\n".join([f"{_count(sum(counts.values()), 'hip')} {title}", *wrapped])
+    return "\n".join([f"{count_words(total, 'hip')} {title}", *wrapped])
 
 
 def _size(text: str) -> float:
@@ -106,13 +97,13 @@ def _height(step: _Step) -> float:
 
 def _draw_column(axes: Axes, left: float, steps: Sequence[_Step]) -> None:
     top = 0.0
-    for place, step in enumerate(steps):
+    for number, step in enumerate(steps):
         bottom = top - _size(step.text)
         _draw_box(axes, left, top, _MAIN_IN, step.text)
         if step.aside:
             _draw_aside(axes, left, top, bottom, step.aside)
         top -= _height(step)
-        if place < len(steps) - 1:
+        if number < len(steps) - 1:
             _draw_arrow(axes, (left + _MAIN_IN / 2, bottom), (left + _MAIN_IN / 2, top))
 
 

@@ -1,1 +1,1 @@
-"""One template for each section of the report, and what it shows."""
+"""The sections of the report: a template each, and what some of them gather for it."""

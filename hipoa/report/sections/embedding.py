@@ -1,48 +1,51 @@
-"""The map of the features, to point at."""
+"""The interactive maps of the features."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.colors import to_hex
 
 from hipoa.core.columns import read_columns
-from hipoa.evaluation.groups import GROUPS
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.figures.accuracy_figures import score_map
 from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, GROUP_COLOURS
 from hipoa.report.results import Results
+from hipoa.report.scores import Row, score_map, split_maps
 
 _Known = Mapping[str, tuple[str, float | None, float | None]]
-_SURENESS = "max_probability"
-"""The one measure that is large where a network is sure: shown turned round, as the colours are read."""
+_CONFIDENCE = "max_probability"
+"""The one measure that is large where a network is certain: shown as 1 less its value."""
 
 
 def gather(results: Results) -> dict[str, Any]:
     """The points of every map, with what is known of their hips, and the colours."""
     rows = results.table("embedding.csv")
     repeat = min((row["repeat"] for row in rows), key=int, default="")
+    own = split_maps(rows)
+    marks = _mark_extremes(own)
+    known = {path.stem: _read_known(path, repeat, results.measure) for path in results.uncertainty}
     maps = [
-        found
-        for path in results.uncertainty
-        for found in _list_maps(
-            [row for row in rows if row["experiment"] == path.stem and row["repeat"] == repeat],
-            _read_known(path, repeat, results.measure),
-        )
+        {
+            "experiment": experiment,
+            "fold": fold,
+            "mark": marks.get((experiment, fold), ""),
+            "words": _describe(own[experiment, fold], marks.get((experiment, fold), "")),
+            "points": [_make_point(row, known[experiment]) for row in own[experiment, fold]],
+        }
+        for experiment, fold in sorted(own, key=lambda key: (results.experiments.index(key[0]), key[1]))
     ]
     return {
         "map": {
             "maps": maps,
-            "experiments": list(dict.fromkeys(found["experiment"] for found in maps)),
+            "experiments": list(dict.fromkeys(one["experiment"] for one in maps)),
             "measure": "1 - largest probability"
-            if results.measure == _SURENESS
+            if results.measure == _CONFIDENCE
             else name_measure(results.measure),
             "classes": results.classes,
             "scale": [to_hex(colour) for colour in CLASS_COLOURS],
-            "groups": {group: GROUP_COLOURS[group] for group in GROUPS},
+            "groups": GROUP_COLOURS,
             "folds": EXPERIMENT_COLOURS,
             "sides": {"L": EXPERIMENT_COLOURS[0], "R": EXPERIMENT_COLOURS[1]},
             "grey": GREY,
@@ -50,45 +53,26 @@ def gather(results: Results) -> dict[str, Any]:
     }
 
 
-def name_extremes(scores: Mapping[str, tuple[float, float] | None]) -> dict[str, str]:
-    """Which fold is the success and which the failure, by ECA and then ONCA; none where all are alike."""
-    known = {fold: score for fold, score in scores.items() if score is not None}
-    if len(set(known.values())) < 2:
-        return {}
-    return {
-        min(known, key=lambda fold: known[fold]): "failure",
-        max(known, key=lambda fold: known[fold]): "success",
-    }
+def _mark_extremes(maps: Mapping[tuple[str, int], list[Row]]) -> dict[tuple[str, int], str]:
+    """The best and the worst fold of each experiment by ECA, then ONCA; none where all are alike."""
+    marks = {}
+    for experiment in {name for name, _ in maps}:
+        scores = {key: score for key in maps if key[0] == experiment and (score := score_map(maps[key]))}
+        if len(set(scores.values())) > 1:
+            marks[min(scores, key=scores.__getitem__)] = "failure"
+            marks[max(scores, key=scores.__getitem__)] = "success"
+    return marks
 
 
-def _list_maps(rows: Sequence[Mapping[str, str]], known: _Known) -> list[dict[str, Any]]:
-    folds = {fold: list(own) for fold, own in groupby(sorted(rows, key=_fold), key=lambda row: row["fold"])}
-    scores = {fold: score_map(own) for fold, own in folds.items()}
-    marks = name_extremes(scores)
-    return [
-        {
-            "experiment": own[0]["experiment"],
-            "fold": int(fold),
-            "mark": marks.get(fold, ""),
-            "words": _say(scores[fold], marks.get(fold, ""), len(own)),
-            "points": [_point(row, known) for row in own],
-        }
-        for fold, own in folds.items()
-    ]
-
-
-def _fold(row: Mapping[str, str]) -> int:
-    return int(row["fold"])
-
-
-def _say(score: tuple[float, float] | None, mark: str, count: int) -> str:
+def _describe(rows: list[Row], mark: str) -> str:
+    score = score_map(rows)
     if score is None:
-        return f"{count} hips, none graded"
+        return f"{len(rows)} hips, none graded"
     best = {"success": ", the best fold", "failure": ", the worst fold"}.get(mark, "")
-    return f"ECA {score[0]:.3f}, ONCA {score[1]:.3f}, {count} hips{best}"
+    return f"ECA {score[0]:.3f}, ONCA {score[1]:.3f}, {len(rows)} hips{best}"
 
 
-def _point(row: Mapping[str, str], known: _Known) -> dict[str, Any]:
+def _make_point(row: Row, known: _Known) -> dict[str, Any]:
     side, uncertainty, probability = known.get(row["hip_id"], (row["hip_id"][-1], None, None))
     return {
         "hip": row["hip_id"],
@@ -105,20 +89,14 @@ def _point(row: Mapping[str, str], known: _Known) -> dict[str, Any]:
 
 
 def _read_known(path: Path, repeat: str, measure: str) -> _Known:
-    names = ("cohort", "repeat", "hip_id", "side", measure, "max_probability")
-    # A measure may be the largest probability itself.
+    """Side, uncertainty and largest probability of the labelled hips in one repeat."""
+    names = ("cohort", "repeat", "hip_id", "side", measure, _CONFIDENCE)
     columns = read_columns(path, names)
-    cells = zip(*(columns[name].tolist() for name in names), strict=True)
-    return {
-        hip: (side, _turn(_to_number(uncertainty), measure), _to_number(probability))
-        for cohort, of, hip, side, uncertainty, probability in cells
-        if cohort == "labelled" and of == repeat
-    }
-
-
-def _turn(value: float | None, measure: str) -> float | None:
-    return 1 - value if value is not None and measure == _SURENESS else value
-
-
-def _to_number(cell: str) -> float | None:
-    return float(cell) if cell else None
+    known = {}
+    for cohort, of, hip, side, *cells in zip(*(columns[name].tolist() for name in names), strict=True):
+        if cohort == "labelled" and of == repeat:
+            uncertainty, probability = (float(cell) if cell else None for cell in cells)
+            if uncertainty is not None and measure == _CONFIDENCE:
+                uncertainty = 1 - uncertainty
+            known[hip] = side, uncertainty, probability
+    return known

@@ -1,88 +1,91 @@
-"""Galleries: hips that were graded rightly with the most certainty, and the worst failures."""
+"""Galleries of hips: the most certain right predictions, the worst failures, and saliency maps."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hipoa.core.files import read_npz
 from hipoa.evaluation.graded import Graded, average_repeats, read_graded
 from hipoa.evaluation.passes import MEASURES, name_measure
+from hipoa.report.radiographs import embed_jpeg, embed_saliency, read_radiographs, show_as_in_patient
 from hipoa.report.results import Results
-from hipoa.report.score_table import find_best
-from hipoa.report.sections.triage import embed_hips
 
-
-class Shown(NamedTuple):
-    """One hip of a gallery.
-
-    Attributes:
-        hip_id: Its name.
-        side: left or right, of the patient.
-        url: Its radiograph, as it lies in the patient; empty if it is missing.
-        grade: True class.
-        predicted: Predicted class, of all repeats together.
-        probability: The largest.
-        uncertainty: By the measure that ranks hips for reading.
-    """
-
-    hip_id: str
-    side: str
-    url: str
-    grade: int
-    predicted: int
-    probability: float
-    uncertainty: float
+_HIPS = 12
+"""Shown in each gallery."""
 
 
 def gather(results: Results) -> dict[str, Any]:
     """The two galleries of the best network."""
-    best = find_best(results.scores)
+    best = results.best
     if best is None:
-        return {"galleries": [], "of": "", "measure": ""}
-    path = next(path for path in results.uncertainty if path.stem == best.experiment)
+        return {"galleries": []}
+    path = next(path for path in results.uncertainty if path.stem == best["experiment"])
     table = average_repeats(read_graded(path).of_cohort("labelled"))
-    rows = choose_rows(table, results.settings.gallery_rows)
-    chosen = table.where(np.concatenate(list(rows.values())))
-    images = embed_hips(chosen.hip.tolist(), results.hips, results.stacks)
-    shown = [_show(results, table, row, images) for row in np.concatenate(list(rows.values())).tolist()]
-    first = len(rows["right"])
+    right, wrong = choose_rows(table, _HIPS)
     return {
         "galleries": [
-            ("Graded rightly, the surest of each class", shown[:first]),
-            ("Graded wrongly, the worst first", shown[first:]),
+            ("Graded correctly, the most certain of each class", _list_hips(results, table, right)),
+            ("Graded incorrectly, the worst first", _list_hips(results, table, wrong)),
         ],
-        "of": best.experiment,
-        # The largest probability is told of every hip.
+        "images": results.embed(table.hip[np.concatenate([right, wrong])].tolist()),
+        # The largest probability is shown for every hip.
         "measure": "" if results.measure == "max_probability" else name_measure(results.measure),
     }
 
 
-def choose_rows(table: Graded, count: int) -> dict[str, np.ndarray]:
-    """Rows of the surest right hips, the classes in turn, and of the worst wrong ones, the worst first."""
+def choose_rows(table: Graded, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the most certain right hips, the classes in turn, and of the worst wrong ones."""
     error = np.abs(table.predicted - table.grade)
     largest = table.probability.max(axis=1)
-    surest = np.lexsort((table.hip, -largest))
-    right = surest[error[surest] == 0]
+    certain = np.lexsort((table.hip, -largest))
+    right = certain[error[certain] == 0]
     turn = np.zeros(len(right), dtype=np.int64)
     for grade in np.unique(table.grade[right]):
         own = table.grade[right] == grade
         turn[own] = np.arange(own.sum())
     wrong = np.lexsort((table.hip, -largest, -error))
-    return {
-        "right": right[np.lexsort((table.grade[right], turn))][:count],
-        "wrong": wrong[error[wrong] > 0][:count],
-    }
+    return right[np.lexsort((table.grade[right], turn))][:count], wrong[error[wrong] > 0][:count]
 
 
-def _show(results: Results, table: Graded, row: int, images: dict[str, str]) -> Shown:
-    name = str(table.hip[row])
-    return Shown(
-        hip_id=name,
-        side="left" if name.endswith("L") else "right",
-        url=images.get(name, ""),
-        grade=int(table.grade[row]),
-        predicted=int(table.predicted[row]),
-        probability=float(table.probability[row].max()),
-        uncertainty=float(table.measures[row, MEASURES.index(results.measure)]),
-    )
+def _list_hips(results: Results, table: Graded, rows: np.ndarray) -> list[dict[str, Any]]:
+    return [
+        {
+            "hip_id": str(table.hip[row]),
+            "grade": int(table.grade[row]),
+            "predicted": int(table.predicted[row]),
+            "probability": float(table.probability[row].max()),
+            "uncertainty": float(table.measures[row, MEASURES.index(results.measure)]),
+        }
+        for row in rows
+    ]
+
+
+def gather_explanations(results: Results) -> dict[str, Any]:
+    """The saliency maps of each network."""
+    return {"explained": [_explain(results, path) for path in results.explanations]}
+
+
+def _explain(results: Results, path: Path) -> dict[str, Any]:
+    found = read_npz(path)
+    names = found["hip_id"].tolist()
+    mirrored = {hip.hip_id: hip.mirrored == "yes" for hip in results.hips}
+    images = read_radiographs(results.stacks, names)
+    groups: dict[str, list[dict[str, Any]]] = {"right": [], "wrong": []}
+    for row, name in enumerate(names):
+        image, saliency = (
+            show_as_in_patient(layer, mirrored=mirrored[name])
+            for layer in (images[name], found["heat"][row].astype(float))
+        )
+        groups[str(found["shown"][row])].append(
+            {
+                "hip_id": name,
+                "grade": int(found["grade"][row]),
+                "predicted": int(found["predicted"][row]),
+                "plain": embed_jpeg(image),
+                "saliency": embed_saliency(image, saliency),
+            }
+        )
+    return {"experiment": path.stem, "method": str(found["method"]), "groups": groups}

@@ -1,4 +1,4 @@
-"""What the report says first: six questions, answered from the tables."""
+"""The summary: six questions, answered from the tables."""
 
 from __future__ import annotations
 
@@ -6,148 +6,125 @@ from typing import Any, NamedTuple
 
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.caveats import list_doubts
-from hipoa.report.result_rows import find_row, list_words, write_estimate, write_row
 from hipoa.report.results import Results
-from hipoa.report.score_table import Score, find_best, find_score
+from hipoa.report.scores import count_words, find_row, list_words, write_row
+from hipoa.report.sections.caveats import list_caveats
 
 _FIRST = 3
 
 
 class Answer(NamedTuple):
-    """One line of the first page.
+    """One line of the summary.
 
     Attributes:
-        question: Such as "How good".
+        question: Such as "How accurate?".
         sentences: Its answer.
         where: The sections that say more, by name.
+        listed: Whether the sentences are the items of a list.
     """
 
     question: str
     sentences: list[str]
     where: tuple[str, ...]
+    listed: bool = False
 
 
 def gather(results: Results) -> dict[str, Any]:
     """The six answers."""
-    return {"answers": answer(results)}
+    caveats = list_caveats(results) or ["None beyond the limitations below."]
+    steps = ("triage", "label_errors", "quality", "reporting")
+    return {
+        "answers": [
+            Answer("What was done?", [_describe_study(results)], ("methods",)),
+            Answer("In which patients?", [_describe_patients(results)], ("patients",)),
+            Answer("How accurate?", _describe_accuracy(results), ("accuracy", "published")),
+            Answer("How certain?", _describe_certainty(results), ("uncertainty", "calibration", "sets")),
+            Answer("What are the caveats?", caveats, ("limits", "subgroups"), listed=len(caveats) > 1),
+            Answer("What to do next?", _describe_next(results), steps),
+        ]
+    }
 
 
-def answer(results: Results) -> list[Answer]:
-    """What was done, on whom, how good, how sure, what to distrust, what to do next."""
-    best = find_best(results.scores)
-    return [
-        Answer("What was done", [_say_done(results)], ("methods",)),
-        Answer("On whom", [_say_whom(results)], ("patients",)),
-        Answer("How good", _say_good(results, best), ("accuracy", "published")),
-        Answer("How sure", _say_sure(results, best), ("uncertainty", "calibration", "sets")),
-        Answer("What to distrust", list_doubts(results, best) or ["Nothing was found beyond the "
-                        "limits below."],
-               ("limits", "subgroups")),
-        Answer("What to do next", _say_next(results), ("triage", "label_errors", "quality", "reporting")),
-    ]  # fmt: skip
-
-
-def write_score(score: Score | None) -> str:
-    """A score with its interval, in words."""
-    return "not defined" if score is None else write_estimate(score.value, *(score.interval or (None, None)))
-
-
-def _say_done(results: Results) -> str:
-    config, folds = results.config, {(r["repeat"], r["fold"]) for r in results.records}
+def _describe_study(results: Results) -> str:
+    folds = {(record["repeat"], record["fold"]) for record in results.records}
     return (
         f"Each hip of a pelvic CT was projected to a radiograph, and "
-        f"{_count(len(results.experiments), 'network')} ({list_words(results.experiments)}) graded "
-        f"it on seven "
-        f"classes from normal to severe: {_count(len(results.records), 'model')}, "
+        f"{count_words(len(results.experiments), 'network')} ({list_words(results.experiments)}) graded it "
+        f"on seven classes from normal to severe: {count_words(len(results.records), 'model')}, "
         f"{len({fold for _, fold in folds})}-fold cross-validation by patient, "
-        f"{_count(len({repeat for repeat, _ in folds}), 'repeat')}, "
-        f"{config['predict']['passes']} passes with dropout for each hip."
+        f"{count_words(len({repeat for repeat, _ in folds}), 'repeat')}, "
+        f"{results.config['predict']['passes']} passes with dropout per hip."
     )
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _say_whom(results: Results) -> str:
-    flow = results.everything
-    graded = f"{flow.predicted} of them are graded by a reader and scored."
+def _describe_patients(results: Results) -> str:
+    flow = results.flow["all"]
     return (
-        f"{flow.cts} CTs of {flow.patients} patients hold {flow.hips} hips: {flow.radiographs} with a "
-        f"radiograph, {flow.refused} refused, {flow.excluded} excluded. {graded}"
+        f"{flow['cts']} CTs of {flow['patients']} patients contain {flow['hips']} hips: "
+        f"{flow['radiographs']} with a radiograph, {flow['refused']} refused, {flow['excluded']} excluded. "
+        f"{flow['predicted']} of them have a reference grade and were scored."
     )
 
 
-def _say_good(results: Results, best: Score | None) -> list[str]:
+def _describe_accuracy(results: Results) -> list[str]:
+    best = results.best
     if best is None:
         return ["No graded hip was predicted, so there is no accuracy."]
-    count = len(results.experiments)
-    near = find_score(results.scores, best.experiment, "labelled", "ONCA")
-    constant = [_plain(find_score(results.scores, CONSTANT, "labelled", name)) for name in ("ECA", "ONCA")]
-    chosen = f", the best of {count} and chosen on these very hips," if count > 1 else ""
-    said = (
-        f"{best.experiment}{chosen} graded {best.n_hips} hips of {best.n_patients} patients that it had not "
-        f"seen: exactly right (ECA) {write_score(best)}, at most one class off (ONCA) {write_score(near)}, "
-        f"shares with 95 % intervals, patients resampled, against ECA {constant[0]} and ONCA "
-        f"{constant[1]} of "
-        "the best constant answer."
-    )
-    external = find_score(results.scores, best.experiment, "external", "ECA")
-    return [said] + ([f"External cohort: ECA {write_score(external)}."] if external else [])
+    count, name = len(results.experiments), best["experiment"]
+    near = find_row(results.scores, experiment=name, cohort="labelled", metric="ONCA")
+    constant = [
+        find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric=metric)
+        for metric in ("ECA", "ONCA")
+    ]
+    eca, onca = (f"{float(row['value']):.3f}" if row else "not defined" for row in constant)
+    chosen = f" (the best of {count}, chosen on these same hips)" if count > 1 else ""
+    sentences = [
+        f"{name}{chosen} graded {best['n_hips']} hips of {best['n_patients']} patients unseen in training: "
+        f"share graded exactly (ECA) {write_row(best)}, at most one class off (ONCA) {write_row(near)}, with "
+        f"95 % intervals by resampling patients; the best constant prediction has ECA {eca} and ONCA {onca}."
+    ]
+    external = find_row(results.scores, experiment=name, cohort="external", metric="ECA")
+    return sentences + ([f"External cohort: ECA {write_row(external)}."] if external else [])
 
 
-def _plain(score: Score | None) -> str:
-    return "not defined" if score is None or score.value is None else f"{score.value:.3f}"
-
-
-def _say_sure(results: Results, best: Score | None) -> list[str]:
+def _describe_certainty(results: Results) -> list[str]:
+    best = results.best
     if best is None:
         return ["Nothing was scored."]
-    own = {"experiment": best.experiment, "cohort": "labelled"}
+    own = {"experiment": best["experiment"], "cohort": "labelled"}
     detection, sets = results.table("detection.csv"), results.table("conformal.csv")
-    said = {**own, "measure": results.measure, "event": "error >= 1", "prediction": "per repeat"}
-    # Of a regression its variance; of a classification that of the probability.
-    measure = name_measure(results.measure)
-    found = find_row(detection, **said, metric="AUROC")
-    held, size = (
+    detected = {**own, "measure": results.measure, "event": "error >= 1", "prediction": "per repeat"}
+    auroc = find_row(detection, **detected, metric="AUROC")
+    sentences = [
+        f"The uncertainty ({name_measure(results.measure)}) separates wrong from right grades with AUROC "
+        f"{write_row(auroc)}; 0.5 is chance."
+    ]
+    kept = find_row(detection, **detected, metric="risk at 80 % coverage")
+    if kept:
+        sentences.append(
+            f"If a person read the least certain fifth, {float(kept['value']):.3f} of the others would be "
+            f"graded wrongly, instead of {1 - float(best['value']):.3f} of all."
+        )
+    coverage, size = (
         find_row(sets, **own, level="0.9", hips="all", metric=name) for name in ("coverage", "mean size")
     )
-    sentences = [
-        f"The uncertainty ({measure}) tells a wrong grade from a right one with AUROC "
-        f"{write_row(found)}; 0.5 is chance.",
-        _say_kept(results, said, best),
-    ]
-    if held and size:
+    if coverage and size:
         sentences.append(
-            f"Sets of neighbouring classes meant to hold the true class in 90 % of the hips held it in "
-            f"{100 * float(held['value']):.0f} % with {float(size['value']):.1f} classes on average."
+            "Sets of adjacent classes that should contain the true class of 90 % of the hips contained it in "
+            f"{100 * float(coverage['value']):.0f} %, with {float(size['value']):.1f} classes on average."
         )
-    return [sentence for sentence in sentences if sentence]
+    return sentences
 
 
-def _say_kept(results: Results, said: dict[str, str], best: Score) -> str:
-    kept = find_row(results.table("detection.csv"), **said, metric="risk at 80 % coverage")
-    if kept is None or best.value is None:
-        return ""
-    return (
-        f"If a person read the least sure fifth, {float(kept['value']):.3f} of the rest would be "
-        f"graded wrongly "
-        f"instead of {1 - best.value:.3f} of all."
-    )
-
-
-def _say_next(results: Results) -> list[str]:
-    ranked = [row for row in results.triage if row["rank"]]
+def _describe_next(results: Results) -> list[str]:
+    ranked = [row["hip_id"] for row in results.triage if row["rank"]]
+    first = f", first {list_words(ranked[:_FIRST])}" if ranked else ""
     aside = len(results.triage) - len(ranked)
-    first = f": first {list_words([row['hip_id'] for row in ranked[:_FIRST]])}" if ranked else ""
-    noted = sum(bool(hip.warnings) for hip in results.hips)
-    sentences = [
-        f"{len(ranked)} unread hips are ranked for reading{first}; {aside} are set aside with the reason."
-    ]
+    sentences = [f"{len(ranked)} unread hips are ranked for reading{first}; {aside} are set aside."]
     doubted = sum(row["doubted"] == "yes" for row in results.table("label_errors.csv"))
     if doubted:
-        sentences.append(f"Read {doubted} labelled hips a second time: the models doubt their labels.")
-    if noted:
-        sentences.append(f"Look at the {noted} hips with a warning before any number is believed.")
-    return [*sentences, "Fill in the items for a paper that only a person can answer."]
+        sentences.append(f"Read {doubted} labelled hips again: their labels may be wrong.")
+    warned = sum(bool(hip.warnings) for hip in results.hips)
+    if warned:
+        sentences.append(f"Check the {warned} hips with a warning before relying on any number.")
+    return [*sentences, "Complete the items of the reporting guidelines that only a person can answer."]

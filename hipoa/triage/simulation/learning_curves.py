@@ -1,4 +1,4 @@
-"""Learning curves and what can be said of their difference from random."""
+"""Learning curves of reading strategies and their differences from random order."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import numpy as np
 from hipoa.core.columns import format_number
 from hipoa.evaluation.passes import name_measure
 from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import draw_patients, interval_95, two_sided_p
-from hipoa.evaluation.statistics.holm import adjust_holm
+from hipoa.evaluation.statistics.bootstrap import Row, draw_patients, interval_cells, two_sided_p
+from hipoa.evaluation.statistics.holm import adjust_rows
 
 RANDOM = "random"
 LEVELS = (0.5, 0.75, 0.9)
 METRICS = {"ECA": 0, "ONCA": 1}
-"""Score to the largest error in classes that counts as right."""
-
-Row = dict[str, object]
+"""Score to the largest error in classes that counts as correct."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What one learner said of the test hips while more and more hips were read.
+    """The errors of one learner on the test hips while more and more hips were read.
 
     Attributes:
         learner: What was trained.
@@ -40,82 +38,73 @@ class Curves:
     patient: np.ndarray
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Scores (draws, strategies, rounds) of one metric, a mean over seeds; draw 0 is the study itself."""
+def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and hips read (draws, strategies, rounds), means over the seeds.
 
-    score: np.ndarray
-    hips_read: np.ndarray
-
-
-def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> Drawn:
-    """Scores of the study and of studies drawn from its test patients and its seeds.
-
-    Args:
-        curves: Of one learner.
-        metric: ECA or ONCA.
-        bootstrap: How many draws.
+    Draw 0 is the study itself, the others draw its test patients and its seeds with replacement.
     """
     right = (curves.error <= METRICS[metric]).astype(np.float64)
     strategies, seeds, rounds, _ = right.shape
     n_patients = int(curves.patient.max()) + 1
     member = np.eye(n_patients)[curves.patient]
     of_patient = (right @ member).transpose(3, 1, 0, 2).reshape(n_patients, -1)
-    n, b = bootstrap.bootstrap_resamples, bootstrap.bootstrap_seed
-    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, b)])
-    drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, b + 1)]) / seeds
+    n = bootstrap.bootstrap_resamples
+    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, seed=0)])
+    drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, seed=1)]) / seeds
     sums = (patients @ of_patient).reshape(n + 1, seeds, strategies * rounds)
     hips = patients @ member.sum(axis=0)
     score = np.einsum("nsk,ns->nk", sums, drawn_seeds) / hips[:, None]
-    # How many hips a batch of patients has differs a little from seed to seed.
+    # The number of hips in a batch of patients differs a little from seed to seed.
     read = np.einsum("asr,ns->nar", curves.hips_read.astype(np.float64), drawn_seeds)
-    return Drawn(score.reshape(n + 1, strategies, rounds), read)
+    return score.reshape(n + 1, strategies, rounds), read
 
 
 def describe(curves: Curves, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """The rows of one learner: the curves, the gains over random and the labels saved.
-
-    Args:
-        curves: Of one learner.
-        bootstrap: The resampling of test patients and of seeds.
-    """
+    """The rows of one learner: the curves, the gains over random and the labels saved."""
     for metric in METRICS:
-        drawn = draw_scores(curves, metric, bootstrap)
-        named = {"learner": curves.learner, "metric": metric}
+        score, read = draw_scores(curves, metric, bootstrap)
+        keys: Row = {"learner": curves.learner, "metric": metric}
         for number, strategy in enumerate(curves.strategies):
-            for at in range(drawn.score.shape[2]):
-                row = _describe(drawn.score[:, number, at], "share")
-                read = format_number(drawn.hips_read[0, number, at])
-                yield {**named, "strategy": strategy, "quantity": "curve", "hips_read": read, **row}
-        yield from ({**named, **row} for row in _compare(curves.strategies, drawn))
+            for at in range(score.shape[2]):
+                row = {"strategy": strategy, "quantity": "curve", **_cells(score[:, number, at], "share")}
+                yield {**keys, **row, "hips_read": format_number(read[0, number, at])}
+        base = list(curves.strategies).index(RANDOM)
+        others = {name: n for n, name in enumerate(curves.strategies) if n != base}
+        yield from (keys | row for row in _compare_gains(others, base, score))
+        yield from (keys | row for row in _compare_labels(others, base, score, read))
 
 
-def _compare(strategies: Sequence[str], drawn: Drawn) -> Iterator[Row]:
-    base = list(strategies).index(RANDOM)
-    others = [number for number in range(len(strategies)) if number != base]
-    gains = [_gain(drawn, number, base) for number in others]
-    p = [two_sided_p(gain[1:]) for gain in gains]
-    for number, gain, one, adjusted in zip(others, gains, p, adjust_holm(p), strict=True):
-        verdict = judge(float(gain[0]), float(adjusted))
-        cells = {"p": format_number(one), "p_holm": format_number(float(adjusted)), "verdict": verdict}
-        yield {"strategy": strategies[number], "quantity": "gain", **_describe(gain, "share"), **cells}
-    rising = make_rise(drawn.score)
-    for number in others:
+def _compare_gains(others: Mapping[str, int], base: int, score: np.ndarray) -> list[Row]:
+    """The rows of the mean difference from random over the rounds, Holm over the strategies."""
+    # The first and the last round are the same for all.
+    inner = slice(1, -1) if score.shape[2] > 2 else slice(None)
+    rows: list[Row] = []
+    for strategy, number in others.items():
+        gain = (score[:, number, inner] - score[:, base, inner]).mean(axis=1)
+        cells = {"p": two_sided_p(gain[1:]), "verdict": judge(gain[0], np.nan)}
+        rows.append({"strategy": strategy, "quantity": "gain", **_cells(gain, "share"), **cells})
+    for row, p_holm in adjust_rows(rows):
+        row["verdict"] = judge(float(str(row["value"])), p_holm)
+    return rows
+
+
+def _compare_labels(
+    others: Mapping[str, int], base: int, score: np.ndarray, read: np.ndarray
+) -> Iterator[Row]:
+    """The rows of the labels that each strategy saves at each level of random's rise."""
+    rising = make_rise(score)
+    for strategy, number in others.items():
         for level in LEVELS:
-            saved = np.array(
-                [
-                    save_labels(read[base], score[base], read[number], score[number], level)
-                    for read, score in zip(drawn.hips_read, rising, strict=True)
-                ]
-            )
+            saved = [
+                save_labels(hips[base], curve[base], hips[number], curve[number], level)
+                for hips, curve in zip(read, rising, strict=True)
+            ]
             quantity = f"labels saved at {level:.0%} of random's rise"
-            yield {"strategy": strategies[number], "quantity": quantity, **_describe(saved, "hips")}
+            yield {"strategy": strategy, "quantity": quantity, **_cells(np.array(saved), "hips")}
 
 
-def _gain(drawn: Drawn, number: int, base: int) -> np.ndarray:
-    """Mean difference of the scores over the rounds; the first and the last are the same for all."""
-    inner = slice(1, -1) if drawn.score.shape[2] > 2 else slice(None)
-    return (drawn.score[:, number, inner] - drawn.score[:, base, inner]).mean(axis=1)
+def _cells(drawn: np.ndarray, unit: str) -> Row:
+    return {"value": format_number(float(drawn[0])), "unit": unit, **interval_cells(drawn[1:])}
 
 
 def judge(gain: float, p_holm: float) -> str:
@@ -126,7 +115,7 @@ def judge(gain: float, p_holm: float) -> str:
 
 
 def make_rise(score: np.ndarray) -> np.ndarray:
-    """The rising curves (..., rounds) nearest to some curves, since chance moves these up and down.
+    """The rising curves (..., rounds) nearest to noisy ones.
 
     Isotonic regression by its max-min formula, of thousands of short curves at once (source: Robertson,
     Wright, Dykstra, Order Restricted Statistical Inference, 1988, theorem 1.4.4).
@@ -163,7 +152,7 @@ def save_labels(
 
 
 def _reach(read: np.ndarray, score: np.ndarray, wanted: float) -> float:
-    """The hips after which a rising curve, linear between the rounds, first has the wanted score."""
+    """The hips after which a rising curve, linear between the rounds, first reaches the wanted score."""
     after = int(np.searchsorted(score, wanted))
     if after == 0:
         return float(read[0])
@@ -172,17 +161,17 @@ def _reach(read: np.ndarray, score: np.ndarray, wanted: float) -> float:
 
 
 def state_answer(rows: Sequence[Mapping[str, object]], test_set: str) -> str:
-    """The answer in words: whether choosing would have paid on this cohort.
+    """Whether choosing would have saved labels on this cohort, in words.
 
     Args:
         rows: Of `describe`, with the counts.
-        test_set: What it was measured on.
+        test_set: In words.
     """
     gains = [row for row in rows if row["quantity"] == "gain"]
     if not gains:
         return "Nothing was set against random."
     better, worse = (_list_gains(gains, f"{verdict} than random") for verdict in ("better", "worse"))
-    tried = list(dict.fromkeys(_name(row) for row in gains))
+    tried = list(dict.fromkeys(name_measure(str(row["strategy"])) for row in gains))
     gained = f"none of {', '.join(tried)} gained" if len(tried) > 1 else f"{tried[0]} gained nothing"
     answer = f"Choosing paid: {better}" if better else f"No better than random: {gained}"
     answer += f"; worse than random: {worse}" if worse else ""
@@ -195,15 +184,8 @@ def state_answer(rows: Sequence[Mapping[str, object]], test_set: str) -> str:
 
 
 def _list_gains(gains: Sequence[Mapping[str, object]], verdict: str) -> str:
-    told = (row for row in gains if row["verdict"] == verdict)
-    return ", ".join(f"{_name(row)} ({float(str(row['value'])):+.3f} {row['metric']})" for row in told)
-
-
-def _name(row: Mapping[str, object]) -> str:
-    return name_measure(str(row["strategy"]))
-
-
-def _describe(drawn: np.ndarray, unit: str) -> Row:
-    low, high = interval_95(drawn[1:]) or (np.nan, np.nan)
-    ends = {"low": format_number(low), "high": format_number(high)}
-    return {"value": format_number(float(drawn[0])), "unit": unit, **ends}
+    return ", ".join(
+        f"{name_measure(str(row['strategy']))} ({float(str(row['value'])):+.3f} {row['metric']})"
+        for row in gains
+        if row["verdict"] == verdict
+    )

@@ -1,4 +1,4 @@
-"""Does it pay? The labelled cohort read again in different orders, as if its labels were not known yet."""
+"""Simulates reading the labelled cohort in different orders, as if its labels were unknown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from hipoa.core.files import write_csv
 from hipoa.evaluation.passes import HipUncertainty
 from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import Row
 from hipoa.grading.settings import Experiment
 from hipoa.triage.settings import SimulateSettings, TriageSettings
 from hipoa.triage.simulation.graded_hips import LEAST_PATIENTS, Hips, read_graded_hips
-from hipoa.triage.simulation.learning_curves import RANDOM, Curves, Row, describe, state_answer
-from hipoa.triage.simulation.strategies import Choice
+from hipoa.triage.simulation.learning_curves import RANDOM, Curves, describe, state_answer
+from hipoa.triage.simulation.strategies import choose_patients
 
 COLUMNS = (
     *("learner", "strategy", "metric", "quantity", "hips_read", "value", "unit", "low", "high"),
@@ -24,9 +25,12 @@ COLUMNS = (
 ANSWER = "answer"
 FROZEN = "frozen features, dropout head"
 _NOTE = "test patients and seeds resampled"
+# Of the patients, read before any strategy can choose; our choice.
+_FIRST_SHARE = 0.1
+_SEED = 0
 
 Learner = Callable[[np.ndarray, list[int]], HipUncertainty]
-"""Rows to learn from and the seed of all chance, to what is then said of all hips."""
+"""Function of the rows to train on and a seed to the predictions for all hips."""
 
 
 def run(
@@ -42,18 +46,18 @@ def run(
 ) -> None:
     """Simulates reading the labelled cohort by patients, in random order and as strategies choose.
 
-    The features are those of a network as it was before it saw any hip: a network trained on the
-    cohort has seen the labels that the simulation pretends not to know.
+    The features are those of a network before training: a network trained on the cohort has seen the labels
+    that the simulation assumes unknown.
 
     Args:
         settings: Of the simulation.
-        triage: The measure and the diversity of the strategy "hybrid", which is the list's own.
+        triage: The measure and the diversity of the strategy "hybrid", as of the list of hips to read.
         bootstrap: The resampling behind the intervals.
-        row: The experiment whose network gives the features.
+        row: The experiment whose network extracts the features.
         hips: The tables ``labelled.csv`` and, where there is one, ``external.csv``.
         stacks: The images of the same cohorts.
         out: The table to write.
-        pretrained: What the stage weights wrote; None for random weights.
+        pretrained: The weights before training; None for random weights.
 
     Raises:
         CohortError: Tables and images do not fit together.
@@ -61,32 +65,26 @@ def run(
     if not settings.simulate:
         write_csv(out, COLUMNS, [])
         return
-    found = read_graded_hips(hips, stacks, settings)
+    found = read_graded_hips(hips, stacks)
     n_patients = len(np.unique(found.patient[~found.test]))
     if n_patients < LEAST_PATIENTS or not found.test.any():
         note = f"not simulated: {n_patients} graded patients are too few to read some and test on others"
         write_csv(out, COLUMNS, [{"quantity": ANSWER, "note": note}])
         return
-    # torch takes seconds: only who simulates waits for it.
-    from hipoa.triage.simulation.frozen_features import extract_features
-    from hipoa.triage.simulation.linear_probe import ask_probe, reduce_features
+    # The import of torch takes seconds.
+    from hipoa.triage.simulation.linear_probe import extract_features, reduce_features, train_and_predict
 
-    raw = extract_features(found.radiograph, row, pretrained)
-    features = reduce_features(raw, ~found.test, settings.head_dimensions)
-    curves = simulate(
-        found,
-        features,
-        FROZEN,
-        lambda rows, seed: ask_probe(features, found.grade, rows, seed, settings),
-        (RANDOM, *settings.strategies),
-        settings,
-        triage,
-    )
+    features = reduce_features(extract_features(found.radiograph, row, pretrained), ~found.test)
+
+    def learn(rows: np.ndarray, seed: list[int]) -> HipUncertainty:
+        return train_and_predict(features, found.grade, rows, seed)
+
+    curves = simulate(found, features, FROZEN, learn, (RANDOM, *settings.strategies), settings, triage)
     weights = f"{row.network} {'as it was before training' if pretrained else 'with random weights'}"
-    write_csv(out, COLUMNS, _finish(found, curves, bootstrap, weights))
+    write_csv(out, COLUMNS, _rows(found, curves, bootstrap, weights))
 
 
-def _finish(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: str) -> Iterator[Row]:
+def _rows(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: str) -> Iterator[Row]:
     counts = count_hips(hips, curves)
     rows = [row | counts for row in describe(curves, bootstrap)]
     yield from (row | {"note": f"{_NOTE}; {weights}"} for row in rows)
@@ -95,7 +93,7 @@ def _finish(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: s
 
 
 def count_hips(hips: Hips, curves: Curves) -> Row:
-    """What the curves rest on: seeds, hips that were read, hips and patients that measured."""
+    """The counts behind the curves: seeds, hips that were read, hips and patients of the test set."""
     return {
         "n_seeds": curves.error.shape[1],
         "n_hips": int((~hips.test).sum()),
@@ -113,17 +111,17 @@ def simulate(
     settings: SimulateSettings,
     triage: TriageSettings,
 ) -> Curves:
-    """Reads the patients batch by batch, as every strategy chooses, and measures on the test set after each.
+    """Reads the patients batch by batch, as each strategy chooses, and scores the test set after each batch.
 
-    With one seed all strategies begin with the same patients, and end with all of them.
+    With the same seed all strategies begin with the same patients; all end with all patients.
 
     Args:
         hips: The graded hips.
-        features: (n, D) reduced, for the strategies that look at distances.
+        features: (n, D) reduced, for the strategies that use distances.
         name: Of the learner.
-        learner: What is trained after each batch.
+        learner: Trained after each batch.
         strategies: Their names.
-        settings: Seeds, rounds and first patients.
+        settings: Seeds and rounds.
         triage: For the strategy "hybrid".
     """
     patients = np.unique(hips.patient[~hips.test])
@@ -131,24 +129,33 @@ def simulate(
     shape = len(strategies), settings.simulate_seeds, len(sizes)
     read, error = np.zeros(shape), np.zeros((*shape, int(hips.test.sum())), dtype=np.int8)
     runs = [(strategy, seed) for strategy in range(shape[0]) for seed in range(shape[1])]
-    known = [_draw(patients, hips, [settings.simulate_seed, seed], sizes[0]) for _, seed in runs]
+    known = [_draw(patients, hips, [_SEED, seed], sizes[0]) for _, seed in runs]
     for number in range(len(sizes)):
         for (strategy, seed), rows in zip(runs, known, strict=True):
-            chance = [settings.simulate_seed, seed, number]
-            said = learner(np.flatnonzero(rows), chance)
+            parts = [_SEED, seed, number]
+            predictions = learner(np.flatnonzero(rows), parts)
             read[strategy, seed, number] = rows.sum()
-            error[strategy, seed, number] = np.abs(said.predicted - hips.grade)[hips.test]
+            error[strategy, seed, number] = np.abs(predictions.predicted - hips.grade)[hips.test]
             if number + 1 < len(sizes):
-                choice = Choice(hips, rows, features, said, chance)
-                rows[choice.take(strategies[strategy], sizes[number + 1], triage)] = True
+                chosen = choose_patients(
+                    hips,
+                    rows,
+                    features,
+                    predictions,
+                    strategy=strategies[strategy],
+                    count=sizes[number + 1],
+                    seed=parts,
+                    triage=triage,
+                )
+                rows[chosen] = True
         print(f"{name}: batch {number + 1} of {len(sizes)}", file=sys.stderr, flush=True)
     _, patient = np.unique(hips.patient[hips.test], return_inverse=True)
     return Curves(name, strategies, read, error, patient)
 
 
 def plan_batches(n_patients: int, settings: SimulateSettings) -> list[int]:
-    """Patients of the first draw and of each batch after it, as even as can be; together all of them."""
-    first = min(max(2, round(settings.first_share * n_patients)), n_patients - 1)
+    """Patients of the first draw and of each batch after it, as even as possible; together all of them."""
+    first = min(max(2, round(_FIRST_SHARE * n_patients)), n_patients - 1)
     rounds = min(settings.simulate_rounds, n_patients - first)
     ends = np.linspace(first, n_patients, rounds + 1).round().astype(int)
     return [first, *np.diff(ends).tolist()]

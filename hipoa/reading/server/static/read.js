@@ -8,7 +8,7 @@ const viewers = { hip: new Viewer($("hip")), other: new Viewer($("other")), pelv
 const fetched = new Map(); // address to pixels, of the hips to come
 let state, hip, upcoming = [], reading, references = [], lastId = "", busy = false;
 
-// ---- talking to the server
+// ---- requests to the server
 
 class Refused extends Error {}
 
@@ -44,16 +44,16 @@ async function fetchImages(shown) {
   return Object.fromEntries(kinds.map((kind, i) => [kind, { ...shown.images[kind], pixels: pixels[i] }]));
 }
 
-// ---- what is seen
+// ---- what is shown
 
-function open(sheet) {
-  for (const name of ["desk", "enter", "pause", "done", "mine", "differ", "fatal"]) $(name).hidden = name !== sheet;
-  clock.run(sheet === "desk");
-  if (sheet === "desk") $("hip").focus({ preventScroll: true });
+function open(view) {
+  for (const name of ["workspace", "sign-in", "pause", "done", "mine", "disagreements", "fatal"]) $(name).hidden = name !== view;
+  clock.run(view === "workspace");
+  if (view === "workspace") $("hip").focus({ preventScroll: true });
 }
 
-const current = () => ["enter", "pause", "done", "mine", "differ", "fatal", "desk"].find((name) => !$(name).hidden);
-const back = () => open(hip ? "desk" : "done");
+const current = () => ["sign-in", "pause", "done", "mine", "disagreements", "fatal", "workspace"].find((name) => !$(name).hidden);
+const back = () => open(hip ? "workspace" : "done");
 
 // Seconds that a hip was looked at: not while paused, elsewhere on the page or in another window.
 const clock = {
@@ -62,12 +62,12 @@ const clock = {
     if (this.since !== null) this.seconds += (performance.now() - this.since) / 1000;
     this.since = on && !document.hidden ? performance.now() : null;
   },
-  restart() { this.seconds = 0; this.since = null; this.run(current() === "desk"); },
-  read() { this.run(current() === "desk"); return Math.round(this.seconds * 10) / 10; },
+  restart() { this.seconds = 0; this.since = null; this.run(current() === "workspace"); },
+  read() { this.run(current() === "workspace"); return Math.round(this.seconds * 10) / 10; },
 };
-document.addEventListener("visibilitychange", () => clock.run(current() === "desk"));
+document.addEventListener("visibilitychange", () => clock.run(current() === "workspace"));
 
-function sayFault(error) {
+function showError(error) {
   $("fault").textContent = error instanceof Refused ? error.message : "Not saved: the server does not answer. Press Enter to try again.";
   $("fault").hidden = false;
 }
@@ -88,7 +88,7 @@ function showReading() {
   $("save").disabled = !(reading.reason || (!refused && reading.crowe !== null && reading.kl !== null));
 }
 
-function say(record) {
+function describe(record) {
   const grade = record.reason ? state.reasons[record.reason] : `Crowe ${ROMAN[record.crowe]}, KL ${record.kl}`;
   return record.comment ? `${grade} (${record.comment})` : grade;
 }
@@ -104,18 +104,18 @@ async function showHip(next, words = "") {
   if (!hip) {
     $("case").textContent = "";
     $("synthetic").hidden = true;
-    $("done-words").textContent = `${next.read} hips read. ${words} ${next.faults?.[0] ?? ""}`;
+    $("done-words").textContent = `${next.read} hips read. ${words} ${next.skipped?.[0] ?? ""}`;
     open("done");
     return;
   }
   reading = { crowe: null, kl: null, reason: null };
   const images = await fetchImages(hip);
   draw(images);
-  if (next.faults?.length) sayFault(new Refused(next.faults[0]));
-  open("desk");
+  if (next.skipped?.length) showError(new Refused(next.skipped[0]));
+  open("workspace");
   clock.restart();
   document.body.dataset.shown = hip.hip_id;
-  // After the hip is on the screen: what comes next is fetched while she looks.
+  // Once the hip is on the screen, the next one is loaded.
   setTimeout(fetchAhead, 50);
 }
 
@@ -125,13 +125,13 @@ async function fetchAhead() {
     const { hips } = await ask("/api/next");
     if (hip !== shown) return;
     upcoming = hips.filter((one) => one.hip_id !== shown.hip_id);
-    forget();
+    dropPixels();
     await Promise.all(upcoming.map(fetchImages));
-  } catch { /* then it is fetched when it is wanted */ }
+  } catch { /* it is loaded when it is shown */ }
 }
 
-// Pixels of hips that have gone by.
-function forget() {
+// Pixels of earlier hips.
+function dropPixels() {
   const wanted = new Set([hip, ...upcoming].flatMap((one) => Object.keys(one.images).map((kind) => addressOf(one, kind))));
   for (const address of fetched.keys()) if (!wanted.has(address) && !address.startsWith("/api/references/")) fetched.delete(address);
 }
@@ -158,7 +158,7 @@ function draw(images) {
   $("film-note").textContent = images.hip.source === "view" ? "" : "Radiograph of 150 x 150 pixels: there is no fine view (set reading: true and run snakemake)";
   $("comment").value = "";
   $("fault").hidden = true;
-  $("said").hidden = true;
+  $("others").hidden = true;
   if (hip.prediction) $("last").textContent = `The model: class ${hip.prediction.grade} (Crowe ${ROMAN[hip.prediction.crowe]}, KL ${hip.prediction.kl})`;
   showReading();
   showReferences();
@@ -199,14 +199,14 @@ function makeReference(reference) {
   made.textContent = reference.synthetic ? "synthetic" : "";
   words.append(name, who, made);
   button.append(canvas, words);
-  button.title = "hold beside the hip";
+  button.title = "show beside the hip";
   button.setAttribute("aria-pressed", "false");
-  button.addEventListener("click", () => holdBeside(button, reference));
+  button.addEventListener("click", () => showBeside(button, reference));
   new Viewer(canvas, { still: true }).show(reference.image);
   return button;
 }
 
-async function holdBeside(button, reference) {
+async function showBeside(button, reference) {
   const on = button.getAttribute("aria-pressed") !== "true";
   for (const each of $("references").querySelectorAll("button")) each.setAttribute("aria-pressed", "false");
   button.setAttribute("aria-pressed", String(on));
@@ -248,26 +248,26 @@ function once(action) {
   return async () => {
     if (busy) return;
     busy = true;
-    try { await action(); } catch (error) { sayFault(error); } finally { busy = false; }
+    try { await action(); } catch (error) { showError(error); } finally { busy = false; }
   };
 }
 
 const save = once(async () => {
-  if ($("save").disabled || current() !== "desk") return;
+  if ($("save").disabled || current() !== "workspace") return;
   const started = performance.now();
-  const given = { ticket: hip.ticket, crowe: reading.crowe, kl: reading.kl, reason: reading.reason ?? "" };
+  const given = { form_token: hip.form_token, crowe: reading.crowe, kl: reading.kl, reason: reading.reason ?? "" };
   const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read() });
   lastId = answer.recorded.id;
-  const told = answer.told ? ` The model: class ${answer.told.grade} (Crowe ${ROMAN[answer.told.crowe]}, KL ${answer.told.kl}).` : "";
+  const prediction = answer.prediction ? ` The model: class ${answer.prediction.grade} (Crowe ${ROMAN[answer.prediction.crowe]}, KL ${answer.prediction.kl}).` : "";
   const side = answer.recorded.side === "R" ? "right" : "left";
-  await showHip(answer, `Saved: ${answer.recorded.case_id} ${side}, ${say(answer.recorded)}.${told}`);
+  await showHip(answer, `Saved: ${answer.recorded.case_id} ${side}, ${describe(answer.recorded)}.${prediction}`);
   document.body.dataset.milliseconds = String(performance.now() - started);
 });
 
 async function undoReading(id) {
   const answer = await ask("/api/undo", { id });
   lastId = "";
-  await showHip(answer, `Undone: ${say(answer.undone)}. Read it again.`);
+  await showHip(answer, `Undone: ${describe(answer.undone)}. Read it again.`);
 }
 
 const undo = once(async () => {
@@ -292,25 +292,25 @@ const openMine = once(async () => {
   open("mine");
 });
 
-const openDiffer = once(async () => {
+const openDisagreements = once(async () => {
   const found = await ask("/api/disagreements");
   const body = $("open-cases").tBodies[0];
   body.replaceChildren();
   for (const one of found.open) {
     const row = body.insertRow();
-    cells(row, `${one.said[0].case_id} ${one.said[0].side}`, one.said.map((r) => `${r.reader}: ${say(r)}`).join(" · "));
-    addButton(row, "Settle", () => settle(one.hip_id));
+    cells(row, `${one.readings[0].case_id} ${one.readings[0].side}`, one.readings.map((r) => `${r.reader}: ${describe(r)}`).join(" · "));
+    addButton(row, "Record consensus", () => settle(one.hip_id));
   }
   if (!found.open.length) cells(body.insertRow(), "none", "", "");
   const kappas = $("kappas").tBodies[0];
   kappas.replaceChildren();
   for (const k of found.agreement) {
-    const who = k.question === "intra-reader" ? `${k.a}, again` : `${k.a} and ${k.b}`;
+    const who = k.question === "intra-reader" ? `${k.a}, repeated` : `${k.a} and ${k.b}`;
     const span = k.low === null ? "" : ` (${k.low.toFixed(2)} to ${k.high.toFixed(2)})`;
     cells(kappas.insertRow(), who, k.index, k.score, k.value === null ? "not defined" : k.value.toFixed(2) + span, k.n_hips);
   }
-  if (!found.agreement.length) cells(kappas.insertRow(), "nobody has read two hips that you have read", "", "", "", "");
-  open("differ");
+  if (!found.agreement.length) cells(kappas.insertRow(), "no other reader has read two of your hips", "", "", "", "");
+  open("disagreements");
 });
 
 function addButton(row, text, action) {
@@ -323,8 +323,8 @@ function addButton(row, text, action) {
 async function settle(hipId) {
   const found = await ask(`/api/consensus/${encodeURIComponent(hipId)}`);
   await showHip(found);
-  $("said").textContent = found.said.map((r) => `${r.reader}: ${say(r)}`).join("\n");
-  $("said").hidden = false;
+  $("others").textContent = found.readings.map((r) => `${r.reader}: ${describe(r)}`).join("\n");
+  $("others").hidden = false;
 }
 
 // ---- keys and buttons
@@ -348,7 +348,7 @@ const KEYS = {
   Enter: save, x: toggleUngradable, z: undo, Backspace: clearLast,
   c: () => $("comment").focus(), p: () => open("pause"),
   f: () => viewers.hip.fit(), w: () => viewers.hip.resetWindow(),
-  i: () => { for (const viewer of Object.values(viewers)) { viewer.invert = !viewer.invert; if (viewer.image) viewer.develop(); } },
+  i: () => { for (const viewer of Object.values(viewers)) { viewer.invert = !viewer.invert; if (viewer.image) viewer.render(); } },
   "+": () => viewers.hip.zoomAt(1.25, $("hip").width / 2, $("hip").height / 2),
   "-": () => viewers.hip.zoomAt(0.8, $("hip").width / 2, $("hip").height / 2),
   ArrowUp: () => viewers.hip.changeWindow(-6, 0), ArrowDown: () => viewers.hip.changeWindow(6, 0),
@@ -357,11 +357,11 @@ const KEYS = {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const sheet = current(), key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (sheet === "pause" && key === "p") { event.preventDefault(); open("desk"); return; }
-  if ((sheet === "mine" || sheet === "differ") && key === "Escape") { event.preventDefault(); back(); return; }
-  if (sheet === "done" && key === "z") { event.preventDefault(); undo(); return; }
-  if (sheet !== "desk" || event.repeat && !key.startsWith("Arrow")) return;
+  const view = current(), key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (view === "pause" && key === "p") { event.preventDefault(); open("workspace"); return; }
+  if ((view === "mine" || view === "disagreements") && key === "Escape") { event.preventDefault(); back(); return; }
+  if (view === "done" && key === "z") { event.preventDefault(); undo(); return; }
+  if (view !== "workspace" || event.repeat && !key.startsWith("Arrow")) return;
   if (event.target === $("comment")) {
     if (key === "Enter" || key === "Escape") { event.preventDefault(); $("hip").focus(); }
     return;
@@ -376,10 +376,10 @@ $("save").addEventListener("click", save);
 $("ungradable").addEventListener("click", toggleUngradable);
 $("undo").addEventListener("click", undo);
 $("done-undo").addEventListener("click", undo);
-$("pause-open").addEventListener("click", () => { if (current() === "desk") open("pause"); });
-$("resume").addEventListener("click", () => open("desk"));
+$("pause-open").addEventListener("click", () => { if (current() === "workspace") open("pause"); });
+$("resume").addEventListener("click", () => open("workspace"));
 $("mine-open").addEventListener("click", openMine);
-$("differ-open").addEventListener("click", openDiffer);
+$("disagreements-open").addEventListener("click", openDisagreements);
 for (const button of document.querySelectorAll(".close")) button.addEventListener("click", back);
 $("leave").addEventListener("click", once(async () => { await ask("/api/leave", {}); location.reload(); }));
 viewers.hip.onDraw = (pxPerMm) => {
@@ -389,17 +389,17 @@ viewers.hip.onDraw = (pxPerMm) => {
 
 // ---- start
 
-async function enter(name) {
+async function signIn(name) {
   if (name !== undefined) await ask("/api/reader", { name });
   state = await ask("/api/state");
   $("reader").textContent = state.reader;
   await showHip(await ask("/api/next"));
-  loadReferences().catch(sayFault);
+  loadReferences().catch(showError);
 }
 
-$("enter-form").addEventListener("submit", async (event) => {
+$("sign-in-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  try { await enter($("name").value); } catch (error) { $("enter-fault").textContent = error.message; }
+  try { await signIn($("name").value); } catch (error) { $("sign-in-fault").textContent = error.message; }
 });
 
 async function start() {
@@ -407,15 +407,15 @@ async function start() {
   makeButtons("crowe", [1, 2, 3, 4].map((value) => [String(value), String(value), ROMAN[value]]));
   makeButtons("kl", [0, 1, 2, 3, 4].map((value) => [String(value), String(value), String(value)]));
   makeButtons("reasons", Object.entries(state.reasons).map(([name, text], i) => [name, String(i + 1), text]));
-  if (state.reader) return enter();
-  $("enter-study").textContent = `Study ${state.study}`;
+  if (state.reader) return signIn();
+  $("sign-in-study").textContent = `Study ${state.study}`;
   $("known").replaceChildren(...state.readers.map((name) => { const option = document.createElement("option"); option.value = name; return option; }));
   const notes = [];
   if (state.prediction === "after") notes.push("The model's class is shown after you have read a hip.");
   if (state.prediction === "before") notes.push("The model's class is shown beside each hip: these readings are not blind.");
-  if (state.again_every) notes.push(`About one hip in ${state.again_every} comes a second time, unmarked, to see how well you agree with yourself.`);
-  $("enter-notes").textContent = notes.join(" ");
-  open("enter");
+  if (state.again_every) notes.push(`About one hip in ${state.again_every} is shown a second time, unmarked, to measure your intra-reader agreement.`);
+  $("sign-in-notes").textContent = notes.join(" ");
+  open("sign-in");
   $("name").focus();
   return undefined;
 }

@@ -5,7 +5,7 @@ export class Viewer {
   constructor(canvas, { still = false } = {}) {
     this.canvas = canvas;
     this.pixels = null;
-    this.sheet = document.createElement("canvas");
+    this.buffer = document.createElement("canvas");
     this.invert = false;
     this.greys = new Uint8ClampedArray(65536);
     this.table = new Uint32Array(65536);
@@ -17,8 +17,8 @@ export class Viewer {
   show(image, mark = null) {
     this.image = image;
     this.mark = mark;
-    this.sheet.width = image.width;
-    this.sheet.height = image.height;
+    this.buffer.width = image.width;
+    this.buffer.height = image.height;
     this.zoom = 1;
     this.shift = [0, 0];
     this.resetWindow();
@@ -38,7 +38,7 @@ export class Viewer {
   resetWindow() {
     if (!this.image) return;
     [this.low, this.high] = this.image.window;
-    this.develop();
+    this.render();
   }
 
   changeWindow(level, width) {
@@ -48,10 +48,10 @@ export class Viewer {
     const middle = (this.low + this.high) / 2 + level * step;
     const half = Math.max(step * 3, (this.high - this.low) / 2 + (width * step) / 2);
     [this.low, this.high] = [middle - half, middle + half];
-    this.develop();
+    this.render();
   }
 
-  develop() {
+  render() {
     const { pixels, width, height } = this.image;
     const scale = 255 / (this.high - this.low);
     for (let value = 0; value < 65536; value += 1) {
@@ -59,7 +59,7 @@ export class Viewer {
       this.greys[value] = this.invert ? 255 - grey : grey;
       this.table[value] = 0xff000000 | (this.greys[value] * 0x010101);
     }
-    const context = this.sheet.getContext("2d");
+    const context = this.buffer.getContext("2d");
     const seen = context.createImageData(width, height);
     const out = new Uint32Array(seen.data.buffer);
     for (let i = 0; i < pixels.length; i += 1) out[i] = this.table[pixels[i]];
@@ -68,7 +68,7 @@ export class Viewer {
   }
 
   // Screen pixels per image pixel, and where the image's corner lies.
-  place() {
+  layout() {
     const { width, height } = this.canvas;
     const scale = Math.min(width / this.image.width, height / this.image.height) * this.zoom;
     return {
@@ -85,10 +85,10 @@ export class Viewer {
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, ...wanted);
     if (!this.image) return;
-    const { scale, left, top } = this.place();
+    const { scale, left, top } = this.layout();
     context.imageSmoothingEnabled = scale < 6;
     context.imageSmoothingQuality = "high";
-    context.drawImage(this.sheet, left, top, this.image.width * scale, this.image.height * scale);
+    context.drawImage(this.buffer, left, top, this.image.width * scale, this.image.height * scale);
     if (this.mark) this.drawMark(context, scale, left, top);
     if (this.onDraw) this.onDraw(scale / ratio / this.image.mm_per_px);
   }
@@ -103,9 +103,9 @@ export class Viewer {
 
   zoomAt(factor, x, y) {
     if (!this.image) return;
-    const before = this.place();
+    const before = this.layout();
     this.zoom = Math.min(20, Math.max(1, this.zoom * factor));
-    const after = this.place();
+    const after = this.layout();
     this.shift[0] += x - after.left - ((x - before.left) / before.scale) * after.scale;
     this.shift[1] += y - after.top - ((y - before.top) / before.scale) * after.scale;
     if (this.zoom === 1) this.shift = [0, 0];

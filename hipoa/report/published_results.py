@@ -1,4 +1,4 @@
-"""What the source work published, to stand beside our own figures."""
+"""The results that Masuda et al. 2024 reported, for comparison."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """One network's accuracies in the source work.
+    """The reported accuracies of one network.
 
     Attributes:
-        network: As the source names it.
+        network: As the authors name it.
         timm: As timm names it, without the tag of its weights.
-        eca: Exact class accuracy, share of hips, and what the source writes after its plus-minus.
+        eca: Exact class accuracy, share of hips, and the number after its plus-minus.
         onca: One-neighbour class accuracy, likewise.
     """
 
@@ -27,17 +27,17 @@ PUBLISHED = (
     Published("VGG16", "vgg16", (0.637, 0.148), (0.947, 0.161)),
     Published("DenseNet161", "densenet161", (0.622, 0.154), (0.944, 0.160)),
 )
-"""Mean and unstated spread; 396 hips of 198 cases, 4 folds x 15 repeats, 200 epochs.
+"""Mean and a spread whose meaning is not stated; 396 hips of 198 cases, 4 folds x 15 repeats, 200 epochs.
 
 Source: slides of Masuda et al., "Multi-index automatic classification of hip osteoarthritis based on
 digitally reconstructed radiographs using deep learning".
 """
 
 FOLDS = ((0.673, 0.980), (0.650, 0.930), (0.561, 0.929), (0.650, 1.000))
-"""ECA and ONCA of the four folds of one pattern of ViT-B/16. Source: the same slides."""
+"""ECA and ONCA of the four folds of one repeat of ViT-B/16. Source: the same slides."""
 
 BINARY = "83.3 % (Gebre), 92 % (Xue)"
-"""Accuracy of KL >= 2 against less in other work, as the same slides give it."""
+"""Accuracy of KL >= 2 against less in other work. Source: the same slides."""
 
 CITATION = (
     "Masuda M, Soufi M, Otake Y, Uemura K, Kono S, Takashima K, Hamada H, Gu Y, Takao M, Okada S, Sugano N, "

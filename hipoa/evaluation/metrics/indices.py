@@ -1,0 +1,114 @@
+"""Scores of Crowe, KL and osteoarthritis (KL 2 or more), of the combined class and of separate heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hipoa.evaluation.graded import Graded
+from hipoa.evaluation.metrics.estimates import (
+    CLASSES,
+    ScoreSet,
+    mean_of,
+    name_cells,
+    score_rows,
+    spread_row,
+    tally_values,
+)
+from hipoa.evaluation.metrics.rank_areas import area_under_roc, resample_areas
+from hipoa.evaluation.metrics.scores import Score, divide
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import Row
+
+Pairs = Sequence[tuple[int, int]]
+"""(Crowe, KL) of the classes 1-7."""
+
+INDEX_SCORES = ("ECA", "ONCA", "balanced accuracy", "quadratic weighted kappa", "MAE")
+APART = "{}, graded apart"
+_WORDS = {"ECA": "accuracy", "ONCA": "accuracy within one"}
+
+LEAST_KL = 2
+BINARY = f"KL >= {LEAST_KL}"
+_PUBLISHED = "published on other hips: 0.833 (Gebre et al.), 0.92 (Xue et al.)"
+
+
+def name_score(index: str, metric: str) -> str:
+    """Such as "Crowe accuracy"."""
+    return f"{index} {_WORDS.get(metric, metric)}"
+
+
+def _score_index(table: Graded, index: str, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    for row in score_rows(table, CLASSES.pick(INDEX_SCORES), note, bootstrap):
+        yield {**row, "metric": name_score(index, str(row["metric"]))}
+
+
+def score_separate(table: Graded, index: str, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
+    """The rows of Crowe or KL of a network that grades it with a head of its own.
+
+    Args:
+        table: The hips of one experiment and cohort graded on the index, also those off the class table.
+        index: Crowe or KL.
+        note: How the predictions were made.
+        bootstrap: The resampling.
+    """
+    for row in _score_index(
+        table, index, f"hips read on {index}, off the class table too; {note}", bootstrap
+    ):
+        yield {**row, "metric": APART.format(row["metric"])}
+
+
+def score_implied(
+    table: Graded,
+    read: Mapping[str, tuple[int, int]],
+    pairs: Pairs,
+    note: str,
+    bootstrap: BootstrapSettings,
+) -> Iterator[Row]:
+    """The rows of Crowe, of KL and of osteoarthritis, as the predicted class implies them.
+
+    Args:
+        table: One experiment's graded hips of one cohort.
+        read: Hip to (Crowe, KL) as read, -1 where an index was not.
+        pairs: The classes.
+        note: How the predictions were made.
+        bootstrap: The resampling.
+    """
+    true = np.array([read.get(name, (-1, -1)) for name in table.hip.tolist()])
+    for index, grade, of_class in zip(("Crowe", "KL"), true.T, np.array(pairs).T, strict=True):
+        # A KL of 0 counts as the mildest KL of the class table. The scores are those of 7 ordered classes, of
+        # which an index has at most 5.
+        implied = replace(
+            table, grade=np.maximum(grade, of_class.min()) + 1, predicted=of_class[table.predicted - 1] + 1
+        ).where(grade >= 0)
+        if len(implied):
+            yield from _score_index(implied, index, f"{index} of the predicted class; {note}", bootstrap)
+    known = true[:, 1] >= 0
+    if known.any():
+        kl = np.array([kl for _, kl in pairs])
+        yield from _score_binary(table.where(known), true[known, 1] >= LEAST_KL, kl, note, bootstrap)
+
+
+def _score_binary(
+    table: Graded, true: np.ndarray, kl: np.ndarray, note: str, bootstrap: BootstrapSettings
+) -> Iterator[Row]:
+    """The rows of osteoarthritis: predicted where the classes with such a KL sum to more than 0.5."""
+    probability = table.probability[:, kl >= LEAST_KL].sum(axis=1)
+    right = (probability > 0.5) == true
+    counted = np.column_stack([right, right & true, true, right & ~true, ~true]).astype(np.float64)
+    scores = ScoreSet(
+        lambda _, cell, n_cells: tally_values(counted, cell, n_cells),
+        {
+            f"{BINARY} accuracy": (mean_of(0), "share"),
+            f"{BINARY} sensitivity": (_ratio(1, 2), "share"),
+            f"{BINARY} specificity": (_ratio(3, 4), "share"),
+        },
+    )
+    yield from score_rows(table, scores, f"{note}; {_PUBLISHED}", bootstrap)
+    area, drawn = resample_areas(table, probability, true, {"AUROC": area_under_roc}, bootstrap)["AUROC"]
+    yield spread_row(name_cells(table, f"{BINARY} AUROC", "probability"), area, drawn, note)
+
+
+def _ratio(part: int, whole: int) -> Score:
+    return lambda sums: divide(sums[..., part], sums[..., whole])

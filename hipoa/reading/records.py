@@ -1,0 +1,138 @@
+"""Readings as lines of the log, and the index of those that count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MAX_COMMENT = 1000
+MAX_SECONDS = 86_400
+REASONS = {
+    "implant": "implant or earlier operation",
+    "not_in_image": "the joint is cut off",
+    "image_quality": "the image is too poor",
+    "other_disease": "fracture, tumour, infection",
+    "other": "another reason (comment)",
+}
+"""Why a hip cannot be graded, and how the page says it."""
+
+
+class Record(BaseModel):
+    """One line of the log.
+
+    Attributes:
+        id: Of the form token that came with the hip, so that a second click is not a second reading.
+        kind: A reading, a consensus of several readers, or the undoing of one of them.
+        reader: The name under which the reader has signed in.
+        time: When it was recorded, UTC, ISO 8601.
+        side: L or R of the patient.
+        reason: One of `REASONS` where the hip cannot be graded, else "".
+        seconds: How long the hip was looked at, pauses left out, s.
+        again: The second reading of a hip by the same reader, who was not told so.
+        blind: The reader had not been shown the model's class of this hip.
+        image: What was shown: view (16 bits, fine) or radiograph (150 x 150 pixels).
+        image_sha256: Of the PNG file that was shown.
+        undoes: Of an undoing, the id of the reading that no longer counts.
+        version: Of hipoa.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(min_length=8, max_length=80)
+    kind: Literal["reading", "consensus", "undo"]
+    reader: str = Field(min_length=1, max_length=40)
+    time: str = Field(min_length=10, max_length=40)
+    hip_id: str = Field(min_length=1, max_length=80)
+    case_id: str = Field(min_length=1, max_length=64)
+    side: Literal["L", "R"]
+    crowe: int | None = Field(None, ge=1, le=4)
+    kl: int | None = Field(None, ge=0, le=4)
+    reason: str = ""
+    comment: str = Field("", max_length=MAX_COMMENT)
+    seconds: float = Field(0, ge=0, le=MAX_SECONDS)
+    again: bool = False
+    blind: bool = True
+    image: str = ""
+    image_sha256: str = ""
+    undoes: str = ""
+    study: str = ""
+    version: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        graded = self.crowe is not None and self.kl is not None
+        empty = self.crowe is None and self.kl is None
+        if self.kind == "undo":
+            if not self.undoes:
+                raise ValueError("an undoing names no reading")
+        elif self.reason and (self.reason not in REASONS or not empty):
+            raise ValueError("reason is unknown, or stands beside a grade")
+        elif not self.reason and not graded:
+            raise ValueError("Crowe and KL are needed, or the reason why the hip cannot be graded")
+        return self
+
+
+class ReadingIndex:
+    """The readings that count, by reader, in the order in which they were made."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._by_reader: dict[str, dict[str, Record]] = {}
+        self._seen: dict[str, set[str]] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Adds one more line of the log."""
+        own = self._by_reader.setdefault(record.reader, {})
+        self._seen.setdefault(record.reader, set()).add(record.hip_id)
+        if record.kind == "undo":
+            own.pop(record.undoes, None)
+        else:
+            own[record.id] = record
+
+    @property
+    def readers(self) -> list[str]:
+        """Everyone who ever recorded anything, by name."""
+        return sorted(self._by_reader)
+
+    def of(self, reader: str) -> list[Record]:
+        """A reader's records, undone readings left out."""
+        return list(self._by_reader.get(reader, {}).values())
+
+    def seen(self, reader: str) -> set[str]:
+        """Every hip that the reader ever read, undone readings too."""
+        return self._seen.get(reader, set())
+
+    def current(self, reader: str) -> dict[str, Record]:
+        """Hip to the reader's latest reading of it, hidden second readings left out."""
+        return {r.hip_id: r for r in self.of(reader) if r.kind == "reading" and not r.again}
+
+    def repeats(self, reader: str) -> dict[str, Record]:
+        """Hip to the reader's hidden second reading of it."""
+        return {r.hip_id: r for r in self.of(reader) if r.again}
+
+    def by_hip(self) -> dict[str, dict[str, Record]]:
+        """Hip to reader to current reading."""
+        found: dict[str, dict[str, Record]] = {}
+        for reader in self.readers:
+            for hip, record in self.current(reader).items():
+                found.setdefault(hip, {})[reader] = record
+        return found
+
+    def consensus(self) -> dict[str, Record]:
+        """Hip to its latest consensus reading."""
+        settled = [r for reader in self.readers for r in self.of(reader) if r.kind == "consensus"]
+        return {record.hip_id: record for record in sorted(settled, key=lambda record: record.time)}
+
+
+def same_grade(one: Record, other: Record) -> bool:
+    """Whether two readings give the same grade, or the same reason for none."""
+    return (one.crowe, one.kl, one.reason) == (other.crowe, other.kl, other.reason)
+
+
+def agree(readings: Mapping[str, Record]) -> bool:
+    """Whether all readings of a hip are the same."""
+    first, *others = readings.values()
+    return all(same_grade(first, other) for other in others)

@@ -1,0 +1,121 @@
+"""Rows of the evaluation's tables: looked up by their cells, and written with their confidence intervals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hipoa.core.errors import CohortError
+from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
+from hipoa.evaluation.metrics.raters import RATERS
+
+Row = Mapping[str, Any]
+
+NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS)
+"""What is scored beside the experiments."""
+
+_INTERVAL_UNIT = "95 % interval"
+_INTERVAL = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")
+
+
+def gather_scores(rows: Iterable[Row]) -> list[Row]:
+    """Joins the rows of metrics.csv that differ in their spread alone, in the order of the table.
+
+    Returns:
+        One row per experiment, cohort and metric, with ``low`` and ``high`` (of the 95 % interval; empty
+        where there is none), ``spreads`` (pairs of a spread and its unit) and ``notes`` (a list).
+
+    Raises:
+        CohortError: A 95 % interval is not written as "low-high".
+    """
+    scores: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = row["experiment"], row["cohort"], row["metric"]
+        score = scores.setdefault(key, {**row, "low": "", "high": "", "spreads": [], "notes": []})
+        if row["spread_unit"]:
+            score["spreads"].append((row["spread"], row["spread_unit"]))
+        if row["spread_unit"].startswith(_INTERVAL_UNIT) and not score["low"]:
+            score["low"], score["high"] = _split_interval(row["spread"])
+        score["notes"] += [note for note in row["note"].split("; ") if note and note not in score["notes"]]
+    return list(scores.values())
+
+
+def _split_interval(text: str) -> tuple[str, str]:
+    found = _INTERVAL.fullmatch(text)
+    if found is None:
+        raise CohortError("metrics.csv", f'"{text}" is no interval', "Make the table again.")
+    return found[1], found[2]
+
+
+def find_row(rows: Iterable[Row], **cells: str) -> Row | None:
+    """The first row with these cells that has a value, None if there is none."""
+    for row in rows:
+        if row["value"] and all(row[name] == cell for name, cell in cells.items()):
+            return row
+    return None
+
+
+def find_best(scores: Iterable[Row]) -> Row | None:
+    """The largest ECA of a network in the labelled cohort, None if there is none."""
+    rows = [row for row in scores if row["experiment"] not in NO_NETWORKS and row["value"]]
+    own = [row for row in rows if (row["cohort"], row["metric"]) == ("labelled", "ECA")]
+    return max(own, key=lambda row: float(row["value"]), default=None)
+
+
+def pivot(
+    rows: Sequence[Row], keys: Sequence[str], columns: Sequence[Mapping[str, str]]
+) -> list[tuple[list[str], list[Row | None]]]:
+    """Puts rows of the same ``keys`` side by side.
+
+    Args:
+        rows: Of a table with one value per row.
+        keys: Names of the columns of which each combination of cells becomes one entry.
+        columns: For each place in an entry the cells of its row, by name.
+
+    Returns:
+        The cells of the keys, and a row, or None where it has no value, for each of ``columns``.
+    """
+    entries = dict.fromkeys(tuple(row[name] for name in keys) for row in rows)
+    return [
+        ([*cells], [find_row(rows, **dict(zip(keys, cells, strict=True)), **column) for column in columns])
+        for cells in entries
+    ]
+
+
+def write_row(row: Row | None) -> str:
+    """A value with its 95 % interval, such as "0.650 (0.600 to 0.700)"."""
+    if row is None or not row["value"]:
+        return "not defined"
+    interval = f" ({float(row['low']):.3f} to {float(row['high']):.3f})" if row["low"] and row["high"] else ""
+    return f"{float(row['value']):.3f}{interval}"
+
+
+def list_words(words: Sequence[str]) -> str:
+    """Such as "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def count_words(number: int, word: str) -> str:
+    """Such as "1 model" or "2 models"."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def split_maps(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
+    """The rows of embedding.csv of its first repeat, by experiment and fold; folds in order."""
+    known = [(int(row["repeat"]), int(row["fold"]), row) for row in rows]
+    first = min((repeat for repeat, _, _ in known), default=0)
+    maps: dict[tuple[str, int], list[Row]] = {}
+    for repeat, fold, row in sorted(known, key=lambda item: item[1]):
+        if repeat == first:
+            maps.setdefault((row["experiment"], fold), []).append(row)
+    return maps
+
+
+def score_map(rows: Sequence[Row]) -> tuple[float, float] | None:
+    """ECA and ONCA of the graded hips of a map, None if there is none."""
+    errors = [int(row["error"]) for row in rows if row["error"]]
+    if not errors:
+        return None
+    eca, onca = (sum(error <= most for error in errors) / len(errors) for most in (0, 1))
+    return eca, onca

@@ -1,0 +1,260 @@
+"""The stages of the workflow: each one's module, result files, settings, and needs of memory and time.
+
+Standard library only: the Snakefile imports this module from a bare Snakemake.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one job asks a machine for; measured on a CPU, rounded up.
+
+    Attributes:
+        mb: Memory whatever the number of hips, MB; libraries with torch take 800 of it.
+        minutes: Time whatever the number of hips.
+        mb_per_1000: Memory for every 1000 hips, MB.
+        minutes_per_1000: Time for every 1000 hips.
+        mb_per_thread: Memory for every thread, MB.
+        cohort: The cohort whose hips count; empty for those that the job's wildcards name.
+    """
+
+    mb: int = 1000
+    minutes: int = 60
+    mb_per_1000: int = 60
+    minutes_per_1000: int = 0
+    mb_per_thread: int = 0
+    cohort: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One rule of the workflow, which is a subcommand of the same name.
+
+    Paths are relative to the study's folder of results; wildcards stand in braces.
+
+    Attributes:
+        module: Whose function ``run`` does the work.
+        help: What it does, in a few words.
+        outputs: Files that a finished study has: what is missing of them is made again.
+        inputs: Patterns of the files that it reads, as the manifest names them; of the evaluation and after.
+        sections: Of the configuration, or settings outside them, which are its flags.
+        other_sections: Those of which it gets single settings.
+        need: Of memory and time.
+    """
+
+    module: str
+    help: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    other_sections: tuple[str, ...] = ()
+    need: Need = Need()
+
+    @property
+    def wildcards(self) -> list[str]:
+        """The wildcards of its jobs, in the order in which they stand in a path."""
+        return re.findall(r"\{(\w+)\}", self.outputs[0])
+
+    @property
+    def folder(self) -> str:
+        """The folder of its files, where it has one of its own, else an empty text."""
+        return self.outputs[0].rpartition("/")[0].partition("/")[0]
+
+
+_UNCERTAINTY, _HIPS, _MODELS = "uncertainty/*.csv", "hips/*.csv", "models/*/*.json"
+_GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") for kind in ("csv", "npz"))
+_SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, _MODELS)
+_DRAWN = (
+    *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
+    "simulation.csv",
+)
+
+STAGES = {
+    "phantom": Stage(
+        "hipoa.phantom.phantom",
+        "make synthetic CTs with known grades",
+        ("phantom/{cohort}/{shard}.cases.csv",),
+        sections=("phantom",),
+        need=Need(minutes=30, mb_per_1000=0, minutes_per_1000=200),
+    ),
+    "project": Stage(
+        "hipoa.imaging.project",
+        "project CTs to line integrals about the hip centres",
+        ("projections/{cohort}/{shard}.csv",),
+        sections=("project",),
+        need=Need(mb_per_1000=800, minutes_per_1000=120, mb_per_thread=1500),
+    ),
+    "develop": Stage(
+        "hipoa.imaging.develop",
+        "turn line integrals into radiographs of 150 x 150 pixels",
+        ("radiographs/{cohort}/{shard}.csv",),
+        sections=("develop",),
+        need=Need(500, 20, mb_per_1000=500, minutes_per_1000=10),
+    ),
+    "view": Stage(
+        "hipoa.imaging.view",
+        "make 16-bit views of hips and pelvis for observers",
+        ("views/{cohort}/{shard}.csv",),
+        sections=("project",),
+        need=Need(mb_per_1000=0, minutes_per_1000=120, mb_per_thread=1500),
+    ),
+    "hips": Stage(
+        "hipoa.grading.data.hips",
+        "join the hips of a cohort with their grades",
+        ("hips/{cohort}.csv", "hips/{cohort}.npz"),
+        sections=("hips",),
+        need=Need(500, 20),
+    ),
+    "folds": Stage(
+        "hipoa.grading.data.folds",
+        "assign patients to folds, stratified by grade",
+        ("folds/r{repeat}.csv",),
+        sections=("folds", "seed"),
+        need=Need(minutes=10, mb_per_1000=20, cohort="labelled"),
+    ),
+    "augment": Stage(
+        "hipoa.grading.training.augment",
+        "render samples of the augmentation",
+        ("augmentation.npz",),
+        sections=("train", "seed"),
+        need=Need(2000, 20, cohort="labelled"),
+    ),
+    "weights": Stage(
+        "hipoa.grading.model.weights",
+        "fetch pre-trained weights",
+        ("weights/{network}.json",),
+        need=Need(4000, mb_per_1000=0),
+    ),
+    "train": Stage(
+        "hipoa.grading.training.train",
+        "train one network on one fold",
+        ("models/{experiment}/r{repeat}f{fold}.json",),
+        sections=("train", "seed"),
+        need=Need(2500, 240, mb_per_1000=250, cohort="labelled"),
+    ),
+    "predict": Stage(
+        "hipoa.grading.inference.predict",
+        "predict a cohort with Monte Carlo dropout",
+        ("predictions/{experiment}/r{repeat}f{fold}/{cohort}.npz",),
+        sections=("predict", "seed"),
+        need=Need(2500, minutes_per_1000=10),
+    ),
+    "uncertainty": Stage(
+        "hipoa.evaluation.uncertainty",
+        "predicted class and measures of uncertainty per hip",
+        ("uncertainty/{experiment}.csv",),
+        # The predictions are too large to be hashed: the records tell the models that made them.
+        (_HIPS, _MODELS),
+        ("uncertainty",),
+        need=Need(minutes=30),
+    ),
+    "metrics": Stage(
+        "hipoa.evaluation.metrics.metrics",
+        "accuracy figures with confidence intervals",
+        ("metrics.csv", "confusion.csv", "subgroups.csv"),
+        (_UNCERTAINTY, _HIPS, "phantom/*/*.truth.csv"),
+        ("metrics", "bootstrap"),
+        ("hips",),
+    ),
+    "compare": Stage(
+        "hipoa.evaluation.comparison.compare",
+        "compare networks and cohorts: published and patient-level tests",
+        ("compare.csv", "differences.csv"),
+        (_UNCERTAINTY,),
+        ("bootstrap",),
+    ),
+    "calibrate": Stage(
+        "hipoa.evaluation.calibration.calibrate",
+        "calibration before and after temperature scaling",
+        ("calibration.csv", "reliability.csv"),
+        (_UNCERTAINTY,),
+        ("bootstrap",),
+    ),
+    "detect": Stage(
+        "hipoa.evaluation.detect",
+        "failure detection by uncertainty",
+        ("detection.csv", "risk_coverage.csv"),
+        (_UNCERTAINTY,),
+        ("bootstrap",),
+    ),
+    "conform": Stage(
+        "hipoa.evaluation.conformal.conform",
+        "conformal prediction sets",
+        ("conformal.csv",),
+        (_UNCERTAINTY,),
+        ("conform", "bootstrap"),
+    ),
+    "embed": Stage(
+        "hipoa.evaluation.embed",
+        "UMAP of the features",
+        ("embedding.csv",),
+        ("hips/labelled.csv", _MODELS),
+        ("embed",),
+        need=Need(1500, cohort="labelled"),
+    ),
+    "explain": Stage(
+        "hipoa.evaluation.explain",
+        "saliency maps",
+        ("explanations/{experiment}.npz",),
+        (_UNCERTAINTY, "hips/labelled.npz", "models/*/r0f*.json"),
+        ("explain",),
+        need=Need(2500, cohort="labelled"),
+    ),
+    "triage": Stage(
+        "hipoa.triage.triage",
+        "rank the unread hips",
+        ("triage.csv",),
+        (_UNCERTAINTY, _HIPS, _MODELS),
+        ("triage",),
+        need=Need(minutes=30, mb_per_1000=100, minutes_per_1000=1),
+    ),
+    "label_errors": Stage(
+        "hipoa.triage.label_errors",
+        "find likely label errors",
+        ("label_errors.csv",),
+        (_UNCERTAINTY, "hips/labelled.csv"),
+        ("label_errors",),
+    ),
+    "simulate": Stage(
+        "hipoa.triage.simulation.simulate",
+        "simulate active learning on graded hips",
+        ("simulation.csv",),
+        (*_GRADED, "weights/*.json"),
+        ("simulate", "bootstrap"),
+        ("triage",),
+        need=Need(3000, 240, mb_per_1000=250, minutes_per_1000=120, cohort="labelled"),
+    ),
+    "rounds": Stage(
+        "hipoa.reading.rounds",
+        "compare the rounds of annotation",
+        ("rounds.csv",),
+        (_UNCERTAINTY, "hips/labelled.csv", "triage.csv"),
+        ("bootstrap",),
+    ),
+    "figures": Stage(
+        "hipoa.report.figures.figures",
+        "draw the figures",
+        ("figures/*",),
+        (*_SHOWN, *_DRAWN),
+        need=Need(1500, 30),
+    ),
+    "report": Stage(
+        "hipoa.report.report",
+        "write the report and the manifest",
+        ("report.html",),
+        ("*",),
+        ("report",),
+        need=Need(1500, 30),
+    ),
+}
+"""The rules, in the order of the flow."""
+
+TABLES = [path for stage in STAGES.values() for path in stage.outputs if re.fullmatch(r"\w+\.csv", path)]
+"""The tables of the whole study, all of which the report reads."""
+
+TABLES_DRAWN = [path for path in STAGES["figures"].inputs if path in TABLES]
+"""Those that the figures are drawn from."""
