@@ -18,7 +18,7 @@ from stopwatch import clock, describe_machine, tell
 
 from hipoa.grading.device import exact_float32, find_device
 from hipoa.grading.inference.predict import predict_hips
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.networks import build_network, dropout_on, prepare_images
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
@@ -29,7 +29,7 @@ CASES = (
     "vit_base_patch16_224.augreg_in1k:head",
     "vit_base_patch16_224.augreg_in1k:everywhere",
 )
-READOUT = Readout(TASKS["combined"], "classification")
+HEADS = OutputHeads(TASKS["combined"], "classification")
 
 
 def one_pass(network, radiograph, size, input_px):
@@ -67,7 +67,7 @@ def measure(case, arguments):
     for turn in range(arguments.turns + 1):
         one, _ = clock(lambda: one_pass(network, radiograph, arguments.batch, px))
         many, found = clock(
-            lambda: predict_hips(network, READOUT, radiograph, seeds, settings, input_px=px, where=name)
+            lambda: predict_hips(network, HEADS, radiograph, seeds, settings, input_px=px, where=name)
         )
         if turn:
             single.append(one)

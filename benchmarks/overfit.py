@@ -17,13 +17,12 @@ import numpy as np
 import torch
 
 from hipoa.grading.device import find_device
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.model.networks import build_network, prepare_images
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
-from hipoa.grading.training.checkpoints import Checkpoint
-from hipoa.grading.training.fit import Training
+from hipoa.grading.training.fit import Checkpoint, Training
 
 UNCHANGED = {"rotate_deg": 0, "zoom": 0, "blur_sigma_px": 0, "brightness_contrast": 0, "holes": 0}
 TARGET = np.array([[0], [1], [2], [3], [4], [5], [6], [0]])
@@ -35,29 +34,28 @@ def draw_patterns():
     return np.kron(grey, np.ones((30, 30), np.uint8)).astype(np.uint8)
 
 
-def overfit(name, *, input_px, rate, epochs, folder, show=lambda _: None):
+def overfit(name, *, input_px, rate, epochs, folder):
     """The exact class accuracy on the eight images after training on them."""
     radiograph = draw_patterns()
     settings = TrainSettings(
         epochs=epochs, batch_size=8, learning_rate=rate, warmup_epochs=3, dropout=0.1, **UNCHANGED
     )
-    readout = Readout(TASKS["combined"], "classification")
+    heads = OutputHeads(TASKS["combined"], "classification")
     torch.manual_seed(0)
     network = build_network(
-        name, outputs=readout.outputs, input_px=input_px, dropout=settings.dropout, dropout_where="head"
+        name, outputs=heads.n_outputs, input_px=input_px, dropout=settings.dropout, dropout_where="head"
     ).to(find_device())
     device = network.mean.device
     training = Training(
         network=network,
         radiograph=radiograph,
         target=TARGET,
-        criterion=build_criterion(readout, settings, TARGET, device),
+        criterion=build_criterion(heads, settings, TARGET, device),
         settings=settings,
         input_px=input_px,
         seed=1,
         where=name,
         checkpoint=Checkpoint(Path(folder) / "c.pt", ""),
-        show=show,
     )
     training.run()
     with torch.inference_mode():
@@ -83,7 +81,6 @@ def main():
             rate=given.rate,
             epochs=given.epochs,
             folder=folder,
-            show=print,
         )
     print(f"{given.network} at {given.input_px} pixels: ECA {eca:.3f}, {time.perf_counter() - started:.0f} s")
 

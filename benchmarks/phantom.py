@@ -48,10 +48,7 @@ Rows = list[dict[str, str]]
 
 def overlap_mm(a: Solid, b: Solid, low: np.ndarray, high: np.ndarray, step_mm: float) -> float:
     """How deep two solids reach into each other within a box, mm; negative: how far apart they stay."""
-    frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = low
-    x, y, z = (int(n) for n in np.ceil((high - low) / step_mm))
-    points = Grid((x, y, z), frame).all_points()
+    points = Grid.of_box(low, high, step_mm).points()
     return float(np.minimum(-a.distance(points), -b.distance(points)).max())
 
 

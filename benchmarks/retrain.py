@@ -25,13 +25,12 @@ from hipoa.evaluation.passes import (
 from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.device import find_device
 from hipoa.grading.inference.predict import predict_hips, seed_hips
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import Experiment, PredictSettings, TrainSettings
 from hipoa.grading.tasks import GRADE
-from hipoa.grading.training.checkpoints import Checkpoint
-from hipoa.grading.training.fit import Training, build_trainee
+from hipoa.grading.training.fit import Checkpoint, Training, build_untrained
 from hipoa.triage.settings import SimulateSettings, TriageSettings
 from hipoa.triage.simulation.graded_hips import Hips, read_graded_hips
 from hipoa.triage.simulation.learning_curves import RANDOM, describe, state_answer
@@ -49,9 +48,9 @@ def train_network(
     pretrained: Path | None,
 ) -> HipUncertainty:
     """Trains a network for the combined class on some hips (rows) and asks it about all of them."""
-    readout = Readout((GRADE,), row.loss)
+    heads = OutputHeads((GRADE,), row.loss)
     torch.manual_seed(make_seed(*seed))
-    network = build_trainee(train, row, readout, pretrained).to(find_device())
+    network = build_untrained(train, row, heads, pretrained).to(find_device())
     target = hips.grade[rows, None] - GRADE.first
     where = f"retrain {'/'.join(map(str, seed))}"
     with tempfile.TemporaryDirectory() as folder:
@@ -59,19 +58,18 @@ def train_network(
             network=network,
             radiograph=hips.radiograph[rows],
             target=target,
-            criterion=build_criterion(readout, train, target, network.mean.device),
+            criterion=build_criterion(heads, train, target, network.mean.device),
             settings=train,
             input_px=row.input_px,
             seed=make_seed(*seed),
             where=where,
             checkpoint=Checkpoint(Path(folder) / "none.pt", where),
-            show=lambda line: None,
         ).run()
     print(f"{where}: trained on {len(rows)} hips", file=sys.stderr, flush=True)
     settings = PredictSettings()
     seeds = seed_hips(hips.hip_id, 0, where)
     said = predict_hips(
-        network, readout, hips.radiograph, seeds, settings, input_px=row.input_px, where=where
+        network, heads, hips.radiograph, seeds, settings, input_px=row.input_px, where=where
     ).passes[GRADE.name]
     return combine_models([summarise_passes(said)], len(said))
 

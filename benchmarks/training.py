@@ -25,16 +25,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hipoa.grading.device import find_device
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.model.networks import build_network
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.grading.training.augmentation import HOLE_SHARE
-from hipoa.grading.training.checkpoints import Checkpoint
-from hipoa.grading.training.fit import Training
+from hipoa.grading.training.fit import Checkpoint, Training
 
-READOUT = Readout(TASKS["combined"], "classification")
+HEADS = OutputHeads(TASKS["combined"], "classification")
 
 
 class PillowHips(Dataset):
@@ -76,7 +75,7 @@ def build(arguments):
     device = find_device()
     return build_network(
         arguments.network,
-        outputs=READOUT.outputs,
+        outputs=HEADS.n_outputs,
         input_px=arguments.input_px,
         dropout=0.1,
         dropout_where="head",
@@ -91,13 +90,12 @@ def prepare(arguments, folder):
         network=network,
         radiograph=radiograph,
         target=target,
-        criterion=build_criterion(READOUT, settings, target, network.mean.device),
+        criterion=build_criterion(HEADS, settings, target, network.mean.device),
         settings=settings,
         input_px=arguments.input_px,
         seed=1,
         where="benchmark",
         checkpoint=Checkpoint(Path(folder) / "c.pt", ""),
-        show=lambda _: None,
     )
 
 

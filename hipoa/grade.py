@@ -20,16 +20,16 @@ from hipoa.evaluation.passes import (
     combine_models,
     summarise_passes,
 )
-from hipoa.grading.inference.knn_distance import measure_novelty
+from hipoa.grading.device import explain_out_of_memory
+from hipoa.grading.inference.knn_distance import out_of_distribution_score
 from hipoa.grading.inference.predict import (
     Prediction,
     add_grade,
     load_network,
     predict_hips,
-    read_readout,
+    read_heads,
     seed_hips,
 )
-from hipoa.grading.memory import naming_memory
 from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.formats import stem
@@ -94,7 +94,9 @@ def run(
     predictions = [_predict(model, radiographs, names, settings, table, config["seed"]) for model in models]
     heads = _combine(models, predictions, config["uncertainty"]["variance_of"])
     pairs = zip(models, predictions, strict=True)
-    novelty = np.mean([measure_novelty(one.features, model.reference) for model, one in pairs], axis=0)
+    novelty = np.mean(
+        [out_of_distribution_score(one.features, model.reference) for model, one in pairs], axis=0
+    )
     hips = {side: _describe(heads, row, table, float(novelty[row])) for row, side in enumerate(made.images)}
     record = {
         "study": manifest["study"],
@@ -177,10 +179,10 @@ def _predict(
     table: ClassTable,
     seed: int,
 ) -> Prediction:
-    with naming_memory(model.where, "Grade on a machine with more memory."):
+    with explain_out_of_memory(model.where, "Grade on a machine with more memory."):
         prediction = predict_hips(
             load_network(model.file, model.facts),
-            read_readout(model.facts),
+            read_heads(model.facts),
             radiographs,
             seed_hips(names, seed, model.where),
             settings,

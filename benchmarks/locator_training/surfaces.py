@@ -59,9 +59,9 @@ def real_femur(name: str) -> Surface:
 
 def model_femur(rng: np.random.Generator) -> Surface:
     """A femur of the shape model as a right one, the head's centre at the origin and its radius 1."""
-    part = shape_model._model()["femur"]
-    points = shape_model._shaped(part, tuple(np.clip(rng.normal(size=8), -2, 2)))
-    centre, radius = fit_sphere(points[shape_model._head_vertices()])
+    part = shape_model.read_shape_model()["femur"]
+    points = part.deform(tuple(np.clip(rng.normal(size=8), -2, 2)))
+    centre, radius = fit_sphere(points[shape_model.find_head(part)])
     points = (points - centre) / radius
     # The model's own frame has x lateral, as a right femur's RAS has.
     return Surface(points, part.faces)
@@ -69,18 +69,18 @@ def model_femur(rng: np.random.Generator) -> Surface:
 
 def model_pelvis(rng: np.random.Generator) -> tuple[dict[str, Surface], dict[str, np.ndarray]]:
     """A pelvis of the shape model: its left half on both sides."""
-    part = shape_model._model()["pelvis"]
-    points = shape_model._shaped(part, tuple(np.clip(rng.normal(size=8), -2, 2)))
+    part = shape_model.read_shape_model()["pelvis"]
+    points = part.deform(tuple(np.clip(rng.normal(size=8), -2, 2)))
     points = points * (rng.uniform(205, 235) / np.ptp(points[:, 2]))
     faces = {body: part.faces[part.body[part.faces[:, 0]] == body] for body in range(3)}
-    half = Surface(points, faces[shape_model._LEFT])
+    half = Surface(points, faces[shape_model.LEFT])
     ball = find_ball(half, -1)
     away = np.array([0, ball[1], ball[2]])
     half = Surface(points - away, half.faces)
     ball = ball - [0, *away[1:], 0]
     other = Surface(half.points * [-1, 1, 1], half.faces[:, ::-1])
     sockets = {"R": ball, "L": ball * [-1, 1, 1, 1]}
-    sacrum = Surface(points - away, faces[shape_model._SACRUM])
+    sacrum = Surface(points - away, faces[shape_model.SACRUM])
     return {"right_hip": half, "left_hip": other, "sacrum": sacrum}, sockets
 
 

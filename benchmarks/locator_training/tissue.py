@@ -108,7 +108,7 @@ def draw_table(canvas: Canvas, middle: np.ndarray, rng: np.random.Generator) -> 
     """The shells of a table, behind or, prone, in front."""
     side = -1 if rng.random() < 0.7 else 1
     y = middle[1] + side * rng.uniform(95, 125)
-    points = canvas.grid.all_points()
+    points = canvas.grid.points()
     sag = rng.uniform(0, 0.0008) * (points[0] - middle[0]) ** 2
     for depth in (0.0, rng.uniform(10, 30)):
         sheet = np.abs(points[1] - side * (depth - sag) - y) < rng.uniform(1.2, 2.5)

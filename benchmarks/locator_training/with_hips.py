@@ -92,7 +92,7 @@ def _place_femur(
         inside[window] |= distance < 0
         shell[window] |= (distance < 0) & (distance > -2.5)
     shell &= ~ndimage.binary_erosion(inside, iterations=2)
-    spot = grid.all_points() - head[:3, None, None, None]
+    spot = grid.points() - head[:3, None, None, None]
     ball = np.sqrt((spot**2).sum(0))
     # The joint is clear: cartilage between the head and whatever of the hip bone overlaps it.
     bone = np.isin(canvas.labels, [CODE["hip_shell"], CODE["hip_inside"]])
@@ -147,9 +147,9 @@ def draw_patient(rng: np.random.Generator) -> Anatomy:
         flipped = Grid(grid.shape, np.diag([tops[side], 1, 1, 1]) @ grid.frame_from_ijk)
         # Half of the volume is this hip's.
         here = flipped.window(np.array([0.0, -300, -400]), np.array([400.0, 300, 400]))
-        part = flipped.part(here)
-        points = part.all_points()
-        room = part.distance(hip.hollows)
+        part = flipped.crop(here)
+        points = part.points()
+        room = part.distance(hip.cavities)
         pelvic = hip.pelvis_distance(points, part.distance(hip.pelvis, 5.0))
         femoral = hip.femur_distance(points)
         labels = canvas.labels[here]

@@ -20,8 +20,8 @@ from hipoa.core.errors import CohortError
 from hipoa.core.files import read_json, read_npz, write_npz
 from hipoa.evaluation.graded import Graded, read_graded
 from hipoa.evaluation.settings import ExplainSettings
-from hipoa.grading.inference.predict import load_network, read_readout
-from hipoa.grading.model.heads import REGRESSION, Readout
+from hipoa.grading.inference.predict import load_network, read_heads
+from hipoa.grading.model.heads import REGRESSION, OutputHeads
 from hipoa.grading.model.networks import GradingNetwork, prepare_images
 
 RIGHT, WRONG = "right", "wrong"
@@ -60,7 +60,7 @@ def run(
     for fold, image in zip(chosen.fold.tolist(), images, strict=True):
         model, record = of_fold[fold]
         network = load_network(model, record)
-        found, method = compute_saliency(network, read_readout(record), image, record["input_px"])
+        found, method = compute_saliency(network, read_heads(record), image, record["input_px"])
         heat.append(found)
     write_npz(
         out,
@@ -101,7 +101,7 @@ def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
 
 
 def compute_saliency(
-    network: GradingNetwork, readout: Readout, radiograph: np.ndarray, input_px: int
+    network: GradingNetwork, readout: OutputHeads, radiograph: np.ndarray, input_px: int
 ) -> tuple[np.ndarray, str]:
     """The saliency map of one radiograph (h, w) uint8, by a network that is put into evaluation mode.
 
@@ -167,7 +167,7 @@ def _recording(attentions: Sequence[Any]) -> Iterator[list[Tensor]]:
             module.fused_attn = was
 
 
-def grad_cam(network: GradingNetwork, readout: Readout, images: Tensor) -> Tensor:
+def grad_cam(network: GradingNetwork, readout: OutputHeads, images: Tensor) -> Tensor:
     """The support for the prediction in the last feature maps, (rows, columns), of images (1, 1, H, W).
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017; by captum.

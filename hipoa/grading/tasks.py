@@ -1,4 +1,4 @@
-"""What a network can be asked to grade: a new task is one entry here and in the settings."""
+"""The tasks of a network: which ordinal indices it grades."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MISSING = -1
-"""Stands for the class of a hip that was not graded on an index."""
+"""The class of a hip that was not graded on an index."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """One ordinal index that a network grades.
+    """One ordinal index that a network grades."""
 
-    Attributes:
-        name: Of the index, and of its column in the table of hips.
-        first: The mildest class, as the table writes it.
-        classes: How many there are, one after the other.
-    """
-
-    name: str
-    first: int
-    classes: int
+    name: str  # of the index, and of its column in the table of hips
+    first: int  # the mildest class, as the table writes it
+    classes: int  # how many there are
 
     def target(self, row: Mapping[str, str]) -> int:
         """The class of a row of the table of hips, counted from 0; `MISSING` for an empty cell."""

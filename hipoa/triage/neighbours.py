@@ -15,8 +15,8 @@ from hipoa.evaluation.predictions import PredictionFile, find_rows
 from hipoa.grading.inference.knn_distance import (
     NEIGHBOURS,
     chunks,
-    measure_distance,
     measure_distances,
+    relative_distance,
     scale_features,
 )
 
@@ -106,7 +106,7 @@ def find_neighbours(
     nearest, far = np.full((n, _N_NAMED), -1), np.full((n, _N_NAMED), np.inf)
     for space in spaces:
         own = np.full(n, np.nan)
-        own[space.rows] = measure_distance(space.features, space.reference)
+        own[space.rows] = relative_distance(space.features, space.reference)
         distances.append(own)
         found, distance = _find_in(space, patient, labelled)
         both = np.hstack([far[space.rows], distance])

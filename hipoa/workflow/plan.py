@@ -14,11 +14,11 @@ import yaml
 from hipoa.core.columns import read_columns
 from hipoa.core.errors import ConfigError
 from hipoa.core.files import write_json
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import TASKS
 from hipoa.grading.training.cost import count_activations, measure_step
-from hipoa.grading.training.fit import build_trainee
+from hipoa.grading.training.fit import build_untrained
 from hipoa.workflow.config import resolve
 from hipoa.workflow.study import Study
 
@@ -116,9 +116,9 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     """
     settings = TrainSettings.model_validate(study.config["train"])
     row = Experiment.model_validate(study.config["experiments"][name])
-    readout = Readout(TASKS[row.task], row.loss)
+    heads = OutputHeads(TASKS[row.task], row.loss)
     with torch.device("meta"):
-        network = build_trainee(settings, row, readout)
+        network = build_untrained(settings, row, heads)
     weights = sum(parameter.numel() for parameter in network.backbone.parameters())
     buffers = sum(buffer.nbytes for buffer in network.backbone.buffers())
     folds = study.config["folds"]["folds"]
@@ -126,9 +126,9 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
     batches = ceil(trained / settings.batch_size)
     of_model = _count_predicted(study, name, hips)
     width = network.backbone.get_classifier().in_features
-    heads = readout.outputs + (7 if row.task == "separate" and readout.kind == "probability" else 1)
-    per_hip = (study.config["predict"]["passes"] * heads + width) * _FLOAT_BYTES
-    step_s, image_s = measure_step(settings, row, readout, steps) if steps else (None, None)
+    stored = heads.n_outputs + (7 if row.task == "separate" and heads.kind == "probability" else 1)
+    per_hip = (study.config["predict"]["passes"] * stored + width) * _FLOAT_BYTES
+    step_s, image_s = measure_step(settings, row, heads, steps) if steps else (None, None)
     models, moments = len(study.paths("train", experiment=name)), _MOMENTS[settings.optimiser]
     return Cost(
         models=models,
@@ -137,7 +137,7 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
         # With an inner split it holds the best epoch too.
         checkpoint_bytes=(1 + moments + settings.inner_best) * weights * _FLOAT_BYTES,
         memory_bytes=(2 + moments) * weights * _FLOAT_BYTES
-        + count_activations(network, readout, settings, row.input_px)
+        + count_activations(network, settings, row.input_px)
         + trained * row.input_px**2 * _FLOAT_BYTES,
         step_s=step_s,
         image_s=image_s,

@@ -19,7 +19,7 @@ from hipoa.evaluation.explain import (
 )
 from hipoa.evaluation.graded import read_graded
 from hipoa.evaluation.settings import ExplainSettings
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.networks import GradingNetwork, build_network, prepare_images
 from hipoa.grading.tasks import TASKS
 
@@ -41,8 +41,8 @@ def radiograph():
 @pytest.mark.parametrize("loss", ["classification", "regression"])
 @pytest.mark.parametrize("name", [VIT, *CNNS])
 def test_a_map_lies_on_the_radiograph_and_reaches_one(name, loss, radiograph):
-    readout = Readout(TASKS["separate"], loss)
-    heat, method = explain.compute_saliency(build(name, readout.outputs), readout, radiograph, PX)
+    readout = OutputHeads(TASKS["separate"], loss)
+    heat, method = explain.compute_saliency(build(name, readout.n_outputs), readout, radiograph, PX)
     assert heat.shape == radiograph.shape
     assert np.isfinite(heat).all()
     assert 0 <= heat.min() <= heat.max() <= 1.0001
@@ -100,7 +100,7 @@ def test_grad_cam_of_a_network_that_counts_bright_pixels_is_the_brightness():
     network = GradingNetwork(Bright(), 0.0, (0.0,) * 3, (1.0,) * 3).eval()
     radiograph = np.zeros((8, 8), dtype=np.uint8)
     radiograph[2, 3] = 255
-    heat, _ = explain.compute_saliency(network, Readout(TASKS["combined"], "regression"), radiograph, 8)
+    heat, _ = explain.compute_saliency(network, OutputHeads(TASKS["combined"], "regression"), radiograph, 8)
     assert heat[2, 3] == pytest.approx(1)
     assert heat.sum() == pytest.approx(1)
 

@@ -1,4 +1,4 @@
-"""A tiny labelled cohort whose images tell the grade, as files that the stages read."""
+"""A tiny labelled cohort whose images depend on the grade, as files that the stages read."""
 
 import csv
 
@@ -66,7 +66,7 @@ class Cohorts:
 
 
 def draw(grade, number):
-    """A head whose place and brightness tell the grade."""
+    """A head whose position and brightness depend on the grade."""
     row, column = np.mgrid[:150, :150]
     inside = np.hypot(row - (20 + 15 * grade), column - 75) < 25
     noise = np.random.default_rng([number]).normal(0, 3, (150, 150))

@@ -1,4 +1,4 @@
-"""Ten architectures: passes differ, batch normalisation does not move, the shared part changes no pass."""
+"""Ten architectures: passes differ, batch normalisation stays, shared parts computed once change no pass."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,12 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hipoa.grading.inference.predict import predict_hips
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.networks import build_network, dropout_on, prepare_images
 from hipoa.grading.settings import PredictSettings
 from hipoa.grading.tasks import TASKS
 
-# The source's three first; small inputs and random weights.
+# Those of Masuda et al. 2024 first; small inputs and random weights.
 ARCHITECTURES = {
     "vit_base_patch16_224.augreg_in1k": 32,
     "vgg16.tv_in1k": 32,
@@ -31,7 +31,7 @@ DROPOUT_WITHIN = {
     "mixer_s32_224",
 }
 """With dropout everywhere they have some before their last maps or tokens, the others behind these alone."""
-READOUT = Readout(TASKS["combined"], "classification")
+HEADS = OutputHeads(TASKS["combined"], "classification")
 
 
 def build(name, where):
@@ -46,13 +46,13 @@ def build(name, where):
 
 @pytest.mark.parametrize("where", ["head", "everywhere"])
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
-def test_the_fast_way_is_the_naive_way(name, where):
+def test_predictions_are_those_of_whole_passes(name, where):
     """Whole passes with the same seeds, one hip after the other, against what predict does."""
     px, network = ARCHITECTURES[name], build(name, where)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     images = np.random.default_rng([4]).integers(0, 256, (3, 150, 150), dtype=np.uint8)
     settings = PredictSettings(passes=3, predict_batch_size=2)
-    fast = predict_hips(network, READOUT, images, [7, 8, 9], settings, input_px=px, where="x")
+    fast = predict_hips(network, HEADS, images, [7, 8, 9], settings, input_px=px, where="x")
     naive = []
     with torch.inference_mode():
         dropout_on(network)
@@ -71,7 +71,7 @@ def test_the_fast_way_is_the_naive_way(name, where):
 
 @pytest.mark.parametrize("where", ["head", "everywhere"])
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "ghostnet_050"])
-def test_what_every_pass_shares_is_computed_once(name, where):
+def test_parts_before_the_first_dropout_run_once(name, where):
     """Counted are the images that pass the network's first layer."""
     network = build(name, where)
     counted = []
@@ -79,9 +79,7 @@ def test_what_every_pass_shares_is_computed_once(name, where):
     first.register_forward_pre_hook(lambda _, given: counted.append(len(given[0])))
     images = np.random.default_rng([5]).integers(0, 256, (3, 150, 150), dtype=np.uint8)
     settings = PredictSettings(passes=4, predict_batch_size=2)
-    predict_hips(
-        network, READOUT, images, [7, 8, 9], settings, input_px=ARCHITECTURES.get(name, 64), where="x"
-    )
+    predict_hips(network, HEADS, images, [7, 8, 9], settings, input_px=ARCHITECTURES.get(name, 64), where="x")
     # GhostNet has dropout of its own by default.
     looked = 0 if where == "head" and name != "ghostnet_050" else 2
     repeated = 3 * 4 if where == "everywhere" and name in DROPOUT_WITHIN else 0

@@ -1,4 +1,4 @@
-"""Images of a batch change one by one, repeatably, within the grey range, and are never flipped."""
+"""Images of a batch are augmented independently, repeatably, within the grey range, and are never flipped."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_holes_are_squares():
     assert set(black.tolist()) == {0, 16}
 
 
-def test_the_sheet_shows_one_hip_of_each_class_as_a_training_changes_it(cohorts, tmp_path):
+def test_samples_show_one_hip_of_each_class(cohorts, tmp_path):
     rows = [(f"p{k}", "R", "ok", grade) for k, grade in enumerate((7, 2, "", 2, 5))]
     rows.append(("p9", "L", "refused", 1))
     table, stack = cohorts.hips("labelled", rows)

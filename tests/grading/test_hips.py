@@ -23,7 +23,7 @@ def read(crowe, kl, date=""):
 
 
 @pytest.mark.parametrize(("grade", "pair"), list(enumerate(STAIRCASE, start=1)))
-def test_each_cell_of_the_staircase_is_its_class(grade, pair):
+def test_each_pair_of_the_class_table_is_its_class(grade, pair):
     assert combine(*pair, HipsSettings()) == grade
 
 
@@ -40,7 +40,7 @@ def test_kl_0_is_the_first_class_unless_told_otherwise(settings, grade):
 @pytest.mark.parametrize(
     ("pair", "nearest"), [((2, 1), 1), ((2, 3), 3), ((3, 3), 6), ((4, 1), 1), ((4, 3), 7), ((2, 0), 1)]
 )
-def test_a_pair_off_the_staircase_is_left_out_or_takes_the_nearest_class(pair, nearest):
+def test_a_pair_off_the_table_is_left_out_or_takes_the_nearest_class(pair, nearest):
     left_out = grade_hip("a_L", [read(*pair)], HipsSettings())
     assert (left_out["grade"], left_out["off_table"], left_out["crowe"]) == (None, "yes", pair[0])
     taken = grade_hip("a_L", [read(*pair)], HipsSettings(off_table="nearest"))
@@ -48,7 +48,7 @@ def test_a_pair_off_the_staircase_is_left_out_or_takes_the_nearest_class(pair, n
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=9))
-def test_the_median_of_readings_on_the_staircase_is_the_median_of_their_classes(classes):
+def test_the_median_of_readings_on_the_table_is_the_median_of_their_classes(classes):
     found = grade_hip("a_L", [read(*STAIRCASE[grade - 1]) for grade in classes], HipsSettings())
     assert found["grade"] == statistics.median_low(classes)
     assert found["off_table"] == ""
@@ -95,7 +95,7 @@ def test_the_latest_reading_needs_dates(date):
         grade_hip("a_L", [read(1, 4, "2020-05-01"), read(1, 3, date)], HipsSettings(label_rule="latest"))
 
 
-def test_readings_of_other_cases_are_passed_over():
+def test_readings_of_other_cases_are_ignored():
     (row,) = grade_hips([{"hip_id": "b_L"}], [read(1, 1)], "pool", HipsSettings())
     assert (row["grade"], row["n_readings"], row["cohort"]) == (None, 0, "pool")
 
@@ -110,7 +110,7 @@ def test_too_many_refused_hips_stop_the_run_with_number_share_and_reasons():
         check_refused(rows(*status), "pool", 0.2)
     assert str(caught.value) == (
         "cohort pool: 4 of 8 hips (50%) were refused, 20% are allowed (c0_L: reason 0; c1_L: reason 1; "
-        "c2_L: reason 2; and 1 more). Mend these CTs, mark them in the column exclude, or raise "
+        "c2_L: reason 2; and 1 more). Correct these CTs, mark them in the column exclude, or raise "
         "max_refused_share."
     )
 

@@ -12,8 +12,8 @@ from torch import nn
 from hipoa.core.errors import NetworkError, WeightsError
 from hipoa.grading.model.networks import HEADER, build_network, dropout_on, has_dropout, prepare_images
 
-# The source's three networks, with small inputs and random weights.
-SOURCE = {"vit_base_patch16_224.augreg_in1k": 32, "vgg16.tv_in1k": 32, "densenet161.tv_in1k": 64}
+# Those of Masuda et al. 2024, with small inputs and random weights.
+PUBLISHED = {"vit_base_patch16_224.augreg_in1k": 32, "vgg16.tv_in1k": 32, "densenet161.tv_in1k": 64}
 SMALL = "test_vit.r160_in1k"
 
 
@@ -28,7 +28,7 @@ def grey(n, px):
 
 @pytest.mark.parametrize("where", ["head", "everywhere"])
 @pytest.mark.parametrize("name", ["densenet161.tv_in1k", SMALL])
-def test_without_dropout_all_passes_would_be_the_same_and_that_is_said(name, where):
+def test_without_dropout_all_passes_would_be_the_same_which_is_an_error(name, where):
     network = build(name, 64, dropout=0.0, where=where)
     with pytest.raises(
         NetworkError, match=r"^vit r0f1: dropout is 0: all passes would be the same. Set dropout"
@@ -36,7 +36,7 @@ def test_without_dropout_all_passes_would_be_the_same_and_that_is_said(name, whe
         dropout_on(network, "vit r0f1")
 
 
-@pytest.mark.parametrize("name", [*SOURCE, "resnet18.a1_in1k"])
+@pytest.mark.parametrize("name", [*PUBLISHED, "resnet18.a1_in1k"])
 def test_a_network_as_timm_gives_it_has_no_dropout(name):
     with torch.device("meta"):
         assert not has_dropout(timm.create_model(name))

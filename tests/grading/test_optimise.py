@@ -1,4 +1,4 @@
-"""What is stepped how far: the learning rate, and optimisers that are those of their names."""
+"""The learning rate schedule, and fused optimisers against plain ones."""
 
 import numpy as np
 import pytest

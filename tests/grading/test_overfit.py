@@ -1,4 +1,4 @@
-"""Eight images learned by heart: the source's kinds of network can be trained as they are set up here."""
+"""Overfitting check: the published kinds of network learn eight images exactly as they are set up here."""
 
 import importlib.util
 from pathlib import Path
@@ -42,6 +42,6 @@ def overfit():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(NETWORKS))
-def test_eight_images_are_learned_by_heart(name, overfit, tmp_path):
+def test_eight_images_are_overfitted(name, overfit, tmp_path):
     px, rate, epochs = NETWORKS[name]
     assert overfit(name, input_px=px, rate=rate, epochs=epochs, folder=tmp_path) == 1

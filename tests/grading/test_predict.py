@@ -1,4 +1,4 @@
-"""Who is predicted by whom, and passes that differ for the right reason."""
+"""Which model predicts which hip, and passes that differ by dropout alone."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_every_hip_is_seen_by_its_folds_model_or_by_all(patients, fold_of):
         assert by.sum() == (1 if patient in fold_of else 4)
 
 
-def test_the_arrays_are_what_the_contract_says(study, fold_one, tmp_path):
+def test_the_arrays_and_their_shapes(study, fold_one, tmp_path):
     found = run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
     width = predict.load_network(fold_one["model"], read_json(fold_one["record"])).backbone.num_features
     assert {name: array.shape for name, array in found.items()} == {

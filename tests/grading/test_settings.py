@@ -1,14 +1,17 @@
-"""The settings refuse what cannot be meant, and their names can be flags side by side."""
+"""Settings are validated, and their names are distinct flags of each stage."""
 
+import importlib
 import inspect
 
 import pytest
 from pydantic import ValidationError
 
+from hipoa.cli import COMMANDS
+from hipoa.core.settings import Settings
 from hipoa.grading.settings import Experiment, FoldsSettings, HipsSettings, PredictSettings, TrainSettings
 
 
-def test_the_default_class_table_is_the_staircase():
+def test_the_default_class_table():
     table = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
     assert HipsSettings().class_table == table
 
@@ -26,7 +29,7 @@ def test_a_class_table_that_is_not_ordinal_is_refused(table):
         HipsSettings(class_table=table)
 
 
-def test_defaults_are_those_of_the_source_where_it_speaks():
+def test_published_defaults():
     assert (FoldsSettings().folds, TrainSettings().epochs, PredictSettings().passes) == (4, 200, 50)
     assert Experiment().input_px == 224
 
@@ -42,15 +45,9 @@ def test_an_unknown_source_of_weights_is_refused(weights):
         Experiment(weights=weights)
 
 
-@pytest.mark.parametrize(
-    "stage", ["data.hips", "data.folds", "model.weights", "training.train", "inference.predict"]
-)
+@pytest.mark.parametrize("stage", ["hips", "folds", "weights", "train", "predict"])
 def test_no_two_flags_of_a_stage_share_a_name(stage):
-    import importlib
-
-    from hipoa.core.settings import Settings
-
-    run = importlib.import_module(f"hipoa.grading.{stage}").run
+    run = importlib.import_module(COMMANDS[stage][0]).run
     names = []
     for name, hint in inspect.get_annotations(run, eval_str=True).items():
         if inspect.isclass(hint) and issubclass(hint, Settings):

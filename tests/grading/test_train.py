@@ -1,4 +1,4 @@
-"""Training is repeatable, goes on after a kill, and never learns from the fold it leaves out."""
+"""Training is repeatable, resumes after a kill, and never learns from the fold it leaves out."""
 
 import io
 import json
@@ -58,16 +58,16 @@ def test_the_record_holds_what_rebuilds_the_network(study, tmp_path):
 
 
 @pytest.mark.parametrize("network", ["test_vit.r160_in1k", "test_resnet.r160_in1k"])
-def test_a_killed_training_goes_on_to_the_same_weights(study, tmp_path, monkeypatch, network):
+def test_a_killed_training_resumes_to_the_same_weights(study, tmp_path, monkeypatch, network):
     row = ROW.model_copy(update={"network": network})
     monkeypatch.setattr(fit, "CHECKPOINT_MINUTES", 0)
     whole = run(study, tmp_path / "whole", row, epochs=4)
-    shown = fit.Training.run_epoch
+    original = fit.Training.run_epoch
 
     def killed(self, epoch):
         if epoch == 2:
             raise KeyboardInterrupt
-        shown(self, epoch)
+        original(self, epoch)
 
     monkeypatch.setattr(fit.Training, "run_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -76,7 +76,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(study, tmp_path, monkeypa
     assert checkpoint.is_file()
     epochs = []
     monkeypatch.setattr(
-        fit.Training, "run_epoch", lambda self, epoch: (epochs.append(epoch), shown(self, epoch))[1]
+        fit.Training, "run_epoch", lambda self, epoch: (epochs.append(epoch), original(self, epoch))[1]
     )
     resumed = run(study, tmp_path / "killed", row, epochs=4)
     assert epochs == [2, 3]
@@ -86,7 +86,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(study, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("content", ["of another training", "broken"])
-def test_a_checkpoint_of_something_else_is_passed_over(study, tmp_path, content):
+def test_a_checkpoint_of_something_else_is_ignored(study, tmp_path, content):
     whole = run(study, tmp_path / "whole")
     checkpoint = tmp_path / "again" / "cache" / "m.ckpt"
     checkpoint.parent.mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_grades_of_the_fold_left_out_have_no_influence(study, tmp_path, cohorts)
     assert run({**study, "hips": changed}, tmp_path / "b")["out"].read_bytes() == first["out"].read_bytes()
 
 
-def test_pictures_of_the_fold_left_out_have_no_influence(study, tmp_path):
+def test_radiographs_of_the_fold_left_out_have_no_influence(study, tmp_path):
     first = run(study, tmp_path / "a")
     images = dict(np.load(study["stack"]))
     left_out = np.isin(images["hip_id"], ["lp0_L", "lp0_R", "lp1_L", "lp1_R"])
@@ -134,7 +134,7 @@ def test_the_loss_falls_on_hips_that_can_be_told_apart(study, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_named(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit.Training, "_step", lambda self, images, targets: torch.tensor(float("nan")))
+    monkeypatch.setattr(fit.Training, "train_step", lambda self, images, targets: torch.tensor(float("nan")))
     with pytest.raises(TrainingError, match=r"^tiny r0f0: the loss is nan in epoch 1. Lower learning_rate"):
         run(study, tmp_path)
 
@@ -147,7 +147,7 @@ def test_too_little_memory_is_named(study, tmp_path, monkeypatch, batch):
             torch.empty(2**58, dtype=torch.float64)
         raise batch
 
-    monkeypatch.setattr(fit.Training, "_loss", full)
+    monkeypatch.setattr(fit.Training, "loss", full)
     with pytest.raises(
         ResourceError, match=r"^tiny r0f0: the memory of the (machine|GPU) is too small. Lower batch_size"
     ):
@@ -158,7 +158,7 @@ def test_any_other_fault_stays_itself(study, tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(fit.Training, "_loss", broken)
+    monkeypatch.setattr(fit.Training, "loss", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         run(study, tmp_path)
 

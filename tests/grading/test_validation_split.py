@@ -1,4 +1,4 @@
-"""The inner split watches a training on patients that it may see, and never teaches it."""
+"""The validation split monitors a training on patients that it may see, and never trains on them."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from safetensors.torch import load_file
 
 from hipoa.core.errors import CohortError, TrainingError
 from hipoa.core.files import read_json
-from hipoa.grading.data.validation_split import hold_back
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.training import fit, train
 
@@ -29,18 +28,18 @@ def run(study, folder, **settings):
 def test_one_patient_in_five_is_held_back_whole_and_of_every_grade():
     patients = np.repeat([f"p{number}" for number in range(100)], 2)
     target = np.repeat(np.arange(100) % 4, 2)[:, None]
-    held = hold_back(patients, target, 5, 1)
+    held = train.split_validation(patients, target, 5, 1)
     assert held.sum() == 40
     assert (held[::2] == held[1::2]).all()
     assert np.bincount(target[held, 0]).tolist() == [10, 10, 10, 10]
-    assert (hold_back(patients, target, 5, 1) == held).all()
-    assert (hold_back(patients, target, 5, 2) != held).any()
-    assert not hold_back(patients, target, 0, 1).any()
+    assert (train.split_validation(patients, target, 5, 1) == held).all()
+    assert (train.split_validation(patients, target, 5, 2) != held).any()
+    assert not train.split_validation(patients, target, 0, 1).any()
 
 
 def test_too_few_patients_are_named():
     with pytest.raises(CohortError, match=r"^inner_folds: 2 patients .* lower the setting inner_folds"):
-        hold_back(np.array(["a", "b"]), np.array([[0], [0]]), 3, 1)
+        train.split_validation(np.array(["a", "b"]), np.array([[0], [0]]), 3, 1)
 
 
 def test_the_record_says_who_was_held_back_and_the_loss_on_them(study, tmp_path):
@@ -53,7 +52,7 @@ def test_the_record_says_who_was_held_back_and_the_loss_on_them(study, tmp_path)
     assert record["kept_epoch"] == 3
 
 
-def test_pictures_of_those_held_back_do_not_teach(study, tmp_path):
+def test_radiographs_held_back_are_not_trained_on(study, tmp_path):
     first = run(study, tmp_path / "a")
     images = dict(np.load(study["stack"]))
     seen = []
@@ -83,34 +82,34 @@ def test_the_best_epoch_is_kept_and_survives_a_kill(study, tmp_path, monkeypatch
     whole = {}
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}
 
-    def look(self, *_):
+    def score(self, *_):
         whole[len(self.history) + 1] = self.network.backbone.head.weight.detach().cpu().clone()
         return losses[len(self.history) + 1]
 
-    monkeypatch.setattr(fit.Training, "_look_inside", look)
+    monkeypatch.setattr(fit.Training, "validation_loss", score)
     best = run(study, tmp_path / "best", epochs=4, inner_best=True)
     assert read_json(best["record"])["kept_epoch"] == 2
     assert (load_file(best["out"])["head.weight"] == whole[2]).all()
     last = run(study, tmp_path / "last", epochs=4)
     assert (load_file(last["out"])["head.weight"] == whole[4]).all()
 
-    shown = fit.Training.run_epoch
+    original = fit.Training.run_epoch
 
     def killed(self, epoch):
         if epoch == 3:
             raise KeyboardInterrupt
-        shown(self, epoch)
+        original(self, epoch)
 
     monkeypatch.setattr(fit.Training, "run_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         run(study, tmp_path / "killed", epochs=4, inner_best=True)
-    monkeypatch.setattr(fit.Training, "run_epoch", shown)
+    monkeypatch.setattr(fit.Training, "run_epoch", original)
     resumed = run(study, tmp_path / "killed", epochs=4, inner_best=True)
     assert resumed["out"].read_bytes() == best["out"].read_bytes()
 
 
 def test_a_loss_on_them_that_is_not_finite_is_named(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit.Training, "_look_inside", lambda *_: float("inf"))
+    monkeypatch.setattr(fit.Training, "validation_loss", lambda *_: float("inf"))
     with pytest.raises(
         TrainingError, match=r"^tiny r0f3: the inner loss is inf in epoch 1. Lower learning_rate"
     ):
@@ -124,6 +123,6 @@ def test_a_loss_on_them_that_is_not_finite_is_named(study, tmp_path, monkeypatch
         ({"inner_best": True}, "needs a validation split"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(given, message):
+def test_contradictory_settings_are_refused(given, message):
     with pytest.raises(ValidationError, match=message):
         TrainSettings(**given)

@@ -1,4 +1,4 @@
-"""Pre-trained weights from a package, a file and a hub, and what is said where they are not to be had."""
+"""Pre-trained weights from a package, a file and a hub, and the messages if they cannot be had."""
 
 import http.server
 import json
@@ -59,7 +59,7 @@ def test_another_file_than_the_one_that_was_wanted_is_not_opened(tmp_path, donor
     _, record = run(tmp_path, f"file:{path}", sha256=sha256(path))
     assert record["fetched_sha256"] == sha256(path)
     path.write_bytes(path.read_bytes() + b" ")
-    monkeypatch.setattr(weights, "_open", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(weights, "load_state_dict", lambda *_, **__: pytest.fail("opened"))
     with pytest.raises(WeightsError, match=r"^file:mine\.pth: the file has the SHA-256 .* wanted is"):
         run(tmp_path, f"file:{path}", sha256=record["fetched_sha256"])
 
@@ -93,7 +93,7 @@ def test_a_package_that_ships_a_pth(tmp_path):
         ("package:json", r"^package:json: it ships 0 files of weights. Name one of them as file:PATH"),
         (
             "imagenet",
-            r'^weights "imagenet": this is no source. Use hub, hub:REVISION, file:PATH or package:MODULE',
+            r'^weights "imagenet": this source is unknown. Use hub, hub:REVISION, file:PATH or package',
         ),
     ],
 )
@@ -131,7 +131,9 @@ def test_a_file_that_is_no_weights(tmp_path, name):
         torch.save({"a": subprocess.Popen}, path)
     else:
         path.write_bytes(b"nothing of use")
-    message = "is no type of weights" if name == "table.csv" else "the file cannot be read as tensors alone"
+    message = (
+        "is no file type of weights" if name == "table.csv" else "the file cannot be read as tensors alone"
+    )
     with pytest.raises(WeightsError, match=message):
         run(tmp_path, f"file:{path}")
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
-from hipoa.phantom.anatomy.bones import Field, Symmetric, Without, build_bones
+from hipoa.imaging.localization.sphere_fit import fit_sphere
+from hipoa.phantom.anatomy.bones import (
+    LEFT,
+    Field,
+    Symmetric,
+    Without,
+    build_bones,
+    find_head,
+    read_shape_model,
+)
 from hipoa.phantom.anatomy.hip import SOCKET_X_MM, draw_person
-from hipoa.phantom.anatomy.solids import Grid, RoundCone
+from hipoa.phantom.anatomy.solids import Grid, ball
 
 HEIGHT_MM = 214.0
 NECK = (0.74, -0.13, -0.66)
@@ -19,11 +29,7 @@ def _bones(*shape):
 
 def _inside(solid, step_mm=2.0):
     """Positions (3, n) within a solid, mm."""
-    low, high = solid.bounds()
-    number = np.ceil((high - low) / step_mm).astype(int)
-    frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = low
-    points = Grid((int(number[0]), int(number[1]), int(number[2])), frame).all_points()
+    points = Grid.of_box(*solid.bounds(), step_mm).points()
     return points[:, solid.distance(points) < 0]
 
 
@@ -59,13 +65,11 @@ def test_bones_are_solid():
 
 
 def test_a_field_keeps_to_the_solid_it_was_made_of():
-    ball = RoundCone((0, 0, 0), (0, 0, 0), 9, 9)
-    frame = np.diag([1.0, 1, 1, 1])
-    frame[:3, 3] = -20
-    grid = Grid((41, 41, 41), frame)
-    field = Field(ball.distance(grid.all_points()), np.full(3, -20.0), 1.0)
+    solid = ball(np.zeros(3), 9)
+    nodes = Grid.of_box(np.full(3, -20.0), np.full(3, 21.0), 1.0).points()
+    field = Field(solid.distance(nodes), np.full(3, -20.0), 1.0)
     at = np.random.default_rng([3]).uniform(-12, 12, (3, 500))
-    np.testing.assert_allclose(field.distance(at), ball.distance(at), atol=0.2)
+    np.testing.assert_allclose(field.distance(at), solid.distance(at), atol=0.2)
     twice = field.moved(2.0, np.array([5.0, 0, 0]))
     np.testing.assert_allclose(
         twice.distance(2 * at + np.array([[5.0], [0], [0]])), 2 * field.distance(at), atol=1e-3
@@ -73,14 +77,32 @@ def test_a_field_keeps_to_the_solid_it_was_made_of():
 
 
 def test_symmetric_and_without():
-    ball = RoundCone((6, 0, 0), (6, 0, 0), 4, 4)
-    both = Symmetric(ball)
+    solid = ball(np.array([6.0, 0, 0]), 4)
+    both = Symmetric(solid)
     at = np.array([[6.0, -6.0, 0.0], [0, 0, 0], [0, 0, 0]])
     np.testing.assert_allclose(both.distance(at), [-4, -4, 2])
     low, high = both.bounds()
     assert (low[0], high[0]) == (-10, 10)
-    cut = Without(ball, [RoundCone((6, 0, 0), (6, 0, 0), 1, 1)])
+    cut = Without(solid, [ball(np.array([6.0, 0, 0]), 1)])
     np.testing.assert_allclose(cut.distance(at), [1, 8, 2])
+
+
+def test_the_model_is_symmetric_about_its_middle_plane():
+    pelvis = read_shape_model()["pelvis"]
+    mirrored = pelvis.vertices[pelvis.body == LEFT] * [-1, 1, 1]
+    away, _ = KDTree(pelvis.vertices[pelvis.body == 0]).query(mirrored)
+    assert np.median(away) < 3
+    # Its right half is tilted against the left one, but no shift or turn of the plane fits better.
+    assert abs(mirrored.mean(0)[0] - pelvis.vertices[pelvis.body == 0].mean(0)[0]) < 0.5
+
+
+def test_the_head_s_vertices_lie_on_a_sphere():
+    femur = read_shape_model()["femur"]
+    head = femur.vertices[find_head(femur)]
+    centre, radius = fit_sphere(head)
+    assert len(head) > 500
+    assert np.abs(np.linalg.norm(head - centre, axis=1) - radius).max() < 1.05
+    assert centre[0] < femur.vertices[:, 0].mean()
 
 
 def test_patients_differ_in_shape_but_not_beyond_measure():

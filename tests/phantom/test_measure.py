@@ -1,4 +1,4 @@
-"""What was built is what was drawn."""
+"""Hips measure as they were drawn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hipoa.phantom.anatomy.hip import Hip
-from hipoa.phantom.anatomy.solids import Grid, RoundCone, directions
-from hipoa.phantom.cohort.measure import Measured, measure_hip, reach_mm, surface_along
+from hipoa.phantom.anatomy.solids import Grid, ball, fibonacci_sphere
+from hipoa.phantom.cohort.measure import Measured, measure_hip, ray_length_mm, surface_along
 from hipoa.phantom.cohort.members import PlannedCase, count_patients, plan_cases
 from hipoa.phantom.cohort.truth import check_hip, find_faults
 from hipoa.phantom.phantom import build_case
@@ -84,18 +84,15 @@ def test_a_wrong_migration_stops_the_run(built: Built):
 
 def test_femur_and_pelvis_overlap_nowhere(built: Built):
     for hip, _ in built:
-        frame = np.diag([2.0, 2.0, 2.0, 1.0])
-        frame[:3, 3] = hip.head - 60
-        points = Grid((60, 60, 60), frame).all_points()
+        points = Grid.of_box(hip.head - 60, hip.head + 60, 2.0).points()
         inside = (hip.femur_distance(points) < -0.2) & (hip.pelvis_distance(points) < -0.2)
         assert not inside.any(), (hip.disease.grade, int(inside.sum()))
 
 
 def test_rays_leave_a_ball_at_its_radius():
-    ball = RoundCone((1, 2, 3), (1, 2, 3), 20, 20)
-    ways = directions(200)
-    np.testing.assert_allclose(np.linalg.norm(ways, axis=0), 1)
-    centre = np.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(reach_mm(ball.distance, centre[:, None], ways), 20, atol=1e-3)
-    surface = surface_along(ball.distance, centre, ways)
+    centre, rays = np.array([1.0, 2.0, 3.0]), fibonacci_sphere(200)
+    solid = ball(centre, 20)
+    np.testing.assert_allclose(np.linalg.norm(rays, axis=0), 1)
+    np.testing.assert_allclose(ray_length_mm(solid.distance, centre[:, None], rays), 20, atol=1e-3)
+    surface = surface_along(solid.distance, centre, rays)
     np.testing.assert_allclose(np.linalg.norm(surface - centre[:, None], axis=0), 20, atol=1e-3)

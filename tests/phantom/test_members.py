@@ -1,4 +1,4 @@
-"""Who is in the built-in cohort."""
+"""The planned cases of the built-in cohort."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_demo_has_24_and_2_labelled_6_external_and_7_pool_cases():
     assert len(set(ids)) == len(ids)
 
 
-def test_the_study_has_as_many_hips_as_the_source():
+def test_the_study_has_as_many_hips_as_masuda_et_al_2024():
     plan = plan_cases(count_patients("study", {}), "study")
     assert {cohort: len(cases) for cohort, cases in plan.items()} == POPULATIONS["study"]
     ids = [case.case_id for cases in plan.values() for case in cases]
@@ -37,7 +37,7 @@ def test_the_study_has_as_many_hips_as_the_source():
     assert sum(map(len, found.values())) == 198
 
 
-def test_a_given_number_is_laid_over_the_population():
+def test_a_given_number_overrides_the_population():
     assert count_patients("demo", {}) == DEMO
     given = {"labelled": 3, "external": None, "pool": 0}
     assert count_patients("study", given) == {"labelled": 3, "external": 52, "pool": 0}

@@ -14,6 +14,7 @@ from hipoa.phantom.anatomy.solids import (
     Grid,
     RoundCone,
     Solid,
+    ball,
     distance_to,
     fraction,
     merge,
@@ -28,15 +29,13 @@ SOLIDS: list[Solid] = [
 
 
 def _grid(step_mm: float = 1.0, half_mm: float = 24) -> Grid:
-    number = int(2 * half_mm / step_mm)
-    frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = -half_mm + step_mm / 2
-    return Grid((number, number, number), frame)
+    edge = np.full(3, half_mm - step_mm / 2)
+    return Grid.of_box(-edge, edge + step_mm, step_mm)
 
 
 @pytest.mark.parametrize("solid", SOLIDS, ids=lambda solid: type(solid).__name__)
 def test_a_solid_lies_within_its_bounds(solid: Solid):
-    points = _grid().all_points()
+    points = _grid().points()
     inside = points[:, solid.distance(points) < 0]
     low, high = solid.bounds()
     assert inside.size
@@ -48,7 +47,7 @@ def test_a_solid_lies_within_its_bounds(solid: Solid):
 def test_rasterising_a_part_changes_no_surface(solid: Solid):
     grid = _grid()
     window, near = grid.rasterise([solid])
-    whole = solid.distance(grid.all_points())
+    whole = solid.distance(grid.points())
     np.testing.assert_allclose(near, whole[window], atol=1e-4)
     outside = np.ones(grid.shape, bool)
     outside[window] = False
@@ -58,7 +57,7 @@ def test_rasterising_a_part_changes_no_surface(solid: Solid):
 @pytest.mark.parametrize(
     ("solid", "volume_mm3"),
     [
-        (RoundCone((0, 0, 0), (0, 0, 0), 12, 12), 4 / 3 * np.pi * 12**3),
+        (ball(np.zeros(3), 12), 4 / 3 * np.pi * 12**3),
         (RoundCone((0, 0, -6), (0, 0, 6), 8, 8), 4 / 3 * np.pi * 8**3 + 12 * np.pi * 8**2),
         # A ball less its cap: pi h2 (3 r - h) / 3.
         (CutBall(np.zeros(3), 12, np.array([0, 0, 1.0]), 5), 4 / 3 * np.pi * 12**3 - np.pi * 25 * 31 / 3),
@@ -76,6 +75,6 @@ def test_a_smooth_union_only_adds(a: float, b: float, smooth_mm: float):
 
 
 def test_the_union_of_two_balls():
-    balls = [RoundCone((x, 0, 0), (x, 0, 0), 5, 5) for x in (-10, 10)]
+    balls = [ball(np.array([x, 0, 0]), 5) for x in (-10, 10)]
     points = np.array([[-10, 0, 10, 20], [0, 0, 0, 0], [0, 0, 0, 0]], np.float32)
     np.testing.assert_allclose(distance_to(balls, points), [-5, 5, -5, 5], atol=1e-5)

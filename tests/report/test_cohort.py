@@ -3,7 +3,7 @@ import pytest
 
 from hipoa.core.errors import CohortError
 from hipoa.core.tables.rows import COHORTS
-from hipoa.phantom.phantom import _scanner
+from hipoa.phantom.phantom import scanner_of
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.report.cohort import describe_classes, is_synthetic, read_hips
 from hipoa.report.radiographs import read_radiographs
@@ -37,7 +37,7 @@ def test_the_built_in_cohort_is_known_by_its_scanners(fabricated):
     rows = read_hips(fabricated.hips)
     assert not is_synthetic(rows)
     for cohort in COHORTS:
-        name = _scanner(PhantomSettings(), cohort).name
+        name = scanner_of(PhantomSettings(), cohort).name
         assert is_synthetic([*rows, rows[0]._replace(scanner=name)])
 
 

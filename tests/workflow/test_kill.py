@@ -51,12 +51,12 @@ def test_a_training_killed_with_9_ends_with_the_same_weights(study):
     study.snakemake("--unlock")
     study.snakemake("--rerun-incomplete", "--cores", "1", MODEL)
     log = (study.folder / "results/small/logs/train/vit/r0f0.log").read_text(encoding="utf-8")
-    assert f"goes on after epoch {done}/{EPOCHS}" in log
+    assert f"resumes after epoch {done}/{EPOCHS}" in log
     assert not (study.folder / CHECKPOINT).exists()
     resumed = (study.folder / MODEL).read_bytes()
     study.snakemake("--force", "--cores", "1", MODEL)
     log = (study.folder / "results/small/logs/train/vit/r0f0.log").read_text(encoding="utf-8")
-    assert "goes on" not in log
+    assert "resumes" not in log
     assert (study.folder / MODEL).read_bytes() == resumed
 
 

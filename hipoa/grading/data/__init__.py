@@ -1,1 +1,1 @@
-"""From readings to one grade per hip, and whether patients suffice for a split."""
+"""One grade per hip from its readings, and folds."""

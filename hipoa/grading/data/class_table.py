@@ -1,4 +1,4 @@
-"""From Crowe and KL apart to the combined class: the pairs of the class table, one after the other."""
+"""The combined class from separate predictions of Crowe and KL, by the class table."""
 
 from __future__ import annotations
 
@@ -9,44 +9,31 @@ from hipoa.grading.tasks import CROWE, KL
 
 
 def join_probabilities(crowe: np.ndarray, kl: np.ndarray, table: ClassTable) -> np.ndarray:
-    """The probability of each combined class, if the two indices err on their own.
+    """The probability (..., 7) of each combined class, assuming that the two indices err independently.
 
-    Args:
-        crowe: (..., 4) probabilities of Crowe 1-4.
-        kl: (..., 5) probabilities of KL 0-4.
-        table: The class table.
-
-    Returns:
-        (..., 7) of the same type, normalised over the pairs of the table.
+    From probabilities of Crowe 1-4 (..., 4) and KL 0-4 (..., 5), normalised over the pairs of the table.
     """
     of_kl = np.array(kl)
     if table.kl0_as_kl1:
         of_kl[..., 1 - KL.first] += of_kl[..., 0 - KL.first]
-    cells = [
-        crowe[..., first - CROWE.first] * of_kl[..., second - KL.first] for first, second in table.class_table
-    ]
-    joint = np.stack(cells, axis=-1)
-    # Two sure heads that agree on no pair of the table leave next to nothing to divide by.
-    least = np.finfo(joint.dtype).tiny
-    return (joint + least) / (joint + least).sum(axis=-1, keepdims=True)
+    joint = np.stack(
+        [crowe[..., c - CROWE.first] * of_kl[..., k - KL.first] for c, k in table.class_table], axis=-1
+    )
+    # Two certain heads that agree on no pair of the table leave next to nothing to divide by.
+    joint += np.finfo(joint.dtype).tiny
+    return joint / joint.sum(axis=-1, keepdims=True)
 
 
 def join_values(crowe: np.ndarray, kl: np.ndarray, table: ClassTable) -> np.ndarray:
-    """The value on the combined scale: the nearest point of the line through the pairs of the table.
+    """Values 1-7 (...) on the combined scale from unrounded values (...) of Crowe and KL.
 
-    Args:
-        crowe: (...) unrounded values.
-        kl: (...) unrounded values.
-        table: The class table; its line has the value k at class k and is straight in between.
-
-    Returns:
-        (...) values of 1 to 7.
+    Each is the nearest point of the line through the pairs of the table, which has the value k at class k.
     """
     corners = np.array(table.class_table, dtype=np.float64)
     start, step = corners[:-1], np.diff(corners, axis=0)
-    place = np.stack([crowe, kl], axis=-1)[..., None, :] - start
-    along = np.clip((place * step).sum(axis=-1) / (step**2).sum(axis=-1), 0, 1)
-    distance = ((place - along[..., None] * step) ** 2).sum(axis=-1)
+    offset = np.stack([crowe, kl], axis=-1)[..., None, :] - start
+    along = np.clip((offset * step).sum(axis=-1) / (step**2).sum(axis=-1), 0, 1)
+    distance = ((offset - along[..., None] * step) ** 2).sum(axis=-1)
     nearest = distance.argmin(axis=-1)[..., None]
     value = 1 + nearest + np.take_along_axis(along, nearest, axis=-1)
     return value[..., 0].astype(np.asarray(crowe).dtype)

@@ -1,4 +1,4 @@
-"""One table and one image stack per cohort, with one grade per hip."""
+"""Joins a cohort's shards into one table and one image stack, with one grade per hip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hipoa.grading.settings import HipsSettings
 
 Row = dict[str, str]
 
-# The columns of a shard's table, for a cohort that has no shard.
+# The columns of a shard's table, for a cohort without shards.
 SHARD_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
@@ -48,7 +48,7 @@ def run(
         cohort: labelled, external or pool.
         tables: The shards' tables of radiographs.
         stacks: The shards' images, in the same order.
-        grades: Tables of readings; readings of hips of other cohorts are passed over.
+        grades: Tables of readings; readings of hips of other cohorts are ignored.
         out: The table to write.
         stack: The images to write, of the hips with status ok.
 
@@ -62,15 +62,16 @@ def run(
     graded = grade_hips(rows, readings, cohort, settings)
     columns = [*(rows[0] if rows else SHARD_COLUMNS), *GRADE_COLUMNS]
     wanted = [row["hip_id"] for row in rows if row["status"] == "ok"]
-    write_npz(stack, join_images(wanted, map(_read_images, stacks), cohort))
+    shards = ((images["hip_id"].tolist(), images["radiograph"]) for images in map(read_npz, stacks))
+    write_npz(stack, join_images(wanted, shards, cohort))
     write_csv(out, columns, graded)
 
 
 def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
-    """Stops the run when too many hips were refused; excluded hips do not count.
+    """Stops the run if too large a share of the hips was refused; excluded hips do not count.
 
     Raises:
-        CohortError: Naming the number, the share and the first reasons.
+        CohortError: Names the number, the share and the first reasons.
     """
     wanted = [row for row in rows if row["status"] != "excluded"]
     refused = [row for row in wanted if row["status"] == "refused"]
@@ -82,24 +83,14 @@ def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
         f"cohort {cohort}",
         f"{len(refused)} of {len(wanted)} hips ({len(refused) / len(wanted):.0%}) were refused, "
         f"{max_share:.0%} are allowed ({reasons}{more})",
-        "Mend these CTs, mark them in the column exclude, or raise max_refused_share.",
+        "Correct these CTs, mark them in the column exclude, or raise max_refused_share.",
     )
 
 
 def grade_hips(
     rows: Iterable[Row], readings: Iterable[Reading], cohort: str, settings: HipsSettings
 ) -> list[dict[str, object]]:
-    """Adds the columns of the grade to the rows of hips.
-
-    Args:
-        rows: One per hip, with hip_id.
-        readings: Of any hips, in the order of their tables.
-        cohort: The name written into each row.
-        settings: The class table and the label rule.
-
-    Returns:
-        The rows in the same order, with GRADE_COLUMNS; None where there is no grade.
-    """
+    """Adds GRADE_COLUMNS to rows of hips, None without a grade; readings are in the order of their tables."""
     of_hip: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         of_hip[hip_id(reading.case_id, reading.side)].append(reading)
@@ -111,15 +102,9 @@ def grade_hips(
 def join_images(
     wanted: Sequence[str], shards: Iterable[tuple[Sequence[str], np.ndarray]], cohort: str
 ) -> dict[str, np.ndarray]:
-    """Stacks the images of the wanted hips, in their order, with one shard in memory at a time.
+    """Stacks the images (n, 150, 150) uint8 of the wanted hips, in their order.
 
-    Args:
-        wanted: The names of hips.
-        shards: Names (m,) and images (m, 150, 150) of each shard; hips that are not wanted are passed over.
-        cohort: For the message.
-
-    Returns:
-        hip_id (n,) str, radiograph (n, 150, 150) uint8.
+    Shards give ids (m,) and images (m, 150, 150), of other hips too; one is in memory at a time.
 
     Raises:
         CohortError: A hip has no image.
@@ -143,11 +128,6 @@ def join_images(
 def _read_shard(table: Path, out: Path) -> list[Row]:
     rows = read_csv(table)
     for row in rows:
-        if row.get("png"):  # relative to its table, which is now another one
+        if row.get("png"):  # relative to its table, now another one
             row["png"] = Path(os.path.relpath(table.parent / row["png"], out.parent)).as_posix()
     return rows
-
-
-def _read_images(stack: Path) -> tuple[Sequence[str], np.ndarray]:
-    shard = read_npz(stack)
-    return shard["hip_id"].tolist(), shard["radiograph"]

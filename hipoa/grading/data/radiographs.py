@@ -1,4 +1,4 @@
-"""Reading what the networks see: radiographs with their patients, and the folds that say who may see whom."""
+"""Reads radiographs with their patients, and the folds that decide which model may predict a patient."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from hipoa.core.files import read_csv, read_npz
 
 @dataclass(frozen=True)
 class Radiographs:
-    """The hips of a cohort that have a radiograph.
+    """The n hips of a cohort that have a radiograph."""
 
-    Attributes:
-        hip_id: (n,) names.
-        patient_id: (n,) pseudonyms.
-        radiograph: (n, 150, 150) uint8 grey.
-    """
-
-    hip_id: np.ndarray
-    patient_id: np.ndarray
-    radiograph: np.ndarray
+    hip_id: np.ndarray  # (n,)
+    patient_id: np.ndarray  # (n,)
+    radiograph: np.ndarray  # (n, 150, 150) uint8 grey
 
     def __len__(self) -> int:
         return len(self.hip_id)
@@ -34,7 +28,7 @@ class Radiographs:
 
 
 def read_radiographs(hips: Path, stack: Path) -> Radiographs:
-    """Reads the stack of a cohort; the table gives the patients."""
+    """Reads the stack of a cohort, and the patients from its table."""
     patient_of = {row["hip_id"]: row["patient_id"] for row in read_csv(hips)}
     images = read_npz(stack)
     patients = np.array([patient_of[hip] for hip in images["hip_id"].tolist()], dtype=np.str_)
@@ -47,17 +41,9 @@ def read_fold_of(folds: Path) -> dict[str, int]:
 
 
 def find_visible(patients: np.ndarray, fold_of: Mapping[str, int], fold: int) -> np.ndarray:
-    """Which hips a fold's model may predict.
+    """Which hips (n,) bool the model of a fold may predict, from the patient (n,) of each.
 
     A hip of a patient who has a fold is predicted by that fold's models alone, whichever cohort and CT
     it is from: the other models were trained on the patient. All other hips are predicted by every model.
-
-    Args:
-        patients: (n,) one per hip.
-        fold_of: The fold of each patient who has one.
-        fold: The model's.
-
-    Returns:
-        (n,) bool
     """
     return np.array([fold_of.get(patient, fold) == fold for patient in patients.tolist()], dtype=bool)

@@ -1,49 +1,33 @@
-"""How unlike the hips of the study a new hip is, as its features tell."""
+"""Distance of a hip from the hips of the study, by the nearest neighbours among their features."""
 
 from __future__ import annotations
 
 import numpy as np
 
 NEIGHBOURS = 5
-
-
 _CHUNK = 4096
 
 
-def measure_novelty(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The share of the reference hips that lie closer to the others than a new hip does.
+def out_of_distribution_score(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The share (n,) of the reference hips that lie closer to the others than a new hip does; 1: farthest.
 
     Distance is the mean to the five nearest reference hips, features scaled by their spread there. The
-    reference are hips that the network has not seen either: those it was trained on lie closer.
-
-    Args:
-        features: (n, D) of new hips.
-        reference: (m, D) of the study's hips, more than five.
-
-    Returns:
-        (n,) 0 to 1; NaN with too few reference hips. 1 is farther off than any of them.
+    reference are hips that the network has not seen either: those it was trained on lie closer. From features
+    of new hips (n, D) and reference hips (m, D); NaN unless m is more than five.
     """
     new, own = _to_reference(features, reference)
     return (own[None] < new[:, None]).mean(axis=1) if len(own) else new
 
 
-def measure_distance(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The same distance in units of the median reference hip's own: 1 is as far as they are from each other.
-
-    Args:
-        features: (n, D) of new hips.
-        reference: (m, D) of the study's hips, more than five.
-
-    Returns:
-        (n,) without bound; NaN with too few reference hips.
-    """
+def relative_distance(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The same distance (n,) in units of the median reference hip's own: 1 is as far as they are apart."""
     new, own = _to_reference(features, reference)
     return new / max(float(np.median(own)), 1e-12) if len(own) else new
 
 
 def scale_features(reference: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Features (n, D) in units of their spread among the reference hips (m, D), (n, at most D) float64."""
-    # A feature that is always the same, but for rounding, says nothing.
+    # A feature that is constant, but for rounding, carries no information.
     spread = reference.std(axis=0, dtype=np.float64)
     used = spread > 1e-6 * max(float(spread.max(initial=0)), 1e-12)
     return features[:, used] / spread[used]

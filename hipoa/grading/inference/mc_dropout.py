@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: what is the same in every pass is computed once for each hip, the rest repeated."""
+"""Monte Carlo dropout: the parts of a network before the first dropout run once per hip."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ from hipoa.grading.settings import PredictSettings
 
 
 def count_shared(network: GradingNetwork, input_px: int) -> int:
-    """How many of encode, pool and classify are the same in every pass, counted from the first.
-
-    Args:
-        network: With dropout on.
-        input_px: Side of its input.
-    """
+    """How many of encode, pool and classify, from the first, give the same in every pass with dropout on."""
     if not has_dropout(network.backbone):
         return 2
-    # Dropout of the backbone's own may still lie behind the last maps or tokens alone.
+    # The backbone's own dropout may all lie behind the last maps or tokens.
     image = torch.rand(1, 1, input_px, input_px, device=network.mean.device)
     return int(torch.equal(network.encode(image), network.encode(image)))
 
@@ -39,9 +34,9 @@ def sample_outputs(
     Args:
         network: With dropout on.
         done: How many of its parts are the same in every pass.
-        shared: (n, ...), what the last of these gave; the images if there is none.
+        shared: (n, ...), the result of the last of these; the images if there is none.
         seeds: (n,) of the passes of each hip.
-        settings: How many passes, and how many images at once.
+        settings: Numbers of passes, and of images at once.
         where: The name of the model, for messages.
 
     Raises:
@@ -71,9 +66,8 @@ def sample_outputs(
 def _sample_hip(
     network: GradingNetwork, done: int, shared: Tensor, seed: int, settings: PredictSettings
 ) -> Tensor:
-    """The passes (passes, outputs) of one hip (1, ...), as many at once as a batch may hold."""
     torch.manual_seed(seed)
     size = settings.predict_batch_size
     counts = [min(size, settings.passes - start) for start in range(0, settings.passes, size)]
-    # Joined, for that keeps the layout in memory, which a repeat would not.
+    # Concatenation keeps the memory layout, which a repeat would not.
     return torch.cat([network.finish(torch.cat([shared] * count), done) for count in counts])

@@ -1,1 +1,1 @@
-"""Networks and what their outputs mean."""
+"""Networks, their heads, losses and pre-trained weights."""

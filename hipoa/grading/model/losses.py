@@ -1,15 +1,16 @@
-"""What a training makes small: one loss for every head, averaged over the heads."""
+"""Training losses: one for every head, averaged over the heads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hipoa.grading.model.heads import Readout, scale_target
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import MISSING, Head
 
@@ -21,32 +22,27 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def build_criterion(
-    readout: Readout, settings: TrainSettings, targets: np.ndarray, device: torch.device
+    heads: OutputHeads, settings: TrainSettings, targets: np.ndarray, device: torch.device
 ) -> Loss:
-    """The loss of a training.
+    """The loss of a training, a mean over the heads of the mean over the hips.
 
     Args:
-        readout: The heads, and the kind of loss.
+        heads: The heads, and the kind of loss.
         settings: Class weights, label smoothing, sharpness.
-        targets: (n, heads) int64, classes counted from 0 of all hips trained on, -1 where not graded.
-        device: Where outputs and targets will lie.
-
-    Returns:
-        Outputs (b, all) and targets (b, heads) to the mean over the heads of the mean over the hips.
+        targets: (n, heads) int64, classes counted from 0 of all training hips, -1 where not graded.
+        device: Of outputs (b, all) and targets (b, heads).
     """
     losses = [
-        _build_loss(readout.loss, head, settings, target, device)
-        for head, target in zip(readout.heads, targets.T, strict=True)
+        _build_loss(heads.loss, head, settings, target, device)
+        for head, target in zip(heads.heads, targets.T, strict=True)
     ]
-    partly = bool((targets == MISSING).any())
+    if (targets == MISSING).any():
+        losses = [_of_graded(loss) for loss in losses]
 
     def criterion(outputs: Tensor, target: Tensor) -> Tensor:
-        parts = readout.split(outputs).values()
-        terms = [
-            _mean_of_graded(loss, part, target[:, column]) if partly else loss(part, target[:, column])
-            for column, (loss, part) in enumerate(zip(losses, parts, strict=True))
-        ]
-        return torch.stack(terms).mean()
+        parts = heads.split(outputs).values()
+        columns = zip(losses, parts, target.unbind(1), strict=True)
+        return torch.stack([loss(part, classes) for loss, part, classes in columns]).mean()
 
     return criterion
 
@@ -59,10 +55,13 @@ def weigh_classes(target: np.ndarray, classes: int) -> Tensor:
     return torch.tensor(weights, dtype=torch.float32)
 
 
-def _mean_of_graded(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
-    graded = target != MISSING
-    # A batch in which nobody graded this index teaches nothing about it.
-    return loss(outputs[graded], target[graded]) if graded.any() else outputs.sum() * 0
+def _of_graded(loss: Loss) -> Loss:
+    def loss_of_graded(outputs: Tensor, target: Tensor) -> Tensor:
+        graded = target != MISSING
+        # A batch in which no hip is graded on this index teaches nothing about it.
+        return loss(outputs[graded], target[graded]) if graded.any() else outputs.sum() * 0
+
+    return loss_of_graded
 
 
 def _build_loss(
@@ -71,13 +70,10 @@ def _build_loss(
     graded = target[target != MISSING]
     weight = weigh_classes(graded, head.classes).to(device) if settings.class_weights else None
     if kind == "classification":
-        smoothing = settings.label_smoothing
-        return lambda logits, classes: functional.cross_entropy(
-            logits, classes, weight, label_smoothing=smoothing
-        )
+        return partial(functional.cross_entropy, weight=weight, label_smoothing=settings.label_smoothing)
     if kind == "ordinal":
-        return lambda logits, classes: _ordinal_cross_entropy(logits, classes, weight)
-    return lambda outputs, classes: _squared_error(outputs[:, 0], classes, head, weight)
+        return partial(_ordinal_cross_entropy, weight=weight)
+    return partial(_squared_error, n_classes=head.classes, weight=weight)
 
 
 def _ordinal_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor | None) -> Tensor:
@@ -91,6 +87,7 @@ def _ordinal_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor | Non
     return (losses if weight is None else losses * weight[classes]).mean().float()
 
 
-def _squared_error(output: Tensor, classes: Tensor, head: Head, weight: Tensor | None) -> Tensor:
-    errors = (output - scale_target(classes, head)) ** 2
+def _squared_error(output: Tensor, classes: Tensor, n_classes: int, weight: Tensor | None) -> Tensor:
+    """Against a target that is -1 for the mildest and 1 for the severest class."""
+    errors = (output[:, 0] - (classes / ((n_classes - 1) / 2) - 1)) ** 2
     return (errors if weight is None else errors * weight[classes]).mean()

@@ -1,8 +1,9 @@
-"""Networks of timm that grade radiographs, with one dropout setting that holds for all of them.
+"""Networks of timm that grade radiographs, with one dropout setting for all of them.
 
-In timm every network has dropout 0 unless told otherwise, and switching on ``nn.Dropout`` modules alone
-misses functional dropout (DenseNet, EfficientNet) and attention dropout (ViT): fifty passes would be
-fifty copies. So the whole network is put into training mode and what must not move is put back.
+In timm every network has dropout 0 by default, and switching on ``nn.Dropout`` modules alone misses
+functional dropout (DenseNet, EfficientNet) and attention dropout (ViT): fifty passes would be fifty copies.
+So the whole network is put into training mode, and batch normalisation and stochastic depth back into
+evaluation mode.
 """
 
 from __future__ import annotations
@@ -35,11 +36,8 @@ _NEVER_ON = ("DropPath", "PatchDropout", "DropBlock2d")
 class GradingNetwork(nn.Module):
     """A network of timm that takes grey images and normalises them as its weights expect.
 
-    Args:
-        backbone: The network of timm, its classifier included; its own tensors are what is saved.
-        dropout: Probability of the dropout directly before the classifier, 0 if the backbone has it.
-        mean: Of the three channels, in grey values 0-1.
-        std: Of the three channels, in grey values 0-1.
+    Only the backbone's own tensors are saved, classifier included. ``dropout`` is that directly before the
+    classifier, ``mean`` and ``std`` are of the three channels, in grey values 0-1.
     """
 
     def __init__(
@@ -62,14 +60,7 @@ class GradingNetwork(nn.Module):
         return self.backbone.forward_head(encoded, pre_logits=True)
 
     def extract(self, images: Tensor) -> Tensor:
-        """The features that the classifier sees, before this network's own dropout.
-
-        Args:
-            images: (n, 1, H, W) grey values 0-1.
-
-        Returns:
-            (n, D)
-        """
+        """The features (n, D) that the classifier sees, from grey images (n, 1, H, W) of 0-1."""
         return self.pool(self.encode(images))
 
     def classify(self, features: Tensor) -> Tensor:
@@ -81,7 +72,7 @@ class GradingNetwork(nn.Module):
         return self.finish(images, 0)
 
     def finish(self, values: Tensor, done: int) -> Tensor:
-        """Outputs (n, outputs) from what the first `done` of encode, pool and classify gave."""
+        """Outputs (n, outputs) from the result of the first `done` of encode, pool and classify."""
         for part in (self.encode, self.pool, self.classify)[done:]:
             values = part(values)
         return values
@@ -97,16 +88,16 @@ def build_network(
     pretrained: Path | None = None,
     normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> GradingNetwork:
-    """Builds a network of timm for grading.
+    """Builds a network of timm for grading; position embeddings are resampled to ``input_px``.
 
     Args:
         name: Of the network, with the tag of its weights.
-        outputs: Of the new classifier.
-        input_px: Side of the input; position embeddings are resampled to it.
+        outputs: Of the new classifier, a count.
+        input_px: Side of the input.
         dropout: Probability of dropping a unit.
-        dropout_where: ``head``, directly before the classifier, at the same place in every network;
-            ``everywhere``, there and at every other place the network has.
-        pretrained: What the stage weights wrote; None for random weights.
+        dropout_where: ``head``, directly before the classifier; ``everywhere``, there and in every other
+            dropout layer of the network.
+        pretrained: Written by the stage weights; None for random weights.
         normalisation: Mean and std; None for those of the pre-trained weights.
 
     Raises:
@@ -124,36 +115,26 @@ def build_network(
         normalisation = normalisation or _read_normalisation(name, pretrained)
     backbone: Any = timm.create_model(name, **options)
     _check(name, backbone, input_px)
-    # timm's networks start their classifiers in different ways, some with large logits; ours are alike.
+    # timm initialises classifiers in different ways, some with large logits.
     nn.init.normal_(backbone.get_classifier().weight, std=0.01)
     nn.init.zeros_(backbone.get_classifier().bias)
     config = backbone.pretrained_cfg
     mean, std = normalisation or (config["mean"], config["std"])
     network = GradingNetwork(backbone, dropout if dropout_where == "head" else 0.0, mean, std)
-    # The layout that convolutions are fastest in, on a GPU and on a CPU; pyright's stubs do not know it.
+    # The layout that convolutions are fastest in, on a GPU and on a CPU; pyright's stubs lack it.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def prepare_images(radiograph: np.ndarray, input_px: int, device: torch.device) -> Tensor:
-    """Grey images as a network takes them.
-
-    Args:
-        radiograph: (n, h, w) uint8.
-        input_px: Side of the output.
-        device: Where it goes.
-
-    Returns:
-        (n, 1, input_px, input_px) float32, grey values 0-1.
-    """
+    """Images (n, 1, input_px, input_px) float32 of 0-1 for a network, from radiographs (n, h, w) uint8."""
     images = torch.from_numpy(np.ascontiguousarray(radiograph)).to(device)[:, None].float() / 255
-    if images.shape[0] == 0 or images.shape[-2:] == (input_px, input_px):
-        return images.new_zeros(0, 1, input_px, input_px) if images.shape[0] == 0 else images
-    resized = functional.interpolate(images, (input_px, input_px), mode="bilinear", antialias=True)
-    return resized.clamp(0, 1)
+    if images.shape[-2:] == (input_px, input_px):
+        return images
+    return functional.interpolate(images, (input_px, input_px), mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def has_dropout(network: nn.Module) -> bool:
-    """Whether a place of the network drops units in training mode."""
+    """Whether any layer of the network drops units in training mode."""
 
     def drops(module: nn.Module) -> bool:
         if isinstance(module, _DropoutNd):
@@ -165,16 +146,12 @@ def has_dropout(network: nn.Module) -> bool:
 
 
 def dropout_on(network: nn.Module, where: str = "network") -> None:
-    """Puts the network into the state of a stochastic pass: dropout on, all else as in evaluation.
+    """Puts a network into the mode of a stochastic pass: dropout on, all else as in evaluation.
 
     Batch normalisation keeps its statistics, and whole paths, patches and blocks are not dropped.
 
-    Args:
-        network: Any network.
-        where: Its name, for the message.
-
     Raises:
-        NetworkError: There is no dropout, so that all passes would be the same.
+        NetworkError: There is no dropout, so that all passes would be the same; it names ``where``.
     """
     if not has_dropout(network):
         raise NetworkError(
@@ -189,7 +166,7 @@ def dropout_on(network: nn.Module, where: str = "network") -> None:
 
 
 def _parameters(name: str) -> set[str]:
-    """What the network's class can be built with; found without memory or time for its weights."""
+    """The parameters of the network's class, found without memory or time for its weights."""
     try:
         with torch.device("meta"):
             network = timm.create_model(name)

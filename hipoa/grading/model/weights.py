@@ -1,4 +1,4 @@
-"""Fetches pre-trained weights once and writes them as one network of timm wants them.
+"""Fetches pre-trained weights and writes them under timm's names.
 
 This is the only stage that uses the internet, and the only one that opens a .pth.
 """
@@ -9,6 +9,7 @@ import importlib.util
 import json
 import pickle
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,43 +34,40 @@ _WAYS_OUT = (
 
 
 def run(*, network: str, source: str, out: Path, record: Path, sha256: str = "") -> None:
-    """Fetches the weights of one network; its own classifier is left out, for grading has another.
+    """Fetches the weights of one network without its classifier, which grading replaces.
 
     Args:
         network: Of timm, with the tag of its weights.
         source: ``hub``, ``hub:REVISION``, ``file:PATH`` or ``package:MODULE``.
         out: The .safetensors to write; its header names the network, mean and std.
         record: The JSON to write.
-        sha256: What the file must have; empty for any.
+        sha256: That the file must have; empty for any.
 
     Raises:
-        WeightsError: The weights cannot be had, are another network's, or another file than was wanted.
+        WeightsError: The weights cannot be had, are another network's, or have another SHA-256.
     """
     config = _read_config(network)
     path, revision = _fetch(network, source, config)
-    where = source if not source.startswith("file:") else f"file:{path.name}"
+    where = f"file:{path.name}" if source.startswith("file:") else source
     found = _check_hash(path, where, sha256)
     tensors = _open(path, where)
     if source.startswith("package:"):
         tensors = order_weights(network, tensors, source)
     weights = fit_weights(network, tensors, source)
-    # One entry: safetensors writes several in a random order, and the file's hash would change each time.
     facts = {"network": network, "mean": list(config["mean"]), "std": list(config["std"])}
-    header = {HEADER: json.dumps(facts, sort_keys=True)}
     with replacing(out) as temporary:
-        save_file(weights, temporary, header)
+        # One entry: safetensors writes several in a random order, and the file's hash would change each time.
+        save_file(weights, temporary, {HEADER: json.dumps(facts, sort_keys=True)})
     write_json(
         record,
         {
-            "network": network,
+            **facts,
             "source": where,
             "revision": revision,
             "fetched_sha256": found,
             "sha256": hash_file(out),
-            "mean": list(config["mean"]),
-            "std": list(config["std"]),
             "input_px": config["input_size"][-1],
-            # what timm says of the weights on the hub holds for no other source
+            # timm's licence is that of the weights on the hub
             "licence": (config.get("license") or "") if source.startswith("hub") else "",
             "classifier": "left out",
             "timm": timm.__version__,
@@ -86,16 +84,17 @@ def fit_weights(network: str, tensors: Mapping[str, Tensor], where: str) -> dict
         where: Its origin, for the message.
 
     Raises:
-        WeightsError: A tensor is missing, too many, or of another shape.
+        WeightsError: A tensor is missing, superfluous, or of another shape.
     """
-    filled = dict(tensors)
-    for name, tensor in _classifier(network).items():
-        filled.setdefault(name, torch.zeros(tensor.shape))
+    model = _build_on_meta(network)
+    names = model.pretrained_cfg["classifier"]
+    prefixes = tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
+    classifier = {name: t for name, t in model.state_dict().items() if name.startswith(prefixes)}
+    zeros = {name: torch.zeros(tensor.shape) for name, tensor in classifier.items()}
+    # All classes kept, so timm loads strictly: a name or a shape that differs is an error.
+    overlay = {"state_dict": {**zeros, **tensors}}
     try:
-        # All classes kept, so timm loads strictly: a name or a shape that differs is an error.
-        loaded = timm.create_model(
-            network, pretrained=True, pretrained_cfg_overlay={"state_dict": filled}
-        ).state_dict()
+        loaded = timm.create_model(network, pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
     except (RuntimeError, KeyError) as error:
         first = " ".join(str(error).split())[:200]
         raise WeightsError(
@@ -103,18 +102,16 @@ def fit_weights(network: str, tensors: Mapping[str, Tensor], where: str) -> dict
             f'the tensors are not those of timm\'s "{network}" ({first})',
             "Name that network's weights.",
         ) from error
-    dropped = _classifier(network)
-    return {name: tensor.contiguous() for name, tensor in loaded.items() if name not in dropped}
+    return {name: tensor.contiguous() for name, tensor in loaded.items() if name not in classifier}
 
 
 def order_weights(network: str, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-    """Gives tensors timm's names by their order, for packages that name the same layers otherwise.
+    """Gives tensors timm's names by their order, for packages with other names of the same layers.
 
     Raises:
         WeightsError: The number of tensors or a shape differs.
     """
-    with torch.device("meta"):
-        expected: dict[str, Tensor] = timm.create_model(network).state_dict()
+    expected: dict[str, Tensor] = _build_on_meta(network).state_dict()
     if [tensor.shape for tensor in tensors.values()] != [tensor.shape for tensor in expected.values()]:
         raise WeightsError(
             where,
@@ -122,6 +119,12 @@ def order_weights(network: str, tensors: Mapping[str, Tensor], where: str) -> di
             "Name the package that ships this network.",
         )
     return dict(zip(expected, tensors.values(), strict=True))
+
+
+def _build_on_meta(network: str) -> Any:
+    """The network without memory or time for its weights."""
+    with torch.device("meta"):
+        return timm.create_model(network)
 
 
 def _read_config(network: str) -> dict[str, Any]:
@@ -138,16 +141,8 @@ def _read_config(network: str) -> dict[str, Any]:
     return config.to_dict()
 
 
-def _classifier(network: str) -> dict[str, Tensor]:
-    with torch.device("meta"):
-        model: Any = timm.create_model(network)
-    names = model.pretrained_cfg["classifier"]
-    prefixes = tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
-    return {name: tensor for name, tensor in model.state_dict().items() if name.startswith(prefixes)}
-
-
 def _fetch(network: str, source: str, config: Mapping[str, Any]) -> tuple[Path, str]:
-    """The file of weights and its revision ("" where there is none)."""
+    """The file of weights and its revision, or "" without one."""
     kind, _, rest = source.partition(":")
     if kind == "hub":
         path = _download(network, rest or None, config)
@@ -156,9 +151,9 @@ def _fetch(network: str, source: str, config: Mapping[str, Any]) -> tuple[Path, 
     if kind == "file" and rest:
         return Path(rest), ""
     if kind == "package" and rest:
-        return _find_in_package(rest), _version_of(rest)
+        return _find_in_package(rest)
     raise WeightsError(
-        f'weights "{source}"', "this is no source", "Use hub, hub:REVISION, file:PATH or package:MODULE."
+        f'weights "{source}"', "this source is unknown", "Use hub, hub:REVISION, file:PATH or package:MODULE."
     )
 
 
@@ -169,7 +164,7 @@ def _check_hash(path: Path, where: str, wanted: str) -> str:
         raise WeightsError(
             where,
             f"the file has the SHA-256 {found[:12]}..., wanted is {wanted[:12]}...",
-            "Fetch the right file, or mend weights_sha256.",
+            "Fetch the right file, or correct weights_sha256.",
         )
     return found
 
@@ -186,14 +181,11 @@ def _download(network: str, revision: str | None, config: Mapping[str, Any]) -> 
         try:
             if name:
                 return Path(hf_hub_download(repository, name, revision=revision))
-        except LocalEntryNotFoundError as error:  # neither in the cache nor to be reached
+        except (EntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
             reason = error
-            break
-        except EntryNotFoundError as error:  # the repository has no file of this name
-            reason = error
-        except (HfHubHTTPError, OSError, ValueError) as error:
-            reason = error
-            break
+            # The next name is tried only if the repository was reached and has no file of this one.
+            if isinstance(error, LocalEntryNotFoundError) or not isinstance(error, EntryNotFoundError):
+                break
     raise WeightsError(
         f"hub repository {repository}",
         f"the weights could not be fetched ({type(reason).__name__})",
@@ -201,7 +193,8 @@ def _download(network: str, revision: str | None, config: Mapping[str, Any]) -> 
     ) from reason
 
 
-def _find_in_package(module: str) -> Path:
+def _find_in_package(module: str) -> tuple[Path, str]:
+    """The file of weights in a Python package, and the version of its distribution."""
     try:
         found = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -216,14 +209,8 @@ def _find_in_package(module: str) -> Path:
         raise WeightsError(
             f"package:{module}", f"it ships {len(files)} files of weights", "Name one of them as file:PATH."
         )
-    return files[0]
-
-
-def _version_of(module: str) -> str:
-    from importlib.metadata import packages_distributions, version
-
-    distributions = packages_distributions().get(module.partition(".")[0], [])
-    return f"{distributions[0]} {version(distributions[0])}" if distributions else ""
+    names = metadata.packages_distributions().get(module.partition(".")[0], [])
+    return files[0], f"{names[0]} {metadata.version(names[0])}" if names else ""
 
 
 def _open(path: Path, where: str) -> dict[str, Tensor]:
@@ -231,7 +218,7 @@ def _open(path: Path, where: str) -> dict[str, Tensor]:
         raise WeightsError(where, "there is no such file", "Name an existing .safetensors or .pth file.")
     if path.suffix not in _TYPES:
         raise WeightsError(
-            where, f'"{path.suffix}" is no type of weights', "Name a .safetensors or .pth file."
+            where, f'"{path.suffix}" is no file type of weights', "Name a .safetensors or .pth file."
         )
     try:
         return dict(load_state_dict(str(path), weights_only=True))

@@ -1,7 +1,7 @@
-"""Random changes of the training images: resize, rotate, blur, brightness, contrast, coarse dropout.
+"""Random augmentation: zoom, rotation, blur, brightness, contrast, coarse dropout.
 
-Every image of a batch is changed on its own, on the device. Nothing is ever flipped: a flip would mix
-left and right hips. Source: the names; the strengths are settings.
+Every image of a batch is augmented independently, on the device. Nothing is ever flipped: a flip would mix
+left and right hips. Source: the kinds of augmentation, Masuda et al. 2024; the strengths are settings.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ HOLE_SHARE = 0.1
 
 
 def build_augmentation(settings: TrainSettings) -> nn.Sequential:
-    """A module that changes images (n, 1, H, W) of grey values 0-1, drawing from torch's generator."""
+    """A module that augments images (n, 1, H, W) of grey values 0-1, drawing from torch's generator."""
     steps: list[nn.Module] = []
     if settings.rotate_deg or settings.zoom:
         scale = (1 - settings.zoom, 1 + settings.zoom)
-        # The border is repeated: black corners would tell nothing about a hip, but tell the angle.
+        # The border is repeated: black corners would give the angle away.
         steps.append(
             augmentation.RandomAffine(settings.rotate_deg, scale=scale, padding_mode="border", p=1.0)
         )
@@ -40,13 +40,9 @@ def build_augmentation(settings: TrainSettings) -> nn.Sequential:
 
 
 class CoarseDropout(nn.Module):
-    """Black squares, each there or not by chance, at another place in every image.
+    """At most so many black squares, of a share of the image's side, at random positions in each image.
 
-    Kornia's RandomErasing makes one square and loops over the images; this makes all of a batch at once.
-
-    Args:
-        holes: Largest number of squares, a count.
-        share: Side of a square, a share of the image's side.
+    Kornia's RandomErasing makes one square and loops over the images; this handles a batch at once.
     """
 
     def __init__(self, holes: int, share: float) -> None:
@@ -54,12 +50,12 @@ class CoarseDropout(nn.Module):
         self.holes, self.share = holes, share
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, 1, H, W), changed."""
+        """Images (n, 1, H, W) with squares."""
         n, _, height, width = images.shape
         draws = torch.rand(3, n, self.holes, device=images.device)
         rows = _within(draws[0], height, self.share) & (draws[2] < 0.5)[..., None]
         columns = _within(draws[1], width, self.share)
-        # How many squares cover each pixel: a product of matrices, far cheaper than a mask for each square.
+        # A product of matrices counts the squares over each pixel, far cheaper than a mask for each square.
         covered = rows.float().transpose(1, 2) @ columns.float()
         return images.masked_fill(covered[:, None] > 0, 0.0)
 
@@ -68,5 +64,5 @@ def _within(draw: Tensor, size: int, share: float) -> Tensor:
     """Which of the pixels of a side the squares cover, (n, holes, size) bool; draws (n, holes) of 0-1."""
     side = max(1, round(share * size))
     start = (draw * (size - side + 1)).floor()[..., None]
-    place = torch.arange(size, device=draw.device)
-    return (place >= start) & (place < start + side)
+    pixel = torch.arange(size, device=draw.device)
+    return (pixel >= start) & (pixel < start + side)

@@ -1,36 +1,28 @@
-"""What a network costs: the time of a training step and the memory that it keeps."""
+"""The cost of training a network: seconds per step and memory of its activations."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hipoa.grading.device import find_device
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.settings import Experiment, TrainSettings
-from hipoa.grading.training.checkpoints import Checkpoint
 from hipoa.grading.training.cuda_graph import WARM_UP
-from hipoa.grading.training.fit import Training, build_trainee
+from hipoa.grading.training.fit import Checkpoint, Training, build_untrained
 
 _CPU_BATCH = 4
 """Hips in a measured step where there is no GPU: a step of a large network takes minutes there."""
 
 
-def count_activations(network: nn.Module, readout: Readout, settings: TrainSettings, input_px: int) -> int:
-    """Bytes that a step keeps for its backward pass; counted on torch's device without memory.
-
-    Args:
-        network: On the device "meta".
-        readout: Its outputs.
-        settings: The batch.
-        input_px: Side of the input.
-    """
+def count_activations(network: nn.Module, settings: TrainSettings, input_px: int) -> int:
+    """Bytes that a step keeps for its backward pass, counted without memory on the device "meta"."""
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -45,22 +37,24 @@ def count_activations(network: nn.Module, readout: Readout, settings: TrainSetti
 
 
 def measure_step(
-    settings: TrainSettings, row: Experiment, readout: Readout, steps: int
+    settings: TrainSettings, row: Experiment, heads: OutputHeads, steps: int
 ) -> tuple[float, float]:
     """Seconds of a training step and of an image in a pass, on this machine.
 
-    Without a GPU steps of fewer hips are measured and scaled to the batch; on one ten times as many steps.
+    On a CPU, steps of fewer hips are measured and scaled to the batch; on a GPU, ten times as many steps.
     """
     device = find_device()
-    batch = settings.batch_size if device.type == "cuda" else min(settings.batch_size, _CPU_BATCH)
-    n_steps = 10 * steps if device.type == "cuda" else steps
-    random = np.random.default_rng([0])
-    target = np.zeros((batch * n_steps, len(readout.heads)), dtype=np.int64)
+    on_gpu = device.type == "cuda"
+    batch = settings.batch_size if on_gpu else min(settings.batch_size, _CPU_BATCH)
+    n_steps = 10 * steps if on_gpu else steps
+    target = np.zeros((batch * n_steps, len(heads.heads)), dtype=np.int64)
     training = Training(
-        network=build_trainee(settings, row, readout).to(device),
-        radiograph=random.integers(0, 256, (len(target), row.input_px, row.input_px), dtype=np.uint8),
+        network=build_untrained(settings, row, heads).to(device),
+        radiograph=np.random.default_rng([0]).integers(
+            0, 256, (len(target), row.input_px, row.input_px), dtype=np.uint8
+        ),
         target=target,
-        criterion=build_criterion(readout, settings, target, device),
+        criterion=build_criterion(heads, settings, target, device),
         settings=settings.model_copy(update={"batch_size": batch}),
         input_px=row.input_px,
         seed=0,
@@ -68,20 +62,19 @@ def measure_step(
         checkpoint=Checkpoint(Path("unused"), ""),
     )
     images, targets = training.images[:batch], training.targets[:batch]
-    for _ in range(WARM_UP + 1 if device.type == "cuda" else 1):
-        # The first ones make what the others reuse.
+    for _ in range(WARM_UP + 1 if on_gpu else 1):
         training.step(images, targets)
 
-    def look() -> None:
+    def infer() -> None:
         with torch.inference_mode():
             training.network.eval()(images)
 
     step_s = _time(lambda: training.run_epoch(0), 1, device) / n_steps
-    look()
-    return step_s * settings.batch_size / batch, _time(look, steps, device) / batch
+    infer()
+    return step_s * settings.batch_size / batch, _time(infer, steps, device) / batch
 
 
-def _time(work: Any, times: int, device: torch.device) -> float:
+def _time(work: Callable[[], None], times: int, device: torch.device) -> float:
     seconds = []
     for _ in range(times):
         started = time.perf_counter()

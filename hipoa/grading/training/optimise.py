@@ -1,4 +1,4 @@
-"""The optimiser and the learning rate over a training."""
+"""The optimiser and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 def build_optimiser(network: GradingNetwork, settings: TrainSettings) -> torch.optim.Optimizer:
     """The optimiser of the settings; biases, norms and position embeddings do not decay."""
-    # timm knows which parameters these are.
-    spared = network.backbone.no_weight_decay() if hasattr(network.backbone, "no_weight_decay") else ()
+    backbone, device = network.backbone, network.mean.device
+    # timm knows the names of position embeddings and the like.
+    spared = backbone.no_weight_decay() if hasattr(backbone, "no_weight_decay") else ()
     groups: Any = param_groups_weight_decay(
-        network.backbone, settings.weight_decay, no_weight_decay_list=tuple(spared)
+        backbone, settings.weight_decay, no_weight_decay_list=tuple(spared)
     )
-    device = network.mean.device
     on_gpu = device.type == "cuda"
-    # Where a recorded step reads it.
+    # On a GPU a tensor, so that a recorded step reads the present rate.
     rate = torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
     # Fused: one pass over all weights instead of several over each, on a CPU too.
     return _KINDS[settings.optimiser](groups, lr=rate, fused=True, capturable=on_gpu)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of the next step."""
+    """Sets the learning rate of the next step."""
     for group in optimiser.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -45,13 +45,9 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def rate_factor(step: int, steps: int, warmup_steps: float, schedule: str = "cosine") -> float:
-    """The share of the peak learning rate: a linear rise, then half a cosine down to 0, or no change.
+    """The share of the peak learning rate in a step counted from 0.
 
-    Args:
-        step: Counted from 0.
-        steps: Of the whole training.
-        warmup_steps: Of the rise, at most half of the whole counts.
-        schedule: cosine or constant.
+    A linear rise, in at most half of all steps, then half a cosine down to 0, or ``constant``.
     """
     warmup = min(warmup_steps, steps / 2)
     if step < warmup:

@@ -15,17 +15,14 @@ from hipoa.core.code_hash import code_hash
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, replacing, sha256, write_json
 from hipoa.grading.data.radiographs import Radiographs, read_fold_of, read_radiographs
-from hipoa.grading.data.validation_split import hold_back
-from hipoa.grading.device import find_device
-from hipoa.grading.memory import naming_memory
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.device import explain_out_of_memory, find_device
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion
 from hipoa.grading.model.networks import GradingNetwork
 from hipoa.grading.seeds import make_seed
 from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.tasks import MISSING, TASKS, Head
-from hipoa.grading.training.checkpoints import Checkpoint
-from hipoa.grading.training.fit import Training, build_trainee
+from hipoa.grading.training.fit import Checkpoint, Training, build_untrained
 
 
 def run(
@@ -47,7 +44,7 @@ def run(
     """Trains one network on all folds but one, whose grades it never reads.
 
     On a CPU the result is the same every time, at a given number of threads. A job that was killed
-    goes on from its checkpoint to that same result.
+    resumes from its checkpoint to that same result.
 
     Args:
         settings: How it is trained.
@@ -60,9 +57,9 @@ def run(
         fold: The fold that is left out, counted from 0.
         seed: The study's; that of a model is a hash of it, experiment, repeat and fold.
         out: The .safetensors to write: the network of timm, classifier included.
-        record: The JSON to write: what it takes to build the network again, and the history.
-        checkpoint: Where a killed job left its state; removed at the end.
-        pretrained: What the stage weights wrote; None for random weights.
+        record: The JSON to write: how to build the network again, and the history.
+        checkpoint: State of an interrupted job; removed at the end.
+        pretrained: Written by the stage weights; None for random weights.
 
     Raises:
         CohortError: There is no hip to train on.
@@ -71,34 +68,62 @@ def run(
         TrainingError: The loss is not finite.
     """
     where = f"{experiment} r{repeat}f{fold}"
-    readout = Readout(TASKS[row.task], row.loss)
-    rows = select_training(read_csv(hips), read_fold_of(folds), fold, readout.heads, where)
-    images, target = _read_training(hips, stack, rows, readout.heads)
+    heads = OutputHeads(TASKS[row.task], row.loss)
+    rows = select_training(read_csv(hips), read_fold_of(folds), fold, heads.heads, where)
+    images, target = _read_training(hips, stack, rows, heads.heads)
     model_seed = make_seed(seed, experiment, repeat, fold)
     key = _make_key(settings, row, images, target, model_seed, pretrained)
-    held = hold_back(images.patient_id, target, settings.inner_folds, model_seed)
-    with naming_memory(where, "Lower batch_size or input_px."):
+    held = split_validation(images.patient_id, target, settings.inner_folds, model_seed)
+    trained, target, validation = images.where(~held), target[~held], (images.radiograph[held], target[held])
+    with explain_out_of_memory(where, "Lower batch_size or input_px."):
         torch.manual_seed(model_seed)
-        network = build_trainee(settings, row, readout, pretrained).to(find_device())
+        network = build_untrained(settings, row, heads, pretrained).to(find_device())
         training = Training(
             network=network,
-            radiograph=images.radiograph[~held],
-            target=target[~held],
-            criterion=build_criterion(readout, settings, target[~held], network.mean.device),
+            radiograph=trained.radiograph,
+            target=target,
+            criterion=build_criterion(heads, settings, target, network.mean.device),
             settings=settings,
             input_px=row.input_px,
             seed=model_seed,
             where=where,
             checkpoint=Checkpoint(checkpoint, key),
-            inner=(images.radiograph[held], target[held]) if held.any() else None,
+            validation=validation if held.any() else None,
         )
         training.run()
     _write_model(out, network, half=settings.half_precision)
-    facts = _describe(settings, row, network, images.where(~held), target[~held], readout.heads)
-    named = {"experiment": experiment, "repeat": repeat, "fold": fold, "seed": seed}
-    made = {"n_inner": int(held.sum()), "kept_epoch": training.kept_epoch, "history": training.history}
-    write_json(record, {**facts, **named, **made, "file": out.name, "sha256": sha256(out)})
-    training.checkpoint.remove()
+    record_content = {
+        **_describe(training, row, heads.heads, trained.patient_id),
+        "experiment": experiment,
+        "repeat": repeat,
+        "fold": fold,
+        "seed": seed,
+        "n_inner": int(held.sum()),
+        "kept_epoch": training.kept_epoch,
+        "history": training.history,
+        "file": out.name,
+        "sha256": sha256(out),
+    }
+    write_json(record, record_content)
+    checkpoint.unlink(missing_ok=True)
+
+
+def split_validation(patients: np.ndarray, target: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Which hips (n,) bool are held back for validation: those of about one patient in ``folds``; 0: none.
+
+    Classes (n, heads) are held back in proportion; ``patients`` (n,) names each hip's patient.
+
+    Raises:
+        CohortError: There are too few patients.
+    """
+    if not folds:
+        return np.zeros(len(patients), dtype=bool)
+    # Imported here: scikit-learn takes a second, and few trainings have a validation split.
+    from hipoa.grading.data.stratified_split import split_patients
+
+    _, kinds = np.unique(target, axis=0, return_inverse=True)
+    fold_of = split_patients(patients.tolist(), kinds.ravel().tolist(), folds, [seed], "inner_folds")
+    return np.array([fold_of[patient] == 0 for patient in patients.tolist()], dtype=bool)
 
 
 def select_training(
@@ -110,15 +135,10 @@ def select_training(
 ) -> list[Mapping[str, str]]:
     """The hips that a fold's model is trained on: those of all other folds that are graded on a head.
 
-    Args:
-        rows: Of the table of hips.
-        fold_of: The fold of each patient.
-        fold: The fold that is left out.
-        heads: Those of the task; a hip graded on one of two teaches that one.
-        where: The name of the job, for messages.
+    Of a task's two heads, a hip may be graded on one alone. ``where`` is the job's name, for messages.
 
     Raises:
-        CohortError: There is no such fold, or nothing is left.
+        CohortError: There is no such fold, or fewer than two hips are left.
     """
     names = {head.name for head in heads}
     chosen = [
@@ -184,13 +204,9 @@ def _write_model(out: Path, network: GradingNetwork, *, half: bool) -> None:
 
 
 def _describe(
-    settings: TrainSettings,
-    row: Experiment,
-    network: GradingNetwork,
-    images: Radiographs,
-    target: np.ndarray,
-    heads: Sequence[Head],
+    training: Training, row: Experiment, heads: Sequence[Head], patients: np.ndarray
 ) -> dict[str, object]:
+    settings, network, target = training.settings, training.network, training.target
     return {
         **row.model_dump(),
         "dropout": settings.dropout,
@@ -198,7 +214,7 @@ def _describe(
         "mean": _to_list(network.mean),
         "std": _to_list(network.std),
         "n_train": len(target),
-        "n_train_patients": len(np.unique(images.patient_id)),
+        "n_train_patients": len(np.unique(patients)),
         "class_counts": {
             head.name: np.bincount(column[column != MISSING], minlength=head.classes).tolist()
             for head, column in zip(heads, target.T, strict=True)

@@ -1,4 +1,4 @@
-"""Builds the bones of a hip as solids, from a patient's size and a hip's disease.
+"""Builds the solids of a hip from a patient's size and the hip's disease.
 
 Hip bone and femur are those of the shape model; about the joint they give way to a socket, a head and a
 neck of simple solids, in which disease can be drawn and measured. The pelvis scales with its height, femur
@@ -7,76 +7,68 @@ and socket with the head. Acetabular version 18.5 degrees is from the method not
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hipoa.phantom.anatomy.bones import Without
 from hipoa.phantom.anatomy.disease import Disease
-from hipoa.phantom.anatomy.hip import (
-    SOCKET_X_MM,
-    TEMPLATE_HEAD_MM,
-    WALL_MM,
-    Hip,
-    Person,
-    load_of,
-    unit_vector,
-)
+from hipoa.phantom.anatomy.hip import SOCKET_X_MM, WALL_MM, Hip, Person
 from hipoa.phantom.anatomy.lesions import place_cysts, place_osteophytes
-from hipoa.phantom.anatomy.solids import Cup, CutBall, RoundCone, Solid
+from hipoa.phantom.anatomy.solids import Cup, CutBall, RoundCone, Solid, ball, unit_vector
 
-ROOM_MM = 4.8  # between head and socket where both are centred
-_ROOM_MIGRATED_MM = 2.5
+_JOINT_SPACE_MM = 4.8  # between head and socket where both are centred
+_FALSE_JOINT_SPACE_MM = 2.5
 _CUP_INCLINATION_DEG, _CUP_VERSION_DEG = 45.0, 18.5
 _FALSE_INCLINATION_DEG = 25.0  # a false socket's roof is steeper
-
+_LOADS = {
+    "superior": unit_vector((0.21, 0.06, 0.97)),
+    "medial": unit_vector((-0.60, 0.05, 0.80)),
+    "concentric": unit_vector((0.21, 0.06, 0.97)),
+}
+_NECK_RADIUS_MM = 15.2  # of the template
 _BUTTRESS_MM = np.array([98.0, -20.0, 74.0])  # in the wing of the ilium
 # The model's own joint is cut away so far; the socket's wall and the neck reach a little further.
 _SEAM_MM, _RIM_MM, _NECK_SEAM = 0.5, 6.0, 1.35
-_SHALLOW_EDGE_DEG = 5.0
+_SHALLOW_EDGE_DEG, _SHALLOW_SIZE = 5.0, 0.85  # of the acetabulum under a migrated head
 
 
 def build_hip(person: Person, disease: Disease, rng: np.random.Generator) -> Hip:
-    """The bones of one hip.
-
-    Args:
-        person: The patient's size.
-        disease: What is to be drawn.
-        rng: For what has no name: where osteophytes and cysts lie.
-    """
+    """Builds the bones of one hip; positions of osteophytes and cysts are random."""
     true_socket = np.array([SOCKET_X_MM * person.scale, 0, 0])
-    radius = person.head_radius_mm
-    migrated = disease.height is not None
-    load = load_of(person, disease)
-    room_mm = disease.joint_space_mm if person.pattern == "concentric" else ROOM_MM
-    socket_radius = radius + (_ROOM_MIGRATED_MM if migrated else room_mm)
-    shift = head_shift_mm(radius, disease, socket_radius)
-    socket = true_socket + (_migration(person, disease, shift) if migrated else 0)
+    radius, migrated = person.head_radius_mm, disease.height is not None
+    # A head that has migrated upwards bears on its top.
+    load = _LOADS["superior" if migrated else person.pattern]
+    space_mm = disease.joint_space_mm if person.pattern == "concentric" else _JOINT_SPACE_MM
+    socket_radius = radius + (_FALSE_JOINT_SPACE_MM if migrated else space_mm)
+    shift = _head_shift_mm(radius, disease, socket_radius)
+    socket = true_socket + (_migration(person, disease, shift * load) if migrated else 0)
     head = socket + shift * load
-    teardrop = _teardrop(person, true_socket)
+    top, tip = np.array([-radius - 6, 2, -0.3 * radius]), np.array([-radius - 3, 4, 3 - 1.08 * radius])
+    teardrop = RoundCone(true_socket + top, true_socket + tip, 3, 3)
     flat = radius * (1 - 2 * disease.flattening)
     cut = socket_radius - (shift + flat + disease.joint_space_mm) if disease.flattening > 0 else 0.0
-    room = CutBall(socket, socket_radius, load, cut)
+    cavities = [CutBall(socket, socket_radius, load, cut)]
+    if migrated:
+        cavities.append(CutBall(true_socket, _SHALLOW_SIZE * radius, load, 0))
+    sockets, removed = _sockets(person, disease, true_socket, socket)
     hip = Hip(
         person=person,
         disease=disease,
+        load=load,
         head=head,
         socket=socket,
         socket_radius_mm=socket_radius,
-        pelvis=[
-            _hip_bone(person, disease, true_socket, socket),
-            teardrop,
-            *_sockets(person, disease, true_socket, socket),
-        ],
-        hollows=[room, CutBall(true_socket, 0.85 * radius, load, 0)] if migrated else [room],
+        pelvis=[Without(person.bones.hip_bone, removed), teardrop, *sockets],
+        cavities=cavities,
         femoral_head=CutBall(head, radius, load, 2 * radius * disease.flattening),
         femur=_femur(person, head),
         teardrop=teardrop,
     )
-    hip.osteophytes.extend(place_osteophytes(hip, rng))
-    hip.cysts.extend(place_cysts(hip, rng))
-    return hip
+    return replace(hip, osteophytes=place_osteophytes(hip, rng), cysts=place_cysts(hip, rng))
 
 
-def head_shift_mm(radius: float, disease: Disease, socket_radius: float) -> float:
+def _head_shift_mm(radius: float, disease: Disease, socket_radius: float) -> float:
     """How far the head moves along the load until the least joint space is the one to draw.
 
     The head's farthest point from the socket's centre is at the edge of what was flattened; the socket
@@ -89,65 +81,51 @@ def head_shift_mm(radius: float, disease: Disease, socket_radius: float) -> floa
 
 def junction_drop_mm(person: Person) -> float:
     """How far the medial head-neck junction lies below the head's centre."""
-    radius, axis = person.head_radius_mm, person.neck_axis
-    neck = _NECK_RADIUS * radius / TEMPLATE_HEAD_MM
-    return float(np.sqrt(radius**2 - neck**2) * -axis[2] + neck * np.sqrt(1 - axis[2] ** 2))
+    down, neck = person.neck_axis[2], _NECK_RADIUS_MM * person.femoral_scale
+    return float(np.sqrt(person.head_radius_mm**2 - neck**2) * -down + neck * np.sqrt(1 - down**2))
 
 
-_NECK_RADIUS = 15.2
-
-
-def _migration(person: Person, disease: Disease, shift: float) -> np.ndarray:
+def _migration(person: Person, disease: Disease, shift: np.ndarray) -> np.ndarray:
     """From the true to the false socket: up to the height to draw, lateral, and a little back."""
     lowest = -1.08 * person.head_radius_mm
     height = (disease.height or 0) * person.pelvic_height_mm
-    load = load_of(person, disease)
-    up = lowest + height + junction_drop_mm(person) - shift * load[2]
-    return np.array([disease.lateral_mm - shift * load[0], -0.2 * up, up])
+    up = lowest + height + junction_drop_mm(person) - shift[2]
+    return np.array([disease.lateral_mm - shift[0], -0.2 * up, up])
 
 
-def _teardrop(person: Person, true_socket: np.ndarray) -> RoundCone:
-    radius = person.head_radius_mm
-    top, tip = np.array([-radius - 6, 2, -0.3 * radius]), np.array([-radius - 3, 4, 3 - 1.08 * radius])
-    return RoundCone(true_socket + top, true_socket + tip, 3, 3)
-
-
-def _hip_bone(person: Person, disease: Disease, true_socket: np.ndarray, socket: np.ndarray) -> Solid:
-    reach = person.head_radius_mm + ROOM_MM + WALL_MM - _SEAM_MM
-    axis = _opening(_CUP_INCLINATION_DEG)
-    edge_deg = disease.centre_edge_deg if disease.height is None else _SHALLOW_EDGE_DEG
+def _sockets(
+    person: Person, disease: Disease, true: np.ndarray, socket: np.ndarray
+) -> tuple[list[Solid], list[Solid]]:
+    """The acetabulum, for a migrated head a shallow one and the false one; what they replace of the bone."""
+    radius, axis = person.head_radius_mm, _opening(_CUP_INCLINATION_DEG)
+    reach = radius + _JOINT_SPACE_MM + WALL_MM
+    limit = _rim(axis, disease.centre_edge_deg if disease.height is None else _SHALLOW_EDGE_DEG)
     # The model's own rim may stand further out than the one to draw.
-    beyond_rim = Cup(true_socket, 0, reach + _RIM_MM, -axis, -_rim(axis, edge_deg))
-    cut: list[Solid] = [RoundCone(true_socket, true_socket, reach, reach), beyond_rim]
-    if disease.height is not None:
-        outer = person.head_radius_mm + _ROOM_MIGRATED_MM + WALL_MM
-        steep = _opening(_FALSE_INCLINATION_DEG)
-        cut.append(Cup(socket, 0, outer + _RIM_MM, -steep, -_rim(steep, disease.centre_edge_deg)))
-    return Without(person.bones.hip_bone, cut)
+    removed: list[Solid] = [
+        ball(true, reach - _SEAM_MM),
+        Cup(true, 0, reach - _SEAM_MM + _RIM_MM, -axis, -limit),
+    ]
+    if disease.height is None:
+        return [Cup(true, 0, reach, axis, limit)], removed
+    inner, steep = radius + _FALSE_JOINT_SPACE_MM, _opening(_FALSE_INCLINATION_DEG)
+    outer, steep_limit = inner + WALL_MM, _rim(steep, disease.centre_edge_deg)
+    shallow = _SHALLOW_SIZE * radius
+    ilium = _BUTTRESS_MM * person.scale
+    sockets: list[Solid] = [
+        Cup(true, shallow, shallow + WALL_MM, axis, limit),
+        Cup(socket, 0, outer, steep, steep_limit),
+        RoundCone(socket + inner * unit_vector((-0.55, -0.2, 0.9)), ilium, WALL_MM + 2, 5),
+        RoundCone(socket + (inner + 3) * unit_vector((-1, 0, 0.25)), true + np.array([-8, -4, 26]), 7, 8),
+    ]
+    return sockets, [*removed, Cup(socket, 0, outer + _RIM_MM, -steep, -steep_limit)]
 
 
 def _opening(inclination_deg: float) -> np.ndarray:
+    """The unit vector (3,) out of a cup."""
     inclination, version = np.radians([inclination_deg, _CUP_VERSION_DEG])
     return np.array(
         [np.cos(inclination) * np.cos(version), np.cos(inclination) * np.sin(version), -np.sin(inclination)]
     )
-
-
-def _sockets(person: Person, disease: Disease, true: np.ndarray, socket: np.ndarray) -> list[Solid]:
-    """The acetabulum; for a migrated head a shallow one, and the false one about the head."""
-    radius = person.head_radius_mm
-    axis = _opening(_CUP_INCLINATION_DEG)
-    if disease.height is None:
-        limit = _rim(axis, disease.centre_edge_deg)
-        return [Cup(true, 0, radius + ROOM_MM + WALL_MM, axis, limit)]
-    inner = radius + _ROOM_MIGRATED_MM
-    steep = _opening(_FALSE_INCLINATION_DEG)
-    shallow = Cup(true, 0.85 * radius, 0.85 * radius + WALL_MM, axis, _rim(axis, _SHALLOW_EDGE_DEG))
-    false = Cup(socket, 0, inner + WALL_MM, steep, _rim(steep, disease.centre_edge_deg))
-    ilium = _BUTTRESS_MM * person.scale
-    buttress = RoundCone(socket + inner * unit_vector((-0.55, -0.2, 0.9)), ilium, WALL_MM + 2, 5)
-    wall = RoundCone(socket + (inner + 3) * unit_vector((-1, 0, 0.25)), true + np.array([-8, -4, 26]), 7, 8)
-    return [shallow, false, buttress, wall]
 
 
 def _rim(axis: np.ndarray, centre_edge_deg: float) -> float:
@@ -157,12 +135,10 @@ def _rim(axis: np.ndarray, centre_edge_deg: float) -> float:
 
 
 def _femur(person: Person, head: np.ndarray) -> list[Solid]:
-    radius = person.head_radius_mm
-    scale = radius / TEMPLATE_HEAD_MM
-    reach = _NECK_SEAM * radius
-    # It starts so far below the head's centre that it does not fill up what flattening took.
+    radius, scale = person.head_radius_mm, person.femoral_scale
+    # The neck starts so far below the head's centre that it does not fill up what flattening took.
     start, end = head + 9 * scale * person.neck_axis, head + 46 * scale * person.neck_axis
     return [
-        RoundCone(start, end, _NECK_RADIUS * scale, _NECK_RADIUS * scale),
-        Without(person.bones.femur.moved(radius, head), [RoundCone(head, head, reach, reach)]),
+        RoundCone(start, end, _NECK_RADIUS_MM * scale, _NECK_RADIUS_MM * scale),
+        Without(person.bones.femur.moved(radius, head), [ball(head, _NECK_SEAM * radius)]),
     ]

@@ -1,15 +1,15 @@
-"""Solids as signed distances, and how they fill the voxels of a grid.
+"""Solids as signed distance fields, and their rasterisation on a voxel grid.
 
-Points are arrays (3, ...) in mm. A solid knows its distance (negative inside) and its bounds, so that
-a grid is touched only where a solid is. A voxel at the surface is filled in part: the distance over
-the voxel's width gives the fraction, so that structures thinner than a voxel keep their attenuation.
+Points are arrays (3, ...) in mm. Voxels at a surface are filled in part, by their distance over the voxel
+width, so that structures thinner than a voxel keep their attenuation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ Window = tuple[slice, slice, slice]
 
 
 class Solid(Protocol):
-    """Anything with a signed distance and bounds."""
+    """Anything with a signed distance and a bounding box."""
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance in mm of points (3, ...), negative inside."""
@@ -32,7 +32,7 @@ class Solid(Protocol):
 
 @dataclass(frozen=True)
 class RoundCone:
-    """Balls of radius ``ra`` at ``a`` to ``rb`` at ``b`` and all between, mm."""
+    """The hull of a ball of radius ``ra`` about ``a`` and one of radius ``rb`` about ``b``, mm."""
 
     a: Sequence[float] | np.ndarray
     b: Sequence[float] | np.ndarray
@@ -53,6 +53,11 @@ class RoundCone:
         ends = np.array([self.a, self.b], float)
         radii = np.array([[self.ra], [self.rb]])
         return (ends - radii).min(0), (ends + radii).max(0)
+
+
+def ball(centre: np.ndarray, radius: float) -> RoundCone:
+    """A ball, mm."""
+    return RoundCone(centre, centre, radius, radius)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Cup:
 
 @dataclass(frozen=True)
 class CutBall:
-    """A ball whose cap about the unit vector ``pole`` is cut off, ``cut`` mm deep: a flattened head."""
+    """A ball without its cap about the unit vector ``pole``, ``cut`` mm deep: a flattened head."""
 
     centre: np.ndarray
     radius: float
@@ -115,12 +120,25 @@ class Ellipsoid:
         return np.subtract(self.centre, self.axes), np.add(self.centre, self.axes)
 
 
-def directions(number: int) -> np.ndarray:
-    """Unit vectors (3, number) spread evenly over the sphere (Fibonacci's spiral)."""
+def scale_solid(solid: RoundCone | Ellipsoid, scale: float) -> Solid:
+    """The solid scaled about the origin."""
+    lengths: list[Any] = [getattr(solid, field.name) for field in fields(solid)]
+    # Radii stay Python's floats: numpy's would make float64 of all distances.
+    scaled: list[Any] = [x * scale if isinstance(x, float | int) else np.multiply(x, scale) for x in lengths]
+    return type(solid)(*scaled)
+
+
+def unit_vector(vector: tuple[float, float, float]) -> np.ndarray:
+    """A vector (3,) of length 1."""
+    return np.array(vector) / np.linalg.norm(vector)
+
+
+def fibonacci_sphere(number: int) -> np.ndarray:
+    """Unit vectors (3, number) spread evenly over the sphere."""
     z = 1 - (2 * np.arange(number) + 1) / number
-    turn = np.pi * (3 - np.sqrt(5)) * np.arange(number)
+    angle = np.pi * (3 - np.sqrt(5)) * np.arange(number)
     flat = np.sqrt(1 - z**2)
-    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z])
+    return np.stack([flat * np.cos(angle), flat * np.sin(angle), z])
 
 
 def merge(a: np.ndarray, b: np.ndarray, smooth_mm: float) -> np.ndarray:
@@ -141,15 +159,18 @@ def distance_to(solids: Sequence[Solid], points: np.ndarray, smooth_mm: float = 
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxels in the frame of the solids.
-
-    Attributes:
-        shape: Number of voxels along i, j, k.
-        frame_from_ijk: Matrix (4, 4) from voxel index to the frame, mm; may mirror.
-    """
+    """Voxels in the frame of the solids."""
 
     shape: tuple[int, int, int]
-    frame_from_ijk: np.ndarray
+    frame_from_ijk: np.ndarray  # matrix (4, 4) from voxel index to the frame, mm; may mirror
+
+    @classmethod
+    def of_box(cls, low: np.ndarray, high: np.ndarray, step_mm: float) -> Grid:
+        """Cubic voxels of a box of the frame, mm."""
+        i, j, k = np.ceil((high - low) / step_mm).astype(int).tolist()
+        frame = np.diag([step_mm, step_mm, step_mm, 1.0])
+        frame[:3, 3] = low
+        return cls((i, j, k), frame)
 
     def width_mm(self) -> float:
         """The width over which a surface is spread: the mean voxel size."""
@@ -157,54 +178,44 @@ class Grid:
 
     def window(self, low: np.ndarray, high: np.ndarray) -> Window:
         """The voxels that a box of the frame can touch; may be empty."""
-        corners = np.array(
-            [[x, y, z, 1] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
-        )
+        corners = np.array([*product(*zip(low, high, strict=True), [1])])
         index = (np.linalg.inv(self.frame_from_ijk) @ corners.T)[:3]
         start = np.clip(np.floor(index.min(1)).astype(int), 0, self.shape)
         stop = np.clip(np.ceil(index.max(1)).astype(int) + 1, 0, self.shape)
         return (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
 
-    def points(self, window: Window) -> np.ndarray:
-        """Positions (3, I, J, K) of a window's voxels, mm."""
+    def points(self, window: Window | None = None) -> np.ndarray:
+        """Positions (3, I, J, K) of a window's voxels, or of all, mm."""
         matrix = self.frame_from_ijk.astype(np.float32)
-        i, j, k = np.ogrid[window]
+        i, j, k = np.ogrid[window or tuple(map(slice, self.shape))]
         rows = [row[0] * i.astype(np.float32) + row[1] * j + (row[2] * k + row[3]) for row in matrix[:3]]
         return np.stack([row.astype(np.float32) for row in rows])
 
-    def all_points(self) -> np.ndarray:
-        """Positions (3, I, J, K) of all voxels, mm."""
-        return self.points((slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2])))
-
-    def part(self, window: Window) -> Grid:
+    def crop(self, window: Window) -> Grid:
         """The grid of a window's voxels."""
+        i, j, k = window
         start = np.eye(4)
-        start[:3, 3] = [side.start for side in window]
-        shape = tuple(side.stop - side.start for side in window)
-        return Grid((shape[0], shape[1], shape[2]), self.frame_from_ijk @ start)
+        start[:3, 3] = i.start, j.start, k.start
+        return Grid((i.stop - i.start, j.stop - j.start, k.stop - k.start), self.frame_from_ijk @ start)
 
     def distance(self, solids: Sequence[Solid], smooth_mm: float = 0) -> np.ndarray:
-        """Distance (I, J, K) in mm to the union of solids; only far away it is just a large number."""
+        """Distance (I, J, K) in mm to the union of solids; a large number far from all of them."""
         result = np.full(self.shape, _FAR_MM, np.float32)
         for solid in solids:
-            low, high = solid.bounds()
-            near = self.window(low - self._margin_mm(smooth_mm), high + self._margin_mm(smooth_mm))
+            near = self.near([solid], smooth_mm)
             result[near] = merge(result[near], solid.distance(self.points(near)), smooth_mm)
         return result
 
     def rasterise(self, solids: Sequence[Solid], smooth_mm: float = 0) -> tuple[Window, np.ndarray]:
         """The voxels near a union of solids and their distance to it: window and (I, J, K) in mm."""
         window = self.near(solids, smooth_mm)
-        return window, self.part(window).distance(solids, smooth_mm)
+        return window, self.crop(window).distance(solids, smooth_mm)
 
     def near(self, solids: Sequence[Solid], smooth_mm: float = 0) -> Window:
         """The voxels near a union of solids."""
-        boxes = [solid.bounds() for solid in solids]
-        low, high = np.min([box[0] for box in boxes], 0), np.max([box[1] for box in boxes], 0)
-        return self.window(low - self._margin_mm(smooth_mm), high + self._margin_mm(smooth_mm))
-
-    def _margin_mm(self, smooth_mm: float) -> float:
-        return smooth_mm + 3 * self.width_mm() + 2
+        low, high = zip(*(solid.bounds() for solid in solids), strict=True)
+        margin_mm = smooth_mm + 3 * self.width_mm() + 2
+        return self.window(np.min(low, 0) - margin_mm, np.max(high, 0) + margin_mm)
 
 
 def fraction(distance: np.ndarray, width_mm: float) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Which patients there are, and what is true of them."""
+"""The patients of the built-in cohort, their readers, and the truth about their hips."""

@@ -1,4 +1,4 @@
-"""Measures a built hip, as one would measure a scan of it: what is there, not what was asked for.
+"""Measures a built hip as one would measure a CT of it, independently of what was to be drawn.
 
 Surfaces are found along rays, heights on slices, and plate, sclerosis and cysts on noise-free fine
 renderings. Crowe follows from the measured height.
@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from hipoa.imaging.localization.sphere_fit import fit_sphere
 from hipoa.phantom.anatomy.hip import PLATE_MM, SOCKET_X_MM, Hip
-from hipoa.phantom.anatomy.solids import Grid, directions
+from hipoa.phantom.anatomy.solids import Grid, fibonacci_sphere
 from hipoa.phantom.scanner.voxels import CORTICAL_HU, CYST_HU, render_bones
 
 Distance = Callable[[np.ndarray], np.ndarray]
@@ -28,39 +28,22 @@ _ABOUT_CYSTS_MM = 4.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What a hip measures; see :class:`hipoa.phantom.anatomy.disease.Disease` for the words.
+    """The measurements of a hip; positions (3,) in the hip's frame, mm."""
 
-    Attributes:
-        centre: Of the femoral head, in the hip's frame, mm (3,).
-        radius_mm: Of the head.
-        joint_space_mm: Least distance of head and socket, mm.
-        osteophyte_mm: Greatest distance of an osteophyte's surface from the bone that bears it.
-        plate_factor: Thickness of the socket's subchondral plate over the normal one.
-        sclerosis_hu: Added to the plate at the loaded point.
-        cysts: Their number.
-        flattening: Lost share of the head's diameter along the load.
-        height: Of the medial head-neck junction above the teardrop over pelvic height.
-        lateral_mm: From the acetabulum's centre to the head's, lateral.
-        centre_edge_deg: From the vertical to the roof's rim, about the socket's centre.
-        pelvic_height_mm: Iliac crest to ischial tuberosity.
-        teardrop: Lowest point of the teardrop, in the hip's frame, mm (3,).
-        junction: The medial head-neck junction, likewise.
-    """
-
-    centre: np.ndarray
-    radius_mm: float
-    joint_space_mm: float
-    osteophyte_mm: float
-    plate_factor: float
-    sclerosis_hu: float
+    centre: np.ndarray  # of the femoral head
+    radius_mm: float  # of the head
+    joint_space_mm: float  # least distance of head and socket
+    osteophyte_mm: float  # greatest distance of an osteophyte's surface from the bone that bears it
+    plate_factor: float  # thickness of the socket's subchondral plate over the normal one
+    sclerosis_hu: float  # added to the plate at the loaded point
     cysts: int
-    flattening: float
-    height: float
-    lateral_mm: float
-    centre_edge_deg: float
-    pelvic_height_mm: float
-    teardrop: np.ndarray
-    junction: np.ndarray
+    flattening: float  # lost share of the head's diameter along the load
+    height: float  # of the medial head-neck junction above the teardrop over pelvic height
+    lateral_mm: float  # from the acetabulum's centre to the head's
+    centre_edge_deg: float  # from the vertical to the roof's rim, about the socket's centre
+    pelvic_height_mm: float  # iliac crest to ischial tuberosity
+    teardrop: np.ndarray  # its lowest point
+    junction: np.ndarray  # the medial head-neck junction
 
     @property
     def crowe(self) -> int:
@@ -71,10 +54,11 @@ class Measured:
 def measure_hip(hip: Hip) -> Measured:
     """Measures one hip."""
     centre, radius = fit_head(hip)
-    # Opposite the load there may be the neck.
-    along = radius + float(reach_mm(hip.femur_distance, centre[:, None], hip.load[:, None])[0])
+    # Half of it is the radius: opposite the load there may be the neck.
+    along = radius + float(ray_length_mm(hip.femur_distance, centre[:, None], hip.load[:, None])[0])
     plate_factor, sclerosis_hu = _measure_plate(hip)
-    pelvic_height = _measure_pelvic_height(hip)
+    scale = hip.person.scale
+    pelvic_height = _extreme(hip, 80 * scale, 185 * scale) - _extreme(hip, -110 * scale, -45 * scale)
     junction, teardrop = _find_junction(hip, centre), _find_teardrop(hip)
     return Measured(
         centre=centre,
@@ -86,7 +70,7 @@ def measure_hip(hip: Hip) -> Measured:
         cysts=_count_cysts(hip),
         flattening=1 - along / (2 * radius),
         height=float(junction[2] - teardrop[2]) / pelvic_height,
-        lateral_mm=float(centre[0]) - SOCKET_X_MM * hip.person.scale,
+        lateral_mm=float(centre[0]) - SOCKET_X_MM * scale,
         centre_edge_deg=_measure_centre_edge(hip),
         pelvic_height_mm=pelvic_height,
         teardrop=teardrop,
@@ -94,39 +78,35 @@ def measure_hip(hip: Hip) -> Measured:
     )
 
 
-def reach_mm(distance: Distance, origins: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """How far rays run before they leave a solid: mm (n,).
+def ray_length_mm(distance: Distance, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """How far rays run before they leave a solid, mm (n,).
 
-    Args:
-        distance: Signed distance of points (3, n), mm, negative at the origins.
-        origins: (3, n) or (3, 1), mm.
-        ways: Unit vectors (3, n) or (3, 1).
+    Origins (3, n) or (3, 1) lie within the solid, directions (3, n) or (3, 1) are unit vectors.
     """
-    number = max(origins.shape[1], ways.shape[1])
+    number = max(origins.shape[1], directions.shape[1])
     low, high = np.zeros(number), np.full(number, _LONGEST_MM)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        inside = distance(origins + middle * ways) < 0
+        inside = distance(origins + middle * directions) < 0
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     return low
 
 
-def surface_along(distance: Distance, origin: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """Where rays from one origin (3,) along ways (3, n) leave a solid: positions (3, n), mm."""
-    return origin[:, None] + reach_mm(distance, origin[:, None], ways) * ways
+def surface_along(distance: Distance, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Where rays from one origin (3,) along directions (3, n) leave a solid: positions (3, n), mm."""
+    return origin[:, None] + ray_length_mm(distance, origin[:, None], directions) * directions
 
 
 def fit_head(hip: Hip) -> tuple[np.ndarray, float]:
     """Centre (3,) and radius of the sphere through the head's surface, away from neck and load, mm."""
-    way = directions(400)
-    way = way[:, (hip.load @ way < 0.3) & (hip.person.neck_axis @ way < 0.4)]
-    surface = surface_along(hip.femur_distance, hip.head, way)
-    return fit_sphere(surface.T)
+    rays = fibonacci_sphere(400)
+    rays = rays[:, (hip.load @ rays < 0.3) & (hip.person.neck_axis @ rays < 0.4)]
+    return fit_sphere(surface_along(hip.femur_distance, hip.head, rays).T)
 
 
 def _measure_joint_space(hip: Hip, centre: np.ndarray) -> float:
-    way = directions(6000)
-    surface = surface_along(hip.femur_distance, centre, way[:, hip.load @ way > 0.3])
+    rays = fibonacci_sphere(6000)
+    surface = surface_along(hip.femur_distance, centre, rays[:, hip.load @ rays > 0.3])
     return float(hip.pelvis_distance(surface.astype(np.float32)).min())
 
 
@@ -134,30 +114,23 @@ def _measure_osteophytes(hip: Hip) -> float:
     if not hip.osteophytes:
         return 0.0
     spur, *collar = hip.osteophytes
-    ends = [
-        (spur.b, spur.rb, hip.pelvis_distance),
-        *((ball.a, ball.ra, hip.femur_distance) for ball in collar),
-    ]
-    way = directions(500)
-    return max(float(native(np.asarray(end)[:, None] + radius * way).max()) for end, radius, native in ends)
-
-
-def _line(hip: Hip, start: np.ndarray, way: np.ndarray, step_mm: float, number: int) -> np.ndarray:
-    """The HU (number,) along a line, rendered as a column of very small voxels."""
-    across = np.linalg.svd(way[None])[2][1:]
-    frame = np.eye(4)
-    frame[:3, :3] = np.column_stack([across[0], across[1], way]) * step_mm
-    frame[:3, 3] = start
-    hu = np.zeros((1, 1, number), np.float32)
-    render_bones(hu, Grid((1, 1, number), frame), hip)
-    return hu[0, 0]
+    ends = [(spur.b, spur.rb, hip.pelvis_distance), *((c.a, c.ra, hip.femur_distance) for c in collar)]
+    rays = fibonacci_sphere(500)
+    return max(float(bone(np.asarray(end)[:, None] + radius * rays).max()) for end, radius, bone in ends)
 
 
 def _measure_plate(hip: Hip) -> tuple[float, float]:
-    step_mm = 0.05
-    hu = _line(hip, hip.loaded - 0.5 * step_mm * hip.load, hip.load, step_mm, 140)
+    # A column of very small voxels along the load.
+    step_mm, number = 0.05, 140
+    across = np.linalg.svd(hip.load[None])[2][1:]
+    frame = np.eye(4)
+    frame[:3, :3] = np.column_stack([*across, hip.load]) * step_mm
+    frame[:3, 3] = hip.loaded - 0.5 * step_mm * hip.load
+    column = np.zeros((1, 1, number), np.float32)
+    render_bones(column, Grid(column.shape, frame), hip)
+    hu = column[0, 0]
     peak = float(hu[8:20].max())
-    # Half way between cortex and spongy bone; sclerosis adds to both.
+    # Half way between cortex and cancellous bone; sclerosis adds to both.
     end = int(np.argmax(hu[8:] < peak - (CORTICAL_HU - hip.person.cancellous_hu) / 2)) + 8
     return end * step_mm / PLATE_MM, peak - CORTICAL_HU
 
@@ -165,14 +138,8 @@ def _measure_plate(hip: Hip) -> tuple[float, float]:
 def _count_cysts(hip: Hip) -> int:
     if not hip.cysts:
         return 0
-    step_mm = 0.8
-    # Nothing else makes a hollow in bone: what is counted is how many are left of those that were placed.
     boxes = np.array([cyst.bounds() for cyst in hip.cysts])
-    low, high = boxes[:, 0].min(0) - _ABOUT_CYSTS_MM, boxes[:, 1].max(0) + _ABOUT_CYSTS_MM
-    frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = low
-    x, y, z = (int(number) for number in np.ceil((high - low) / step_mm))
-    grid = Grid((x, y, z), frame)
+    grid = Grid.of_box(boxes[:, 0].min(0) - _ABOUT_CYSTS_MM, boxes[:, 1].max(0) + _ABOUT_CYSTS_MM, 0.8)
     hu = np.zeros(grid.shape, np.float32)
     render_bones(hu, grid, hip)
     hollow = (hu < (CYST_HU + hip.person.cancellous_hu) / 2) & (hip.bone_distance(grid) < -1)
@@ -183,16 +150,11 @@ def _count_cysts(hip: Hip) -> int:
 
 def _measure_centre_edge(hip: Hip) -> float:
     angle = np.radians(np.arange(0, 90, 0.25))
-    room = hip.hollows[0]
-    way = np.stack([np.sin(angle), np.zeros_like(angle), np.cos(angle)])
-    roof = surface_along(room.distance, room.centre, way) + 2.5 * way
+    cavity = hip.cavities[0]
+    rays = np.stack([np.sin(angle), np.zeros_like(angle), np.cos(angle)])
+    roof = surface_along(cavity.distance, cavity.centre, rays) + 2.5 * rays
     covered = hip.pelvis_distance(roof) < 0
     return float(np.degrees(angle[np.argmin(covered)]))
-
-
-def _measure_pelvic_height(hip: Hip) -> float:
-    scale = hip.person.scale
-    return _extreme(hip, 80 * scale, 185 * scale) - _extreme(hip, -110 * scale, -45 * scale)
 
 
 def _extreme(hip: Hip, low: float, high: float) -> float:
@@ -205,7 +167,7 @@ def _extreme(hip: Hip, low: float, high: float) -> float:
         points = np.stack(np.meshgrid(x, y, z[number], indexing="ij")).astype(np.float32)
         return hip.pelvis_distance(points)[..., 0]
 
-    # From outside inwards: no bone is nearer than the distance says, and half of it is sure.
+    # From outside inwards, skipping half of the distance to bone, which is approximate.
     last = len(z) - 2
     here = on_slice(last)
     while last > 0 and here.min() >= 0:
@@ -225,11 +187,11 @@ def _find_junction(hip: Hip, centre: np.ndarray) -> np.ndarray:
     # The crease lies at about 0.8 of the radius; a little further the bone of the shape model begins.
     steps = np.arange(0, hip.person.head_radius_mm, 0.05)
     origins = centre[:, None] + steps * axis[:, None]
-    width = reach_mm(hip.femur_distance, origins, medial[:, None])
+    width = ray_length_mm(hip.femur_distance, origins, medial[:, None])
     crease = int(np.argmax(np.diff(width, 2))) + 1
     return centre + steps[crease] * axis + width[crease] * medial
 
 
 def _find_teardrop(hip: Hip) -> np.ndarray:
-    surface = surface_along(hip.teardrop.distance, np.asarray(hip.teardrop.b), directions(2000))
+    surface = surface_along(hip.teardrop.distance, np.asarray(hip.teardrop.b), fibonacci_sphere(2000))
     return surface[:, np.argmin(surface[2])]

@@ -1,1 +1,1 @@
-"""From solids to the CT that a scanner writes."""
+"""Renders solids to the CT that a scanner writes."""

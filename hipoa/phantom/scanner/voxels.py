@@ -1,4 +1,4 @@
-"""From solids to Hounsfield units: soft tissue, bones with cortex and marrow, disease, metal.
+"""Renders a patient's solids in Hounsfield units: soft tissue, bone, disease and metal.
 
 Source of the HU: air -1000, fat -120..-90, muscle 40..80, cancellous 300..400, cortical 500..1900
 (method notes of the project). Cancellous bone, trabeculae and the heads' shell are each patient's own.
@@ -12,48 +12,50 @@ import numpy as np
 from scipy import ndimage
 
 from hipoa.phantom.anatomy.bones import Symmetric, Without
-from hipoa.phantom.anatomy.hip import PELVIS_SMOOTH_MM, PLATE_MM, SOCKET_X_MM, TEMPLATE_HEAD_MM, Hip, Person
+from hipoa.phantom.anatomy.hip import PELVIS_SMOOTH_MM, PLATE_MM, SOCKET_X_MM, Hip, Person
 from hipoa.phantom.anatomy.implants import render_implant
-from hipoa.phantom.anatomy.solids import Ellipsoid, Grid, RoundCone, Solid, Window, blend, fill, fraction
+from hipoa.phantom.anatomy.solids import (
+    Ellipsoid,
+    Grid,
+    RoundCone,
+    Solid,
+    ball,
+    blend,
+    fill,
+    fraction,
+    scale_solid,
+)
 
-AIR_HU, MUSCLE_HU, ORGANS_HU = -1000.0, 58.0, 5.0
-JOINT_HU, CORTICAL_HU, MARROW_HU, CYST_HU = 45.0, 1050.0, -20.0, 30.0
-GAS_HU = -900.0
-# Ours. What lies above the hips differs between patients: else the part in view would tell a dislocated head.
+CORTICAL_HU, CYST_HU = 1050.0, 30.0
+_AIR_HU, _GAS_HU, _MUSCLE_HU, _ORGANS_HU, _JOINT_HU = -1000.0, -900.0, 58.0, 5.0, 45.0
+_MARROW_HU, _OSTEOPHYTE_HU = -20.0, 480.0
+# Our choice. What lies above the hips differs between patients: else the part in view would tell a
+# dislocated head.
 _LOOPS, _CONTENT_HU, _GASSY_SHARE = (16, 30), (-60.0, 55.0), 0.3
-SCLEROSIS_RADIUS_MM = 13.0
+_SCLEROSIS_RADIUS_MM = 13.0
 _SLAB = 8
-_OSTEOPHYTE_HU = 480.0
 _PELVIC_CORTEX_MM, _HEAD_CORTEX_MM, _SHAFT_CORTEX_MM = 1.3, 1.1, 5.5
-# Along the neck, in radii of the head from its centre: where its own shell gives way to the neck's cortex.
+# Where the head's shell gives way to the neck's cortex, along the neck, in radii of the head from its centre.
 _SHELL_TO_NECK = (0.75, 1.05)
 
 
 def render(
     grid: Grid, hips: Mapping[str, Hip], implants: Mapping[str, str], rng: np.random.Generator
 ) -> np.ndarray:
-    """The HU of a patient without noise.
+    """The HU (I, J, K) float32 of a patient without noise, in a grid whose frame is the patient's.
 
-    Args:
-        grid: Its frame is the patient's: x to the right, y anterior, z superior, mm.
-        hips: By side, L and R.
-        implants: "replacement" or "nail" by side.
-        rng: For the bowel, the trabeculae and the streaks of metal.
-
-    Returns:
-        (I, J, K) float32.
+    Hips and implants ("replacement" or "nail") are by side; bowel, trabeculae and metal streaks are random.
     """
     person = hips["R"].person
-    hu = np.full(grid.shape, AIR_HU, np.float32)
+    hu = np.full(grid.shape, _AIR_HU, np.float32)
     _render_trunk(hu, grid, hips)
     _render_bowel(hu, grid, person, rng.spawn(1)[0])
     _render_gas(hu, grid, person, rng)
-    for side, hip in hips.items():
-        _render_muscles(hu, mirrored(grid, side), hip)
-    for side, hip in hips.items():
-        render_bones(hu, mirrored(grid, side), hip)
+    for render_hip in (_render_muscles, render_bones):
+        for side, hip in hips.items():
+            render_hip(hu, mirrored(grid, side), hip)
     _render_spine(hu, grid, person)
-    _roughen_bone(hu, grid, person, rng)
+    _add_trabeculae(hu, grid, person, rng)
     for side, kind in implants.items():
         render_implant(hu, mirrored(grid, side), hips[side], kind, rng)
     return hu
@@ -66,7 +68,8 @@ def mirrored(grid: Grid, side: str) -> Grid:
 
 def render_bones(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     """Draws one hip's bones and joint into ``hu``; the grid's frame is the hip's."""
-    _render_joint(hu, grid, hip)
+    for cavity in hip.cavities:
+        fill(hu, grid, [ball(cavity.centre, cavity.radius + 2)], _JOINT_HU)
     _render_pelvis(hu, grid, hip)
     _render_femur(hu, grid, hip)
     _render_osteophytes(hu, grid, hip)
@@ -78,8 +81,8 @@ def render_bones(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
 def _outline(points: np.ndarray, right: Hip, left: Hip, inset_mm: float) -> np.ndarray:
     """A rough signed distance to the skin, moved inwards."""
     person = right.person
-    width = np.where(points[0] > 0, _half_width_mm(points[2], right), _half_width_mm(points[2], left))
-    half_width = width - inset_mm
+    half_width = np.where(points[0] > 0, _half_width_mm(points[2], right), _half_width_mm(points[2], left))
+    half_width = half_width - inset_mm
     belly_mm = person.belly_mm * np.exp(-(((points[2] / person.scale - 95) / 55) ** 2))
     half_depth = 84 * person.scale + 1.2 * person.fat_mm + belly_mm / 2 - inset_mm
     middle = belly_mm / 2 - 12
@@ -102,51 +105,44 @@ def _half_width_mm(z: np.ndarray, hip: Hip) -> np.ndarray:
 
 
 def _render_trunk(hu: np.ndarray, grid: Grid, hips: Mapping[str, Hip]) -> None:
+    person, width = hips["R"].person, grid.width_mm()
     # A few slices at a time stay in a core's cache.
     for start in range(0, grid.shape[0], _SLAB):
         window = (slice(start, min(start + _SLAB, grid.shape[0])), slice(grid.shape[1]), slice(grid.shape[2]))
-        _render_soft_tissue(hu, grid, window, hips)
-    organs: list[Solid] = [
-        Ellipsoid((0, 20, 10), (42, 34, 30)),
-        Ellipsoid((0, -45, 5), (26, 22, 45)),
-    ]
-    fill(hu, grid, organs, ORGANS_HU, smooth_mm=10)
-
-
-def _render_soft_tissue(hu: np.ndarray, grid: Grid, window: Window, hips: Mapping[str, Hip]) -> None:
-    person = hips["R"].person
-    points = grid.points(window)
-    skin = _outline(points, hips["R"], hips["L"], 0)
-    blend(hu, window, fraction(skin, grid.width_mm()), person.fat_hu)
-    wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
-    blend(hu, window, wall, person.muscle_hu)
-    blend(hu, window, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
+        points = grid.points(window)
+        skin = _outline(points, hips["R"], hips["L"], 0)
+        blend(hu, window, fraction(skin, width), person.fat_hu)
+        wall = fraction(skin + 1.15 * person.fat_mm, 3) * fraction(25 * person.scale - points[2], 30)
+        blend(hu, window, wall, person.muscle_hu)
+        blend(hu, window, fraction(skin + 1.15 * person.fat_mm + 14, 6) * wall, person.fat_hu)
+    organs = [Ellipsoid((0, 20, 10), (42, 34, 30)), Ellipsoid((0, -45, 5), (26, 22, 45))]
+    fill(hu, grid, organs, _ORGANS_HU, smooth_mm=10)
 
 
 def _render_bowel(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
     """Loops of bowel up to the top of the CT, filled with fluid, stool or gas, elsewhere in each CT."""
     for _ in range(int(rng.integers(*_LOOPS))):
         centre, size = rng.uniform((-78, -8, 45), (78, 34, 185)), rng.uniform(14, 32, 3) * [1, 0.8, 1]
-        fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], rng.uniform(*_CONTENT_HU), 4)
+        fill(hu, grid, [scale_solid(Ellipsoid(centre, size), person.scale)], rng.uniform(*_CONTENT_HU), 4)
         if rng.random() < _GASSY_SHARE:
             bubble = Ellipsoid(centre, size * rng.uniform(0.4, 0.8))
-            fill(hu, grid, [_scaled(bubble, person.scale)], GAS_HU)
+            fill(hu, grid, [scale_solid(bubble, person.scale)], _GAS_HU)
 
 
 def _render_gas(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
     """Gas in the bowel: a few pockets, and a little in the rectum."""
-    places = [((-60, 5, 40), (70, 45, 125))] * int(rng.integers(2, 7)) + [((-8, -52, 0), (8, -42, 30))]
-    for low, high in places:
+    regions = [((-60, 5, 40), (70, 45, 125))] * int(rng.integers(2, 7)) + [((-8, -52, 0), (8, -42, 30))]
+    for low, high in regions:
         centre, size = rng.uniform(low, high), rng.uniform(6, 15, 3) * [1.2, 0.8, 1]
-        fill(hu, grid, [_scaled(Ellipsoid(centre, size), person.scale)], GAS_HU)
+        fill(hu, grid, [scale_solid(Ellipsoid(centre, size), person.scale)], _GAS_HU)
 
 
-def _roughen_bone(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
-    """Trabeculae, blurred to what a CT of these voxels shows of them."""
+def _add_trabeculae(hu: np.ndarray, grid: Grid, person: Person, rng: np.random.Generator) -> None:
+    """Trabecular texture, blurred to what a CT of these voxels shows of it."""
     coarse = ndimage.gaussian_filter(
         rng.standard_normal(hu.shape, dtype=np.float32), person.trabecula_mm / grid.width_mm(), mode="wrap"
     )
-    part = np.clip((hu - MUSCLE_HU) / (person.cancellous_hu - MUSCLE_HU), 0, 1)
+    part = np.clip((hu - _MUSCLE_HU) / (person.cancellous_hu - _MUSCLE_HU), 0, 1)
     hu += part * (person.trabecular_hu / coarse.std()) * coarse
 
 
@@ -154,7 +150,7 @@ def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     """Muscle on an affected side: up to 16 % less volume and 8 HU lower."""
     scale, affected = hip.person.scale, (hip.disease.grade - 1) / 6
     slim = (1 - 0.16 * affected) ** (1 / 3)
-    bulk: list[Solid] = [
+    bulk = [
         Ellipsoid((96, -62, 28), np.array((54, 36, 84)) * slim),  # glutei
         Ellipsoid((118, -8, 60), np.array((22, 42, 62)) * slim),
         Ellipsoid((98, 2, -95), np.array((62, 66, 84)) * slim),  # thigh
@@ -162,28 +158,9 @@ def _render_muscles(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         RoundCone((44, 0, 130), (84, 30, 32), 22 * slim, 18 * slim),  # iliopsoas
         RoundCone((84, 30, 32), (100, 0, -50), 18 * slim, 12 * slim),
     ]
-    window, distance = grid.rasterise([_scaled(solid, scale) for solid in bulk], 6)
+    window, distance = grid.rasterise([scale_solid(solid, scale) for solid in bulk], 6)
     inside = np.maximum(distance, _outline(grid.points(window), hip, hip, 0.6 * hip.person.fat_mm))
     blend(hu, window, fraction(inside, 3), hip.person.muscle_hu - 8 * affected)
-
-
-def _scaled(solid: Solid, scale: float) -> Solid:
-    if isinstance(solid, Ellipsoid):
-        return Ellipsoid(np.multiply(solid.centre, scale), np.multiply(solid.axes, scale))
-    if isinstance(solid, RoundCone):
-        a, b = np.multiply(solid.a, scale), np.multiply(solid.b, scale)
-        return RoundCone(a, b, solid.ra * scale, solid.rb * scale)
-    return solid
-
-
-def _render_joint(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
-    for hollow in hip.hollows:
-        fill(
-            hu,
-            grid,
-            [RoundCone(hollow.centre, hollow.centre, hollow.radius + 2, hollow.radius + 2)],
-            JOINT_HU,
-        )
 
 
 def _render_pelvis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
@@ -191,33 +168,29 @@ def _render_pelvis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     points, width = grid.points(window), grid.width_mm()
     bone = hip.pelvis_distance(points, distance)
     blend(hu, window, fraction(bone, width), CORTICAL_HU)
-    from_socket = hip.hollows[0].distance(points)
+    from_socket = hip.cavities[0].distance(points)
     plate = PLATE_MM * hip.disease.plate_factor - from_socket
     # The thick plate covers the socket; elsewhere bone meets the joint's sphere by chance only.
-    spongy = np.maximum(bone + _PELVIC_CORTEX_MM, np.where(from_socket < 6, plate, -np.inf))
-    blend(hu, window, fraction(spongy, width), hip.person.cancellous_hu)
+    cancellous = np.maximum(bone + _PELVIC_CORTEX_MM, np.where(from_socket < 6, plate, -np.inf))
+    blend(hu, window, fraction(cancellous, width), hip.person.cancellous_hu)
 
 
 def _render_femur(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
-    window = grid.near([hip.femoral_head, *hip.femur])
+    window, person = grid.near([hip.femoral_head, *hip.femur]), hip.person
     points, width = grid.points(window), grid.width_mm()
     distance = hip.femur_distance(points)
-    blend(hu, window, fraction(distance, width), _femoral_shell_hu(points, hip))
-    scale = hip.person.head_radius_mm / TEMPLATE_HEAD_MM
+    # The head's own shell, cortical bone beyond it.
+    x, y, z = (float(component) / person.head_radius_mm for component in person.neck_axis)
+    along_neck = x * points[0] + y * points[1] + z * points[2] - float(hip.head @ (x, y, z))
+    inner, outer = _SHELL_TO_NECK
+    on_head = np.clip((outer - along_neck) / (outer - inner), 0, 1)
+    shell_hu = CORTICAL_HU - on_head * (1 - person.head_shell) * (CORTICAL_HU - person.cancellous_hu)
+    blend(hu, window, fraction(distance, width), shell_hu)
+    scale = person.femoral_scale
     along_shaft = np.clip((hip.head[2] - points[2] - 45 * scale) / (40 * scale), 0, 1)
     cortex = _HEAD_CORTEX_MM * hip.disease.plate_factor + along_shaft * _SHAFT_CORTEX_MM
-    cancellous_hu = hip.person.cancellous_hu
-    spongy = cancellous_hu + along_shaft * (MARROW_HU - cancellous_hu)
-    blend(hu, window, fraction(distance + cortex, width), spongy)
-
-
-def _femoral_shell_hu(points: np.ndarray, hip: Hip) -> np.ndarray:
-    """The HU (...) of the femur's surface: the head's own shell, cortical bone beyond it."""
-    person, (inner, outer) = hip.person, _SHELL_TO_NECK
-    x, y, z = (float(way) / person.head_radius_mm for way in person.neck_axis)
-    along = x * points[0] + y * points[1] + z * points[2] - float(hip.head @ (x, y, z))
-    on_head = np.clip((outer - along) / (outer - inner), 0, 1)
-    return CORTICAL_HU - on_head * (1 - person.head_shell) * (CORTICAL_HU - person.cancellous_hu)
+    inside_hu = person.cancellous_hu + along_shaft * (_MARROW_HU - person.cancellous_hu)
+    blend(hu, window, fraction(distance + cortex, width), inside_hu)
 
 
 def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
@@ -225,8 +198,8 @@ def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
         window, distance = grid.rasterise(hip.osteophytes, 2)
         points = grid.points(window)
         # They widen bone but close no joint space, and leave the femur's and the pelvis's own HU.
-        own = hip.bone_distance(grid.part(window))
-        from_socket = hip.hollows[0].distance(points)
+        own = hip.bone_distance(grid.crop(window))
+        from_socket = hip.cavities[0].distance(points)
         covered = np.where((points - hip.socket[:, None, None, None])[2] > 6, -from_socket, -np.inf)
         new = np.maximum.reduce([distance, -own, covered])
         blend(hu, window, fraction(new, grid.width_mm()), _OSTEOPHYTE_HU)
@@ -234,32 +207,35 @@ def _render_osteophytes(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
 
 def _render_sclerosis(hu: np.ndarray, grid: Grid, hip: Hip) -> None:
     if hip.disease.sclerosis_hu > 0:
-        zone = RoundCone(hip.loaded, hip.loaded, SCLEROSIS_RADIUS_MM, SCLEROSIS_RADIUS_MM)
-        window, distance = grid.rasterise([zone])
-        bone = hip.bone_distance(grid.part(window))
+        window, distance = grid.rasterise([ball(hip.loaded, _SCLEROSIS_RADIUS_MM)])
+        bone = hip.bone_distance(grid.crop(window))
         hu[window] += hip.disease.sclerosis_hu * fraction(distance, 4) * fraction(bone, grid.width_mm())
 
 
 def _render_spine(hu: np.ndarray, grid: Grid, person: Person) -> None:
-    lumbar: list[Solid] = [
+    scale = person.scale
+    lumbar = [
         Ellipsoid((0, -1, 110), (27, 19, 14)),
         RoundCone((0, -25, 108), (0, -56, 100), 6, 5),
         *(RoundCone((side * 22, -17, 113), (side * 46, -27, 118), 6, 4) for side in (1, -1)),
         Ellipsoid((0, 5, 144), (26, 19, 14)),
         RoundCone((0, -20, 142), (0, -50, 134), 6, 5),
     ]
-    bones = person.bones
-    sacrum = Without(bones.sacrum, [Symmetric(bones.hip_bone)])
-    aside, up = person.lumbar_mm
+    sacrum = Without(person.bones.sacrum, [Symmetric(person.bones.hip_bone)])
+    to_right, up = person.lumbar_mm
     shift = np.eye(4)
-    shift[:3, 3] = -aside, 0, -up
+    shift[:3, 3] = -to_right, 0, -up
     moved = Grid(grid.shape, shift @ grid.frame_from_ijk)
-    for place, solids in ((grid, [sacrum]), (moved, [_scaled(bone, person.scale) for bone in lumbar])):
-        window, distance = place.rasterise(solids, 5)
+    parts: list[tuple[Grid, list[Solid]]] = [
+        (grid, [sacrum]),
+        (moved, [scale_solid(bone, scale) for bone in lumbar]),
+    ]
+    for frame, solids in parts:
+        window, distance = frame.rasterise(solids, 5)
         blend(hu, window, fraction(distance, grid.width_mm()), CORTICAL_HU * 0.7)
         blend(hu, window, fraction(distance + 1.2, grid.width_mm()), person.spine_hu)
     for side in (1, -1):
-        holes: list[Solid] = [
+        foramina = [
             RoundCone((side * 20, -30, 70 - 22 * n), (side * 15, -95, 66 - 22 * n), 4, 4) for n in range(3)
         ]
-        fill(hu, grid, [_scaled(hole, person.scale) for hole in holes], MUSCLE_HU)
+        fill(hu, grid, [scale_solid(foramen, scale) for foramen in foramina], _MUSCLE_HU)

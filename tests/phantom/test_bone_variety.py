@@ -1,4 +1,4 @@
-"""How a patient's femora lie and what the bone looks like: other in each patient, whatever the grades."""
+"""Position of the femora and texture of bone vary between patients, independently of the grades."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hipoa.phantom.phantom import build_case
 from hipoa.phantom.scanner.voxels import CORTICAL_HU, render, render_bones
 from hipoa.phantom.settings import PhantomSettings
 
-NEW = ("femur_turn_deg", "cancellous_hu", "head_shell", "trabecular_hu", "trabecula_mm")
+BONE = ("femur_turn_deg", "cancellous_hu", "head_shell", "trabecular_hu", "trabecula_mm")
 
 
 def _build(grade: int, **changes) -> Hip:
@@ -31,10 +31,7 @@ def _build(grade: int, **changes) -> Hip:
 
 def _about(hip: Hip, half_mm: float, step_mm: float) -> Grid:
     """Voxels about the head, in the hip's frame."""
-    frame = np.diag([step_mm, step_mm, step_mm, 1.0])
-    frame[:3, 3] = hip.head - half_mm
-    number = int(2 * half_mm / step_mm) + 1
-    return Grid((number, number, number), frame)
+    return Grid.of_box(hip.head - half_mm, hip.head + half_mm + step_mm, step_mm)
 
 
 def _shaft_mm(hip: Hip, below_mm: float) -> np.ndarray:
@@ -60,7 +57,7 @@ def test_a_stem_follows_the_flexed_shaft():
     hip = _build(1, femur_turn_deg=35.0)
     grid = _about(hip, 110, 3.0)
     hu = render(grid, {"R": hip, "L": hip}, {"R": "nail"}, np.random.default_rng([1]))
-    points = grid.all_points()
+    points = grid.points()
     nail = (hu > 2500) & (points[2] < hip.head[2] - 60)
     assert nail.any()
     assert (hip.femur_distance(points[:, nail]) < 0).mean() > 0.9
@@ -74,7 +71,7 @@ def test_a_head_may_have_no_bright_shell_and_its_socket_stays():
         drawn.append(np.zeros(grid.shape, np.float32))
         render_bones(drawn[-1], grid, replace(hip, person=replace(hip.person, head_shell=head_shell)))
     dull, bright = drawn
-    points = grid.all_points()
+    points = grid.points()
     along = np.tensordot(hip.person.neck_axis, points - hip.head[:, None, None, None], 1)
     femur, pelvis = hip.femur_distance(points), hip.pelvis_distance(points)
     shell = (femur < -0.5) & (femur > -0.7) & (along < 0.6 * hip.person.head_radius_mm)
@@ -133,7 +130,7 @@ def test_what_is_drawn_of_bone_does_not_follow_the_grade(monkeypatch):
     assert [person for person, _ in study] == [person for person, _ in demo]
     grades = np.array([grade for _, grade in study])
     assert (grades != [grade for _, grade in demo]).any()
-    for name in NEW:
+    for name in BONE:
         values = np.array([getattr(person, name) for person, _ in study])
         # The standard error of a correlation of 198 patients is 0.07.
         assert abs(np.corrcoef(values, grades)[0, 1]) < 0.21, name
@@ -141,7 +138,7 @@ def test_what_is_drawn_of_bone_does_not_follow_the_grade(monkeypatch):
 
 def test_patients_differ_as_far_as_said():
     people = [draw_person(np.random.default_rng([22, number])) for number in range(400)]
-    low, high = ([f(getattr(person, name) for person in people) for name in NEW] for f in (min, max))
+    low, high = ([f(getattr(person, name) for person in people) for name in BONE] for f in (min, max))
     np.testing.assert_allclose(low, (0, 250, 0, 25, 1), atol=3)
     np.testing.assert_allclose(high, (40, 400, 1, 90, 2.5), atol=3)
     far = np.mean([person.femur_turn_deg > 20 for person in people])

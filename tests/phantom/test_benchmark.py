@@ -1,4 +1,4 @@
-"""The measurements of benchmarks/phantom.py, on small things whose answer is known."""
+"""The measurements of benchmarks/phantom.py on small cases with known answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hipoa.phantom.anatomy import build
 from hipoa.phantom.anatomy.build import build_hip, junction_drop_mm
 from hipoa.phantom.anatomy.disease import draw_disease
 from hipoa.phantom.anatomy.hip import Person, draw_person
-from hipoa.phantom.anatomy.solids import RoundCone
+from hipoa.phantom.anatomy.solids import ball
 from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.phantom import build_case
 from hipoa.phantom.scanner.scanner import draw_pose
@@ -24,33 +24,32 @@ from hipoa.phantom.settings import PhantomSettings
 
 def _load():
     path = Path(__file__).parents[2] / "benchmarks/phantom.py"
-    spec = importlib.util.spec_from_file_location("worth", path)
+    spec = importlib.util.spec_from_file_location("benchmark", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules["worth"] = module
+    sys.modules["benchmark"] = module
     spec.loader.exec_module(module)
     return module
 
 
-worth = _load()
+benchmark = _load()
 FOLD = np.arange(280) // 70
 GRADE = np.tile(np.arange(1, 8), 40)
 
 
 def test_the_overlap_of_two_balls_is_their_depth():
     low, high = np.full(3, -20.0), np.full(3, 30.0)
-    ball = RoundCone((0, 0, 0), (0, 0, 0), 10, 10)
     for apart, depth in ((16, 2), (20, 0), (24, -2)):
-        other = RoundCone((apart, 0, 0), (apart, 0, 0), 10, 10)
-        assert worth.overlap_mm(ball, other, low, high, 1.0) == pytest.approx(depth, abs=0.1)
+        one, other = ball(np.zeros(3), 10), ball(np.array([apart, 0, 0]), 10)
+        assert benchmark.overlap_mm(one, other, low, high, 1.0) == pytest.approx(depth, abs=0.1)
 
 
 @pytest.mark.parametrize("grade", [1, 3, 4, 7])
 def test_no_two_bones_overlap(grade: int):
     rng = np.random.default_rng([8, grade])
     hip = build_hip(draw_person(rng), draw_disease(rng, grade, 0.9), rng)
-    found = worth.measure_overlaps(hip)
+    found = benchmark.measure_overlaps(hip)
     assert max(found.values()) < 0.05, found
     if grade > 1:
         assert found["femur_overlap_mm"] > -hip.disease.joint_space_mm - 1  # near the joint there is bone
@@ -62,12 +61,12 @@ def test_a_radiograph_reaches_the_farthest_landmark():
         "ras", ("90", "0", "-600"), strict=True)}  # fmt: skip
     truth |= {"radius_mm": "24", "teardrop_r_mm": "60", "teardrop_a_mm": "80", "teardrop_s_mm": "-660"}
     # 60 mm down and a tenth of the way to the source: 60 / 0.9 of 75 mm.
-    assert worth.reach_px(hip, truth, 800) == pytest.approx(60 / 0.9 / 75)
-    assert worth.reach_px(hip, truth | {"radius_mm": "80"}, 800) == pytest.approx(80 / 75)
+    assert benchmark.reach_px(hip, truth, 800) == pytest.approx(60 / 0.9 / 75)
+    assert benchmark.reach_px(hip, truth | {"radius_mm": "80"}, 800) == pytest.approx(80 / 75)
 
 
 def _features(images, corner=(0, 0)):
-    return np.array([worth.describe_grey(image, 1.2, corner) for image in images])
+    return np.array([benchmark.describe_grey(image, 1.2, corner) for image in images])
 
 
 @pytest.mark.slow
@@ -75,11 +74,11 @@ def _features(images, corner=(0, 0)):
 def test_a_shortcut_is_found_where_there_is_one_only(trees: bool):
     rng = np.random.default_rng([9])
     honest = rng.normal(120, 12, (280, 150, 150)) + rng.normal(0, 5, (280, 1, 1))
-    found = worth.predict_out_of_fold(_features(honest), GRADE, FOLD, trees=trees)
-    assert worth.score(GRADE, found)["ECA"] < 1 / 7 + 0.08
+    found = benchmark.predict_out_of_fold(_features(honest), GRADE, FOLD, trees=trees)
+    assert benchmark.score(GRADE, found)["ECA"] < 1 / 7 + 0.08
     for leak in (honest + 4 * GRADE[:, None, None], 120 + (honest - 120) * (1 + GRADE[:, None, None] / 7)):
-        found = worth.predict_out_of_fold(_features(leak), GRADE, FOLD, trees=trees)
-        assert worth.score(GRADE, found)["ECA"] > 1 / 7 + 0.1
+        found = benchmark.predict_out_of_fold(_features(leak), GRADE, FOLD, trees=trees)
+        assert benchmark.score(GRADE, found)["ECA"] > 1 / 7 + 0.1
 
 
 def test_a_mark_in_a_corner_is_found_in_that_corner():
@@ -87,7 +86,9 @@ def test_a_mark_in_a_corner_is_found_in_that_corner():
     images[:, -16:, -16:] += 10 * GRADE[:, None, None]
     images -= images.mean((1, 2), keepdims=True)
     scores = {
-        corner: worth.score(GRADE, worth.predict_out_of_fold(_features(images, corner), GRADE, FOLD))["ECA"]
+        corner: benchmark.score(GRADE, benchmark.predict_out_of_fold(_features(images, corner), GRADE, FOLD))[
+            "ECA"
+        ]
         for corner in ((1, 1), (1, 0))
     }
     assert scores[1, 1] > 0.9

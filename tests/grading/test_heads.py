@@ -1,4 +1,4 @@
-"""Crowe, KL and the combined class: what the outputs mean, what a training makes small, how both meet."""
+"""Heads for Crowe, KL and the combined class: their outputs, their losses, their join by the table."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from torch.nn import functional
 from hipoa.core.files import read_csv, read_json, read_npz
 from hipoa.grading.data.class_table import join_probabilities, join_values
 from hipoa.grading.inference import predict
-from hipoa.grading.model.heads import Readout
+from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion, weigh_classes
 from hipoa.grading.settings import STAIRCASE, ClassTable, Experiment, PredictSettings, TrainSettings
 from hipoa.grading.tasks import CROWE, GRADE, KL, TASKS
@@ -35,27 +35,29 @@ def outputs(n, width, seed=0):
     ],
 )
 def test_the_outputs_of_a_task(task, loss, width):
-    readout = Readout(TASKS[task], loss)
-    assert readout.outputs == width
-    read = readout.read(outputs(5, width))
-    assert set(read) == {head.name for head in TASKS[task]}
+    heads = OutputHeads(TASKS[task], loss)
+    assert heads.n_outputs == width
+    decoded = heads.decode(outputs(5, width))
+    assert set(decoded) == {head.name for head in TASKS[task]}
     for head in TASKS[task]:
-        if readout.kind == "value":
-            assert read[head.name].shape == (5,)
+        if heads.kind == "value":
+            assert decoded[head.name].shape == (5,)
         else:
-            assert read[head.name].shape == (5, head.classes)
-            assert torch.allclose(read[head.name].sum(-1), torch.ones(5))
+            assert decoded[head.name].shape == (5, head.classes)
+            assert torch.allclose(decoded[head.name].sum(-1), torch.ones(5))
 
 
 def test_a_regression_spans_the_classes_of_its_head():
-    read = Readout((CROWE, KL, GRADE), "regression").read(torch.tensor([[-1.0, 0.0, 1.0], [1.0, -1.0, -0.5]]))
+    read = OutputHeads((CROWE, KL, GRADE), "regression").decode(
+        torch.tensor([[-1.0, 0.0, 1.0], [1.0, -1.0, -0.5]])
+    )
     assert read["crowe"].tolist() == [1, 4]
     assert read["kl"].tolist() == [2, 0]
     assert read["grade"].tolist() == [7, 2.5]
 
 
 def criterion(task, loss, target, **settings):
-    return build_criterion(Readout(TASKS[task], loss), TrainSettings(**settings), np.array(target), CPU)
+    return build_criterion(OutputHeads(TASKS[task], loss), TrainSettings(**settings), np.array(target), CPU)
 
 
 def test_the_loss_of_a_classification_is_the_cross_entropy():
@@ -109,12 +111,12 @@ def test_the_ordinal_loss_is_that_of_dlordinal(class_weights):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_of_two_heads_is_their_mean(loss):
     target = np.array([[0, 1], [3, 4], [1, 2]])
-    both = Readout(TASKS["separate"], loss)
-    made = outputs(3, both.outputs)
+    both = OutputHeads(TASKS["separate"], loss)
+    made = outputs(3, both.n_outputs)
     settings = TrainSettings()
     of_heads = []
     for column, (head, part) in enumerate(zip((CROWE, KL), both.split(made).values(), strict=True)):
-        one = build_criterion(Readout((head,), loss), settings, target[:, [column]], CPU)
+        one = build_criterion(OutputHeads((head,), loss), settings, target[:, [column]], CPU)
         of_heads.append(float(one(part, torch.from_numpy(target[:, [column]]))))
     whole = build_criterion(both, settings, target, CPU)(made, torch.from_numpy(target))
     assert float(whole) == pytest.approx(np.mean(of_heads), rel=1e-6)
@@ -123,8 +125,8 @@ def test_the_loss_of_two_heads_is_their_mean(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_an_index_that_is_not_graded_teaches_nothing(loss):
     target = torch.tensor([[0, -1], [3, 4], [1, -1]])
-    readout = Readout(TASKS["separate"], loss)
-    made = outputs(3, readout.outputs).requires_grad_()
+    heads = OutputHeads(TASKS["separate"], loss)
+    made = outputs(3, heads.n_outputs).requires_grad_()
     criterion("separate", loss, target.tolist())(made, target).backward()
     width = 1 if loss == "regression" else 4
     assert (made.grad[:, :width].abs().sum(1) > 0).all()
@@ -177,7 +179,7 @@ def test_a_pair_of_the_table_is_its_class(grade, pair):
     assert value == pytest.approx(grade)
 
 
-def test_kl_0_counts_as_kl_1_where_it_is_told():
+def test_kl_0_counts_as_kl_1_if_set():
     crowe, kl = one_hot(0, 4), np.array([0.6, 0.2, 0.2, 0, 0], np.float32)
     assert join_probabilities(crowe, kl, ClassTable())[:2] == pytest.approx([0.8, 0.2])
     assert join_probabilities(crowe, kl, ClassTable(kl0_as_kl1=False))[:2] == pytest.approx([0.5, 0.5])

@@ -1,4 +1,4 @@
-"""What lies above the hips: it differs between patients, and leaves the hips as they were."""
+"""Belly, bowel and spine differ between patients and leave the hips unchanged."""
 
 from __future__ import annotations
 
