@@ -1,4 +1,4 @@
-"""Takes a case out of what no run can make again: readings, folds that stay, rounds."""
+"""Removes a case from the readings, kept folds and rounds, which no run can make again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hipoa.grading.data.persistent_folds import COLUMNS as FOLD_COLUMNS
 from hipoa.reading.rounds import drop_hips
 
 Removal = tuple[Path, str, Callable[[], None]]
-"""A file, what is taken out, in words and the plural, and what takes it out."""
+"""A file, what kind of thing is removed, in the plural, and the function that removes it."""
 
 
 def count_readings(log: Path, case_id: str) -> int:

@@ -1,4 +1,4 @@
-"""Round by round: what newly graded hips brought, on hips that stay the same, and how the list changed.
+"""Rounds of annotation: the change of accuracy on a fixed set of hips, and of the worklist.
 
 The hips that the list puts first are the hard ones: out-of-fold accuracy can fall while the model gains,
 because those hips are now among the scored ones. So each round is scored on a fixed set: the external cohort,
@@ -71,7 +71,7 @@ def read_rounds(history: Path) -> list[Round]:
 
 
 def hash_grades(graded: Mapping[str, int]) -> str:
-    """What tells a round from others: the graded hips and their grades."""
+    """A key of a round: a hash of the graded hips and their grades."""
     return hashlib.sha256(repr(sorted(graded.items())).encode()).hexdigest()[:16]
 
 
@@ -91,7 +91,7 @@ def drop_hips(one: Round, hips: Collection[str]) -> Round:
 
 
 def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup: str) -> Round:
-    """What is kept of a run: who was graded, what was predicted of the graded hips, the list."""
+    """A run as a round: the graded hips, the predictions of them, the worklist."""
     labelled = read_columns(hips, ("hip_id", "grade"), filled="grade")
     graded = dict(zip(labelled["hip_id"].tolist(), map(int, labelled["grade"]), strict=True))
     listed = read_columns(triage, ("hip_id", "rank"), filled="rank")
@@ -102,8 +102,8 @@ def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup:
         "setup": setup,
         "graded": graded,
         "list": [str(listed["hip_id"][row]) for row in order],
-        "external": {table.experiment: _keep(table.of_cohort("external")) for table in tables},
-        "labelled": {table.experiment: _keep(table.of_cohort("labelled")) for table in tables},
+        "external": {table.experiment: _to_lists(table.of_cohort("external")) for table in tables},
+        "labelled": {table.experiment: _to_lists(table.of_cohort("labelled")) for table in tables},
     }
 
 
@@ -147,7 +147,7 @@ def _grades(tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, int]
     }
 
 
-def _keep(table: Graded) -> dict[str, list[Any]]:
+def _to_lists(table: Graded) -> dict[str, list[Any]]:
     return {name: getattr(table, name).tolist() for name in _ARRAYS}
 
 
@@ -176,29 +176,20 @@ def _score(
     if not len(table):
         return
     values, drawn = _FAMILY.score(table, table.repeat), _FAMILY.resample(table, bootstrap)
-    old = _FAMILY.score(former, former.repeat) if former is not None and len(former) else {}
-    # The same patients in the same order and one seed: the same draws, so differences are paired.
-    old_drawn = _FAMILY.resample(former, bootstrap) if former is not None and len(former) else {}
+    old, old_drawn = {}, {}
+    if former is not None and len(former):
+        # The same patients in the same order and one seed: the same draws, so differences are paired.
+        old, old_drawn = _FAMILY.score(former, former.repeat), _FAMILY.resample(former, bootstrap)
     for metric, (_, unit) in _FAMILY.scores.items():
-        row = {"round": number, "experiment": table.experiment, "unit": unit, **table.counts()}
-        value = float(values[metric].mean())
-        yield {
-            **row,
-            **interval_cells(drawn.get(metric)),
-            "quantity": metric,
-            "value": format_number(value),
-            "note": notes[0],
-        }
+        value, draws = float(values[metric].mean()), drawn.get(metric)
+        rows = [(metric, value, draws, notes[0])]
         if metric in old:
-            gain = value - float(old[metric].mean())
-            paired = drawn[metric] - old_drawn[metric] if metric in drawn and metric in old_drawn else None
-            yield {
-                **row,
-                **interval_cells(paired),
-                "quantity": GAIN.format(metric),
-                "value": format_number(gain),
-                "note": notes[1],
-            }
+            paired = draws - old_drawn[metric] if draws is not None and metric in old_drawn else None
+            rows += [(GAIN.format(metric), value - float(old[metric].mean()), paired, notes[1])]
+        for quantity, shown, sample, note in rows:
+            row = {"round": number, "experiment": table.experiment, "unit": unit, **table.counts()}
+            cells = {"quantity": quantity, "value": format_number(shown), "note": note}
+            yield {**row, **interval_cells(sample), **cells}
 
 
 def _compare_lists(one: Round, before: Round | None, first: int) -> Iterator[Row]:
@@ -215,9 +206,9 @@ def _compare_lists(one: Round, before: Round | None, first: int) -> Iterator[Row
         ]
         rows += [(f"kept among the first {min(first, len(both))}", kept, "hips")]
         if len(both) > 2:
-            place = {hip: rank for rank, hip in enumerate(stay_now)}
-            # Of places, which are ranks already, the plain correlation is Spearman's.
-            rho = float(np.corrcoef(np.arange(len(both)), [place[hip] for hip in stay_old])[0, 1])
+            rank = {hip: number for number, hip in enumerate(stay_now)}
+            # Of ranks the plain correlation is Spearman's.
+            rho = float(np.corrcoef(np.arange(len(both)), [rank[hip] for hip in stay_old])[0, 1])
             rows += [("rank correlation of both lists", format_number(rho), "Spearman's rho")]
     for quantity, value, unit in rows:
         note = "of the hips on both lists" if quantity.startswith(("kept", "rank")) else ""

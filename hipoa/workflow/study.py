@@ -5,7 +5,7 @@ Standard library and pydantic only: a bare Snakemake imports this module, and ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -195,18 +195,16 @@ class Study:
             rows = [row | {name: value} for row in rows for value in self._list_values(name, row)]
         return rows
 
-    def _list_values(self, wildcard: str, row: Mapping[str, Any]) -> Iterator[Any]:
+    def _list_values(self, wildcard: str, row: Mapping[str, Any]) -> Iterable[Any]:
         if wildcard == "shard":
-            return iter(self.shards[row["cohort"]])
-        return iter(
-            {
-                "cohort": self.used_cohorts,
-                "experiment": self.config["experiments"],
-                "network": self.pretrained(),
-                "repeat": range(self.config["repeats"]),
-                "fold": range(self.config["folds"]["folds"]),
-            }[wildcard]
-        )
+            return self.shards[row["cohort"]]
+        return {
+            "cohort": self.used_cohorts,
+            "experiment": self.config["experiments"],
+            "network": self.pretrained(),
+            "repeat": range(self.config["repeats"]),
+            "fold": range(self.config["folds"]["folds"]),
+        }[wildcard]
 
     def _is_wanted(self, stage: str, row: Mapping[str, Any]) -> bool:
         if stage == "phantom":
@@ -251,20 +249,20 @@ class Study:
             for path in self.paths(name, template)
         ]
 
+    def _synthetic_files(self, suffix: str) -> list[list[str]]:
+        """The files of the graded synthetic hips that end so, those of each cohort by shard."""
+        template = f"phantom/{{cohort}}/{{shard}}{suffix}"
+        return [self.paths("phantom", template, cohort=name) for name in ("labelled", "external")]
+
     @property
-    def first_ceilings(self) -> list[str]:
-        """The attainable accuracy on synthetic readings: one file for each cohort that is graded."""
-        template = "phantom/{cohort}/{shard}.ceiling.json"
-        found = [self.paths("phantom", template, cohort=name)[:1] for name in ("labelled", "external")]
-        return [path for paths in found for path in paths]
+    def ceilings(self) -> list[str]:
+        """The attainable accuracy on synthetic readings; the same in all shards of a cohort."""
+        return [path for paths in self._synthetic_files(".ceiling.json") for path in paths[:1]]
 
     @property
     def truths(self) -> list[str]:
-        """The measured geometry of the graded synthetic hips: one file per shard."""
-        template = "phantom/{cohort}/{shard}.truth.csv"
-        return [
-            path for name in ("labelled", "external") for path in self.paths("phantom", template, cohort=name)
-        ]
+        """The measured geometry of the synthetic hips."""
+        return [path for paths in self._synthetic_files(".truth.csv") for path in paths]
 
     @property
     def ranking_experiment(self) -> str:

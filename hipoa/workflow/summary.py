@@ -1,4 +1,4 @@
-"""What a run came to: cases done, cases refused and why, time and memory per stage, and who failed.
+"""The summary of a run: cases done, cases refused and why, time and memory per stage, failed jobs.
 
 Standard library only: the Snakefile imports this module from a bare Snakemake.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hipoa.core.files import read_csv
@@ -22,36 +22,12 @@ _LAST_BYTES = 20_000
 
 
 @dataclass
-class Spent:
-    """What the jobs of a stage took: number, seconds in sum and at most, megabytes at most."""
-
-    jobs: int = 0
-    total_s: float = 0.0
-    longest_s: float = 0.0
-    memory_mb: float = 0.0
-
-    def add(self, seconds: float, memory_mb: float) -> None:
-        """Counts one more job."""
-        self.jobs += 1
-        self.total_s += seconds
-        self.longest_s = max(self.longest_s, seconds)
-        self.memory_mb = max(self.memory_mb, memory_mb)
-
-
-@dataclass
 class Failure:
     """A job that failed: its rule, its log if it has one, and what the machine said of it."""
 
     rule: str
     log: Path | None = None
     message: str = ""
-
-
-@dataclass
-class _Hips:
-    cases: set[str] = field(default_factory=set)
-    done: set[str] = field(default_factory=set)
-    reasons: Counter[str] = field(default_factory=Counter)
 
 
 def run(*, results: Path) -> None:
@@ -69,18 +45,15 @@ def describe(results: Path) -> list[str]:
     return [*_describe_cases(results), *_describe_stages(measure(results))]
 
 
-def measure(results: Path) -> dict[str, Spent]:
-    """What the jobs whose results lie in a folder took, by stage in the order of the flow."""
-    spent: dict[str, Spent] = defaultdict(Spent)
+def measure(results: Path) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and megabytes of each job whose results lie in a folder, by stage in the order of the flow."""
+    jobs: dict[str, list[tuple[float, float]]] = {stage: [] for stage in STAGES}
     for path in (results / "benchmarks").rglob("*.tsv"):
         stage = path.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
         with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                spent[stage].add(_number(row["s"]), _number(row["max_rss"]))
-    order = list(STAGES)
-    return {
-        stage: spent[stage] for stage in sorted(spent, key=lambda s: order.index(s) if s in order else -1)
-    }
+            rows = csv.DictReader(file, delimiter="\t")
+            jobs.setdefault(stage, []).extend((_number(row["s"]), _number(row["max_rss"])) for row in rows)
+    return {stage: found for stage, found in jobs.items() if found}
 
 
 def find_failures(log: Path) -> list[Failure]:
@@ -135,33 +108,29 @@ def _describe_cases(results: Path) -> Iterator[str]:
         table = results / "hips" / f"{cohort}.csv"
         if not table.is_file():
             continue
-        hips = _Hips()
-        for row in read_csv(table):
-            hips.cases.add(row["case_id"])
-            if row["status"] == "ok":
-                hips.done.add(row["case_id"])
-            elif row["status"] == "refused":
-                hips.reasons[row["reason"]] += 1
-        yield f"{cohort}: {len(hips.done)} of {len(hips.cases)} CTs done" + (
-            f", {sum(hips.reasons.values())} hips refused ({table})" if hips.reasons else ""
-        )
-        for reason, count in hips.reasons.most_common(_REASONS):
+        rows = read_csv(table)
+        done = {row["case_id"] for row in rows if row["status"] == "ok"}
+        reasons = Counter(row["reason"] for row in rows if row["status"] == "refused")
+        refused = f", {reasons.total()} hips refused ({table})" if reasons else ""
+        yield f"{cohort}: {len(done)} of {len({row['case_id'] for row in rows})} CTs done{refused}"
+        for reason, count in reasons.most_common(_REASONS):
             yield f"    {count} x {reason}"
-        if len(hips.reasons) > _REASONS:
-            yield f"    and {len(hips.reasons) - _REASONS} more reasons"
+        if len(reasons) > _REASONS:
+            yield f"    and {len(reasons) - _REASONS} more reasons"
 
 
-def _describe_stages(spent: dict[str, Spent]) -> Iterator[str]:
-    if spent:
+def _describe_stages(jobs: dict[str, list[tuple[float, float]]]) -> Iterator[str]:
+    if jobs:
         yield f"{'stage':12} {'jobs':>6} {'in all':>9} {'longest':>9} {'most memory':>12}"
-    for stage, one in spent.items():
-        times = f"{_clock(one.total_s):>9} {_clock(one.longest_s):>9}"
-        yield f"{stage:12} {one.jobs:>6} {times} {one.memory_mb:>9.0f} MB"
+    for stage, found in jobs.items():
+        seconds, megabytes = zip(*found, strict=True)
+        times = f"{_clock(sum(seconds)):>9} {_clock(max(seconds)):>9}"
+        yield f"{stage:12} {len(found):>6} {times} {max(megabytes):>9.0f} MB"
 
 
 def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}"
 
 
 def _number(text: str) -> float:

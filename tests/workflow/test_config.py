@@ -53,7 +53,7 @@ def test_as_delivered_it_runs_the_demo():
 
 def test_the_ceiling_of_each_synthetic_cohort_that_is_read_is_told_once():
     folder = "results/a/phantom"
-    found = Study(resolve({"study": "a", "preset": "demo", "data": {"builtin_cohort": True}})).first_ceilings
+    found = Study(resolve({"study": "a", "preset": "demo", "data": {"builtin_cohort": True}})).ceilings
     assert found == [f"{folder}/{cohort}/phantom0.ceiling.json" for cohort in ("labelled", "external")]
 
 

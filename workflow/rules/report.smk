@@ -29,7 +29,7 @@ use rule stage as report with:
         models=MODEL_RECORDS,
         weights=study.paths("weights"),
         explanations=study.paths("explain"),
-        ceilings=study.first_ceilings,
+        ceilings=study.ceilings,
         truth=study.truths,
     output:
         out=shown(f"{R}/report.html", "report", "Report"),

@@ -1,12 +1,12 @@
-"""Whether hips suffice for a split into folds: asked by the split itself, and of the tables before any job.
+"""Whether graded hips suffice for a split into folds, checked on the tables before any job.
 
-Standard library only: the Snakefile imports this module from a bare Snakemake.
+Standard library and pydantic only: the Snakefile imports this module from a bare Snakemake.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,7 +146,11 @@ def count_labelled(
     case_of = {case.case_id: case for case in cases}
     of_task = {"combined": TaughtHips(), "separate": TaughtHips()}
     lacking: Counter[str] = Counter()
-    for (case_id, side), mine in _group(readings, case_of.keys()):
+    of_hip: dict[tuple[str, str], list[Reading]] = defaultdict(list)
+    for reading in readings:
+        if reading.case_id in case_of:
+            of_hip[reading.case_id, reading.side].append(reading)
+    for (case_id, side), mine in of_hip.items():
         grade, case = grade_hip(hip_id(case_id, side), mine, rule), case_of[case_id]
         taught = {"combined": grade["grade"], "separate": (grade["crowe"], grade["kl"])}
         cause = "are left out" if side in case.exclude else _find_lack(grade)
@@ -156,17 +160,6 @@ def count_labelled(
                 of_task[task].patients.add(case.patient_id)
                 of_task[task].classes[kind] += 1
     return LabelledHips(where, of_task, lacking, builtin)
-
-
-def _group(
-    readings: Iterable[Reading], wanted: Iterable[str]
-) -> Iterator[tuple[tuple[str, str], list[Reading]]]:
-    of_hip: dict[tuple[str, str], list[Reading]] = defaultdict(list)
-    names = set(wanted)
-    for reading in readings:
-        if reading.case_id in names:
-            of_hip[reading.case_id, reading.side].append(reading)
-    yield from of_hip.items()
 
 
 def _find_lack(grade: Mapping[str, object]) -> str:
