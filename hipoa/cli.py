@@ -27,7 +27,7 @@ from hipoa.workflow.stages import STAGES
 
 COMMANDS = {
     "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
-    "read": ("hipoa.reading.read", "serve the page on which observers read the listed hips"),
+    "read": ("hipoa.reading.read", "serve the page on which readers grade the listed hips"),
     "readings": ("hipoa.reading.readings", "derive a table of grades from the readings"),
     "keep-folds": ("hipoa.grading.data.persistent_folds", "keep the folds of a study for its next run"),
     "forget": ("hipoa.workflow.forget", "remove every trace of a case from a study"),
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong flag as every other fault of the input: in one line."""
+    """Reports a wrong flag in one line, like every other error of the input."""
 
     def error(self, message: str) -> NoReturn:
         command = self.prog.rpartition(" ")[2]

@@ -75,10 +75,10 @@ def run(
         study: The folder of results of a finished study, with manifest.json.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
-        landmarks: A table of hip centres; it goes before labels.
-        series: Of several DICOM series of CT the number, or name (3b), of the one to read.
-        experiment: The experiment whose models grade; empty for the one that ranks the pool.
-        repeats: Repeats whose models grade, a count; each brings as many models as there are folds.
+        landmarks: A table of hip centres; it takes precedence over labels.
+        series: The DICOM series to read where there are several, by number or by name (3b).
+        experiment: The experiment whose models are used; by default the one that ranks the pool.
+        repeats: The number of repeats whose models are used; each has one model per fold.
 
     Raises:
         CtError: The CT cannot be read, or shows no hip.

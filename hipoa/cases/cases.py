@@ -43,11 +43,11 @@ def run(
         folder: The export: series in any folders or zip files, mixed with any other files.
         out: The table, ending in .csv; its rows stay, new studies are added below. An overview of all stacks
             is written beside it.
-        private: The folder of the key of the pseudonyms and of the crosswalk to the hospital's numbers, which
-            only you can read; by default beside the table. The same key gives the same pseudonyms again.
+        private: The folder, which only you can read, for the key of the pseudonyms and the crosswalk to the
+            hospital's numbers; by default beside the table. The same key gives the same pseudonyms.
         grades: A spreadsheet of grades by the hospital's numbers, from which grades.csv is made beside the
             table.
-        sheet: The sheet of its workbook, if not the first.
+        sheet: The sheet of the workbook with the grades; by default the first.
         processes: Number of processes that read headers; 0 for one per core.
 
     Raises:

@@ -8,7 +8,7 @@ from hipoa.core.settings import Settings
 
 
 class UncertaintySettings(Settings):
-    """What the variance over the passes is taken of."""
+    """Which probability the variance over the passes is of."""
 
     variance_of: Literal["predicted", "mean_over_classes"] = Field(
         "predicted",
@@ -25,8 +25,8 @@ class BootstrapSettings(Settings):
         2000,
         ge=100,
         le=100_000,
-        description="resamples of the patients behind each 95 % interval; fewer are faster, more make the "
-        "last digit steadier",
+        description="number of times that the patients are resampled for a 95 % interval; fewer are faster, "
+        "more make its last digit more stable",
     )
 
 
@@ -34,7 +34,7 @@ class MetricsSettings(Settings):
     """Which subgroups of hips are scored."""
 
     age_bounds_years: tuple[Annotated[int, Field(gt=0, lt=120)], ...] = Field(
-        (50, 65), description="ages at which a new age band of the subgroups begins, years; rising"
+        (50, 65), description="ages at which a new age band of the subgroups begins, years, in rising order"
     )
 
     @field_validator("age_bounds_years")
@@ -57,7 +57,7 @@ class EmbedSettings(Settings):
     """UMAP of the feature vectors, one map per repeat and fold."""
 
     embed_repeats: tuple[int, ...] = Field(
-        (0,), description="repeats of which maps are made, counted from 0; [] for all"
+        (0,), description="repeats for which maps are made, counted from 0; [] for all"
     )
 
 
@@ -68,6 +68,6 @@ class ExplainSettings(Settings):
         7,
         ge=0,
         le=50,
-        description="hips with saliency maps of each experiment, so many graded rightly and so many wrongly; "
-        "0 for none",
+        description="number of correctly graded hips with a saliency map, and of wrongly graded ones, for "
+        "each experiment; 0 for none",
     )

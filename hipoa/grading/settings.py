@@ -70,7 +70,7 @@ class TrainSettings(Settings):
     optimiser nor learning rate, batch, schedule or dropout is published.
     """
 
-    epochs: int = Field(200, ge=1, le=10_000, description="passes through the training hips")
+    epochs: int = Field(200, ge=1, le=10_000, description="passes over the training set")
     batch_size: int = Field(32, ge=2, le=4096, description="hips per step; lower it where memory is short")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate, per step")
     dropout: float = Field(
@@ -80,12 +80,12 @@ class TrainSettings(Settings):
         "head", description="head (before the classifier alone), everywhere (where the architecture has it)"
     )
     rotate_deg: float = Field(15, ge=0, le=180, description="largest random rotation to either side, degrees")
-    zoom: float = Field(0.1, ge=0, lt=1, description="largest random change of size, a share")
+    zoom: float = Field(0.1, ge=0, lt=1, description="largest random change of scale, as a fraction")
     blur_sigma_px: float = Field(
         1.0, ge=0, le=10, description="largest standard deviation of the random blur, input pixels"
     )
     brightness_contrast: float = Field(
-        0.2, ge=0, lt=1, description="largest random change of brightness and of contrast, a share"
+        0.2, ge=0, lt=1, description="largest random change of brightness and of contrast, as a fraction"
     )
     holes: int = Field(4, ge=0, le=64, description="coarse dropout: largest number of black squares")
     optimiser: Literal["adamw", "adam", "sgd"] = Field(
@@ -102,26 +102,26 @@ class TrainSettings(Settings):
         0.05,
         ge=0,
         le=1,
-        description="decay of weights, not of biases and norms, share per unit learning rate",
+        description="weight decay, per unit of learning rate; biases and norm layers do not decay",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share (0-1) of a classification's target spread evenly over all classes"
     )
     class_weights: bool = Field(
-        False, description="weigh the loss by 1 / frequency of the class, where rare classes count as much"
+        False, description="weight the loss by 1 / class frequency, so that every class counts the same"
     )
     inner_folds: int = Field(
         0,
         ge=0,
         le=20,
-        description="validation split: of the patients trained on one in so many is held back, and the loss "
-        "on them recorded after every epoch; 0: none",
+        description="validation split: one in this many of the training patients is held back, and the loss "
+        "on them is recorded after every epoch; 0: none",
     )
     inner_best: bool = Field(
-        False, description="keep the epoch with the least loss on the validation split instead of the last"
+        False, description="keep the epoch with the lowest validation loss instead of the last"
     )
     half_precision: bool = Field(
-        False, description="write a model's weights as float16, half the size; it is trained in float32"
+        False, description="store the weights as float16, half the size; training is in float32"
     )
 
     @model_validator(mode="after")

@@ -63,9 +63,9 @@ def run(
         ct: A NIfTI, MetaImage or NRRD file, or DICOM: a folder, zip, DICOMDIR or one image of the series.
         out: The folder to write to.
         labels: A label map, or a folder of masks, that shows the femora.
-        landmarks: A table of hip centres; it goes before labels.
-        series: Of several DICOM series of CT the number, or name (3b), of the one to read; else the
-            first with both hips.
+        landmarks: A table of hip centres; it takes precedence over labels.
+        series: The DICOM series to read where there are several, by number or by name (3b); by default the
+            first that shows both hips.
 
     Raises:
         CtError: The CT cannot be read, or shows no hip.

@@ -10,13 +10,13 @@ LabelId = Annotated[int, Field(ge=1, le=65535)]
 
 
 class MarkSettings(Settings):
-    """What is done with marked hips that the CT does not confirm."""
+    """What to do with a landmark or label that the CT does not confirm."""
 
     unconfirmed_marks: Literal["refuse", "warn"] = Field(
         "refuse",
         description="a hip whose landmark or label lies where the CT shows no femoral head of that side: "
-        "refuse it, or project it with a warning (after you have looked yourself: the head of a child, "
-        "destroyed, or with a tumour is not recognised)",
+        "refuse it, or project it with a warning (look at the CT first: the locator does not recognise a "
+        "child's head, or one that is destroyed or has a tumour)",
     )
 
 
@@ -29,7 +29,10 @@ class ProjectSettings(MarkSettings):
     """
 
     field_of_view_mm: float = Field(
-        190, ge=60, le=500, description="side of the square seen about the hip, in the hip's plane, mm"
+        190,
+        ge=60,
+        le=500,
+        description="side of the square that is imaged about the hip, in the hip's plane, mm",
     )
     detector_px: int = Field(300, ge=32, le=2048, description="detector pixels per side")
     source_to_detector_mm: float = Field(
@@ -45,13 +48,13 @@ class ProjectSettings(MarkSettings):
     )
     beam_centre: Literal["hip", "pelvis"] = Field(
         "hip",
-        description="where the central ray passes: each hip's centre, or the middle between the two "
+        description="where the central ray passes: through each hip's centre, or midway between the two "
         "(the image is centred on the hip in either case)",
     )
     centre: Literal["head", "native_socket"] = Field(
         "head",
-        description="what lies in the middle of the image: the femoral head, or the acetabulum it has left, "
-        "marked by a landmark such as socket_L (where there is none the head, with a warning)",
+        description="what lies in the middle of the image: the femoral head, or the native acetabulum of a "
+        "dislocated head, marked by a landmark such as socket_L (without one the head, with a warning)",
     )
     bone_only: bool = Field(
         False,
@@ -76,8 +79,8 @@ class ProjectSettings(MarkSettings):
         0.5,
         ge=0,
         le=1,
-        description="least probability (0-1) that the locator's hip lies within 6 mm of the true one; lower "
-        "it where too many CTs are refused and you look at the radiographs",
+        description="smallest acceptable probability (0-1) that a centre found by the locator is within 6 mm "
+        "of the true one; lower it if too many CTs are refused and you check the radiographs",
     )
     label_ids: tuple[LabelId, LabelId, LabelId, LabelId] = Field(
         (75, 76, 77, 78),

@@ -37,9 +37,9 @@ def run(
     Args:
         settings: How hips are presented to readers.
         study: The folder of results of a finished study, with triage.csv.
-        port: Of the page's address.
-        reader: The one reader of the page; without it readers sign in by name.
-        hips: Another list than triage.csv, with the columns hip_id and rank.
+        port: The port of the page on 127.0.0.1.
+        reader: The only reader who may use the page; without it readers sign in by name.
+        hips: A list to read instead of triage.csv, with the columns hip_id and rank.
         log: Where readings are kept; by default history/NAME/readings.jsonl beside results/, which no run
             of the workflow touches.
 

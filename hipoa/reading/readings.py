@@ -41,10 +41,10 @@ def run(
         settings: The rule.
         study: The study's folder of results.
         out: The table of grades to write.
-        grades: The user's own table of grades, whose rows are all kept; another than the table to write.
-        log: The log of readings, if it is not history/NAME/readings.jsonl.
-        records: A table of every reading to write, undone ones left out.
-        agreement: A table of inter- and intra-reader kappas to write.
+        grades: The user's own table of grades, whose rows are all kept; it may not be the table to write.
+        log: The log of readings; by default history/NAME/readings.jsonl.
+        records: A table to write with every reading that was not undone.
+        agreement: A table to write with the inter- and intra-reader kappas.
 
     Raises:
         ReadingError: There is no log, or a line of it cannot be read.

@@ -19,15 +19,15 @@ class ReadSettings(Settings):
         10,
         ge=0,
         le=1000,
-        description="about one in so many hips comes a second time unmarked, 20 readings or more later, for "
-        "the intra-reader kappa; 0 for none",
+        description="about one hip in this many is shown a second time without notice, at least 20 readings "
+        "later, for the intra-reader kappa; 0 for none",
     )
     readings_per_hip: int = Field(
         0,
         ge=0,
         le=20,
-        description="readers who share the list: a hip that so many others have read is passed over; "
-        "0: everyone reads all",
+        description="readings wanted of each hip where several readers share the list: a hip that this many "
+        "other readers have read is skipped; 0: every reader reads every hip",
     )
 
 
@@ -36,8 +36,9 @@ class DeriveSettings(Settings):
 
     rule: Literal["consensus", "senior", "latest", "every"] = Field(
         "consensus",
-        description="consensus: what all readers of a hip say, or else the consensus reading, or else no "
-        "row; senior: what the senior reader says, as consensus where she has not read; latest: the last "
-        "reading of anyone; every: one row per reader, settled by the setting hips.label_rule",
+        description="consensus: the grade on which all readers of a hip agree, or else the consensus "
+        "reading, or else no row; senior: the senior reader's grade, or as consensus for a hip that she has "
+        "not read; latest: the last reading of any reader; every: one row per reader, which the setting "
+        "hips.label_rule combines",
     )
     senior: str = Field("", description="name of the senior reader, for the rule senior")

@@ -17,6 +17,6 @@ class ReportSettings(Settings):
         12,
         ge=0,
         le=500,
-        description="how large the contact sheets in the page may be, MB: a hip takes about 5 kB; labelled "
-        "hips come first, then the external ones; the pool is on none",
+        description="largest size of all contact sheets in the report, MB, at about 5 kB for each hip; "
+        "labelled hips come first, then external ones; the pool is not shown",
     )

@@ -10,13 +10,13 @@ Unit = Literal["patient", "hip"]
 
 
 class TriageSettings(Settings):
-    """In which order unread hips go to the surgeon."""
+    """The order in which unread hips are to be read."""
 
     budget: int = Field(
         50,
         ge=1,
         le=10_000,
-        description="hips read before the networks are trained again, chosen as one batch",
+        description="hips to read before the networks are trained again; they are chosen as one batch",
     )
     measure: Literal[
         "max_probability",
@@ -28,29 +28,29 @@ class TriageSettings(Settings):
         "set_size",
     ] = Field(
         "max_probability",
-        description="what makes a hip worth reading, averaged over the repeats, the largest first (of "
+        description="the measure by which hips are ranked, averaged over the repeats, the largest first (of "
         "max_probability the smallest). max_probability and entropy are of the mean probability over passes "
         "and models. variance is that of Masuda et al. 2024: with dropout before the classifier alone it is "
-        "tiny, and least where all classes are improbable, so that the least certain hip can come last (on "
-        "synthetic hips it found errors worse than chance); for a regression it is the one to take. distance "
-        "is from the labelled hips in the networks' features, set_size that of the conformal set. "
-        "detection.csv shows which finds errors in your data",
+        "tiny, and smallest where no class is probable, so that the least certain hip can come last (on "
+        "synthetic hips it found errors less well than chance); use it for a regression. distance is from "
+        "the labelled hips in the networks' feature space, set_size is the size of the conformal set. "
+        "detection.csv shows which measure finds errors in your data",
     )
     experiment: str = Field(
         "", description="the experiment whose uncertainty counts; empty for the first of the configuration"
     )
     unit: Unit = Field(
         "patient",
-        description="patient: the hips of a patient are listed together, since they are read on one CT; "
-        "hip: each on its own",
+        description="patient: a patient's hips are listed together, since they are read on one CT; "
+        "hip: each hip is listed by itself",
     )
     diversity: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="weight, within the batch, of a hip's distance from the labelled hips and those chosen "
-        "before it, so that near copies are not read twenty times: 0 the measure alone, 1 the distance alone "
-        "(k-centre)",
+        description="weight, within the batch, of a hip's distance from the labelled hips and from those "
+        "chosen before it, so that near duplicates are not all read: 0 the measure alone, 1 the distance "
+        "alone (k-centre)",
     )
     set_aside_implants: bool = Field(
         True,
@@ -68,35 +68,36 @@ class LabelErrorsSettings(Settings):
 
     rank_by: Literal["expected_distance", "self_confidence"] = Field(
         "expected_distance",
-        description="expected_distance: of the label from the class by the models' probabilities, in "
-        "classes, the largest first; self_confidence: the probability of the label, the least first",
+        description="expected_distance: between the label and the class, by the models' probabilities, in "
+        "classes, the largest first; self_confidence: the probability of the label, the smallest first",
     )
     least_distance: float = Field(
         1.0,
         ge=0,
         le=6,
-        description="expected distance from which on a label counts as a possible error, classes; 0 for "
-        "every label but the class that the models are surest of: raters often differ by one class",
+        description="smallest expected distance at which a label counts as a possible error, classes "
+        "(readers often differ by one); 0: every label that is not the class of which the models are surest",
     )
 
 
 class SimulateSettings(Settings):
-    """Whether choosing the hips to read would have paid on the labelled cohort."""
+    """Whether choosing the hips to read would have paid off on the labelled cohort."""
 
     simulate: bool = Field(True, description="simulate reading the labelled cohort in different orders")
     simulate_seeds: int = Field(
         10,
         ge=1,
         le=1000,
-        description="simulations, each from other first patients; below 5 the intervals mean little",
+        description="number of simulations, each with different first patients; with fewer than 5 the "
+        "intervals mean little",
     )
     simulate_rounds: int = Field(
-        10, ge=1, le=200, description="batches in which the patients are read after the first ones"
+        10, ge=1, le=200, description="number of batches in which the other patients are read"
     )
     strategies: tuple[
         Literal["variance", "mutual_information", "entropy", "max_probability", "diversity", "hybrid"], ...
     ] = Field(
         ("variance", "mutual_information", "max_probability", "diversity", "hybrid"),
-        description="what is compared with random order: a measure of uncertainty; diversity, k-centre on "
-        "the features; hybrid, triage's own measure and diversity",
+        description="orders that are compared with random order: by a measure of uncertainty; diversity: "
+        "k-centre on the features; hybrid: triage.measure and triage.diversity",
     )

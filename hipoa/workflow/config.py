@@ -104,22 +104,23 @@ class DataSettings(Settings):
     )
     grades: str = Field("", description="table of readings, likewise; empty for none")
     builtin_cohort: bool = Field(
-        False, description="take the built-in synthetic cohort, alone or beside own data"
+        False, description="use the built-in synthetic cohort, alone or together with your own data"
     )
     shards: int = Field(
         4,
         ge=1,
         le=10_000,
-        description="parts that a cohort's CTs are worked in; keep it once CTs were projected",
+        description="number of parts in which a cohort's CTs are processed; keep it once CTs are projected",
     )
     folds: str = Field(
         "",
-        description="folder of the folds of an earlier run, r0.csv and so on, whose patients keep theirs; "
-        "empty: history/STUDY/folds, where `hipoa readings` and `hipoa keep-folds` put them, if it is there",
+        description="folder with the folds of an earlier run (r0.csv and so on), which its patients keep; "
+        "empty: history/STUDY/folds, where the commands readings and keep-folds put them, if it exists",
     )
     watch_files: bool = Field(
         True,
-        description="notice a replaced CT by size, time and parts of its content; off for slow file systems",
+        description="notice a replaced CT by its size, time and samples of its content; turn off "
+        "for slow file systems",
     )
     read_timeout_s: float = Field(
         900,
@@ -129,13 +130,13 @@ class DataSettings(Settings):
 
 
 class PoolSettings(Settings):
-    """How much work unread CTs are worth: every model that predicts them costs the same again."""
+    """How many models predict the unread CTs: the cost grows with their number."""
 
     experiments: Literal["triage", "all"] = Field(
         "triage", description="predict the pool with the experiment that ranks it for reading, or with all"
     )
     repeats: int | None = Field(
-        1, ge=1, description="repeats whose models predict the pool, a count; null for all"
+        1, ge=1, description="number of repeats whose models predict the pool; null for all"
     )
 
 
@@ -143,7 +144,9 @@ class Config(Settings):
     """Everything that a user can set."""
 
     study: Name = Field("demo", description="name of the study and of its folder in results/")
-    preset: Name = Field("demo", description="file in workflow/presets that fills all that is left out")
+    preset: Name = Field(
+        "demo", description="file in workflow/presets that gives every setting left out here"
+    )
     data: DataSettings = _section(DataSettings)
     experiments: dict[Name, Experiment | None] = Field(
         default_factory=dict, description="networks to train, by name; null leaves one of the preset's out"
@@ -152,13 +155,13 @@ class Config(Settings):
     seed: int = Field(
         0,
         ge=0,
-        description="seed of the study: another one gives other folds, initial weights and dropout passes",
+        description="seed of the study: another seed gives other folds, initial weights and dropout passes",
     )
     keep_models: Literal["all", "none"] = Field(
         "all", description="all; none: a model is removed once it has predicted every cohort"
     )
     reading: bool = Field(
-        False, description="make fine 16-bit views of each hip and of the pelvis, for a human reader"
+        False, description="make high-resolution 16-bit views of each hip and of the pelvis for human readers"
     )
     torch: Literal["cuda", "cpu"] = Field(
         "cuda",

@@ -1,4 +1,4 @@
-"""Removes every trace of a case from a study, as when a patient withdraws consent."""
+"""Removes every trace of a case from a study, for instance when a patient withdraws consent."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
     Args:
         case_id: The case, as in the table of cases.
         study: The study's folder of results, such as results/demo.
-        patient: The case's patient_id, for the kept folds, where no table of the results knows the case.
-        readings: What becomes of its readings, which no run can make again: remove or keep; without it a
-            terminal is asked, and elsewhere they are kept.
+        patient: The case's patient_id, for the kept folds, if no table of the results contains the case.
+        readings: remove or keep its readings, which no run can make again; by default you are asked on a
+            terminal, and elsewhere they are kept.
 
     Raises:
         ConfigError: The study does not know the case, or a run works on it.

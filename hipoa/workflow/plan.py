@@ -62,9 +62,9 @@ def run(*, config: Path = Path("config.yaml"), steps: int = 2, out: Path | None 
     Jobs and disk are counted, memory is a lower bound, time is that of a measured training step.
 
     Args:
-        config: The configuration, as Snakemake reads it.
-        steps: Training steps measured of each network; 0 for none, then no time is told.
-        out: A JSON file to write as well.
+        config: The configuration, as for Snakemake.
+        steps: Training steps to time for each network; with 0 no time is estimated.
+        out: A JSON file to which the same is written.
 
     Raises:
         ConfigError: The configuration is at fault, or the disk is too small.

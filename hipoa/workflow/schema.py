@@ -14,25 +14,27 @@ from hipoa.core.settings import Settings
 from hipoa.workflow.config import Config
 
 _PUBLISHED = """\
-# The protocol of Masuda et al. 2024, and the documented default of everything it does not say.
-# Every setting of hipoa is here with its unit; config.yaml overrides it. What is changed most comes first.
+# The protocol of Masuda et al. 2024, and hipoa's default for everything that they do not state.
+# Every setting of hipoa is here with its unit, those changed most often first; set your own in config.yaml.
+# To change a default, edit hipoa/*/settings.py (experiments: hipoa/workflow/schema.py) and run `make schema`.
 
+# the networks to train; an experiment in config.yaml is added to these, and `vgg: null` there removes one
 experiments:
   vit:
-    network: vit_base_patch16_224.augreg_in1k  # timm name and tag; all three saw ImageNet-1k alone
+    network: vit_base_patch16_224.augreg_in1k  # name in timm; all three pre-trained on ImageNet-1k alone
     weights: hub                               # hub, hub:REVISION, file:PATH, package:MODULE, none
     task: combined                             # the combined class 1-7, or separate: Crowe and KL
     loss: classification                       # classification, regression, ordinal
     input_px: 224                              # side of the network's input, pixels
   vgg:
-    network: vgg16.tv_in1k                     # all else as of vit: these are the defaults
+    network: vgg16.tv_in1k                     # all else as for vit: these are the defaults
   densenet:
     network: densenet161.tv_in1k
 
 repeats: 15       # repetitions of the cross-validation
-seed: 0           # another one gives other folds, initial weights and dropout passes
-keep_models: all  # all; none: a model is removed once it has predicted (then a new CT must train it again)
-reading: false    # make fine 16-bit views of each hip and of the pelvis, for a human reader
+seed: 0           # another seed gives other folds, initial weights and dropout passes
+keep_models: all  # all; none: delete each model after its predictions (`grade` then has none to use)
+reading: false    # make high-resolution 16-bit views of each hip and of the pelvis for human readers
 torch: cuda       # the PyTorch that --use-conda installs: cuda (3 GB, runs without a GPU too) or cpu (small)
 """
 _WIDTH = 110

@@ -97,7 +97,7 @@ STAGES = {
     ),
     "view": Stage(
         "hipoa.imaging.view",
-        "make 16-bit views of hips and pelvis for observers",
+        "make 16-bit views of hips and pelvis for readers",
         ("views/{cohort}/{shard}.csv",),
         sections=("project",),
         need=Need(mb_per_1000=0, minutes_per_1000=120, mb_per_thread=1500),
@@ -145,7 +145,7 @@ STAGES = {
     ),
     "uncertainty": Stage(
         "hipoa.evaluation.uncertainty",
-        "predicted class and measures of uncertainty per hip",
+        "compute the predicted class and uncertainty of each hip",
         ("uncertainty/{experiment}.csv",),
         # The predictions are too large to be hashed: the records tell the models that made them.
         (_HIPS, _MODELS),
@@ -154,7 +154,7 @@ STAGES = {
     ),
     "metrics": Stage(
         "hipoa.evaluation.metrics.metrics",
-        "accuracy figures with confidence intervals",
+        "compute accuracy and other scores, with intervals",
         ("metrics.csv", "confusion.csv", "subgroups.csv"),
         (_UNCERTAINTY, _HIPS, "phantom/*/*.truth.csv"),
         ("metrics", "bootstrap"),
@@ -169,28 +169,28 @@ STAGES = {
     ),
     "calibrate": Stage(
         "hipoa.evaluation.calibration.calibrate",
-        "calibration before and after temperature scaling",
+        "measure calibration before and after temperature scaling",
         ("calibration.csv", "reliability.csv"),
         (_UNCERTAINTY,),
         ("bootstrap",),
     ),
     "detect": Stage(
         "hipoa.evaluation.detect",
-        "failure detection by uncertainty",
+        "measure failure detection by uncertainty",
         ("detection.csv", "risk_coverage.csv"),
         (_UNCERTAINTY,),
         ("bootstrap",),
     ),
     "conform": Stage(
         "hipoa.evaluation.conformal.conform",
-        "conformal prediction sets",
+        "compute conformal prediction sets",
         ("conformal.csv",),
         (_UNCERTAINTY,),
         ("conform", "bootstrap"),
     ),
     "embed": Stage(
         "hipoa.evaluation.embed",
-        "UMAP of the features",
+        "compute the UMAP of the features",
         ("embedding.csv",),
         ("hips/labelled.csv", _MODELS),
         ("embed",),
@@ -198,7 +198,7 @@ STAGES = {
     ),
     "explain": Stage(
         "hipoa.evaluation.explain",
-        "saliency maps",
+        "compute saliency maps",
         ("explanations/{experiment}.npz",),
         (_UNCERTAINTY, "hips/labelled.npz", "models/*/r0f*.json"),
         ("explain",),
@@ -230,7 +230,7 @@ STAGES = {
     ),
     "rounds": Stage(
         "hipoa.reading.rounds",
-        "compare the rounds of annotation",
+        "compare the rounds of reading",
         ("rounds.csv",),
         (_UNCERTAINTY, "hips/labelled.csv", "triage.csv"),
         ("bootstrap",),

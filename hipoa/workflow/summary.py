@@ -31,7 +31,7 @@ class Failure:
 
 
 def run(*, results: Path) -> None:
-    """Prints what the study in a folder has come to so far.
+    """Prints what is done of a study, what was refused, and the time and memory of each stage.
 
     Args:
         results: The folder of the study, such as results/demo.
