@@ -102,7 +102,7 @@ def _check_folders(folder: Path, out: Path, private: Path | None) -> None:
 
 
 def _keep_patient_id(row: Mapping[str, str], patients: Mapping[str, Set[str]]) -> dict[str, str]:
-    """A new row under the patient_id that the user gave the patient: under two, one would be in two folds."""
+    """A new row under the user's patient_id: under two ids, one person could be in two folds."""
     own = patients.get(row["patient_id"], {row["patient_id"]})
     if len(own) == 1:
         return {**row, "patient_id": min(own)}

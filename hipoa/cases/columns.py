@@ -98,7 +98,7 @@ class Column:
         at: Its index, from 0.
         heading: Its text, of several rows joined.
         role: A key of `NAMES`; "" for a column that is not used.
-        side: Of a grade, if the heading names it, as is the reader.
+        side: The side of a grade, if the heading names one; likewise the reader.
         rank: How specific the heading is for the role; 0 is the most specific.
     """
 

@@ -141,7 +141,7 @@ def write_overview(path: Path, rows: Sequence[Mapping[str, str]], known: Set[str
 
 
 def summarise(found: Found, files: int, table: Path, added: int, set_aside: Path) -> list[str]:
-    """A summary, line by line, of an export of so many files that added so many cases to the table."""
+    """A summary, line by line, of an export: its files, and the cases that it added to the table."""
     images = sum(int(row["images"]) for row in found.overview if row["what"] in ("stack", _NO_STACK))
     stacks = sum(row["what"] == "stack" for row in found.overview)
     studies = Counter(row["patient_id"] for row in found.crosswalk)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
-"""Of files that hold a whole CT, or its header."""
+"""Name endings of the files that hold a whole CT, or its header."""
 # Enough of a DICOM file without a preamble to find its SOP class.
 START_BYTES = 1 << 14
 _DICOM = b"1.2.840.10008."

@@ -77,7 +77,7 @@ def run(
 
 
 def choose_hips(table: Graded, count: int) -> tuple[Graded, np.ndarray]:
-    """Of one repeat, ``count`` correctly graded hips and as many errors, and (n,) right or wrong.
+    """Chooses ``count`` correctly graded hips of one repeat and as many errors, and says which is which (n,).
 
     First the correct hips of highest probability, one of each class first, then the errors by size and
     probability.

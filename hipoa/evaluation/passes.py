@@ -31,7 +31,7 @@ class ModelSummary:
     """Mean and spread over one model's passes for n hips.
 
     Attributes:
-        fold: Of the model.
+        fold: The fold of the model.
         rows: (n,) rows of the hips in their cohort's table.
         mean: (n, K) mean probability.
         variance: (n, K) variance of the probability, divided by the number of passes.

@@ -25,7 +25,7 @@ def exact_float32() -> AbstractContextManager[None]:
 
 @contextmanager
 def explain_out_of_memory(where: str, do: str) -> Iterator[None]:
-    """Turns an out-of-memory error into one of the user's kind, which names the job and what would help.
+    """Turns an out-of-memory error into a message that names the job and says what would help.
 
     Raises:
         ResourceError: The memory is too small.

@@ -77,7 +77,7 @@ def _stack_images(images: dict[str, Projection], detector_px: int) -> dict[str, 
 
 
 def _complete(case: Case, side: str, found: Row) -> Row:
-    """The row of a hip with what the table of cases says of it, which goes before the CT's header."""
+    """The row of a hip with the cells of the table of cases, which take precedence over the CT's header."""
     sexes = {read_sex(case.sex), read_sex(str(found.get("sex", "")))} - {""}
     names = [str(found.get(name, "")) for name in ("manufacturer", "model")]
     row = {

@@ -1,4 +1,4 @@
-"""Views for human readers, which no network sees: each hip finely, and the pelvis."""
+"""High-resolution views of each hip and of the pelvis for human readers; no network sees them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class LoadedImage:
 
     Attributes:
         pixels: (H, W) uint16, bone bright, the patient's right at the image's left.
-        sha256: Of the file.
+        sha256: The hash of the file.
         window: (low, high) pixel values to open it with.
         file: What was read.
     """

@@ -23,7 +23,7 @@ class Record(BaseModel):
     """One line of the log.
 
     Attributes:
-        id: Of the form token that came with the hip, so that a second click is not a second reading.
+        id: The id of the form token that came with the hip, so that a second click is not a second reading.
         kind: A reading, a consensus of several readers, or the undoing of one of them.
         reader: The name under which the reader has signed in.
         time: When it was recorded, UTC, ISO 8601.
@@ -33,7 +33,7 @@ class Record(BaseModel):
         again: The second reading of a hip by the same reader, who was not told so.
         blind: The reader had not been shown the model's class of this hip.
         image: What was shown: view (16 bits, fine) or radiograph (150 x 150 pixels).
-        image_sha256: Of the PNG file that was shown.
+        image_sha256: The hash of the PNG file that was shown.
         undoes: Of an undoing, the id of the reading that no longer counts.
         version: Of hipoa.
     """

@@ -1,4 +1,4 @@
-"""Rounds of annotation: the change of accuracy on a fixed set of hips, and of the worklist.
+"""Rounds of reading: the change of accuracy on a fixed set of hips, and of the worklist.
 
 The hips that the list puts first are the hard ones: out-of-fold accuracy can fall while the model gains,
 because those hips are now among the scored ones. So each round is scored on a fixed set: the external cohort,
@@ -52,7 +52,7 @@ def run(
         uncertainty: The tables ``{experiment}.csv``.
         hips: The table of the labelled cohort.
         triage: The list.
-        setup: A hash of the settings and the code that make models what they are.
+        setup: A hash of the settings and the code that the models depend on.
         history: The folder in which rounds are kept.
         out: The table to write.
     """

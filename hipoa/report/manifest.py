@@ -53,7 +53,7 @@ def list_models(
     """The trained networks, with the hashes that training recorded: the files may be large, or removed.
 
     Args:
-        paths: Of the records, beside the models.
+        paths: The paths of the records, beside the models.
         records: What they hold.
         results: What paths are relative to.
     """

@@ -47,7 +47,7 @@ class Section(NamedTuple):
     """One section of the report.
 
     Attributes:
-        name: Of its template ``sections/{name}.html``, and its anchor.
+        name: The name of its template ``sections/{name}.html``, and its anchor.
         title: Its heading.
         gather: Gives what its template shows, by name, beside the results; None if it needs no more.
         of_study: Whether it holds results of this study's patients; labelled if these are synthetic.
@@ -96,7 +96,7 @@ def render(results: Results, figures: Path) -> str:
     """The page as HTML; all text is escaped.
 
     Args:
-        results: Of the study.
+        results: The results of the study.
         figures: The folder of figures.
     """
     environment = jinja2.Environment(

@@ -22,7 +22,7 @@ class Results:
     """The results of one study.
 
     Attributes:
-        settings: Of the report.
+        settings: The settings of the report.
         study: Its name.
         config: As resolved, without folders.
         versions: Of hipoa, Python and the libraries.
@@ -33,7 +33,7 @@ class Results:
         tables: File name to path, such as metrics.csv.
         uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
         explanations: The saliency maps ``R/explanations/{experiment}.npz``; there may be none.
-        records: Of the trained networks.
+        records: The records of the trained networks.
         weights: The records of pre-trained weights.
         ceilings: The best accuracies against the synthetic readings, one record per cohort that has any.
     """

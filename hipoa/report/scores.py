@@ -69,7 +69,7 @@ def pivot(
     """Puts rows of the same ``keys`` side by side.
 
     Args:
-        rows: Of a table with one value per row.
+        rows: The rows of a table with one value per row.
         keys: Names of the columns of which each combination of cells becomes one entry.
         columns: For each place in an entry the cells of its row, by name.
 

@@ -35,12 +35,12 @@ class Candidates:
     """The unread hips and what is known of each; arrays of n rows, NaN or 0 where nothing is known.
 
     Attributes:
-        experiment: Whose predictions are used.
-        hips: Their cells in the tables of hips.
+        experiment: The experiment whose predictions are used.
+        hips: Their columns in the tables of hips.
         predicted: (n,) bool, has a prediction.
-        measured: Of `measure_hips`, hip by hip, and ``distance`` from the labelled hips.
+        measured: The measures of `measure_hips`, and ``distance`` from the labelled hips.
         neighbours: (n, 3) rows of their nearest labelled hips, -1 for none.
-        distances: Between them.
+        distances: The distances between the unread hips.
     """
 
     experiment: str

@@ -1,1 +1,1 @@
-"""What the Snakefile knows, and commands about a whole study."""
+"""The configuration, cohorts, jobs and hashes for the Snakefile, and commands about a whole study."""

@@ -43,7 +43,7 @@ def find_unseen(triggers: Iterable[str]) -> str:
 
 
 def announce(given: Mapping[str, Any], home: Path = HOME) -> None:
-    """Prints what the configured study will cost, and ends the workflow where it cannot be.
+    """Prints what the configured study will cost, and ends the workflow if the plan refuses it.
 
     In a process of its own, for it needs torch.
 

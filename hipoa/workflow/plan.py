@@ -110,8 +110,8 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
 
     Args:
         study: The configured study.
-        name: Of the experiment.
-        hips: Of each cohort.
+        name: The name of the experiment.
+        hips: The number of hips of each cohort.
         steps: Training steps to measure.
     """
     settings = TrainSettings.model_validate(study.config["train"])
@@ -134,7 +134,7 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
         models=models,
         model_bytes=weights * (2 if settings.half_precision else _FLOAT_BYTES) + buffers,
         prediction_bytes=sum(of_model.values()) * per_hip,
-        # With an inner split it holds the best epoch too.
+        # With a validation split it holds the best epoch too.
         checkpoint_bytes=(1 + moments + settings.inner_best) * weights * _FLOAT_BYTES,
         memory_bytes=(2 + moments) * weights * _FLOAT_BYTES
         + count_activations(network, settings, row.input_px)
@@ -158,7 +158,7 @@ def _count_predicted(study: Study, name: str, hips: Mapping[str, int]) -> dict[s
 
 
 def sum_disk(study: Study, costs: Mapping[str, Cost], hips: Mapping[str, int]) -> int:
-    """Bytes that the study will lie in, with the checkpoint of one training."""
+    """Bytes on disk that the study will need, with the checkpoint of one training."""
     keep = study.config["keep_models"] == "all"
     models = sum((cost.models if keep else 1) * cost.model_bytes for cost in costs.values())
     predictions = sum(cost.prediction_bytes for cost in costs.values())

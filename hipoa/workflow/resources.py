@@ -12,7 +12,7 @@ from hipoa.workflow.stages import STAGES, Need
 from hipoa.workflow.study import Study
 
 _BATCH_MB = 7500
-"""Of a step of DenseNet161 with 32 images of 224 pixels, the largest of the published networks."""
+"""MB of a training step of DenseNet161, the largest published network, with 32 images of 224 pixels."""
 
 
 def ask_memory(study: Study) -> Callable[..., int]:

@@ -37,13 +37,13 @@ class Stage:
     Paths are relative to the study's folder of results; wildcards stand in braces.
 
     Attributes:
-        module: Whose function ``run`` does the work.
+        module: The module whose function ``run`` does the work.
         help: What it does, in a few words.
         outputs: Files that a finished study has: what is missing of them is made again.
         inputs: Patterns of the files that it reads, as the manifest names them; of the evaluation and after.
-        sections: Of the configuration, or settings outside them, which are its flags.
-        other_sections: Those of which it gets single settings.
-        need: Of memory and time.
+        sections: The sections of the configuration, or settings outside them, that are its flags.
+        other_sections: The sections from which it gets single settings.
+        need: The memory and time of one job.
     """
 
     module: str

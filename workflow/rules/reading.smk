@@ -14,4 +14,4 @@ use rule stage as rounds with:
         command=command(study, "rounds", f"--setup {training_hash(study)} --history {study.history}/rounds"),
         code=stage_code("rounds"),
     message:
-        "Comparing this round of annotation with those before"
+        "Comparing this round of reading with those before"

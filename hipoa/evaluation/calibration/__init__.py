@@ -1,1 +1,1 @@
-"""Whether probabilities hold."""
+"""Calibration of the predicted probabilities."""

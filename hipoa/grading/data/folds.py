@@ -38,7 +38,7 @@ def run(
         former: The table of the folds that patients of an earlier run keep, or none.
 
     Raises:
-        CohortError: There are too few patients for so many folds, or the former folds are others.
+        CohortError: There are too few patients for this number of folds, or other former folds.
     """
     rows = read_csv(hips)
     usable = [row for row in rows if row["status"] == "ok" and row["grade"]]

@@ -31,7 +31,7 @@ def read_folds(path: Path, folds: int) -> dict[str, int]:
     """Patient to fold, from a table of an earlier run.
 
     Raises:
-        CohortError: It is no table of so many folds.
+        CohortError: It is not a table of this number of folds.
     """
     rows = read_csv(path)
     fold_of = {normalise(row.get("patient_id") or ""): row.get("fold") or "" for row in rows}
@@ -46,7 +46,7 @@ def read_folds(path: Path, folds: int) -> dict[str, int]:
 
 @dataclass
 class TaughtHips:
-    """The hips that one task is taught with."""
+    """The patients and classes of the hips that a task is trained on."""
 
     patients: set[str] = field(default_factory=set)
     classes: Counter[object] = field(default_factory=Counter)
@@ -87,11 +87,11 @@ class LabelledHips:
             raise CohortError(self.where, found, self._advise(patients, min(patients, most)))
 
     def check_inner_folds(self, inner: int, folds: int, tasks: Iterable[str]) -> None:
-        """Refuses an inner split that the training of one fold at least cannot make.
+        """Refuses a validation split that cannot be made in the training patients of every fold.
 
         Args:
-            inner: Parts of the inner split; 0 for none.
-            folds: Of the cross-validation.
+            inner: Parts of the validation split; 0 for none.
+            folds: The number of folds of the cross-validation.
             tasks: Those of the experiments.
 
         Raises:

@@ -15,7 +15,7 @@ from hipoa.grading.settings import TrainSettings
 from hipoa.grading.tasks import MISSING, Head
 
 _SHARPNESS = 2.0
-"""Of the ordinal loss: a class's share of the target falls by exp(-2) per class of distance. Ours."""
+"""Sharpness of the ordinal loss: a class's share of the target falls by exp(-2) per class. Ours."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs of one head (n, outputs) and classes counted from 0 (n,) to the mean loss of the n hips."""

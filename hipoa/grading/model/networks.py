@@ -36,8 +36,8 @@ _NEVER_ON = ("DropPath", "PatchDropout", "DropBlock2d")
 class GradingNetwork(nn.Module):
     """A network of timm that takes grey images and normalises them as its weights expect.
 
-    Only the backbone's own tensors are saved, classifier included. ``dropout`` is that directly before the
-    classifier, ``mean`` and ``std`` are of the three channels, in grey values 0-1.
+    Only the backbone's own tensors are saved, classifier included. ``dropout`` is the probability directly
+    before the classifier; ``mean`` and ``std`` are those of the three channels, in grey values 0-1.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ def build_network(
     """Builds a network of timm for grading; position embeddings are resampled to ``input_px``.
 
     Args:
-        name: Of the network, with the tag of its weights.
-        outputs: Of the new classifier, a count.
-        input_px: Side of the input.
+        name: The name of the network, with the tag of its weights.
+        outputs: The number of outputs of the new classifier.
+        input_px: Side of the input, pixels.
         dropout: Probability of dropping a unit.
         dropout_where: ``head``, directly before the classifier; ``everywhere``, there and in every other
             dropout layer of the network.

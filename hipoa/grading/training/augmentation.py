@@ -40,7 +40,7 @@ def build_augmentation(settings: TrainSettings) -> nn.Sequential:
 
 
 class CoarseDropout(nn.Module):
-    """At most so many black squares, of a share of the image's side, at random positions in each image.
+    """Erases up to a number of squares, whose side is a share of the image's, at random positions.
 
     Kornia's RandomErasing makes one square and loops over the images; this handles a batch at once.
     """

@@ -10,9 +10,9 @@ from hipoa.imaging.ct.scanner_names import recognise_kernel, recognise_maker, re
 
 _KV = (20.0, 200.0)
 _THICKNESS_MM = (0.05, 50.0)
-# Of the oldest there are so few that an age may identify one (HIPAA, Safe Harbor).
+# The oldest are so few that an age may identify a person (HIPAA, Safe Harbor).
 _MOST_YEARS = 89
-# Beyond, the date of birth is an anonymiser's.
+# Beyond this age, the date of birth is a dummy written by an anonymiser.
 _OLDEST_YEARS = 110
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
 
@@ -25,9 +25,9 @@ class Acquisition:
     what a hospital wrote is never copied.
 
     Attributes:
-        manufacturer: Of the scanner.
-        model: Of the scanner.
-        kernel: Of the reconstruction.
+        manufacturer: The maker of the scanner.
+        model: The model of the scanner.
+        kernel: The reconstruction kernel.
         kernel_kind: "soft" (standard ones too), "bone", "lung" or "other".
         kv: Peak tube voltage, kV.
         thickness_mm: Slice thickness, mm; None if it is not known.

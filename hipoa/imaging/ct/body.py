@@ -47,7 +47,7 @@ class Body:
         return Body(self.cells[tuple(kept)], tuple(edges))
 
     def refine(self, every: int, slices: int) -> Body:
-        """The mask of a CT of so many slices, from that of every so many of them."""
+        """The mask of a whole CT, from that of every n-th of its slices."""
         return Body(self.cells, (*self.edges[:2], np.minimum(every * self.edges[2], slices)))
 
     def flip(self, axes: tuple[int, ...]) -> Body:

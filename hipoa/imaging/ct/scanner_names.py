@@ -146,7 +146,7 @@ def recognise_kernel(text: str, maker: str) -> tuple[str, str]:
     reconstructions and the report's subgroups rests on it.
 
     Args:
-        text: Of the header; several values joined by backslashes.
+        text: The text of the header; several values are joined by backslashes.
         maker: From :func:`recognise_maker`.
     """
     word = " ".join(text.split())

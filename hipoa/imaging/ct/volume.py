@@ -124,7 +124,7 @@ class LazyVolume:
         return cls(where, whole.values.shape, whole.ras_from_ijk, load_canonical)
 
     def read(self, part: slice = WHOLE) -> Volume:
-        """The CT, or every so many of a range of its slices k.
+        """The CT, or every n-th of a range of its slices k.
 
         Raises:
             CtError: It cannot be read, does not hold HU, or is sheared as no gantry does.

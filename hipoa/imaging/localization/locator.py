@@ -135,7 +135,7 @@ def _is_pair(left: Finding, right: Finding) -> bool:
 def _explain_single_hip(
     volume: Volume, hips: Mapping[str, Hip], missing: Mapping[str, str]
 ) -> dict[str, str]:
-    """Of a hip without its partner: whether the CT reaches to where that one must be."""
+    """Why a hip has no partner: whether the CT reaches to where the other head must be."""
     if len(hips) != 1 or any(reason.startswith("cut-off") for reason in missing.values()):
         return {}
     ((side, hip),) = hips.items()

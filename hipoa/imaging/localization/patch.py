@@ -88,7 +88,7 @@ def downsample_body(volume: Volume, body: Body, spacing_mm: float) -> Patch:
 
 
 def _cells_matrix(volume: Volume, first: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """The 4 x 4 matrix of cells of so many voxels each, counted from a first voxel (3,)."""
+    """The 4 x 4 matrix of cells of several voxels each, counted from a first voxel (3,)."""
     matrix = volume.ras_from_ijk @ np.diag([*steps, 1.0])
     matrix[:3, 3] = to_ras(volume.ras_from_ijk, first + (steps - 1) / 2)
     return matrix

@@ -165,7 +165,7 @@ def _crop(body: Body, part: slice) -> Body:
 
 
 def _list_centres(centres: HipCentres) -> np.ndarray:
-    """Of heads, and of sockets that are known, RAS mm (n, 3)."""
+    """The centres of the heads, and of sockets that are known, RAS mm (n, 3)."""
     of_hip = [(hip.centre_ras_mm, hip.middle_ras_mm("native_socket")) for hip in centres.hips.values()]
     return np.array(of_hip).reshape(-1, 3)
 

@@ -16,7 +16,7 @@ WATER_G_PER_CM3 = 1.0
 CORTICAL_BONE_CM2_PER_G = (0.6655, 0.4242, 0.3148, 0.2229, 0.1855, 0.1480)
 CORTICAL_BONE_G_PER_CM3 = 1.92
 BONE_HU = (120.0, 220.0)
-"""Of bone alone: nothing up to the first, everything from the second on."""
+"""HU for bone alone: nothing counts up to the first, everything from the second on."""
 
 
 def water_per_mm(energy_kev: float) -> float:
@@ -51,7 +51,7 @@ def make_curve(energy_kev: float, ct_energy_kev: float, bone_only: bool = False)
     weighs more, as it does in a radiograph.
 
     Args:
-        energy_kev: Of the projection.
+        energy_kev: The photon energy of the projection.
         ct_energy_kev: Effective energy of the scanner, at which the HU hold.
         bone_only: Nothing below 120 HU counts, and from 220 HU on everything does. Between them, above
             muscle and below most spongy bone, it rises straight, so that noise makes no holes.
@@ -73,6 +73,6 @@ def attenuate(hu: Any, curve: Curve) -> Any:
 
 
 def _per_mm(energy_kev: float, table: tuple[float, ...], density: float) -> float:
-    # Between the table's energies mass attenuation is nearly straight on log-log paper.
+    # Between the table's energies mass attenuation is nearly linear on log-log axes.
     log = np.interp(np.log(energy_kev), np.log(ENERGY_KEV), np.log(table))
     return float(np.exp(log)) * density / 10

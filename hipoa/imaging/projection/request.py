@@ -36,7 +36,7 @@ _CUT_MM = 5.0
 _METAL_REACH_MM = 60.0
 # Denser than cortical bone and contrast medium, and more of it than a surgical clip. Ours.
 _IMPLANT_HU, _IMPLANT_MM3 = 2500.0, 200.0
-# Beyond, a pelvis looks another on an AP view, or a head has left its place.
+# Beyond these, the pelvis looks different on an AP view, or a head has migrated.
 _LEANING_DEG = 10.0
 _ONE_HIP = "without the other hip the beam is centred on this one, not on the pelvis"
 _NO_SOCKET = "the native socket is not known: the image is centred on the head"
@@ -81,7 +81,7 @@ def request_images(scan: Scan, makers: Mapping[str, MakeRequest], settings: Proj
 
 
 def request_hip(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
-    """The row of one hip and the image to be rendered of it.
+    """The row of one hip, and the request for its image.
 
     Raises:
         CtError: The hip was not found, lies outside the CT, or slices are missing within the radiograph.
@@ -128,7 +128,7 @@ def check_gaps(request: ProjectionRequest, where: str) -> None:
 
 
 def describe_ct(row: Mapping[str, object]) -> Row:
-    """Of a hip's row what was read of its CT, what was set aside, and what the header tells."""
+    """The cells of a hip's row on its CT: what was read, what was set aside, what the header says."""
     return {name: row[name] for name in (*_ORIGIN, *_ACQUIRED, *_PATIENT)}
 
 

@@ -127,7 +127,7 @@ def build_bones(
 
     Args:
         shape: First modes of the shape model, in standard deviations.
-        height_mm: Of the pelvis, iliac crest to ischial tuberosity.
+        height_mm: The height of the pelvis, from iliac crest to ischial tuberosity.
         socket_x_mm: From the middle of the body to a socket's centre.
         neck: Unit vector from the head's centre along the neck, to which the femur is turned.
         femur_turn_deg: Rotation of the femur about its neck; head and neck stay.

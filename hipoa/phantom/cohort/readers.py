@@ -61,7 +61,7 @@ def find_ceiling(error: float, share: tuple[float, ...], readers: int = 1) -> di
     It gives, for each true class, the one answer that the label most often is (ECA), or is most often
     near (ONCA): as in Bayes' error rate, nothing seen in a hip tells how its readers will err.
 
-    The label is the median of so many readings; the seven true classes have these shares.
+    The label is the median of this number of readings; the seven true classes have these shares.
     """
     confusion, share_of_class = label_confusion(error, readers), np.array(share)
     best = {"ECA": confusion.max(1), "ONCA": (confusion @ (_DISTANCE <= 1)).max(1)}

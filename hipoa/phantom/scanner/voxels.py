@@ -91,7 +91,7 @@ def _outline(points: np.ndarray, right: Hip, left: Hip, inset_mm: float) -> np.n
 
 
 def _power_2_5(x: np.ndarray) -> np.ndarray:
-    """Of the absolute value; a root takes a tenth of the time of numpy's power."""
+    """The absolute value to the power 2.5, by a root: a tenth of the time of numpy's power."""
     return x * x * np.sqrt(np.abs(x))
 
 

@@ -82,7 +82,7 @@ def new_grid(
     """A figure with one panel for each row and column, by their names.
 
     Args:
-        title: Of the figure.
+        title: The title of the figure.
         rows: Names, such as cohorts.
         columns: Names, such as experiments.
         width_in: Inches per column, and beside them.

@@ -26,7 +26,7 @@ class Tile(NamedTuple):
         url: Its radiograph as it lies in the patient, seen from the front; empty where there is none.
         x_px: Column of the centre of the located head, from the radiograph's left edge, in its pixels.
         y_px: Row of the same, from the upper edge.
-        radius_px: Of the same.
+        radius_px: The radius of the head, likewise.
         flags: What to check, a word or two each.
     """
 

@@ -53,7 +53,7 @@ def run(
     that the simulation assumes unknown.
 
     Args:
-        settings: Of the simulation.
+        settings: The settings of the simulation.
         triage: The measure and the diversity of the strategy "hybrid", as of the list of hips to read.
         bootstrap: The resampling behind the intervals.
         row: The experiment whose network extracts the features.

@@ -53,7 +53,7 @@ class Pixels:
     """How the pixels of an image are stored.
 
     Attributes:
-        offset: Of the first pixel in the file, bytes; None if they are compressed.
+        offset: The offset of the first pixel in the file, bytes; None if the pixels are compressed.
         dtype: In numpy's notation, with the byte order.
         stored: Number of bits per pixel that count, from the lowest.
         slope: HU per stored value.
@@ -74,9 +74,9 @@ class Slice:
     Attributes:
         file: That holds it.
         frame: Its index in the file.
-        uid: Of the image; a copy has the same.
+        uid: The UID of the image; a copy has the same.
         series: UID of its series, whose number is ``number``; ``instance`` is the image's number in it.
-        kernel: Of the reconstruction, as the header has it; never shown.
+        kernel: The reconstruction kernel, as the header has it; never shown.
         time: When it was acquired, or written if only this is known; compared, never shown.
         acquired: Acquisition, as far as it may be shown.
         size: Columns and rows.

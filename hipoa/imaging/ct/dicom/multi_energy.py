@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Photons of so many keV show contrast medium as 100 kV (682 HU) and 140 kV (329 HU) do, interpolated between
+# At these photon energies contrast medium has the HU of 100 kV (682) and 140 kV (329), interpolated between
 # 40, 70 and 100 keV (1738, 590 and 295 HU). Bone differs less, for its atoms are lighter than iodine.
 # Source: Rad. Res. Pract. 2012, 150980, doi 10.1155/2012/150980, table 1.
 CT_KEV = (65.0, 95.0)

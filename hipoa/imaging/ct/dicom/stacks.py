@@ -35,7 +35,7 @@ from hipoa.imaging.ct.image import LPS_TO_RAS, Gap
 _SAME_PLANE_MM = 1e-3
 # Wider gaps are intended: hips, knees and ankles for planning.
 _LOST_MM = 100.0
-# No scanner counts so far: somebody may have made the number of a date.
+# No scanner counts this far: somebody may have made the number from a date.
 _MOST_NUMBER = 9999
 _KERNELS = {"soft": 0, "bone": 1, "other": 2, "": 2, "lung": 3}
 
@@ -88,7 +88,7 @@ class Stack:
 
     @property
     def identities(self) -> set[Identity]:
-        """Of its slices; tools that write another study or frame of reference for each slice tell nothing."""
+        """The identities of its slices, ignoring a study or frame of reference that differs in each slice."""
         found = {image.identity for image in self.slices}
         for field in ("study", "frame"):
             if len({getattr(one, field) for one in found}) == len(self.slices):
