@@ -5,7 +5,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.17")  # the first that brings pydantic 2 along
+min_version("9.17")  # the first that installs pydantic 2
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
@@ -32,10 +32,10 @@ try:
 except HipoaError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
-# Once: every job of a cluster parses this file again.
+# Printed once, for every job of a cluster parses this file again.
 if workflow.is_main_process and study.warnings:
     print(*study.warnings, sep="\n", file=sys.stderr)
-# All of the tables stays: Python need not look there again and again for what could be freed.
+# The tables stay in memory: this keeps the garbage collector from scanning them again and again.
 gc.freeze()
 
 own_environments = "conda" in map(str, workflow.deployment_settings.deployment_method)
@@ -72,18 +72,18 @@ rule all:
         [f"{R}/figures/{name}" for name in FIGURE_FILES],
     localrule: True
     message:
-        f"The report lies in {R}/report.html."
+        f"The report is {R}/report.html."
 
 
 onstart:
-    # Networks are what costs; without own environments this one may lack what the plan needs.
+    # Only networks cost much. Where jobs have environments of their own, this one may lack what the plan needs.
     ahead = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if ahead & {"train", "predict"} and not own_environments:
         announce(config)
 
 
 onsuccess:
-    print(*remove_leftovers(study), *describe(Path(R)), f"The report lies in {R}/report.html.", sep="\n")
+    print(*remove_leftovers(study), *describe(Path(R)), f"The report is {R}/report.html.", sep="\n")
 
 
 onerror:

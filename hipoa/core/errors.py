@@ -47,7 +47,7 @@ class NetworkError(HipoaError, ValueError):
 
 
 class TrainingError(HipoaError, ValueError):
-    """A training that failed: a loss that is not finite."""
+    """A training that failed, for example by a loss that is not finite."""
 
 
 class ReadingError(HipoaError, ValueError):
@@ -59,4 +59,4 @@ class ResourceError(HipoaError, ValueError):
 
 
 class DiskError(OSError):
-    """The disk is full. No HipoaError, which would refuse the CT that was being written."""
+    """The disk is full. It is not a HipoaError, which would refuse the CT that was being written."""

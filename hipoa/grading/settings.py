@@ -17,8 +17,8 @@ STAIRCASE: tuple[Pair, ...] = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (
 class ClassTable(Settings):
     """What the combined classes are.
 
-    Masuda et al. 2024 do not give their table of classes: a monotone staircase on Crowe 1-4 x KL 1-4 has
-    exactly seven cells, and the default is the natural one.
+    Masuda et al. 2024 do not give their table of classes. A table in which Crowe 1-4 and KL 1-4 rise one
+    step at a time has exactly seven classes; the default lets KL rise first.
     """
 
     class_table: tuple[Pair, Pair, Pair, Pair, Pair, Pair, Pair] = Field(

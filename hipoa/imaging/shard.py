@@ -147,7 +147,8 @@ def _give_up(case: Case, why: str, names: Sequence[str]) -> ImageSet:
 
 
 def _drop_other_cts(file: Path) -> None:
-    # Of other settings it may serve again; of files that the case no longer names it may show someone else.
+    # Images of other settings may be used again; those of files that the case no longer names may show
+    # someone else.
     files = file.name.partition("-")[0]
     for path in file.parent.glob("[0-9a-f]" * len(files) + "-*.npz"):
         if not path.name.startswith(files):

@@ -1,7 +1,7 @@
 """The append-only log of readings, one line of JSON each.
 
 A line is flushed to the disk before the page says that it is saved. Nothing is ever changed: an undoing is a
-line of its own. Only `hipoa forget` removes lines, those of a case.
+line of its own. Only the command `forget` removes lines, those of a case.
 """
 
 from __future__ import annotations

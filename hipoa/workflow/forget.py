@@ -192,7 +192,7 @@ class _Trace:
             yield _remove("checkpoints of trainings", path)
 
     def find_in_results(self) -> Iterator[Removal]:
-        """What is in the results, the tables that know the patient last, so that it can be done again."""
+        """What the results hold of the case; tables that give the patient come last, for a second attempt."""
         paths = sorted(walk(self.results), key=lambda path: path.parent.name == "hips")
         shown = bool(self.hips & {row["hip_id"] for row in self.rows})
         for path in paths:

@@ -26,7 +26,7 @@ _FOLDERS = {stage.folder: stage for stage in STAGES.values() if stage.folder}
 
 
 def remove_leftovers(study: Study, home: Path = Path()) -> list[str]:
-    """Removes what today's tables do not own, after a run that ended well.
+    """Removes the files that no row of the present tables owns, after a successful run.
 
     What another setting made of a case that is still there stays: setting it back costs nothing.
 
@@ -89,7 +89,7 @@ class _Owned:
         return self.is_gone((stage.folder, *parts[1:-1], Path(parts[-1]).stem + suffix))
 
     def is_gone(self, parts: tuple[str, ...]) -> bool:
-        """Whether a table or a stack is of a shard or a cohort without cases, or names a stranger unasked."""
+        """Whether a table or a stack is of a shard or cohort without cases, or names a case that left."""
         stage, stem = _FOLDERS.get(parts[0]), Path(parts[-1]).stem
         if stage is None:
             return False
@@ -106,7 +106,7 @@ class _Owned:
         return match["shard"] not in self.study.shards[parts[1]]
 
     def _names_a_stranger(self, parts: tuple[str, ...]) -> bool:
-        """Whether what no run makes any more, as of a former experiment, names a case that left."""
+        """Whether a file that no run makes any more, as of a former experiment, names a case that left."""
         path = self.results.joinpath(*parts)
         if str(Path(*parts)) in self.asked or path.suffix not in (".csv", ".npz"):
             return False

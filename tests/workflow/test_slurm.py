@@ -51,7 +51,7 @@ def asked(done, stage):
 
 
 def test_the_micro_study_goes_all_the_way(done):
-    assert "The report lies in results/small/report.html." in done.run.stdout
+    assert "The report is results/small/report.html." in done.run.stdout
     assert done.read("report.html")
     assert done.planned() == {}
 

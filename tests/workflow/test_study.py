@@ -86,7 +86,7 @@ def test_every_stage_says_what_it_does_and_leaves_a_log_and_a_benchmark(finished
         p.relative_to(results / "benchmarks").with_suffix("") for p in results.rglob("benchmarks/**/*.tsv")
     }
     assert logs == benchmarks
-    assert "The report lies in results/small/report.html." in finished.run.stdout + finished.run.stderr
+    assert "The report is results/small/report.html." in finished.run.stdout + finished.run.stderr
 
 
 def test_an_experiment_of_another_task_goes_all_the_way(finished):

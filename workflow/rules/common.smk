@@ -1,4 +1,4 @@
-# What several rules share. Decisions are taken in hipoa/workflow, where they are tested.
+# Shared by several rules. Decisions are made in hipoa/workflow, where they are tested.
 
 EXPERIMENTS = list(study.config["experiments"])
 COHORTS = study.used_cohorts
@@ -15,14 +15,14 @@ def shard_files(folder, suffix):
 
 
 def builtin_cases(wildcards):
-    """The table of a shard of the built-in cohort. CTs are no inputs: 100 000 would cost 10 s at every start."""
+    """The table of a shard of the built-in cohort. CTs are not inputs: 100 000 would cost 10 s at every start."""
     warn_of_triggers()
     return study.paths("phantom", cohort=wildcards.cohort, shard=wildcards.shard)
 
 
 @cache
 def warn_of_triggers():
-    # Snakemake knows them only while it asks for inputs, and runs no onstart where nothing is to be done.
+    # Snakemake knows the triggers only while it asks for inputs, and skips onstart where nothing is to be done.
     unseen = find_unseen(trigger.name for trigger in workflow.rerun_triggers)
     if unseen and workflow.is_main_process:
         print(unseen, file=sys.stderr)

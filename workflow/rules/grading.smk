@@ -13,7 +13,7 @@ use rule stage as hips with:
     conda:
         environment("grading")
     params:
-        # The user's table of grades is no input: a grade of one cohort is no news for the others.
+        # The user's table of grades is not an input: a grade of one cohort does not concern the others.
         command=command(
             study, "hips", "--cohort {cohort}", lambda wildcards: grades_flag(study, wildcards.cohort)
         ),

@@ -1,6 +1,6 @@
 use rule stage as project with:
     input:
-        builtin_cases,  # the user's CTs are none: `cases` notices their change
+        builtin_cases,  # the user's CTs are not inputs: `cases` notices a change of them
     output:
         out=f"{R}/projections/{{cohort}}/{{shard}}.csv",
         stack=f"{R}/projections/{{cohort}}/{{shard}}.npz",

@@ -10,7 +10,7 @@ use rule stage as rounds with:
     benchmark:
         f"{R}/benchmarks/rounds.tsv"
     params:
-        # The rounds before lie in a folder that is no input: it gets this round too, and no run can make it again.
+        # The folder of earlier rounds is not an input: this round is added to it, and no run can make it again.
         command=command(study, "rounds", f"--setup {training_hash(study)} --history {study.history}/rounds"),
         code=stage_code("rounds"),
     message:

@@ -1,5 +1,5 @@
 # Every other rule inherits this one. A job runs the command of its stage (`command`: its name, settings and other flags)
-# on its named inputs and outputs (`files`); flags in `unseen` may change without making anything again.
+# on its named inputs and outputs (`files`); flags in `unseen` may change without a rerun.
 rule stage:
     log:
         f"{R}/logs/stage.log",

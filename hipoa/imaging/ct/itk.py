@@ -84,7 +84,7 @@ def read_header_texts(path: Path) -> dict[str, str]:
 
 def _read_information(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
-    # Left to itself, ITK knows no suffix in capitals.
+    # By itself, ITK does not recognise a suffix in capitals.
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
     reader.SetFileName(str(path))
     reader.ReadImageInformation()

@@ -15,7 +15,7 @@ from hipoa.imaging.ct.image import Gap, Image, Origin, check_affine, to_canonica
 
 WHOLE = slice(None)
 _OUTSIDE_HU = -1024
-# A smaller angle moves no voxel at the rim by more than a few millimetres, and rounding makes some.
+# A smaller angle moves no voxel at the rim by more than a few millimetres, and may come from rounding.
 _LEAST_TILT_DEG, _MOST_TILT_DEG = 0.3, 31.0
 
 

@@ -18,7 +18,7 @@ from hipoa.imaging.projection.geometry import Projection, XrayGeometry, crop_mat
 
 Box = tuple[slice, slice, slice]
 _FAR_MM = 2000.0
-# What a graphics card's driver shows: NVIDIA's, that of Windows' Linux, AMD's.
+# Files that the driver of a graphics card creates: NVIDIA's, WSL's, AMD's.
 _DRIVERS = ("/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")
 
 
@@ -117,7 +117,7 @@ def _check_body_fits(request: ProjectionRequest, box: Box) -> None:
     corners = np.stack(np.meshgrid(sides[0], planes, sides[1], indexing="ij"), -1)
     depth = geometry.depths_mm(to_ras(volume.ras_from_ijk, corners))
     beyond = (depth.min((0, 2)) <= 0) | (depth.max((0, 2)) > geometry.source_to_detector_mm)
-    # Most often these planes are air, or none, and the other voxels need not be gone through.
+    # Usually these planes are air or absent, and the other voxels need not be checked.
     ends = np.flatnonzero(np.diff(beyond)) + 1
     for run in np.split(planes, ends)[not beyond[:1].any() :: 2]:
         slab = (box[0], slice(run[0], run[-1] + 1), box[2])

@@ -1,4 +1,4 @@
-"""The truth of a simulated hip: landmarks in the CT and grade; a check that it measures as drawn."""
+"""The truth of a simulated hip: landmarks, grade, and a check of its measurements."""
 
 from __future__ import annotations
 

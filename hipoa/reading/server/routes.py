@@ -39,7 +39,7 @@ def make_app(service: ReadingService, *, port: int, key: str, only_reader: str =
         SECRET_KEY=service.secret,
         MAX_CONTENT_LENGTH=MAX_BODY,
         PROVIDE_AUTOMATIC_OPTIONS=False,
-        # Cookies know no ports: two studies read at once must not overwrite each other's.
+        # Cookies ignore the port: two studies that are read at once must not overwrite each other's.
         SESSION_COOKIE_NAME="hipoa_" + hashlib.sha256(service.secret.encode()).hexdigest()[:12],
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
@@ -68,7 +68,7 @@ def _add_page(app: Flask, key: str) -> None:
         if "key" in request.args:
             if not open_session(request.args["key"], key):
                 abort(403, "this is not the key that the server printed")
-            # The key leaves the address, and so the history and what is on the screen.
+            # Takes the key out of the address, and so out of the history and off the screen.
             return redirect("/")
         return Response(page, mimetype="text/html")
 

@@ -115,7 +115,7 @@ def judge(gain: float, p_holm: float) -> str:
 
 
 def make_rise(score: np.ndarray) -> np.ndarray:
-    """The rising curves (..., rounds) nearest to noisy ones.
+    """The non-decreasing curves (..., rounds) nearest to noisy ones.
 
     Isotonic regression by its max-min formula, of thousands of short curves at once (source: Robertson,
     Wright, Dykstra, Order Restricted Statistical Inference, 1988, theorem 1.4.4).

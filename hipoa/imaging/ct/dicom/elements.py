@@ -12,7 +12,7 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.tag import BaseTag
 
-# The user need not hear where a header breaks the standard.
+# Do not warn the user where a header breaks the standard.
 config.settings.reading_validation_mode = config.IGNORE
 warnings.filterwarnings("ignore", module="pydicom")
 

@@ -112,7 +112,7 @@ def _check_zip(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _gather_listed(directory: Path) -> list[File]:
-    """The files that a DICOMDIR lists, as far as they lie in its folder; discs know only capitals."""
+    """The files that a DICOMDIR lists, as far as they lie in its folder; discs use only capitals."""
     folder = directory.parent
     there = {_normalise(str(path.relative_to(folder))): path for path in _walk(folder)}
     series = _list_series(directory)
