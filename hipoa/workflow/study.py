@@ -24,7 +24,8 @@ from hipoa.workflow.stages import STAGES
 _BUILTIN = "phantom"
 _NEW_SPLIT = (
     "warning: {} patients were graded since the last run, and all patients will be split into new folds: "
-    "scores of both runs cannot be compared. To keep the folds, run first: python -m hipoa keep-folds --study {}"
+    "scores of both runs cannot be compared. To keep the folds, run first: "
+    "python -m hipoa keep-folds --study {}"
 )
 
 
