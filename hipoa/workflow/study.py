@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hipoa.core.errors import ConfigError
+from hipoa.core.files import read_csv
+from hipoa.core.identifiers import normalise
 from hipoa.core.tables.rows import COHORTS, Case, Reading, assign_cohorts, shard_of
 from hipoa.core.tables.study_tables import Tables, read_tables
 from hipoa.grading.data.split_check import count_labelled, read_folds
@@ -20,6 +22,11 @@ from hipoa.phantom.cohort.members import count_patients, planned
 from hipoa.workflow.stages import STAGES
 
 _BUILTIN = "phantom"
+_NEW_SPLIT = (
+    "warning: {} patients were graded since the last run, and all patients will be split into new folds: "
+    "scores of both runs cannot be compared. To keep the folds, run first: "
+    "python -m hipoa keep-folds --study {}"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Study:
             raise ConfigError("experiments", "there is none", "Name at least one experiment.")
         self._check_weights()
         self._check_split()
+        object.__setattr__(self, "warnings", [*self.warnings, *self._warn_of_new_split()])
 
     def _say_nothing_is_graded(self) -> ConfigError:
         why, do = "no case is graded", "Name a table of grades."
@@ -93,6 +101,15 @@ class Study:
         for path in former:
             read_folds(Path(path), folds)
         return bool(former)
+
+    def _warn_of_new_split(self) -> list[str]:
+        """Says so if newly graded patients will move all others to other folds."""
+        split = Path(self.results, "folds/r0.csv")
+        if self.former_folds(0) or not split.is_file():
+            return []
+        known = {normalise(row["patient_id"]) for row in read_csv(split)}
+        new = {normalise(case.patient_id) for case in self.cohorts.get("labelled", [])} - known
+        return [_NEW_SPLIT.format(len(new), self.results)] if new else []
 
     def _check_weights(self) -> None:
         sources: dict[str, str] = {}

@@ -181,6 +181,20 @@ class TestOwnTables:
         with pytest.raises(ConfigError, match=rf"^data\.grades: {message}"):
             self.study(tmp_path, grades, "e,p9,ct.nii,yes\n")
 
+    def test_new_grades_without_kept_folds_are_warned_of(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        grades = [f"c{n},L,1,2\n" for n in range(4)]
+        assert not self.study(tmp_path, "".join(grades)).warnings
+        split = Path("results/demo/folds/r0.csv")
+        write_csv(split, ("patient_id", "fold"), [{"patient_id": f"p{n}", "fold": n} for n in range(3)])
+        (warning,) = self.study(tmp_path, "".join(grades)).warnings
+        assert warning.startswith("warning: 1 patients were graded since the last run, and all patients will")
+        assert warning.endswith("run first: python -m hipoa keep-folds --study results/demo")
+        assert not self.study(tmp_path, "".join(grades[:3]), folds={"folds": 2}).warnings
+        kept = [{"patient_id": f"p{n}", "fold": n} for n in range(4)]
+        write_csv(Path("history/demo/folds/r0.csv"), ("patient_id", "fold"), kept)
+        assert not self.study(tmp_path, "".join(grades)).warnings
+
     def test_no_table_of_grades(self, tmp_path):
         self.study(tmp_path, "".join(f"c{n},L,1,2\n" for n in range(4)))
         data = {"cases": str(tmp_path / "cases.csv")}
