@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from hipoa.core.constants import SIDE_NAMES
 from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv, read_json, read_npz, sha256, write_json
 from hipoa.core.settings import settings_error
@@ -34,7 +35,6 @@ from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.formats import stem
 from hipoa.imaging.drr import make_radiographs
-from hipoa.imaging.localization.names import SIDE_NAMES
 from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
 
 UNLIKE = 0.99

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hipoa.core.constants import SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
-from hipoa.grading.settings import STAIRCASE, ClassTable, HipsSettings
+from hipoa.grading.settings import ClassTable, HipsSettings
 from hipoa.reading.images import ImageFile
-
-_SYNTHETIC_SCANNER = "phantom "
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _read_classes(study: Path) -> HipsSettings:
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
     given = {name: hips[name] for name in ClassTable.model_fields if name in hips}
-    return HipsSettings.model_validate({"class_table": STAIRCASE, **given})
+    return HipsSettings.model_validate(given)
 
 
 def _read_views(study: Path) -> dict[str, dict[str, str]]:
@@ -156,7 +155,7 @@ def _describe_hips(
                 case_id=row["case_id"],
                 patient=row["patient_id"],
                 side=side,
-                synthetic=row["scanner"].startswith(_SYNTHETIC_SCANNER),
+                synthetic=row["scanner"].startswith(SYNTHETIC_SCANNER),
                 images=images,
                 predicted=order.get(name, {}),
             )

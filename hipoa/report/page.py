@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from hipoa.core.constants import ROMAN
 from hipoa.evaluation.graded import GROUPS
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.cohort import ROMAN
 from hipoa.report.cohort_tables import count_unknown, describe_acquisition, describe_people
 from hipoa.report.flow import STEPS
 from hipoa.report.outputs import FIGURES, TABLES

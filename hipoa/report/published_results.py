@@ -36,9 +36,6 @@ digitally reconstructed radiographs using deep learning".
 FOLDS = ((0.673, 0.980), (0.650, 0.930), (0.561, 0.929), (0.650, 1.000))
 """ECA and ONCA of the four folds of one repeat of ViT-B/16. Source: the same slides."""
 
-BINARY = "83.3 % (Gebre), 92 % (Xue)"
-"""Accuracy of KL >= 2 against less in other work. Source: the same slides."""
-
 CITATION = (
     "Masuda M, Soufi M, Otake Y, Uemura K, Kono S, Takashima K, Hamada H, Gu Y, Takao M, Okada S, Sugano N, "
     "Sato Y. Automatic hip osteoarthritis grading with uncertainty estimation from computed tomography using "

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hipoa.core.constants import SIDE_NAMES
 from hipoa.core.tables.words import SIDE_WORDS, WEAK_SIDES, read_side
 
 
@@ -56,7 +57,6 @@ _BONE_WORDS = _compile_words({
 })  # fmt: skip
 # Alone, "LT" may be a lesser trochanter and "re" anything.
 _SIDE_ALONE = re.compile("links|left|l|左|rechts|right|r|右")
-SIDE_NAMES = {"L": "left", "R": "right"}
 KNOWN_LANDMARKS = (
     "such as femoral_head_L, right hip centre, LHJC, Femurkopf links or 左大腿骨頭, or L and R alone"
 )

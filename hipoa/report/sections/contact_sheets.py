@@ -7,13 +7,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hipoa.core.constants import RADIOGRAPH_PX
 from hipoa.report.cohort import Hip, split_cohorts
 from hipoa.report.cohort_tables import tabulate_acquisition, tabulate_quality
 from hipoa.report.radiographs import embed_radiographs
 from hipoa.report.results import Results
 
 CTS_PER_SHEET = 100
-RADIOGRAPH_PX = 150
 _LOW_CONFIDENCE = 0.7
 _OBLIQUE_DEG = 10.0
 
