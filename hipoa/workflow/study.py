@@ -173,7 +173,8 @@ class Study:
             if shard in ("", key)
         ]
 
-    def is_builtin(self, shard: str) -> bool:
+    @staticmethod
+    def is_builtin(shard: str) -> bool:
         """Whether a shard is of the built-in cohort."""
         return shard.startswith(_BUILTIN)
 
