@@ -26,33 +26,19 @@ def group_errors(error: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Graded:
-    """Graded hips of one experiment, one row per hip and repeat; every array has n rows.
+    """Graded hips of one experiment, one row per hip and repeat; every array has n rows."""
 
-    Attributes:
-        experiment: Its name.
-        cohort: (n,) names.
-        hip: (n,) names.
-        patient: (n,) pseudonyms.
-        repeat: (n,) counted from 0.
-        fold: (n,) of the model that predicted, -1 where several did.
-        grade: (n,) true class 1-7.
-        predicted: (n,) predicted class 1-7.
-        measures: (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`.
-        probability: (n, 7) mean over passes and models.
-        value: (n,) of a regression, in classes; else NaN.
-    """
-
-    experiment: str
-    cohort: np.ndarray
-    hip: np.ndarray
-    patient: np.ndarray
-    repeat: np.ndarray
-    fold: np.ndarray
-    grade: np.ndarray
-    predicted: np.ndarray
-    measures: np.ndarray
-    probability: np.ndarray
-    value: np.ndarray
+    experiment: str  # its name
+    cohort: np.ndarray  # (n,) names
+    hip: np.ndarray  # (n,) names
+    patient: np.ndarray  # (n,) pseudonyms
+    repeat: np.ndarray  # (n,) counted from 0
+    fold: np.ndarray  # (n,) of the model that predicted, -1 where several did
+    grade: np.ndarray  # (n,) true class 1-7
+    predicted: np.ndarray  # (n,) predicted class 1-7
+    measures: np.ndarray  # (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`
+    probability: np.ndarray  # (n, 7) mean over passes and models
+    value: np.ndarray  # (n,) of a regression, in classes; else NaN
 
     def __len__(self) -> int:
         return len(self.hip)

@@ -44,18 +44,13 @@ LIMITS = {"refused": 100, "triage": 50, "label_errors": 20}
 
 
 class Section(NamedTuple):
-    """One section of the report.
+    """One section of the report."""
 
-    Attributes:
-        name: Of its template ``sections/{name}.html``, and its anchor.
-        title: Its heading.
-        gather: Gives what its template shows, by name, beside the results; None if it needs no more.
-        of_study: Whether it holds results of this study's patients; labelled if these are synthetic.
-    """
-
-    name: str
-    title: str
+    name: str  # of its template ``sections/{name}.html``, and its anchor
+    title: str  # its heading
+    # Gives what its template shows, by name, beside the results; None if it needs no more.
     gather: Callable[[Results], dict[str, Any]] | None = None
+    # Whether it holds results of this study's patients; labelled if these are synthetic.
     of_study: bool = True
 
 

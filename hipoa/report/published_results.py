@@ -7,19 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """The reported accuracies of one network.
+    """The reported accuracies of one network."""
 
-    Attributes:
-        network: As the authors name it.
-        timm: As timm names it, without the tag of its weights.
-        eca: Exact class accuracy, share of hips, and the number after its plus-minus.
-        onca: One-neighbour class accuracy, likewise.
-    """
-
-    network: str
-    timm: str
-    eca: tuple[float, float]
-    onca: tuple[float, float]
+    network: str  # as the authors name it
+    timm: str  # as timm names it, without the tag of its weights
+    eca: tuple[float, float]  # exact class accuracy, share of hips, and the number after its plus-minus
+    onca: tuple[float, float]  # one-neighbour class accuracy, likewise
 
 
 PUBLISHED = (

@@ -33,22 +33,16 @@ _NEW_SPLIT = (
 class Study:
     """The cohorts, shards, jobs and paths of one configuration.
 
-    Attributes:
-        config: As `hipoa.workflow.config.resolve` gives it.
-        cases: The rows of cases.csv, if there is one.
-        readings: The rows of grades.csv, if there is one.
-        warnings: What the user should look at in them, a line each.
-
     Raises:
         ConfigError: There is no data, or nothing to train on.
         TableError: The tables cannot be used.
         CohortError: Patients with a grade do not suffice for the folds.
     """
 
-    config: Mapping[str, Any]
-    cases: Sequence[Case] = field(init=False)
-    readings: Sequence[Reading] = field(init=False)
-    warnings: Sequence[str] = field(init=False)
+    config: Mapping[str, Any]  # as `hipoa.workflow.config.resolve` gives it
+    cases: Sequence[Case] = field(init=False)  # the rows of cases.csv, if there is one
+    readings: Sequence[Reading] = field(init=False)  # the rows of grades.csv, if there is one
+    warnings: Sequence[str] = field(init=False)  # what the user should look at in them, a line each
 
     def __post_init__(self) -> None:
         cases, grades = self.config["data"]["cases"], self.config["data"]["grades"]

@@ -21,34 +21,22 @@ _MOST_VOXELS = 4 * 10**9
 
 @dataclass(frozen=True)
 class Origin:
-    """What a CT was read from, for the record.
+    """What a CT was read from, for the record."""
 
-    Attributes:
-        series: Name of the DICOM stack, if it is one: 3, 3b, a.
-        slices: Number of slices.
-        step_mm: From one slice to the next, mm.
-        set_aside: What else the folder holds, in words.
-        acquired: Acquisition and patient, as far as the file tells.
-    """
-
-    series: str | None = None
-    slices: int | None = None
-    step_mm: float | None = None
-    set_aside: str = ""
+    series: str | None = None  # name of the DICOM stack, if it is one: 3, 3b, a
+    slices: int | None = None  # number of slices
+    step_mm: float | None = None  # from one slice to the next, mm
+    set_aside: str = ""  # what else the folder holds, in words
+    # Acquisition and patient, as far as the file tells.
     acquired: Acquisition = field(default_factory=Acquisition)
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Missing slices (``lost_mm``, mm) at one end of a CT.
+    """Missing slices (``lost_mm``, mm) at one end of a CT."""
 
-    Attributes:
-        near_ras_mm: Centre of the last slice before the gap, RAS mm (3,).
-        far_ras_mm: Centre of the first slice beyond the gap, RAS mm (3,).
-    """
-
-    near_ras_mm: np.ndarray
-    far_ras_mm: np.ndarray
+    near_ras_mm: np.ndarray  # centre of the last slice before the gap, RAS mm (3,)
+    far_ras_mm: np.ndarray  # centre of the first slice beyond the gap, RAS mm (3,)
     lost_mm: float
 
     def reverse(self) -> Gap:
@@ -58,22 +46,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class Image:
-    """An image as it was read.
+    """An image as it was read."""
 
-    Attributes:
-        values: Whole numbers (i, j, k), in the file's order or a view of it; a label map of several layers
-            has a fourth axis.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        warnings: What was corrected.
-        origin: What it was read from.
-        gaps: Where slices are missing beside it.
-    """
-
+    # Whole numbers (i, j, k), in the file's order or a view of it; a label map of several layers has a fourth
+    # axis.
     values: np.ndarray
-    ras_from_ijk: np.ndarray
-    warnings: tuple[str, ...] = ()
-    origin: Origin = Origin()
-    gaps: tuple[Gap, ...] = ()
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (voxel centres) to RAS mm
+    warnings: tuple[str, ...] = ()  # what was corrected
+    origin: Origin = Origin()  # what it was read from
+    gaps: tuple[Gap, ...] = ()  # where slices are missing beside it
 
     def take(self, part: slice) -> Image:
         """A range of k; the matrix is that of the whole."""

@@ -23,24 +23,18 @@ _LEAST_TILT_DEG, _MOST_TILT_DEG = 0.3, 31.0
 class Volume:
     """A CT.
 
-    Attributes:
-        hu: int16 Hounsfield units (i, j, k); i runs to the patient's right, j to anterior, k to superior
-            as nearly as the scan allows. Everything up to -1000 is air, whatever scanners pad with; i or k
-            lies along memory, which may be that of the file: never written to.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        warnings: What was corrected on reading.
-        origin: What was read.
-        gaps: Where slices are missing beside it.
-
     Raises:
         CtError: The parts do not make a volume.
     """
 
+    # int16 Hounsfield units (i, j, k); i runs to the patient's right, j to anterior, k to superior as nearly
+    # as the scan allows. Everything up to -1000 is air, whatever scanners pad with; i or k lies along memory,
+    # which may be that of the file: never written to.
     hu: np.ndarray
-    ras_from_ijk: np.ndarray
-    warnings: tuple[str, ...] = ()
-    origin: Origin = field(default_factory=Origin)
-    gaps: tuple[Gap, ...] = ()
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (voxel centres) to RAS mm
+    warnings: tuple[str, ...] = ()  # what was corrected on reading
+    origin: Origin = field(default_factory=Origin)  # what was read
+    gaps: tuple[Gap, ...] = ()  # where slices are missing beside it
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
@@ -88,19 +82,12 @@ class Volume:
 
 @dataclass(frozen=True)
 class LazyVolume:
-    """A CT of known extent, whose slices are read on demand.
+    """A CT of known extent, whose slices are read on demand."""
 
-    Attributes:
-        where: The file or folder, for messages.
-        shape: Voxels along i, j, k, in the nearest RAS order.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        load: Reads a range of k.
-    """
-
-    where: str
-    shape: tuple[int, ...]
-    ras_from_ijk: np.ndarray
-    load: Callable[[slice], Image]
+    where: str  # the file or folder, for messages
+    shape: tuple[int, ...]  # voxels along i, j, k, in the nearest RAS order
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (voxel centres) to RAS mm
+    load: Callable[[slice], Image]  # reads a range of k
 
     @classmethod
     def defer(

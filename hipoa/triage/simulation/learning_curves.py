@@ -21,21 +21,13 @@ METRICS = {"ECA": 0, "ONCA": 1}
 
 @dataclass(frozen=True)
 class Curves:
-    """The errors of one learner on the test hips while more and more hips were read.
+    """The errors of one learner on the test hips while more and more hips were read."""
 
-    Attributes:
-        learner: What was trained.
-        strategies: Their names, random among them.
-        hips_read: (strategies, seeds, rounds) hips with a label.
-        error: (strategies, seeds, rounds, hips) absolute error of the test hips, classes.
-        patient: (hips,) number of each test hip's patient, 0 to k - 1.
-    """
-
-    learner: str
-    strategies: Sequence[str]
-    hips_read: np.ndarray
-    error: np.ndarray
-    patient: np.ndarray
+    learner: str  # what was trained
+    strategies: Sequence[str]  # their names, random among them
+    hips_read: np.ndarray  # (strategies, seeds, rounds) hips with a label
+    error: np.ndarray  # (strategies, seeds, rounds, hips) absolute error of the test hips, classes
+    patient: np.ndarray  # (hips,) number of each test hip's patient, 0 to k - 1
 
 
 def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> tuple[np.ndarray, np.ndarray]:
