@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_json, read_npz, write_npz
-from hipoa.evaluation.graded import Graded, read_graded
+from hipoa.evaluation.graded import choose_hips, read_graded
 from hipoa.evaluation.settings import ExplainSettings
 from hipoa.grading.inference.predict import load_network, read_heads
 from hipoa.grading.model.heads import REGRESSION, OutputHeads
@@ -54,7 +54,8 @@ def run(
     of_fold = {record["fold"]: (model, record) for model, record in pairs}
     repeat = next(record["repeat"] for _, record in of_fold.values())
     table = read_graded(uncertainty).of_cohort("labelled")
-    chosen, shown = choose_hips(table.where(table.repeat == repeat), settings.explained_hips)
+    table = table.where(table.repeat == repeat)
+    chosen = table.where(np.concatenate(choose_hips(table, settings.explained_hips)))
     images = _read_images(stack, chosen.hip)
     heat, method = [], ""
     for fold, image in zip(chosen.fold.tolist(), images, strict=True):
@@ -66,7 +67,7 @@ def run(
         out,
         {
             "hip_id": chosen.hip,
-            "shown": shown,
+            "shown": np.where(chosen.error == 0, RIGHT, WRONG),
             "grade": chosen.grade,
             "predicted": chosen.predicted,
             "fold": chosen.fold,
@@ -74,21 +75,6 @@ def run(
             "method": np.array(method),
         },
     )
-
-
-def choose_hips(table: Graded, count: int) -> tuple[Graded, np.ndarray]:
-    """Of one repeat, ``count`` correctly graded hips and as many errors, and (n,) right or wrong.
-
-    First the correct hips of highest probability, one of each class first, then the errors by size and
-    probability.
-    """
-    largest = table.probability.max(axis=1)
-    right = [row for row in np.lexsort((table.hip, -largest)) if table.error[row] == 0]
-    firsts = list({int(table.grade[row]): row for row in reversed(right)}.values())
-    right = sorted(firsts, key=lambda row: table.grade[row]) + [row for row in right if row not in firsts]
-    wrong = [row for row in np.lexsort((table.hip, -largest, -table.error)) if table.error[row] > 0]
-    rows = np.array([*right[:count], *wrong[:count]], dtype=np.int64)
-    return table.where(rows), np.where(table.error[rows] == 0, RIGHT, WRONG)
 
 
 def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:

@@ -184,6 +184,21 @@ def average_repeats(table: Graded) -> Graded:
     )
 
 
+def choose_hips(table: Graded, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of up to ``count`` hips graded correctly and of as many errors, with one row per hip.
+
+    The correct ones of each class by probability, the classes in turn; the errors by size and probability.
+    """
+    largest = table.probability.max(axis=1)
+    right, wrong = np.lexsort((table.hip, -largest)), np.lexsort((table.hip, -largest, -table.error))
+    right = right[table.error[right] == 0]
+    turn = np.zeros(len(right), dtype=np.int64)
+    for grade in np.unique(table.grade[right]):
+        own = table.grade[right] == grade
+        turn[own] = np.arange(own.sum())
+    return right[np.lexsort((table.grade[right], turn))][:count], wrong[table.error[wrong] > 0][:count]
+
+
 def number_cells(*keys: np.ndarray) -> tuple[np.ndarray, int]:
     """Numbers the combinations that occur of keys (n,), such as repeat and fold, in sorted order.
 

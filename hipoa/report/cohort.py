@@ -75,9 +75,10 @@ def read_hips(paths: Iterable[Path]) -> list[Hip]:
     return hips
 
 
-def order_cohorts(path: Path) -> tuple[int, str]:
-    """A key that sorts files named after cohorts: labelled, external, pool."""
-    return (COHORTS.index(path.stem) if path.stem in COHORTS else len(COHORTS), path.stem)
+def order_cohorts(cohort: str | Path) -> tuple[int, str]:
+    """A key that sorts cohorts, or files named after them: labelled, external, pool."""
+    name = Path(cohort).stem
+    return (COHORTS.index(name) if name in COHORTS else len(COHORTS), name)
 
 
 def is_synthetic(hips: Sequence[Hip]) -> bool:

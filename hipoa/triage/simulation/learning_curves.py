@@ -41,7 +41,7 @@ def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> tu
     member = np.eye(n_patients)[curves.patient]
     of_patient = (right @ member).transpose(3, 1, 0, 2).reshape(n_patients, -1)
     n = bootstrap.bootstrap_resamples
-    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, seed=0)])
+    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n)])
     drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, seed=1)]) / seeds
     sums = (patients @ of_patient).reshape(n + 1, seeds, strategies * rounds)
     hips = patients @ member.sum(axis=0)
