@@ -14,6 +14,9 @@ SIDE_NAMES = {"L": "left", "R": "right"}
 SYNTHETIC_SCANNER = "phantom "
 """The scanners of the built-in cohort are named phantom A and B."""
 
+UNSURE_BELOW = 0.6
+"""A located hip of less confidence is said to be unsure, and set aside by triage."""
+
 HIP_COLUMNS = (
     *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
     *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),

@@ -19,6 +19,7 @@ from torch.nn import functional
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_json, read_npz, write_npz
 from hipoa.evaluation.graded import choose_hips, read_graded
+from hipoa.evaluation.predictions import find_rows
 from hipoa.evaluation.settings import ExplainSettings
 from hipoa.grading.inference.predict import load_network, read_heads
 from hipoa.grading.model.heads import REGRESSION, OutputHeads
@@ -56,7 +57,8 @@ def run(
     table = read_graded(uncertainty).of_cohort("labelled")
     table = table.where(table.repeat == repeat)
     chosen = table.where(np.concatenate(choose_hips(table, settings.explained_hips)))
-    images = _read_images(stack, chosen.hip)
+    content = read_npz(stack)
+    images = content["radiograph"][find_rows(chosen.hip, content["hip_id"], stack.name)]
     heat, method = [], ""
     for fold, image in zip(chosen.fold.tolist(), images, strict=True):
         model, record = of_fold[fold]
@@ -75,15 +77,6 @@ def run(
             "method": np.array(method),
         },
     )
-
-
-def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
-    content = read_npz(stack)
-    row_of = {name: row for row, name in enumerate(content["hip_id"].tolist())}
-    missing = [name for name in names.tolist() if name not in row_of]
-    if missing:
-        raise CohortError(stack.name, f"hip {missing[0]} has no radiograph", "Make the stack of hips again.")
-    return content["radiograph"][[row_of[name] for name in names.tolist()]]
 
 
 def compute_saliency(

@@ -58,7 +58,7 @@ def run(
     scale = np.full(len(index), settings.crop_mm / RADIOGRAPH_PX)
     write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": scale})
     remove_old_pngs(out, ("png",), rows)
-    write_csv(out, SHARD_COLUMNS, rows)
+    write_csv(out, [*(rows[0] if rows else SHARD_COLUMNS)], rows)
 
 
 def develop_hip(

@@ -21,15 +21,7 @@ from hipoa.report.published_results import CITATION
 from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, pivot, write_row
-from hipoa.report.sections import (
-    accuracy,
-    contact_sheets,
-    embedding,
-    gallery,
-    published,
-    reporting,
-    summary,
-)
+from hipoa.report.sections import accuracy, contact_sheets, embedding, gallery, published, reporting, summary
 
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (

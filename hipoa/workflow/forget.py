@@ -31,7 +31,6 @@ from hipoa.workflow.case_files import (
     walk,
 )
 
-_ANSWERS = {"y": "remove", "yes": "remove", "n": "keep", "no": "keep"}
 # A word of a text may be something else's, and a part of a killed job's file may be anyone's.
 _NO_PROOF = {KILLED, "figures", "logs", "report"}
 _REMADE = ("projections", "radiographs", "views")
@@ -94,7 +93,7 @@ def _decide(count: int, case_id: str, readings: str) -> str:
     if not sys.stdin.isatty():
         return "keep"
     text = input(f"{count} readings of {case_id} cannot be made again. Remove them too? [y/N] ")
-    return _ANSWERS.get(text.strip().lower(), "keep")
+    return "remove" if text.strip().lower() in ("y", "yes") else "keep"
 
 
 @dataclass(frozen=True)

@@ -81,13 +81,29 @@ def find_affine_fault(ras_from_ijk: np.ndarray) -> str:
     matrix = np.asarray(ras_from_ijk, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         return "the voxel-to-patient matrix is not 4 x 4 and finite"
-    side_mm = np.linalg.norm(matrix[:3, :3], axis=0)
+    side_mm = measure_voxels(matrix)
     sides = " x ".join(f"{side:.4g}" for side in side_mm)
     if side_mm.min() < 1e-3 or abs(np.linalg.det(matrix[:3, :3] / side_mm)) < 0.1:
         return f"the voxel-to-patient matrix is singular (voxel size {sides} mm)"
     if side_mm.min() < _VOXEL_MM[0] or side_mm.max() > _VOXEL_MM[1]:
         return f"the voxels measure {sides} mm, those of a CT {_VOXEL_MM[0]:g} to {_VOXEL_MM[1]:g}"
     return ""
+
+
+def measure_voxels(ras_from_ijk: np.ndarray) -> np.ndarray:
+    """The voxel size along i, j, k in mm (3,), of a 4 x 4 matrix."""
+    return np.linalg.norm(ras_from_ijk[:3, :3], axis=0)
+
+
+class OnGrid:
+    """Voxels, with the 4 x 4 matrix from their indices to RAS mm."""
+
+    ras_from_ijk: np.ndarray
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Voxel size along i, j, k in mm (3,)."""
+        return measure_voxels(self.ras_from_ijk)
 
 
 def check_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:

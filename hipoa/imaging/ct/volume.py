@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.ct.image import Gap, Image, Origin, check_affine, to_canonical, to_ras
+from hipoa.imaging.ct.image import Gap, Image, OnGrid, Origin, check_affine, to_canonical, to_ras
 
 WHOLE = slice(None)
 _OUTSIDE_HU = -1024
@@ -20,7 +20,7 @@ _LEAST_TILT_DEG, _MOST_TILT_DEG = 0.3, 31.0
 
 
 @dataclass(frozen=True)
-class Volume:
+class Volume(OnGrid):
     """A CT.
 
     Raises:
@@ -41,11 +41,6 @@ class Volume:
             do = "Give a three-dimensional int16 array of HU with at least 2 voxels along each axis."
             raise CtError("CT", f"the array has shape {self.hu.shape} and type {self.hu.dtype}", do)
         check_affine(self.ras_from_ijk, "CT")
-
-    @property
-    def spacing_mm(self) -> np.ndarray:
-        """Voxel size along i, j, k in mm (3,)."""
-        return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
 
     @property
     def mapped(self) -> bool:

@@ -14,14 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.cohort import Hip, order_cohorts, split_cohorts
-from hipoa.report.figures.style import (
-    CLASS_COLOURS,
-    EXPERIMENT_COLOURS,
-    GREY,
-    PALE,
-    new_grid,
-    say,
-)
+from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, PALE, new_grid, say
 from hipoa.report.flow import find_grading
 from hipoa.report.published_results import PUBLISHED
 from hipoa.report.scores import Row, count_words
