@@ -26,9 +26,9 @@ from scipy.special import softmax
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.files import write_csv, write_json, write_npz
 from hipoa.core.tables.rows import COHORTS
-from hipoa.grading.settings import STAIRCASE
 from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATED
@@ -108,7 +108,7 @@ def write_cohort(
         if cohort == "pool":
             row["grade"] = ""
         else:
-            row["crowe"], row["kl"] = STAIRCASE[grade - 1]
+            row["crowe"], row["kl"] = CLASS_TABLE[grade - 1]
             other = min(7, max(1, grade + int(random.choice([-1, 0, 0, 0, 1]))))
             row["reader_grades"], row["n_readings"] = f"{grade} {other}", 2
     write_csv(folder / "hips" / f"{cohort}.csv", list(rows[0]), rows)
@@ -218,7 +218,7 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         return stage, [*bootstrap, *uncertainty, *written]
 
     metrics = evaluate("metrics", out="metrics.csv", confusion="confusion.csv", subgroups="subgroups.csv")
-    metrics[1].extend([*hips, "--truth", "--class-table", json.dumps(STAIRCASE)])
+    metrics[1].extend([*hips, "--truth", "--class-table", json.dumps(CLASS_TABLE)])
     compared = ["--predictions", *(str(Path(p).relative_to(study.results)) for p in study.feature_files())]
     mapped = [path for name in names for path in files(experiment=name, cohort="labelled")[1:]]
     shown = [*hips, *stacks, *uncertainty, *models]

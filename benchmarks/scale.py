@@ -25,10 +25,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from hipoa.core.constants import SHARD_COLUMNS
 from hipoa.core.files import write_csv, write_npz
 from hipoa.core.tables.rows import CASE_COLUMNS
 from hipoa.core.tables.rows import GRADE_COLUMNS as READING_COLUMNS
-from hipoa.grading.data.hips import SHARD_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """study: big

@@ -58,8 +58,7 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] not in COMMANDS:
         print(f'hipoa: "{argv[0]}" is no command. Use one of: {", ".join(COMMANDS)}.', file=sys.stderr)
         return 2
-    module, _ = COMMANDS[argv[0]]
-    run = importlib.import_module(module).run
+    run = importlib.import_module(COMMANDS[argv[0]][0]).run
     try:
         run(**_arguments(argv[0], run, argv[1:]))
     except (HipoaError, DiskError) as error:

@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from hipoa.core.constants import SIDE_NAMES
 from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv, read_json, read_npz, sha256, write_json
 from hipoa.core.settings import settings_error
 from hipoa.core.tables.rows import hip_id
-from hipoa.evaluation.passes import (
-    HipUncertainty,
-    combine_models,
-    summarise_passes,
-)
+from hipoa.evaluation.passes import HipUncertainty, combine_models, summarise_passes
 from hipoa.grading.device import explain_out_of_memory
 from hipoa.grading.inference.knn_distance import out_of_distribution_score
 from hipoa.grading.inference.predict import (
@@ -34,7 +31,6 @@ from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.formats import stem
 from hipoa.imaging.drr import make_radiographs
-from hipoa.imaging.localization.names import SIDE_NAMES
 from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
 
 UNLIKE = 0.99
@@ -195,20 +191,12 @@ def _predict(
 def _combine(
     models: Sequence[Model], predictions: Sequence[Prediction], variance_of: str
 ) -> dict[str, HipUncertainty]:
-    n = len(predictions[0].features)
-
-    return {
-        head: combine_models(
-            [
-                summarise_passes(prediction.passes[head], HEADS[head], model.fold)
-                for model, prediction in zip(models, predictions, strict=True)
-            ],
-            n,
-            variance_of,
-            HEADS[head],
-        )
-        for head in predictions[0].passes
-    }
+    found = {}
+    for name in predictions[0].passes:
+        pairs = zip(models, predictions, strict=True)
+        parts = [summarise_passes(one.passes[name], HEADS[name], model.fold) for model, one in pairs]
+        found[name] = combine_models(parts, len(predictions[0].features), variance_of, HEADS[name])
+    return found
 
 
 def _describe(

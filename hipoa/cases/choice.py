@@ -9,12 +9,12 @@ whole study, `project` decides, which takes the first stack that shows both hips
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import numpy as np
 
+from hipoa.core.identifiers import strip_accents
 from hipoa.imaging.ct.dicom.stacks import Stack
 
 
@@ -52,8 +52,7 @@ def find_part(about: Mapping[str, str]) -> Part:
 
 
 def _fold(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text)
-    return re.sub(r"[_\W]+", " ", "".join(c for c in plain if not unicodedata.combining(c))).upper()
+    return re.sub(r"[_\W]+", " ", strip_accents(text)).upper()
 
 
 def rank(stacks: Sequence[Stack], parts: Mapping[str, Part]) -> tuple[list[Stack], bool]:

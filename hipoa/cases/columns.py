@@ -92,22 +92,14 @@ _READER = re.compile(
 
 @dataclass(frozen=True)
 class Column:
-    """What one column holds.
+    """What one column holds."""
 
-    Attributes:
-        at: Its index, from 0.
-        heading: Its text, of several rows joined.
-        role: A key of `NAMES`; "" for a column that is not used.
-        side: The side of a grade, if the heading names one; likewise the reader.
-        rank: How specific the heading is for the role; 0 is the most specific.
-    """
-
-    at: int
-    heading: str
-    role: str = ""
-    side: str = ""
+    at: int  # its index, from 0
+    heading: str  # its text, of several rows joined
+    role: str = ""  # a key of `NAMES`; "" for a column that is not used
+    side: str = ""  # of a grade, if the heading names it, as is the reader
     reader: str = ""
-    rank: int = 0
+    rank: int = 0  # how specific the heading is for the role; 0 is the most specific
 
     def __str__(self) -> str:
         """The heading and its interpretation."""

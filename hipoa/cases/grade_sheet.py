@@ -35,54 +35,37 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class SheetReading:
-    """One reader's grades of one hip, as a row of the spreadsheet has them.
+    """One reader's grades of one hip, as a row of the spreadsheet has them."""
 
-    Attributes:
-        row: The row number as the spreadsheet shows it.
-        case: A case_id; at least one of case, accession (number) and patient (ID) is filled.
-        read_on: The date of the reading, or empty.
-        exam: The date of the examination as YYYYMMDD, "?" if it cannot be read as one day, or empty.
-        exam_is_sure: Its column is certainly that of the examination date.
-    """
-
-    row: int
+    row: int  # the row number as the spreadsheet shows it
     side: str
     crowe: int | None
     kl: int | None
-    case: str = ""
+    case: str = ""  # a case_id; at least one of case, accession (number) and patient (ID) is filled
     accession: str = ""
     patient: str = ""
     reader: str = ""
-    read_on: str = ""
-    exam: str = ""
-    exam_is_sure: bool = True
+    read_on: str = ""  # the date of the reading, or empty
+    exam: str = ""  # the date of the examination as YYYYMMDD, "?" if it cannot be read as one day, or empty
+    exam_is_sure: bool = True  # its column is certainly that of the examination date
 
 
 @dataclass
 class GradeSheet:
-    """A spreadsheet of grades.
-
-    Attributes:
-        kind: The format of the file, in words.
-        heading_row: The row number of its last heading.
-        used: The headings that are read, and their interpretation.
-        readings: One per row, side and reader with a grade.
-        ungraded: Numbers of the rows that name a patient and hold no grade.
-        skipped: Numbers of the rows of notes (no patient and no grade) and summaries.
-        not_gradable: How many cells say in a word that there is nothing to grade.
-        faults: What cannot be read, a line each.
-    """
+    """A spreadsheet of grades."""
 
     path: Path
-    kind: str
-    heading_row: int
-    used: Sequence[str]
+    kind: str  # the format of the file, in words
+    heading_row: int  # the row number of its last heading
+    used: Sequence[str]  # the headings that are read, and their interpretation
     ignored: Sequence[str]
-    readings: list[SheetReading] = field(default_factory=list)
+    readings: list[SheetReading] = field(default_factory=list)  # one per row, side and reader with a grade
+    # Numbers of the rows that name a patient and hold no grade.
     ungraded: list[int] = field(default_factory=list)
+    # Numbers of the rows of notes (no patient and no grade) and summaries.
     skipped: list[int] = field(default_factory=list)
-    not_gradable: int = 0
-    faults: list[str] = field(default_factory=list)
+    not_gradable: int = 0  # how many cells say in a word that there is nothing to grade
+    faults: list[str] = field(default_factory=list)  # what cannot be read, a line each
 
     def refuse_faults(self) -> None:
         """Refuses the spreadsheet if a cell cannot be read: nobody would notice a missing grade.

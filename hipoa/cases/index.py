@@ -29,23 +29,16 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the header of a file says.
-
-    Attributes:
-        at: Where its record starts in the index, bytes.
-        other: What the file is if it holds no CT image; else empty.
-        person: The patient, as `hipoa.cases.people.name_person` names one; "?" if unknown.
-        identity: JSON of an `Identity`.
-    """
+    """What the header of a file says."""
 
     file: File
-    at: int
-    other: str
-    person: str
+    at: int  # where its record starts in the index, bytes
+    other: str  # what the file is if it holds no CT image; else empty
+    person: str  # the patient, as `hipoa.cases.people.name_person` names one; "?" if unknown
     study: str
     series: str
     images: int
-    identity: str
+    identity: str  # JSON of an `Identity`
 
     @property
     def place(self) -> str:

@@ -19,21 +19,14 @@ CLEAR_DAYS = 90
 
 @dataclass(frozen=True)
 class Known:
-    """A case as the hospital knows it; texts are empty if unknown.
-
-    Attributes:
-        hospital_id: The hospital's patient ID.
-        accession: The accession number.
-        date: The study date, YYYYMMDD.
-        patient_id: The pseudonym; cases that share it are of one person, however its ID is written.
-        in_table: It is in the table of cases. A study that was set aside is not, but may be what was graded.
-    """
+    """A case as the hospital knows it; texts are empty if unknown."""
 
     case_id: str
-    hospital_id: str = ""
-    accession: str = ""
-    date: str = ""
-    patient_id: str = ""
+    hospital_id: str = ""  # the hospital's patient ID
+    accession: str = ""  # the accession number
+    date: str = ""  # the study date, YYYYMMDD
+    patient_id: str = ""  # the pseudonym; cases that share it are of one person, however its ID is written
+    # It is in the table of cases. A study that was set aside is not, but may be what was graded.
     in_table: bool = True
 
 

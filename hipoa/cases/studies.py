@@ -30,29 +30,19 @@ _Places = Mapping[str, Sequence[Slice]]
 
 @dataclass(frozen=True)
 class Study:
-    """A study with CTs.
+    """A study with CTs."""
 
-    Attributes:
-        stacks: All that could be read, the best first.
-        names: The name of each within `ct`; empty for those that are not in it.
-        ct: The path to write in a table of cases.
-        series: The name of the stack to read; empty if `project` decides.
-        aside: Why it cannot be in the table; empty if it can.
-        about: Texts of the header of the series that was taken, or of any.
-        images: Count of CT images in all its files.
-        check: What the user should check about the choice.
-    """
-
-    stacks: Sequence[Stack] = ()
-    names: Sequence[str] = ()
-    ct: Path = Path()
-    series: str = ""
-    aside: str = ""
+    stacks: Sequence[Stack] = ()  # all that could be read, the best first
+    names: Sequence[str] = ()  # the name of each within `ct`; empty for those that are not in it
+    ct: Path = Path()  # the path to write in a table of cases
+    series: str = ""  # the name of the stack to read; empty if `project` decides
+    aside: str = ""  # why it cannot be in the table; empty if it can
+    # Texts of the header of the series that was taken, or of any.
     about: Mapping[str, str] = field(default_factory=dict)
     issuers: frozenset[str] = frozenset()
-    images: int = 0
+    images: int = 0  # count of CT images in all its files
     place: Path = Path()
-    check: str = ""
+    check: str = ""  # what the user should check about the choice
 
     @property
     def is_decided(self) -> bool:

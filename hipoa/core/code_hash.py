@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 _ROOT = Path(__file__).parents[2]
-# Tests pin the bytes that core reads and writes, and fingerprints of the tables show what it reads otherwise.
-_WITHOUT_EFFECT = "hipoa.core."
+# Tests pin the bytes that core reads and writes, and fingerprints of the tables show what it reads otherwise:
+# of core only the constants count.
+_WITHOUT_EFFECT = re.compile(r"hipoa\.core\.(?!constants$).*")
 _WHOLE = "*"
 
 
@@ -29,12 +31,12 @@ class Statement(NamedTuple):
 
 @cache
 def code_hash(module: str, root: Path = _ROOT) -> str:
-    """A hash of a module and of all hipoa modules that it imports, however far down, but for ``hipoa.core``.
+    """A hash of a module and of all hipoa modules that it imports, however far down.
 
-    Comments, docstrings and layout do not count: what counts is the text that `ast.unparse` gives. Imports
-    within functions do count. Where the package lies does not. Of a module from which only constants are
-    imported, names in capitals, these count alone and what they use, and likewise models of a room's
-    ``settings``: a new option of `predict` retrains nothing.
+    Of ``hipoa.core`` the constants alone count. Comments, docstrings and layout do not count: what counts is
+    the text that `ast.unparse` gives. Imports within functions do count. Where the package lies does not. Of
+    a module from which only constants are imported, names in capitals, these count alone and what they use,
+    and likewise models of a room's ``settings``: a new option of `predict` retrains nothing.
 
     Args:
         module: The dotted name of a stage's module, such as ``hipoa.imaging.project``.
@@ -47,7 +49,7 @@ def code_hash(module: str, root: Path = _ROOT) -> str:
     waiting = [(module, _WHOLE)]
     while waiting:
         name, part = waiting.pop()
-        if not name.startswith(_WITHOUT_EFFECT) and part not in parts.setdefault(name, set()):
+        if not _WITHOUT_EFFECT.fullmatch(name) and part not in parts.setdefault(name, set()):
             parts[name].add(part)
             waiting += _find_modules(name, part, root)
     text = "\n".join(f"{name}\n{_join(name, frozenset(parts[name]), root)}" for name in sorted(parts))

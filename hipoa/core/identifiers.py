@@ -33,6 +33,12 @@ def normalise(name: str) -> str:
     return " ".join(name.split())
 
 
+def strip_accents(text: str) -> str:
+    """A text without accents and invisible characters, of usual width (NFKD)."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in plain if unicodedata.category(c) not in {"Mn", "Cf"})
+
+
 def comparison_key(name: str) -> str:
     """A name without what spreadsheets and typists change: leading zeros, a trailing ".0", capitals."""
     bare = name.removesuffix(".0").lstrip("0")

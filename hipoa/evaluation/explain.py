@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_json, read_npz, write_npz
-from hipoa.evaluation.graded import Graded, read_graded
+from hipoa.evaluation.graded import choose_hips, read_graded
+from hipoa.evaluation.predictions import find_rows
 from hipoa.evaluation.settings import ExplainSettings
 from hipoa.grading.inference.predict import load_network, read_heads
 from hipoa.grading.model.heads import REGRESSION, OutputHeads
@@ -54,8 +55,10 @@ def run(
     of_fold = {record["fold"]: (model, record) for model, record in pairs}
     repeat = next(record["repeat"] for _, record in of_fold.values())
     table = read_graded(uncertainty).of_cohort("labelled")
-    chosen, shown = choose_hips(table.where(table.repeat == repeat), settings.explained_hips)
-    images = _read_images(stack, chosen.hip)
+    table = table.where(table.repeat == repeat)
+    chosen = table.where(np.concatenate(choose_hips(table, settings.explained_hips)))
+    content = read_npz(stack)
+    images = content["radiograph"][find_rows(chosen.hip, content["hip_id"], stack.name)]
     heat, method = [], ""
     for fold, image in zip(chosen.fold.tolist(), images, strict=True):
         model, record = of_fold[fold]
@@ -66,7 +69,7 @@ def run(
         out,
         {
             "hip_id": chosen.hip,
-            "shown": shown,
+            "shown": np.where(chosen.error == 0, RIGHT, WRONG),
             "grade": chosen.grade,
             "predicted": chosen.predicted,
             "fold": chosen.fold,
@@ -74,30 +77,6 @@ def run(
             "method": np.array(method),
         },
     )
-
-
-def choose_hips(table: Graded, count: int) -> tuple[Graded, np.ndarray]:
-    """Chooses ``count`` correctly graded hips of one repeat and as many errors, and says which is which (n,).
-
-    First the correct hips of highest probability, one of each class first, then the errors by size and
-    probability.
-    """
-    largest = table.probability.max(axis=1)
-    right = [row for row in np.lexsort((table.hip, -largest)) if table.error[row] == 0]
-    firsts = list({int(table.grade[row]): row for row in reversed(right)}.values())
-    right = sorted(firsts, key=lambda row: table.grade[row]) + [row for row in right if row not in firsts]
-    wrong = [row for row in np.lexsort((table.hip, -largest, -table.error)) if table.error[row] > 0]
-    rows = np.array([*right[:count], *wrong[:count]], dtype=np.int64)
-    return table.where(rows), np.where(table.error[rows] == 0, RIGHT, WRONG)
-
-
-def _read_images(stack: Path, names: np.ndarray) -> np.ndarray:
-    content = read_npz(stack)
-    row_of = {name: row for row, name in enumerate(content["hip_id"].tolist())}
-    missing = [name for name in names.tolist() if name not in row_of]
-    if missing:
-        raise CohortError(stack.name, f"hip {missing[0]} has no radiograph", "Make the stack of hips again.")
-    return content["radiograph"][[row_of[name] for name in names.tolist()]]
 
 
 def compute_saliency(

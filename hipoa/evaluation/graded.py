@@ -26,33 +26,19 @@ def group_errors(error: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Graded:
-    """Graded hips of one experiment, one row per hip and repeat; every array has n rows.
+    """Graded hips of one experiment, one row per hip and repeat; every array has n rows."""
 
-    Attributes:
-        experiment: Its name.
-        cohort: (n,) names.
-        hip: (n,) names.
-        patient: (n,) pseudonyms.
-        repeat: (n,) counted from 0.
-        fold: (n,) of the model that predicted, -1 where several did.
-        grade: (n,) true class 1-7.
-        predicted: (n,) predicted class 1-7.
-        measures: (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`.
-        probability: (n, 7) mean over passes and models.
-        value: (n,) of a regression, in classes; else NaN.
-    """
-
-    experiment: str
-    cohort: np.ndarray
-    hip: np.ndarray
-    patient: np.ndarray
-    repeat: np.ndarray
-    fold: np.ndarray
-    grade: np.ndarray
-    predicted: np.ndarray
-    measures: np.ndarray
-    probability: np.ndarray
-    value: np.ndarray
+    experiment: str  # its name
+    cohort: np.ndarray  # (n,) names
+    hip: np.ndarray  # (n,) names
+    patient: np.ndarray  # (n,) pseudonyms
+    repeat: np.ndarray  # (n,) counted from 0
+    fold: np.ndarray  # (n,) of the model that predicted, -1 where several did
+    grade: np.ndarray  # (n,) true class 1-7
+    predicted: np.ndarray  # (n,) predicted class 1-7
+    measures: np.ndarray  # (n, 5) in the order of `hipoa.evaluation.passes.MEASURES`
+    probability: np.ndarray  # (n, 7) mean over passes and models
+    value: np.ndarray  # (n,) of a regression, in classes; else NaN
 
     def __len__(self) -> int:
         return len(self.hip)
@@ -196,6 +182,21 @@ def average_repeats(table: Graded) -> Graded:
         probability=probability,
         value=value,
     )
+
+
+def choose_hips(table: Graded, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of up to ``count`` hips graded correctly and of as many errors, with one row per hip.
+
+    The correct ones of each class by probability, the classes in turn; the errors by size and probability.
+    """
+    largest = table.probability.max(axis=1)
+    right, wrong = np.lexsort((table.hip, -largest)), np.lexsort((table.hip, -largest, -table.error))
+    right = right[table.error[right] == 0]
+    turn = np.zeros(len(right), dtype=np.int64)
+    for grade in np.unique(table.grade[right]):
+        own = table.grade[right] == grade
+        turn[own] = np.arange(own.sum())
+    return right[np.lexsort((table.grade[right], turn))][:count], wrong[table.error[wrong] > 0][:count]
 
 
 def number_cells(*keys: np.ndarray) -> tuple[np.ndarray, int]:

@@ -28,58 +28,37 @@ def name_measure(measure: str) -> str:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """Mean and spread over one model's passes for n hips.
+    """Mean and spread over one model's passes for n hips."""
 
-    Attributes:
-        fold: The fold of the model.
-        rows: (n,) rows of the hips in their cohort's table.
-        mean: (n, K) mean probability.
-        variance: (n, K) variance of the probability, divided by the number of passes.
-        entropy: (n,) mean of the entropy of each pass, nats.
-        value: (n,) mean value of a regression, in classes; NaN of a classification.
-        value_variance: (n,) variance of the value, squared classes.
-    """
-
-    fold: int
-    rows: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
-    entropy: np.ndarray
-    value: np.ndarray
-    value_variance: np.ndarray
+    fold: int  # of the model
+    rows: np.ndarray  # (n,) rows of the hips in their cohort's table
+    mean: np.ndarray  # (n, K) mean probability
+    variance: np.ndarray  # (n, K) variance of the probability, divided by the number of passes
+    entropy: np.ndarray  # (n,) mean of the entropy of each pass, nats
+    value: np.ndarray  # (n,) mean value of a regression, in classes; NaN of a classification
+    value_variance: np.ndarray  # (n,) variance of the value, squared classes
 
 
 @dataclass(frozen=True)
 class HipUncertainty:
-    """The measures of the hips of a cohort in one repeat, NaN where no model has predicted the hip.
+    """The measures of the hips of a cohort in one repeat, NaN where no model has predicted the hip."""
 
-    Attributes:
-        probability: (n, K) mean over passes and models.
-        value: (n,) mean over passes and models of a regression's value, in classes; else NaN.
-        predicted: (n,) class of the largest mean probability, the lowest of equal ones; of a regression the
-            class nearest to its value, halves up.
-        variance: (n,) mean over the models of the variance over the passes, squared probability; of a
-            regression of the variance of its value, squared classes.
-        entropy: (n,) of the mean probability, nats.
-        mutual_information: (n,) entropy less the mean entropy of the single passes, nats.
-        max_probability: (n,) largest mean probability.
-        between_model_variance: (n,) of the models' mean probability of the predicted class, or of their
-            value; NaN with one model. With ``variance_of`` predicted, it and ``variance`` add up to the
-            variance over all passes of all models.
-        n_models: (n,) models that have predicted the hip.
-        fold: (n,) the model's fold where there is one model, else -1.
-    """
-
-    probability: np.ndarray
-    value: np.ndarray
+    probability: np.ndarray  # (n, K) mean over passes and models
+    value: np.ndarray  # (n,) mean over passes and models of a regression's value, in classes; else NaN
+    # (n,) class of the largest mean probability, the lowest of equal ones; of a regression the class nearest
+    # to its value, halves up.
     predicted: np.ndarray
+    # (n,) mean over the models of the variance over the passes, squared probability; of a regression of the
+    # variance of its value, squared classes.
     variance: np.ndarray
-    entropy: np.ndarray
-    mutual_information: np.ndarray
-    max_probability: np.ndarray
+    entropy: np.ndarray  # (n,) of the mean probability, nats
+    mutual_information: np.ndarray  # (n,) entropy less the mean entropy of the single passes, nats
+    max_probability: np.ndarray  # (n,) largest mean probability
+    # (n,) of the models' mean probability of the predicted class, or of their value; NaN with one model. With
+    # ``variance_of`` predicted, it and ``variance`` add up to the variance over all passes of all models.
     between_model_variance: np.ndarray
-    n_models: np.ndarray
-    fold: np.ndarray
+    n_models: np.ndarray  # (n,) models that have predicted the hip
+    fold: np.ndarray  # (n,) the model's fold where there is one model, else -1
 
 
 def share_value(value: np.ndarray, head: Head) -> np.ndarray:

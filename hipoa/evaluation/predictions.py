@@ -39,18 +39,13 @@ class PredictionFile:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predictions of one model for n hips.
+    """The predictions of one model for n hips."""
 
-    Attributes:
-        hip_id: (n,) names.
-        passes: Head (grade, crowe, kl) to (n, passes, classes) float32, one softmax per pass with dropout,
-            or, of a regression, to (n, passes) float32 values in classes.
-        features: (n, D) float32, without dropout.
-    """
-
-    hip_id: np.ndarray
+    hip_id: np.ndarray  # (n,) names
+    # Head (grade, crowe, kl) to (n, passes, classes) float32, one softmax per pass with dropout, or, of a
+    # regression, to (n, passes) float32 values in classes.
     passes: dict[str, np.ndarray]
-    features: np.ndarray
+    features: np.ndarray  # (n, D) float32, without dropout
 
 
 def sort_predictions(paths: Sequence[Path]) -> list[PredictionFile]:

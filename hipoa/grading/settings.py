@@ -5,13 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.settings import Settings
 
 Crowe = Annotated[int, Field(ge=1, le=4)]
 Kl = Annotated[int, Field(ge=0, le=4)]
 Pair = tuple[Crowe, Kl]
-
-STAIRCASE: tuple[Pair, ...] = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 
 
 class ClassTable(Settings):
@@ -22,7 +21,7 @@ class ClassTable(Settings):
     """
 
     class_table: tuple[Pair, Pair, Pair, Pair, Pair, Pair, Pair] = Field(
-        STAIRCASE, description="(Crowe, KL) of the classes 1-7, from normal to severe; neither index falls"
+        CLASS_TABLE, description="(Crowe, KL) of the classes 1-7, from normal to severe; neither index falls"
     )
     kl0_as_kl1: bool = Field(
         True, description="count KL 0 as KL 1 in the combined class (the index itself keeps its 0)"

@@ -11,15 +11,11 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from hipoa.core.constants import HIP_COLUMNS, RADIOGRAPH_PX, SHARD_COLUMNS
 from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv, read_npz, replacing, write_csv, write_npz
 from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.settings import DevelopSettings
-
-RADIOGRAPH_PX = 150
-"""Source: the radiographs of Masuda et al. 2024 have 150 x 150 pixels."""
-
-ADDED_COLUMNS = ("png", "mm_per_px", "mirrored")
 
 
 def run(
@@ -49,7 +45,7 @@ def run(
     rows = read_csv(projections)
     images = np.zeros((len(index), RADIOGRAPH_PX, RADIOGRAPH_PX), np.uint8)
     for row in rows:
-        row |= dict.fromkeys(ADDED_COLUMNS, "")
+        row |= dict.fromkeys(SHARD_COLUMNS[len(HIP_COLUMNS) :], "")
         if (number := index.get(row["hip_id"])) is None:
             continue
         projection = Projection(arrays["line_integral"][number], float(arrays["mm_per_px"][number]))
@@ -61,9 +57,8 @@ def run(
         row["mirrored"] = texts["mirrored"].removesuffix("no")
     scale = np.full(len(index), settings.crop_mm / RADIOGRAPH_PX)
     write_npz(radiographs, {"hip_id": arrays["hip_id"], "radiograph": images, "mm_per_px": scale})
-    columns = [*(rows[0] if rows else [*_read_header(projections), *ADDED_COLUMNS])]
     remove_old_pngs(out, ("png",), rows)
-    write_csv(out, columns, rows)
+    write_csv(out, [*(rows[0] if rows else SHARD_COLUMNS)], rows)
 
 
 def develop_hip(
@@ -133,7 +128,3 @@ def remove_old_pngs(table: Path, columns: Sequence[str], rows: Iterable[Mapping[
     old = read_csv(table) if table.is_file() else []
     for name in {row.get(column, "") for row in old for column in columns} - kept - {""}:
         (table.parent / name).unlink(missing_ok=True)
-
-
-def _read_header(table: Path) -> list[str]:
-    return table.read_text(encoding="utf-8").splitlines()[0].split(",")

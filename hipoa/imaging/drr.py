@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.constants import RADIOGRAPH_PX
 from hipoa.core.errors import CtError
 from hipoa.core.files import write_json
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.formats import stem
-from hipoa.imaging.develop import RADIOGRAPH_PX, develop_hip, write_png
+from hipoa.imaging.develop import develop_hip, write_png
 from hipoa.imaging.localization.scan import locate_hips
 from hipoa.imaging.projection.render import crop_together
 from hipoa.imaging.projection.request import Row, describe_ct, request_hip, request_images

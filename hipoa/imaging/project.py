@@ -9,20 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from hipoa.core.code_hash import code_hash
+from hipoa.core.constants import HIP_COLUMNS
 from hipoa.core.files import write_csv, write_npz
 from hipoa.core.tables.rows import SIDES, Case, hip_id
 from hipoa.core.tables.words import read_sex
 from hipoa.imaging.ct.scanner_names import OTHER
 from hipoa.imaging.projection.geometry import Projection
-from hipoa.imaging.projection.request import COLUMNS as HIP_COLUMNS
 from hipoa.imaging.projection.request import Row, request_hip
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.shard import ImageCache, ShardOptions, select_cases
 
-COLUMNS = (
-    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason"),
-    *HIP_COLUMNS,
-)
 _OTHER_SEX = "the table of cases gives another sex than the CT's header: look whose CT it is"
 
 
@@ -64,7 +60,7 @@ def run(
         spent_s, started = time.monotonic() - started, time.monotonic()
         print(f"{case.case_id}: {statuses}, {spent_s:.1f} s", file=sys.stderr, flush=True)
     write_npz(stack, _stack_images(images, settings.detector_px))
-    write_csv(out, COLUMNS, rows)
+    write_csv(out, HIP_COLUMNS, rows)
 
 
 def _stack_images(images: dict[str, Projection], detector_px: int) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.constants import SYNTHETIC_SCANNER
 from hipoa.core.errors import ConfigError
 from hipoa.core.files import write_csv, write_json
 from hipoa.core.tables.rows import COHORTS, SIDES, Case, Reading, hip_id, shard_of, write_cases, write_grades
@@ -110,8 +111,10 @@ def scanner_of(settings: PhantomSettings, cohort: str) -> Scanner:
     """The scanner of a cohort."""
     if cohort == "external":
         r_mm, a_mm, s_mm = settings.spacing_mm
-        return Scanner("phantom B", (r_mm, a_mm, max(s_mm, _EXTERNAL_SLICE_MM)), EXTERNAL_NOISE_HU)
-    return Scanner("phantom A", settings.spacing_mm, NOISE_HU)
+        return Scanner(
+            f"{SYNTHETIC_SCANNER}B", (r_mm, a_mm, max(s_mm, _EXTERNAL_SLICE_MM)), EXTERNAL_NOISE_HU
+        )
+    return Scanner(f"{SYNTHETIC_SCANNER}A", settings.spacing_mm, NOISE_HU)
 
 
 def scan(

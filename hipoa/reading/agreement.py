@@ -8,26 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from hipoa.evaluation.graded import number_cells
-from hipoa.evaluation.metrics.scores import (
-    count_confusions,
-    exact_accuracy,
-    quadratic_weighted_kappa,
-    unweighted_kappa,
-)
-from hipoa.evaluation.statistics.bootstrap import interval_95, resample_patients
+from hipoa.evaluation.graded import grades_only
+from hipoa.evaluation.metrics.estimates import ScoreSet, tally_classes
+from hipoa.evaluation.metrics.scores import exact_accuracy, quadratic_weighted_kappa, unweighted_kappa
+from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.statistics.bootstrap import interval_95
 from hipoa.grading.data.labels import combine
 from hipoa.grading.settings import HipsSettings
 from hipoa.reading.records import ReadingIndex, Record
 
-SCORES = {
-    "kappa": unweighted_kappa,
-    "quadratic weighted kappa": quadratic_weighted_kappa,
-    "agreement": exact_accuracy,
-}
+_SCORES = ScoreSet(
+    tally_classes,
+    {
+        "kappa": (unweighted_kappa, ""),
+        "quadratic weighted kappa": (quadratic_weighted_kappa, ""),
+        "agreement": (exact_accuracy, "share"),
+    },
+)
 COLUMNS = ("question", "a", "b", "index", "score", "value", "low", "high", "n_hips", "n_patients")
 
-_RESAMPLES = 1000
+_BOOTSTRAP = BootstrapSettings(bootstrap_resamples=1000)
 _MIN_HIPS = 2
 # With fewer patients the interval would be too narrow to be believed.
 _MIN_PATIENTS = 10
@@ -89,17 +89,11 @@ def _score(grades: Mapping[str, tuple[int, int]], patients: Mapping[str, str]) -
     if len(grades) < _MIN_HIPS:
         return
     one, other = np.array(list(grades.values())).T
-    cell, n_patients = number_cells(np.array([patients.get(hip, hip) for hip in grades]))
-    confusion = count_confusions(cell, n_patients, one, other)
-    drawn = resample_patients(confusion[:, None], SCORES, _RESAMPLES, seed=0)
-    for name, score in SCORES.items():
-        value = float(score(confusion.sum(axis=0)))
-        low, high = (n_patients >= _MIN_PATIENTS and interval_95(drawn[name])) or (None, None)
-        yield {
-            "score": name,
-            "value": None if np.isnan(value) else value,
-            "low": low,
-            "high": high,
-            "n_hips": len(grades),
-            "n_patients": n_patients,
-        }
+    patient = np.array([patients.get(hip, hip) for hip in grades])
+    table = grades_only("", hip=np.array(list(grades)), patient=patient, grade=one, predicted=other)
+    counts, drawn = table.counts(), _SCORES.resample(table, _BOOTSTRAP)
+    enough = len(np.unique(patient)) >= _MIN_PATIENTS
+    for name, values in _SCORES.score(table, table.repeat).items():
+        low, high = (enough and interval_95(drawn[name])) or (None, None)
+        value = None if np.isnan(values[0]) else float(values[0])
+        yield {"score": name, "value": value, "low": low, "high": high, **counts}

@@ -20,40 +20,25 @@ _MAX_PX = 4096
 
 @dataclass(frozen=True)
 class ImageFile:
-    """Where an image lies and what the tables say of it.
+    """Where an image lies and what the tables say of it."""
 
-    Attributes:
-        path: A PNG of 8 or 16 bits.
-        source: view or radiograph.
-        side: L, R or both.
-        mirrored: The file shows the hip mirrored.
-        mm_per_px: Scale, mm.
-        head: (x, y, radius) of the femoral head, pixels; NaN where not known.
-    """
-
-    path: Path
-    source: str
-    side: str
-    mirrored: bool
-    mm_per_px: float
+    path: Path  # a PNG of 8 or 16 bits
+    source: str  # view or radiograph
+    side: str  # L, R or both
+    mirrored: bool  # the file shows the hip mirrored
+    mm_per_px: float  # scale, mm
+    # (x, y, radius) of the femoral head, pixels; NaN where not known.
     head: tuple[float, ...] = (math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """An image that was read.
+    """An image that was read."""
 
-    Attributes:
-        pixels: (H, W) uint16, bone bright, the patient's right at the image's left.
-        sha256: The hash of the file.
-        window: (low, high) pixel values to open it with.
-        file: What was read.
-    """
-
-    pixels: np.ndarray
-    sha256: str
-    window: tuple[int, int]
-    file: ImageFile
+    pixels: np.ndarray  # (H, W) uint16, bone bright, the patient's right at the image's left
+    sha256: str  # of the file
+    window: tuple[int, int]  # (low, high) pixel values to open it with
+    file: ImageFile  # what was read
 
     def describe(self) -> dict[str, Any]:
         """What the page needs to know of it, as JSON; no path."""

@@ -20,45 +20,31 @@ REASONS = {
 
 
 class Record(BaseModel):
-    """One line of the log.
-
-    Attributes:
-        id: The id of the form token that came with the hip, so that a second click is not a second reading.
-        kind: A reading, a consensus of several readers, or the undoing of one of them.
-        reader: The name under which the reader has signed in.
-        time: When it was recorded, UTC, ISO 8601.
-        side: L or R of the patient.
-        reason: One of `REASONS` where the hip cannot be graded, else "".
-        seconds: How long the hip was looked at, pauses left out, s.
-        again: The second reading of a hip by the same reader, who was not told so.
-        blind: The reader had not been shown the model's class of this hip.
-        image: What was shown: view (16 bits, fine) or radiograph (150 x 150 pixels).
-        image_sha256: The hash of the PNG file that was shown.
-        undoes: Of an undoing, the id of the reading that no longer counts.
-        version: Of hipoa.
-    """
+    """One line of the log."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    # Of the form token that came with the hip, so that a second click is not a second reading.
     id: str = Field(min_length=8, max_length=80)
+    # A reading, a consensus of several readers, or the undoing of one of them.
     kind: Literal["reading", "consensus", "undo"]
-    reader: str = Field(min_length=1, max_length=40)
-    time: str = Field(min_length=10, max_length=40)
+    reader: str = Field(min_length=1, max_length=40)  # the name under which the reader has signed in
+    time: str = Field(min_length=10, max_length=40)  # when it was recorded, UTC, ISO 8601
     hip_id: str = Field(min_length=1, max_length=80)
     case_id: str = Field(min_length=1, max_length=64)
-    side: Literal["L", "R"]
+    side: Literal["L", "R"]  # L or R of the patient
     crowe: int | None = Field(None, ge=1, le=4)
     kl: int | None = Field(None, ge=0, le=4)
-    reason: str = ""
+    reason: str = ""  # one of `REASONS` where the hip cannot be graded, else ""
     comment: str = Field("", max_length=MAX_COMMENT)
-    seconds: float = Field(0, ge=0, le=MAX_SECONDS)
-    again: bool = False
-    blind: bool = True
-    image: str = ""
-    image_sha256: str = ""
-    undoes: str = ""
+    seconds: float = Field(0, ge=0, le=MAX_SECONDS)  # how long the hip was looked at, pauses left out, s
+    again: bool = False  # the second reading of a hip by the same reader, who was not told so
+    blind: bool = True  # the reader had not been shown the model's class of this hip
+    image: str = ""  # what was shown: view (16 bits, fine) or radiograph (150 x 150 pixels)
+    image_sha256: str = ""  # of the PNG file that was shown
+    undoes: str = ""  # of an undoing, the id of the reading that no longer counts
     study: str = ""
-    version: str = ""
+    version: str = ""  # of hipoa
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

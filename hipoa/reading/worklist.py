@@ -8,35 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hipoa.core.constants import SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
-from hipoa.grading.settings import STAIRCASE, ClassTable, HipsSettings
+from hipoa.grading.settings import ClassTable, HipsSettings
 from hipoa.reading.images import ImageFile
-
-_SYNTHETIC_SCANNER = "phantom "
 
 
 @dataclass(frozen=True)
 class Hip:
-    """One hip that can be shown.
+    """One hip that can be shown."""
 
-    Attributes:
-        hip_id: Its name.
-        case_id: The pseudonym of its CT.
-        patient: The pseudonym of its patient; never sent to the page.
-        side: L or R of the patient.
-        synthetic: It is of the built-in cohort.
-        images: hip, other (the other side) and pelvis, where there are any.
-        predicted: Its row of the list, with the model's class.
-    """
-
-    hip_id: str
-    case_id: str
-    patient: str
-    side: str
-    synthetic: bool
+    hip_id: str  # its name
+    case_id: str  # the pseudonym of its CT
+    patient: str  # the pseudonym of its patient; never sent to the page
+    side: str  # L or R of the patient
+    synthetic: bool  # it is of the built-in cohort
+    # hip, other (the other side) and pelvis, where there are any.
     images: Mapping[str, ImageFile] = field(repr=False)
+    # Its row of the list, with the model's class.
     predicted: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -53,23 +44,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class Worklist:
-    """The hips of a study that are to be read.
+    """The hips of a study that are to be read."""
 
-    Attributes:
-        hips: In the order of the list.
-        by_id: Every hip that has an image, listed or not.
-        references: At most one per class and side.
-        without_image: Hips of the list that cannot be shown.
-        set_aside: Hips of the list without a rank.
-        classes: The pairs of Crowe and KL.
-    """
-
-    hips: Sequence[Hip]
-    by_id: Mapping[str, Hip]
-    references: Sequence[Reference]
-    without_image: int
-    set_aside: int
-    classes: HipsSettings
+    hips: Sequence[Hip]  # in the order of the list
+    by_id: Mapping[str, Hip]  # every hip that has an image, listed or not
+    references: Sequence[Reference]  # at most one per class and side
+    without_image: int  # hips of the list that cannot be shown
+    set_aside: int  # hips of the list without a rank
+    classes: HipsSettings  # the pairs of Crowe and KL
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:
@@ -130,7 +112,7 @@ def _read_classes(study: Path) -> HipsSettings:
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
     given = {name: hips[name] for name in ClassTable.model_fields if name in hips}
-    return HipsSettings.model_validate({"class_table": STAIRCASE, **given})
+    return HipsSettings.model_validate(given)
 
 
 def _read_views(study: Path) -> dict[str, dict[str, str]]:
@@ -156,7 +138,7 @@ def _describe_hips(
                 case_id=row["case_id"],
                 patient=row["patient_id"],
                 side=side,
-                synthetic=row["scanner"].startswith(_SYNTHETIC_SCANNER),
+                synthetic=row["scanner"].startswith(SYNTHETIC_SCANNER),
                 images=images,
                 predicted=order.get(name, {}),
             )

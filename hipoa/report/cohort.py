@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hipoa.core.columns import read_columns
+from hipoa.core.constants import ROMAN, SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.tables.rows import COHORTS
-
-ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV"}
-"""Crowe grade to its numeral."""
-_SYNTHETIC_SCANNER = "phantom "
 
 
 class Hip(NamedTuple):
@@ -78,14 +75,15 @@ def read_hips(paths: Iterable[Path]) -> list[Hip]:
     return hips
 
 
-def order_cohorts(path: Path) -> tuple[int, str]:
-    """A key that sorts files named after cohorts: labelled, external, pool."""
-    return (COHORTS.index(path.stem) if path.stem in COHORTS else len(COHORTS), path.stem)
+def order_cohorts(cohort: str | Path) -> tuple[int, str]:
+    """A key that sorts cohorts, or files named after them: labelled, external, pool."""
+    name = Path(cohort).stem
+    return (COHORTS.index(name) if name in COHORTS else len(COHORTS), name)
 
 
 def is_synthetic(hips: Sequence[Hip]) -> bool:
-    """Whether hips of the built-in cohort are among them; its scanners are named phantom A, B."""
-    return any(hip.scanner.startswith(_SYNTHETIC_SCANNER) for hip in hips)
+    """Whether hips of the built-in cohort are among them."""
+    return any(hip.scanner.startswith(SYNTHETIC_SCANNER) for hip in hips)
 
 
 def describe_classes(hips: Iterable[Hip]) -> dict[int, str]:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from hipoa.core.constants import ROMAN
 from hipoa.evaluation.graded import GROUPS
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.cohort import ROMAN
 from hipoa.report.cohort_tables import count_unknown, describe_acquisition, describe_people
 from hipoa.report.flow import STEPS
 from hipoa.report.outputs import FIGURES, TABLES
@@ -21,15 +21,7 @@ from hipoa.report.published_results import CITATION
 from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, pivot, write_row
-from hipoa.report.sections import (
-    accuracy,
-    contact_sheets,
-    embedding,
-    gallery,
-    published,
-    reporting,
-    summary,
-)
+from hipoa.report.sections import accuracy, contact_sheets, embedding, gallery, published, reporting, summary
 
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (
@@ -44,18 +36,13 @@ LIMITS = {"refused": 100, "triage": 50, "label_errors": 20}
 
 
 class Section(NamedTuple):
-    """One section of the report.
+    """One section of the report."""
 
-    Attributes:
-        name: The name of its template ``sections/{name}.html``, and its anchor.
-        title: Its heading.
-        gather: Gives what its template shows, by name, beside the results; None if it needs no more.
-        of_study: Whether it holds results of this study's patients; labelled if these are synthetic.
-    """
-
-    name: str
-    title: str
+    name: str  # of its template ``sections/{name}.html``, and its anchor
+    title: str  # its heading
+    # Gives what its template shows, by name, beside the results; None if it needs no more.
     gather: Callable[[Results], dict[str, Any]] | None = None
+    # Whether it holds results of this study's patients; labelled if these are synthetic.
     of_study: bool = True
 
 

@@ -7,19 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """The reported accuracies of one network.
+    """The reported accuracies of one network."""
 
-    Attributes:
-        network: As the authors name it.
-        timm: As timm names it, without the tag of its weights.
-        eca: Exact class accuracy, share of hips, and the number after its plus-minus.
-        onca: One-neighbour class accuracy, likewise.
-    """
-
-    network: str
-    timm: str
-    eca: tuple[float, float]
-    onca: tuple[float, float]
+    network: str  # as the authors name it
+    timm: str  # as timm names it, without the tag of its weights
+    eca: tuple[float, float]  # exact class accuracy, share of hips, and the number after its plus-minus
+    onca: tuple[float, float]  # one-neighbour class accuracy, likewise
 
 
 PUBLISHED = (
@@ -35,9 +28,6 @@ digitally reconstructed radiographs using deep learning".
 
 FOLDS = ((0.673, 0.980), (0.650, 0.930), (0.561, 0.929), (0.650, 1.000))
 """ECA and ONCA of the four folds of one repeat of ViT-B/16. Source: the same slides."""
-
-BINARY = "83.3 % (Gebre), 92 % (Xue)"
-"""Accuracy of KL >= 2 against less in other work. Source: the same slides."""
 
 CITATION = (
     "Masuda M, Soufi M, Otake Y, Uemura K, Kono S, Takashima K, Hamada H, Gu Y, Takao M, Okada S, Sugano N, "

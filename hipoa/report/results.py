@@ -19,38 +19,22 @@ from hipoa.report.settings import ReportSettings
 
 @dataclass(frozen=True)
 class Results:
-    """The results of one study.
+    """The results of one study."""
 
-    Attributes:
-        settings: The settings of the report.
-        study: Its name.
-        config: As resolved, without folders.
-        versions: Of hipoa, Python and the libraries.
-        hashes: SHA-256 of every file the page is made from, by path relative to the results.
-        origins: What made each of these files.
-        hips: The rows of all cohorts.
-        stacks: The radiographs ``R/hips/{cohort}.npz``.
-        tables: File name to path, such as metrics.csv.
-        uncertainty: The tables ``R/uncertainty/{experiment}.csv``.
-        explanations: The saliency maps ``R/explanations/{experiment}.npz``; there may be none.
-        records: The records of the trained networks.
-        weights: The records of pre-trained weights.
-        ceilings: The best accuracies against the synthetic readings, one record per cohort that has any.
-    """
-
-    settings: ReportSettings
-    study: str
-    config: Mapping[str, Any]
-    versions: Mapping[str, str]
-    hashes: Mapping[str, str]
-    origins: Mapping[str, Mapping[str, Any]]
-    hips: Sequence[Hip]
-    stacks: Sequence[Path]
-    tables: Mapping[str, Path]
-    uncertainty: Sequence[Path]
-    explanations: Sequence[Path]
-    records: Sequence[Mapping[str, Any]]
-    weights: Sequence[Mapping[str, Any]]
+    settings: ReportSettings  # of the report
+    study: str  # its name
+    config: Mapping[str, Any]  # as resolved, without folders
+    versions: Mapping[str, str]  # of hipoa, Python and the libraries
+    hashes: Mapping[str, str]  # SHA-256 of every file the page is made from, by path relative to the results
+    origins: Mapping[str, Mapping[str, Any]]  # what made each of these files
+    hips: Sequence[Hip]  # the rows of all cohorts
+    stacks: Sequence[Path]  # the radiographs ``R/hips/{cohort}.npz``
+    tables: Mapping[str, Path]  # file name to path, such as metrics.csv
+    uncertainty: Sequence[Path]  # the tables ``R/uncertainty/{experiment}.csv``
+    explanations: Sequence[Path]  # the saliency maps ``R/explanations/{experiment}.npz``; there may be none
+    records: Sequence[Mapping[str, Any]]  # of the trained networks
+    weights: Sequence[Mapping[str, Any]]  # the records of pre-trained weights
+    # The best accuracies against the synthetic readings, one record per cohort that has any.
     ceilings: Sequence[Mapping[str, Any]]
 
     def table(self, name: str) -> list[dict[str, str]]:

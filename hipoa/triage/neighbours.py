@@ -36,19 +36,12 @@ class Labelled:
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """The features of one model.
+    """The features of one model."""
 
-    Attributes:
-        rows: (k,) rows of the unread hips that it has predicted, in their table.
-        features: (k, D) of these.
-        labelled: (m,) rows of the labelled hips that it has predicted, in theirs.
-        reference: (m, D) of these, more than five.
-    """
-
-    rows: np.ndarray
-    features: np.ndarray
-    labelled: np.ndarray
-    reference: np.ndarray
+    rows: np.ndarray  # (k,) rows of the unread hips that it has predicted, in their table
+    features: np.ndarray  # (k, D) of these
+    labelled: np.ndarray  # (m,) rows of the labelled hips that it has predicted, in theirs
+    reference: np.ndarray  # (m, D) of these, more than five
 
     def unit(self) -> float:
         """The typical distance of a labelled hip to the nearest other one, in scaled features."""

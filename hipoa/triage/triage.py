@@ -32,23 +32,14 @@ _NUMBERS = (*MEASURES, "distance", "set_size")
 
 @dataclass(frozen=True)
 class Candidates:
-    """The unread hips and what is known of each; arrays of n rows, NaN or 0 where nothing is known.
+    """The unread hips and what is known of each; arrays of n rows, NaN or 0 where nothing is known."""
 
-    Attributes:
-        experiment: The experiment whose predictions are used.
-        hips: Their columns in the tables of hips.
-        predicted: (n,) bool, has a prediction.
-        measured: The measures of `measure_hips`, and ``distance`` from the labelled hips.
-        neighbours: (n, 3) rows of their nearest labelled hips, -1 for none.
-        distances: The distances between the unread hips.
-    """
-
-    experiment: str
-    hips: Columns
-    predicted: np.ndarray
-    measured: Measured
-    neighbours: np.ndarray
-    distances: UnreadDistances
+    experiment: str  # whose predictions are used
+    hips: Columns  # their cells in the tables of hips
+    predicted: np.ndarray  # (n,) bool, has a prediction
+    measured: Measured  # of `measure_hips`, hip by hip, and ``distance`` from the labelled hips
+    neighbours: np.ndarray  # (n, 3) rows of their nearest labelled hips, -1 for none
+    distances: UnreadDistances  # between them
 
 
 def run(

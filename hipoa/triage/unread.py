@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hipoa.core.columns import as_numbers, read_columns
+from hipoa.core.constants import UNSURE_BELOW
 from hipoa.triage.neighbours import Labelled
 from hipoa.triage.settings import TriageSettings
 
@@ -16,7 +17,7 @@ _COPIED = (
     *("hip_id", "case_id", "patient_id", "side", "status", "reason"),
     *("implant", "method", "confidence", "turn_deg", "cut"),
 )
-_LEAST_CONFIDENCE, _LARGEST_TURN_DEG, _MOST_CUTS = 0.6, 20.0, 1
+_LARGEST_TURN_DEG, _MOST_CUTS = 20.0, 1
 _NOT_MEASURED = {
     "between_model_variance": "one model only: no variance between models",
     "distance": "too few labelled hips to measure a distance",
@@ -70,7 +71,7 @@ def _find_faults(
         yield hips["implant"] == "yes", "implant"
     if settings.set_aside_poor:
         confidence, turn_deg, cut = (hips[name] for name in ("confidence", "turn_deg", "cut"))
-        unsure = as_numbers(confidence) < _LEAST_CONFIDENCE
+        unsure = as_numbers(confidence) < UNSURE_BELOW
         yield unsure, np.char.add("poor image: the hip's centre is unsure, confidence ", confidence)
         turned = np.abs(as_numbers(turn_deg)) > _LARGEST_TURN_DEG
         words = np.char.add("poor image: the pelvis is turned by ", turn_deg)

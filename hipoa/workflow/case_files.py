@@ -6,12 +6,12 @@ from a bare Snakemake.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hipoa.core import ct_files
 from hipoa.core.tables.rows import COHORTS
 
 KILLED = "files of killed jobs"
@@ -63,8 +63,7 @@ def find_temporaries(folder: Path) -> list[Path]:
 
 def walk(folder: Path) -> Iterator[Path]:
     """Every file below a folder, as far as there is one."""
-    for parent, _, names in os.walk(folder, followlinks=True):  # a part may lie on a larger disk
-        yield from (Path(parent) / name for name in names)
+    return map(Path, ct_files.walk(str(folder)))  # through links: a part may lie on a larger disk
 
 
 def remove_file(path: Path) -> None:

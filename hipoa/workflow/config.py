@@ -20,13 +20,7 @@ from hipoa.evaluation.settings import (
     MetricsSettings,
     UncertaintySettings,
 )
-from hipoa.grading.settings import (
-    Experiment,
-    FoldsSettings,
-    HipsSettings,
-    PredictSettings,
-    TrainSettings,
-)
+from hipoa.grading.settings import Experiment, FoldsSettings, HipsSettings, PredictSettings, TrainSettings
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 from hipoa.phantom.settings import PhantomSettings
 from hipoa.report.settings import ReportSettings
@@ -221,8 +215,7 @@ def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
 def _merge(below: Any, above: Any) -> Any:
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
-    merged = {key: _merge(below[key], above[key]) if key in above else below[key] for key in below}
-    return merged | {key: above[key] for key in above if key not in below}
+    return {**below, **{key: _merge(below.get(key), value) for key, value in above.items()}}
 
 
 def _describe(fault: Any) -> str:

@@ -31,7 +31,6 @@ from hipoa.workflow.case_files import (
     walk,
 )
 
-_ANSWERS = {"y": "remove", "yes": "remove", "n": "keep", "no": "keep"}
 # A word of a text may be something else's, and a part of a killed job's file may be anyone's.
 _NO_PROOF = {KILLED, "figures", "logs", "report"}
 _REMADE = ("projections", "radiographs", "views")
@@ -56,14 +55,18 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
         ReadingError: The reading page is open.
     """
     # Not resolve(): results/NAME may be a link to a larger disk, cache and history lie beside the link.
-    case_id = _check(case_id)
+    try:
+        case_id = parse_safe_name(case_id)
+    except ValueError as error:
+        raise ConfigError("CASE_ID", f"it {error}", "Write the case_id as in cases.csv.") from None
     trace = _Trace(case_id, Path(os.path.normpath(study.absolute())), normalise(patient))
     trace.check_folder()
-    trace.check_idle()
-    with trace.locking_readings():
+    log = find_log(trace.results)
+    # Held so that no page writes to it.
+    with contextlib.closing(Log(log)) if log.is_file() else contextlib.nullcontext():
         removals = [*trace.find_in_history(), *trace.find_named(), *trace.find_in_results()]
         found = {path: (kind, remove) for path, kind, remove in removals}
-        read = count_readings(trace.log, case_id)
+        read = count_readings(log, case_id)
         if not read and {kind for kind, _ in found.values()} <= _NO_PROOF:
             raise ConfigError(
                 case_id,
@@ -72,22 +75,14 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
             )
         answer = _decide(read, case_id, readings)
         if answer == "remove" and read:
-            found[trace.log] = (
-                f"logs of readings, with {read} lines",
-                lambda: remove_readings(trace.log, case_id),
-            )
-        remains = [*trace.describe_remains(), *([_say_kept(read)] if read and answer == "keep" else [])]
+            found[log] = f"logs of readings, with {read} lines", lambda: remove_readings(log, case_id)
+        remains = [*trace.describe_remains()]
+        if read and answer == "keep":
+            remains.append(f"- {read} readings in readings.jsonl: --readings remove takes them out.")
         for _, remove in found.values():
             remove()
     counts = count_kinds(kind for kind, _ in found.values())
     print(f"{case_id}: removed ({counts or 'nothing'}).", *remains, sep="\n")
-
-
-def _check(case_id: str) -> str:
-    try:
-        return parse_safe_name(case_id)
-    except ValueError as error:
-        raise ConfigError("CASE_ID", f"it {error}", "Write the case_id as in cases.csv.") from None
 
 
 def _decide(count: int, case_id: str, readings: str) -> str:
@@ -98,26 +93,16 @@ def _decide(count: int, case_id: str, readings: str) -> str:
     if not sys.stdin.isatty():
         return "keep"
     text = input(f"{count} readings of {case_id} cannot be made again. Remove them too? [y/N] ")
-    return _ANSWERS.get(text.strip().lower(), "keep")
-
-
-def _say_kept(count: int) -> str:
-    return f"- {count} readings in readings.jsonl: --readings remove takes them out."
+    return "remove" if text.strip().lower() in ("y", "yes") else "keep"
 
 
 @dataclass(frozen=True)
 class _Trace:
-    """Where a case is to be found.
+    """Where a case is to be found."""
 
-    Attributes:
-        case: Its case_id.
-        results: The study's folder.
-        given: The patient_id that the user named, or "".
-    """
-
-    case: str
-    results: Path
-    given: str
+    case: str  # its case_id
+    results: Path  # the study's folder
+    given: str  # the patient_id that the user named, or ""
 
     @property
     def home(self) -> Path:
@@ -126,10 +111,6 @@ class _Trace:
     @property
     def history(self) -> Path:
         return self.home / "history" / self.results.name
-
-    @property
-    def log(self) -> Path:
-        return find_log(self.results)
 
     @cached_property
     def hips(self) -> set[str]:
@@ -159,24 +140,18 @@ class _Trace:
         return re.compile(rf"(?<![\w.-]){name}(_(L|R|pelvis))?(?![\w-]|\.\w)", re.ASCII)
 
     def check_folder(self) -> None:
-        """Raises a ConfigError unless the folder is one of results: elsewhere the user's own files lie."""
+        """Raises a ConfigError unless the folder is one of results and no run works in it."""
+        # Elsewhere the user's own files lie.
         if self.results.parent.name != "results":
             raise ConfigError(
                 "--study", "it is no folder of a study's results", "Name results/NAME, as the run wrote it."
             )
-
-    def check_idle(self) -> None:
-        """Raises a ConfigError while a run works in the folder."""
         if any((self.home / ".snakemake/locks").glob("*")):
             raise ConfigError(
                 self.results.name,
                 "a run works on it, or was killed",
                 "Wait until it has ended; after a kill: snakemake --unlock.",
             )
-
-    def locking_readings(self) -> contextlib.AbstractContextManager[object]:
-        """Holds the log of readings, if there is one, so that no page writes to it."""
-        return contextlib.closing(Log(self.log)) if self.log.is_file() else contextlib.nullcontext()
 
     def find_in_history(self) -> Iterator[Removal]:
         yield from find_rounds(self.history, self.hips)
@@ -185,9 +160,8 @@ class _Trace:
         yield from (_remove(KILLED, path) for path in find_temporaries(self.history))
 
     def find_named(self) -> Iterator[Removal]:
-        for kind, path, _, case in find_named(self.home, self.results.name):
-            if case in ("", self.case):
-                yield _remove(kind, path)
+        named = find_named(self.home, self.results.name)
+        yield from (_remove(kind, path) for kind, path, _, case in named if case in ("", self.case))
         for path in walk(self.home / "cache/train" / self.results.name) if self.was_labelled else ():
             yield _remove("checkpoints of trainings", path)
 
@@ -278,9 +252,8 @@ def _drop_neighbours(row: dict[str, str], hips: set[str]) -> dict[str, str]:
     if not hips & set(names):
         return row
     pairs = zip(names, row["neighbour_grades"].split("; "), strict=True)
-    kept = [pair for pair in pairs if pair[0] not in hips]
-    cells = ["; ".join(pair[place] for pair in kept) for place in (0, 1)]
-    return row | dict(zip(("neighbours", "neighbour_grades"), cells, strict=True))
+    kept = [*zip(*(pair for pair in pairs if pair[0] not in hips), strict=True)] or [(), ()]
+    return row | {"neighbours": "; ".join(kept[0]), "neighbour_grades": "; ".join(kept[1])}
 
 
 def _write_kept(path: Path, keep: np.ndarray) -> None:

@@ -29,31 +29,18 @@ _MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
 
 @dataclass(frozen=True)
 class Cost:
-    """What one experiment costs.
+    """What one experiment costs."""
 
-    Attributes:
-        models: How many are trained.
-        model_bytes: On disk, each.
-        prediction_bytes: On disk, of all models.
-        checkpoint_bytes: On disk while one model is trained.
-        memory_bytes: Of one training: weights, gradients, moments, activations of a batch, images.
-        step_s: Of one training step, None if it was not measured.
-        image_s: Of one image in one pass without dropout, None likewise.
-        train_steps: Of all models.
-        predicted: Hips predicted, summed over the models.
-        pool_predicted: Those of the pool.
-    """
-
-    models: int
-    model_bytes: int
-    prediction_bytes: int
-    checkpoint_bytes: int
-    memory_bytes: int
-    step_s: float | None
-    image_s: float | None
-    train_steps: int
-    predicted: int
-    pool_predicted: int
+    models: int  # how many are trained
+    model_bytes: int  # on disk, each
+    prediction_bytes: int  # on disk, of all models
+    checkpoint_bytes: int  # on disk while one model is trained
+    memory_bytes: int  # of one training: weights, gradients, moments, activations of a batch, images
+    step_s: float | None  # of one training step, None if it was not measured
+    image_s: float | None  # of one image in one pass without dropout, None likewise
+    train_steps: int  # of all models
+    predicted: int  # hips, summed over the models
+    pool_predicted: int  # those of the pool
 
 
 def run(*, config: Path = Path("config.yaml"), steps: int = 2, out: Path | None = None) -> None:
@@ -74,12 +61,12 @@ def run(*, config: Path = Path("config.yaml"), steps: int = 2, out: Path | None 
     costs = {name: estimate(study, name, hips, steps) for name in study.config["experiments"]}
     jobs = count_jobs(study)
     disk = sum_disk(study, costs, hips)
-    for line in describe(study, jobs, costs, disk, hips):
-        print(line)
+    print(*describe(study, jobs, costs, disk, hips), sep="\n")
     if out is not None:
         facts = {"jobs": jobs, "disk_bytes": disk, "hips": hips}
         write_json(out, facts | {"experiments": {name: vars(cost) for name, cost in costs.items()}})
-    free = shutil.disk_usage(_existing(Path(study.results))).free
+    folder = Path(study.results).resolve()
+    free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
     if disk > free:
         raise ConfigError(
             "disk",
@@ -90,14 +77,13 @@ def run(*, config: Path = Path("config.yaml"), steps: int = 2, out: Path | None 
 
 def count_hips(study: Study) -> dict[str, int]:
     """Hips of each cohort: with a radiograph where that is known, else two of every CT."""
-    counts: dict[str, int] = {}
-    for cohort in study.used_cohorts:
-        table = Path(study.results) / "hips" / f"{cohort}.csv"
-        if table.is_file():
-            counts[cohort] = int((read_columns(table, ("hip_id", "status"))["status"] == "ok").sum())
-        else:
-            counts[cohort] = 2 * len(study.case_ids(cohort))
-    return counts
+    tables = {cohort: Path(study.results, "hips", f"{cohort}.csv") for cohort in study.used_cohorts}
+    return {
+        cohort: int((read_columns(table, ("hip_id", "status"))["status"] == "ok").sum())
+        if table.is_file()
+        else 2 * len(study.case_ids(cohort))
+        for cohort, table in tables.items()
+    }
 
 
 def count_jobs(study: Study) -> dict[str, int]:
@@ -106,14 +92,7 @@ def count_jobs(study: Study) -> dict[str, int]:
 
 
 def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Cost:
-    """The cost of one experiment.
-
-    Args:
-        study: The configured study.
-        name: The name of the experiment.
-        hips: The number of hips of each cohort.
-        steps: Training steps to measure.
-    """
+    """The cost of one experiment, with so many hips of each cohort; ``steps`` of training are measured."""
     settings = TrainSettings.model_validate(study.config["train"])
     row = Experiment.model_validate(study.config["experiments"][name])
     heads = OutputHeads(TASKS[row.task], row.loss)
@@ -149,12 +128,12 @@ def estimate(study: Study, name: str, hips: Mapping[str, int], steps: int) -> Co
 
 def _count_predicted(study: Study, name: str, hips: Mapping[str, int]) -> dict[str, int]:
     """Hips predicted, summed over the models: a labelled one by its own fold's, others by every fold's."""
+    models = {
+        cohort: len(study.paths("predict", experiment=name, cohort=cohort))
+        for cohort in study.predicted_cohorts(name)
+    }
     folds = study.config["folds"]["folds"]
-    counts = {}
-    for cohort in study.predicted_cohorts(name):
-        models = len(study.paths("predict", experiment=name, cohort=cohort))
-        counts[cohort] = hips[cohort] * models // (folds if cohort == "labelled" else 1)
-    return counts
+    return {name: hips[name] * n // (folds if name == "labelled" else 1) for name, n in models.items()}
 
 
 def sum_disk(study: Study, costs: Mapping[str, Cost], hips: Mapping[str, int]) -> int:
@@ -205,11 +184,11 @@ def _describe_time(study: Study, name: str, cost: Cost) -> list[str]:
 
 
 def _size(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000 or unit == "GB":
-            return f"{n:.3g} {unit}" if n < 1000 else f"{n:.0f} {unit}"
+    for unit in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}"
         n /= 1000
-    return ""
+    return f"{n:.3g} GB" if n < 1000 else f"{n:.0f} GB"
 
 
 def _duration(seconds: float) -> str:
@@ -217,10 +196,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
     return f"{seconds:.1f} s"
-
-
-def _existing(path: Path) -> Path:
-    path = path.resolve()
-    while not path.exists():
-        path = path.parent
-    return path

@@ -11,23 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Need:
-    """What one job asks a machine for; measured on a CPU, rounded up.
+    """What one job asks a machine for; measured on a CPU, rounded up."""
 
-    Attributes:
-        mb: Memory whatever the number of hips, MB; libraries with torch take 800 of it.
-        minutes: Time whatever the number of hips.
-        mb_per_1000: Memory for every 1000 hips, MB.
-        minutes_per_1000: Time for every 1000 hips.
-        mb_per_thread: Memory for every thread, MB.
-        cohort: The cohort whose hips count; empty for those that the job's wildcards name.
-    """
-
-    mb: int = 1000
-    minutes: int = 60
-    mb_per_1000: int = 60
-    minutes_per_1000: int = 0
-    mb_per_thread: int = 0
-    cohort: str = ""
+    mb: int = 1000  # memory whatever the number of hips, MB; libraries with torch take 800 of it
+    minutes: int = 60  # time whatever the number of hips
+    mb_per_1000: int = 60  # memory for every 1000 hips, MB
+    minutes_per_1000: int = 0  # time for every 1000 hips
+    mb_per_thread: int = 0  # memory for every thread, MB
+    cohort: str = ""  # the cohort whose hips count; empty for those that the job's wildcards name
 
 
 @dataclass(frozen=True)
@@ -35,24 +26,16 @@ class Stage:
     """One rule of the workflow, which is a subcommand of the same name.
 
     Paths are relative to the study's folder of results; wildcards stand in braces.
-
-    Attributes:
-        module: The module whose function ``run`` does the work.
-        help: What it does, in a few words.
-        outputs: Files that a finished study has: what is missing of them is made again.
-        inputs: Patterns of the files that it reads, as the manifest names them; of the evaluation and after.
-        sections: The sections of the configuration, or settings outside them, that are its flags.
-        other_sections: The sections from which it gets single settings.
-        need: The memory and time of one job.
     """
 
-    module: str
-    help: str
-    outputs: tuple[str, ...]
+    module: str  # whose function ``run`` does the work
+    help: str  # what it does, in a few words
+    outputs: tuple[str, ...]  # files that a finished study has: what is missing of them is made again
+    # Patterns of the files that it reads, as the manifest names them; of the evaluation and after.
     inputs: tuple[str, ...] = ()
-    sections: tuple[str, ...] = ()
-    other_sections: tuple[str, ...] = ()
-    need: Need = Need()
+    sections: tuple[str, ...] = ()  # of the configuration, or settings outside them, which are its flags
+    other_sections: tuple[str, ...] = ()  # those of which it gets single settings
+    need: Need = Need()  # of memory and time
 
     @property
     def wildcards(self) -> list[str]:

@@ -5,6 +5,7 @@ Standard library and pydantic only: a bare Snakemake imports this module, and ev
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,7 @@ from hipoa.phantom.cohort.members import count_patients, planned
 from hipoa.workflow.stages import STAGES
 
 _BUILTIN = "phantom"
+_GRADED = ("labelled", "external")
 _NEW_SPLIT = (
     "warning: {} patients were graded since the last run, and all patients will be split into new folds: "
     "scores of both runs cannot be compared. To keep the folds, run first: "
@@ -33,22 +35,16 @@ _NEW_SPLIT = (
 class Study:
     """The cohorts, shards, jobs and paths of one configuration.
 
-    Attributes:
-        config: As `hipoa.workflow.config.resolve` gives it.
-        cases: The rows of cases.csv, if there is one.
-        readings: The rows of grades.csv, if there is one.
-        warnings: What the user should look at in them, a line each.
-
     Raises:
         ConfigError: There is no data, or nothing to train on.
         TableError: The tables cannot be used.
         CohortError: Patients with a grade do not suffice for the folds.
     """
 
-    config: Mapping[str, Any]
-    cases: Sequence[Case] = field(init=False)
-    readings: Sequence[Reading] = field(init=False)
-    warnings: Sequence[str] = field(init=False)
+    config: Mapping[str, Any]  # as `hipoa.workflow.config.resolve` gives it
+    cases: Sequence[Case] = field(init=False)  # the rows of cases.csv, if there is one
+    readings: Sequence[Reading] = field(init=False)  # the rows of grades.csv, if there is one
+    warnings: Sequence[str] = field(init=False)  # what the user should look at in them, a line each
 
     def __post_init__(self) -> None:
         cases, grades = self.config["data"]["cases"], self.config["data"]["grades"]
@@ -112,17 +108,13 @@ class Study:
         return [_NEW_SPLIT.format(len(new), self.results)] if new else []
 
     def _check_weights(self) -> None:
-        sources: dict[str, str] = {}
+        sources = self.pretrained()
         for row in self.config["experiments"].values():
-            source = sources.setdefault(row["network"], row["weights"])
-            if "none" not in (source, row["weights"]) and source != row["weights"]:
-                raise ConfigError(
-                    "experiments",
-                    f'{row["network"]} has weights "{source}" here and "{row["weights"]}" there',
-                    "Take pre-trained weights of a network from one source.",
-                )
-            if source == "none":
-                sources[row["network"]] = row["weights"]
+            network, source = row["network"], row["weights"]
+            if source not in ("none", sources.get(network)):
+                found = f'{network} has weights "{source}" here and "{sources[network]}" there'
+                do = "Take pre-trained weights of a network from one source."
+                raise ConfigError("experiments", found, do)
 
     @cached_property
     def cohorts(self) -> dict[str, list[Case]]:
@@ -132,13 +124,14 @@ class Study:
     @cached_property
     def own_shards(self) -> dict[str, dict[str, list[Case]]]:
         """The user's own cases by cohort and shard; sorted once, for there may be 100 000."""
-        sorted_in: dict[str, dict[str, list[Case]]] = {}
-        for cohort in COHORTS:
-            shards: dict[int, list[Case]] = {}
-            for case in self.cohorts.get(cohort, []):
-                shards.setdefault(shard_of(case.case_id, self.config["data"]["shards"]), []).append(case)
-            sorted_in[cohort] = {str(shard): shards[shard] for shard in sorted(shards)}
-        return sorted_in
+        sorted_in: dict[str, dict[int, list[Case]]] = {cohort: defaultdict(list) for cohort in COHORTS}
+        for cohort, cases in self.cohorts.items():
+            for case in cases:
+                sorted_in[cohort][shard_of(case.case_id, self.config["data"]["shards"])].append(case)
+        return {
+            cohort: {str(shard): shards[shard] for shard in sorted(shards)}
+            for cohort, shards in sorted_in.items()
+        }
 
     @cached_property
     def _builtin(self) -> dict[str, dict[str, list[str]]]:
@@ -173,7 +166,8 @@ class Study:
             if shard in ("", key)
         ]
 
-    def is_builtin(self, shard: str) -> bool:
+    @staticmethod
+    def is_builtin(shard: str) -> bool:
         """Whether a shard is of the built-in cohort."""
         return shard.startswith(_BUILTIN)
 
@@ -266,20 +260,17 @@ class Study:
             for path in self.paths(name, template)
         ]
 
-    def _synthetic_files(self, suffix: str) -> list[list[str]]:
-        """The files of the graded synthetic hips that end so, those of each cohort by shard."""
-        template = f"phantom/{{cohort}}/{{shard}}{suffix}"
-        return [self.paths("phantom", template, cohort=name) for name in ("labelled", "external")]
-
     @property
     def ceilings(self) -> list[str]:
         """The attainable accuracy on synthetic readings; the same in all shards of a cohort."""
-        return [path for paths in self._synthetic_files(".ceiling.json") for path in paths[:1]]
+        path = "phantom/{cohort}/{shard}.ceiling.json"
+        return [file for cohort in _GRADED for file in self.paths("phantom", path, cohort=cohort)[:1]]
 
     @property
     def truths(self) -> list[str]:
-        """The measured geometry of the synthetic hips."""
-        return [path for paths in self._synthetic_files(".truth.csv") for path in paths]
+        """The measured geometry of the graded synthetic hips."""
+        path = "phantom/{cohort}/{shard}.truth.csv"
+        return [file for cohort in _GRADED for file in self.paths("phantom", path, cohort=cohort)]
 
     @property
     def ranking_experiment(self) -> str:

@@ -89,6 +89,15 @@ def test_core_and_what_is_not_imported_do_not_count(hash_of):
     assert hash_of(imaging__other="import hipoa.imaging.stage\n") == hash_of()
 
 
+def test_of_core_the_constants_that_are_used_count(hash_of):
+    stage = MODULES["imaging/stage.py"].replace("LIMIT = 3\n", "from hipoa.core.constants import LIMIT\n")
+    before, other, after = (
+        hash_of(imaging__stage=stage, core__constants=text)
+        for text in ("LIMIT = 3\nMORE = 1\n", "LIMIT = 3\nMORE = 2\n", "LIMIT = 4\nMORE = 1\n")
+    )
+    assert before == other != after
+
+
 @pytest.mark.parametrize(
     "line",
     [

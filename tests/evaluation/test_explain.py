@@ -10,14 +10,11 @@ from hipoa.core.files import read_npz, write_npz
 from hipoa.evaluation import explain
 from hipoa.evaluation.explain import (
     GRAD_CAM,
-    RIGHT,
     ROLL_OUT,
-    WRONG,
-    choose_hips,
     find_attentions,
     find_last_maps,
 )
-from hipoa.evaluation.graded import read_graded
+from hipoa.evaluation.graded import choose_hips, read_graded
 from hipoa.evaluation.settings import ExplainSettings
 from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.networks import GradingNetwork, build_network, prepare_images
@@ -128,10 +125,10 @@ def list_hips():
 
 def test_the_surest_right_hips_of_each_class_and_the_worst_wrong_ones(write_uncertainty):
     table = read_graded(write_uncertainty("vit", list_hips()))
-    chosen, shown = choose_hips(table, 2)
-    assert chosen.hip.tolist() == ["b_L", "c_L", "f_L", "d_L"]
-    assert shown.tolist() == [RIGHT, RIGHT, WRONG, WRONG]
-    assert choose_hips(table, 3)[0].hip.tolist() == ["b_L", "c_L", "a_L", "f_L", "d_L", "e_L"]
+    assert [table.hip[rows].tolist() for rows in choose_hips(table, 2)] == [["b_L", "c_L"], ["f_L", "d_L"]]
+    right, wrong = choose_hips(table, 3)
+    assert table.hip[right].tolist() == ["b_L", "c_L", "a_L"]
+    assert table.hip[wrong].tolist() == ["f_L", "d_L", "e_L"]
 
 
 def test_the_stage_explains_each_hip_with_the_model_that_graded_it(write_uncertainty, tmp_path):

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.files import read_csv, read_json, read_npz
 from hipoa.grading.data.class_table import join_probabilities, join_values
 from hipoa.grading.inference import predict
 from hipoa.grading.model.heads import OutputHeads
 from hipoa.grading.model.losses import build_criterion, weigh_classes
-from hipoa.grading.settings import STAIRCASE, ClassTable, Experiment, PredictSettings, TrainSettings
+from hipoa.grading.settings import ClassTable, Experiment, PredictSettings, TrainSettings
 from hipoa.grading.tasks import CROWE, GRADE, KL, TASKS
 from hipoa.grading.training import train
 
@@ -170,7 +171,7 @@ def one_hot(place, n):
     return np.eye(n)[place].astype(np.float32)
 
 
-@pytest.mark.parametrize(("grade", "pair"), list(enumerate(STAIRCASE, start=1)))
+@pytest.mark.parametrize(("grade", "pair"), list(enumerate(CLASS_TABLE, start=1)))
 def test_a_pair_of_the_table_is_its_class(grade, pair):
     probability = join_probabilities(one_hot(pair[0] - 1, 4), one_hot(pair[1], 5), ClassTable())
     assert probability.argmax() == grade - 1

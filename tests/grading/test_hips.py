@@ -9,20 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hipoa.core.constants import CLASS_TABLE, SHARD_COLUMNS
 from hipoa.core.errors import CohortError, TableError
 from hipoa.core.files import read_csv, read_npz
 from hipoa.core.tables.rows import Reading
 from hipoa.grading.data import hips
-from hipoa.grading.data.hips import SHARD_COLUMNS, check_refused, grade_hips
+from hipoa.grading.data.hips import check_refused, grade_hips
 from hipoa.grading.data.labels import combine, grade_hip
-from hipoa.grading.settings import STAIRCASE, HipsSettings
+from hipoa.grading.settings import HipsSettings
 
 
 def read(crowe, kl, date=""):
     return Reading("a", "L", crowe, kl, date=date)
 
 
-@pytest.mark.parametrize(("grade", "pair"), list(enumerate(STAIRCASE, start=1)))
+@pytest.mark.parametrize(("grade", "pair"), list(enumerate(CLASS_TABLE, start=1)))
 def test_each_pair_of_the_class_table_is_its_class(grade, pair):
     assert combine(*pair, HipsSettings()) == grade
 
@@ -49,7 +50,7 @@ def test_a_pair_off_the_table_is_left_out_or_takes_the_nearest_class(pair, neare
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=9))
 def test_the_median_of_readings_on_the_table_is_the_median_of_their_classes(classes):
-    found = grade_hip("a_L", [read(*STAIRCASE[grade - 1]) for grade in classes], HipsSettings())
+    found = grade_hip("a_L", [read(*CLASS_TABLE[grade - 1]) for grade in classes], HipsSettings())
     assert found["grade"] == statistics.median_low(classes)
     assert found["off_table"] == ""
     assert found["n_readings"] == len(classes)

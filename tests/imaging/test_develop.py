@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hipoa.core.constants import HIP_COLUMNS
 from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_npz, write_csv, write_npz
 from hipoa.imaging.develop import develop, run
-from hipoa.imaging.project import COLUMNS
 from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.settings import DevelopSettings
 
@@ -69,10 +69,11 @@ def shard(tmp_path):
     image[:, :, 40:] = 9  # bright at image right
     names = ["a_L", "a_R"]
     rows = [
-        {**dict.fromkeys(COLUMNS, ""), "hip_id": f"a_{side}", "side": side, "status": "ok"} for side in "LR"
+        {**dict.fromkeys(HIP_COLUMNS, ""), "hip_id": f"a_{side}", "side": side, "status": "ok"}
+        for side in "LR"
     ]
     rows.append({**rows[0], "hip_id": "b_L", "status": "refused", "reason": "no hip"})
-    write_csv(tmp_path / "p/0.csv", COLUMNS, rows)
+    write_csv(tmp_path / "p/0.csv", HIP_COLUMNS, rows)
     write_npz(
         tmp_path / "p/0.npz",
         {"hip_id": np.array(names), "line_integral": image, "mm_per_px": np.full(2, 2.5)},
@@ -110,7 +111,7 @@ def test_left_hips_are_mirrored_and_say_so(shard, mirror):
 
 
 def test_a_shard_without_hips(tmp_path):
-    write_csv(tmp_path / "p/0.csv", COLUMNS, [])
+    write_csv(tmp_path / "p/0.csv", HIP_COLUMNS, [])
     empty = {
         "hip_id": np.array([], str),
         "line_integral": np.zeros((0, 60, 60), np.float32),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hipoa.cli import main
+from hipoa.core.constants import HIP_COLUMNS
 from hipoa.core.files import read_csv, write_csv, write_npz
 from hipoa.imaging.develop import run as develop_run
-from hipoa.imaging.project import COLUMNS
 from hipoa.imaging.settings import DevelopSettings
 
 
@@ -63,8 +63,8 @@ def test_only_radiographs_named_by_the_old_table_are_removed(tmp_path):
     def develop(*hips):
         write_csv(
             tmp_path / "in.csv",
-            COLUMNS,
-            [dict.fromkeys(COLUMNS, "") | {"hip_id": h, "side": h[-1], "status": "ok"} for h in hips],
+            HIP_COLUMNS,
+            [dict.fromkeys(HIP_COLUMNS, "") | {"hip_id": h, "side": h[-1], "status": "ok"} for h in hips],
         )
         arrays = {
             "hip_id": np.array(hips, dtype=np.str_),

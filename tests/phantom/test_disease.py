@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.phantom.anatomy.disease import (
-    CLASSES,
     SHARES_OF_POPULATION,
     draw_disease,
     draw_latents,
@@ -20,7 +20,7 @@ from hipoa.phantom.cohort.members import POPULATIONS
 
 
 def test_the_classes_rise_in_crowe_and_kl():
-    assert CLASSES == ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
+    assert CLASS_TABLE == ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
     for shares in SHARES_OF_POPULATION.values():
         assert all(len(share) == 7 and sum(share) == pytest.approx(1) for share in shares.values())
 

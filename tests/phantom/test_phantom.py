@@ -17,12 +17,12 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from hipoa.cli import main
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.errors import ConfigError
 from hipoa.core.tables.rows import assign_cohorts
 from hipoa.core.tables.study_tables import read_grades, read_tables
 from hipoa.imaging.ct.formats import read_volume
 from hipoa.phantom import phantom
-from hipoa.phantom.anatomy.disease import CLASSES
 from hipoa.phantom.anatomy.implants import PROSTHETIC_HEAD_MM
 from hipoa.phantom.cohort.members import plan_cases
 from hipoa.phantom.cohort.truth import TRUTH_COLUMNS
@@ -211,7 +211,7 @@ def test_the_truth_names_the_landmarks_and_both_readings(labelled, pool):
         case, side = row["hip_id"].rsplit("_", 1)
         for reader in "AB":
             read = readings[case, side, reader]
-            pair = CLASSES[int(row[f"reader_{reader.lower()}"]) - 1]
+            pair = CLASS_TABLE[int(row[f"reader_{reader.lower()}"]) - 1]
             assert pair == (int(read["crowe"]), int(read["kl"]))
         centre, radius = _centre(row), float(row["radius_mm"])
         teardrop, junction = (_point(row, name) for name in ("teardrop", "junction"))

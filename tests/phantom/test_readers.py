@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from hipoa.phantom.anatomy.disease import CLASSES, SHARES_OF_POPULATION
+from hipoa.core.constants import CLASS_TABLE
+from hipoa.phantom.anatomy.disease import SHARES_OF_POPULATION
 from hipoa.phantom.cohort.members import PlannedCase
 from hipoa.phantom.cohort.readers import (
     describe_ceiling,
@@ -46,7 +47,7 @@ def test_kappa_of_simulated_readers_agrees_with_scikit_learn():
     rng = np.random.default_rng([1, 2])
     error = error_for(0.65, SHARE)
     truth = rng.choice(np.arange(1, 8), p=SHARE, size=4000)
-    readings = [[CLASSES.index(read_hip(rng, int(grade), error)) for grade in truth] for _ in range(2)]
+    readings = [[CLASS_TABLE.index(read_hip(rng, int(grade), error)) for grade in truth] for _ in range(2)]
     # The standard error of kappa at this number is below 0.01.
     assert cohen_kappa_score(*readings) == pytest.approx(0.65, abs=0.03)
 
@@ -98,7 +99,9 @@ def test_no_constant_answer_per_class_beats_the_ceiling_on_simulated_labels(read
     error, n = error_for(0.65, SHARE), 1500
     best = []
     for grade in range(1, 8):
-        readings = [[CLASSES.index(read_hip(rng, grade, error)) for _ in range(n)] for _ in range(readers)]
+        readings = [
+            [CLASS_TABLE.index(read_hip(rng, grade, error)) for _ in range(n)] for _ in range(readers)
+        ]
         away = np.abs(np.subtract.outer(np.min(readings, axis=0), np.arange(7)))
         best.append([(away == 0).mean(0).max(), (away <= 1).mean(0).max()])
     # Of two readings the median is the milder. The standard errors are below 0.004.

@@ -31,15 +31,11 @@ _OTHER_FORMATS = (
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a table as stripped text.
+    """The cells of a table as stripped text."""
 
-    Attributes:
-        rows: Row number, as a spreadsheet shows it, and cells of each row with any text.
-        kind: The format in words; "" for a plain CSV in ASCII or UTF-8.
-    """
-
+    # Row number, as a spreadsheet shows it, and cells of each row with any text.
     rows: list[tuple[int, list[str]]]
-    kind: str = ""
+    kind: str = ""  # the format in words; "" for a plain CSV in ASCII or UTF-8
 
 
 def read_grid(path: Path, sheet: str = "", *, fill_merged: bool = False) -> Grid:

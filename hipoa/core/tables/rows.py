@@ -19,27 +19,16 @@ SIMILAR = "leading zeros, capitals or a trailing .0"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One CT of one patient.
+    """One CT of one patient."""
 
-    Attributes:
-        case_id: Used in file names; letters, digits, dot, dash and underscore.
-        patient_id: A pseudonym; all hips of a patient stay in one fold.
-        ct: A file, or a folder with a DICOM series.
-        external: The case belongs to the external validation cohort.
-        labels: A label map, or a folder of masks, with the femora.
-        landmarks: A table of hip centres.
-        series: The number or name of the DICOM series to read, if there are several.
-        exclude: The hips to leave out: "", "L", "R" or "LR".
-    """
-
-    case_id: str
-    patient_id: str
-    ct: Path
-    external: bool = False
-    labels: Path | None = None
-    landmarks: Path | None = None
-    series: str = ""
-    exclude: str = ""
+    case_id: str  # used in file names; letters, digits, dot, dash and underscore
+    patient_id: str  # a pseudonym; all hips of a patient stay in one fold
+    ct: Path  # a file, or a folder with a DICOM series
+    external: bool = False  # the case belongs to the external validation cohort
+    labels: Path | None = None  # a label map, or a folder of masks, with the femora
+    landmarks: Path | None = None  # a table of hip centres
+    series: str = ""  # the number or name of the DICOM series to read, if there are several
+    exclude: str = ""  # the hips to leave out: "", "L", "R" or "LR"
     sex: str = ""
     age: str = ""
     scanner: str = ""

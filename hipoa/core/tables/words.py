@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from hipoa.core.constants import ROMAN
 from hipoa.core.identifiers import normalise
 
 
@@ -77,7 +78,7 @@ _GRADE = re.compile(
     rf"(?P<before>(?:(?:{_ANY_INDEX})[\s.:=_-]*)*)(?P<value>[0-9](?:[.,]0)?|i{{1,3}}|iv)\s*"
     r"(?:度|期|型|群|級|级|등급|급)?"
 )
-_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
+_NUMERALS = {numeral.lower(): grade for grade, numeral in ROMAN.items()}
 _NUMBERS = re.compile(r"[0-9]+(?:[.,][0-9]+)?|\b(?:i{1,3}|iv)\b")
 
 _HEADINGS = _invert(
@@ -198,7 +199,7 @@ def _parse_grade(text: str, index: str) -> tuple[int, str]:
     word = _simplify(text)
     found = _GRADE.fullmatch(word)
     lowest = LOWEST_GRADE[index]
-    value = -1 if found is None else _ROMAN.get(found["value"]) or int(found["value"][0])
+    value = -1 if found is None else _NUMERALS.get(found["value"]) or int(found["value"][0])
     if found is None or not lowest <= value <= HIGHEST_GRADE:
         several = ", it could mean several" if not found and len(_NUMBERS.findall(word)) > 1 else ""
         raise ValueError(f"{quote(text)}is not one of {lowest}-{HIGHEST_GRADE}{several}")

@@ -27,15 +27,11 @@ NOT_COVERED = "the interval leaves out the variance of training"
 
 @dataclass(frozen=True)
 class ScoreSet:
-    """Scores computed from the same sums over hips.
+    """Scores computed from the same sums over hips."""
 
-    Attributes:
-        tally: Function of a table, (n,) cell numbers and the number of cells to (cells, ...) sums.
-        scores: Name to a function of the sums, and its unit.
-    """
-
+    # Function of a table, (n,) cell numbers and the number of cells to (cells, ...) sums.
     tally: Callable[[Graded, np.ndarray, int], np.ndarray]
-    scores: Mapping[str, tuple[Score, str]]
+    scores: Mapping[str, tuple[Score, str]]  # name to a function of the sums, and its unit
 
     def pick(self, names: Sequence[str]) -> ScoreSet:
         """Some of the scores."""

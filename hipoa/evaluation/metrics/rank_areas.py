@@ -134,8 +134,7 @@ def resample_areas(
     resamples = bootstrap.bootstrap_resamples if n_patients > 1 else 0
     # So few at once that they stay in a core's cache.
     width = 128 * max(map(len, repeats))
-    draws = draw_patients(n_patients, width, resamples, 0)
-    drawn = [rank_and_score(weight) for weight in draws]
+    drawn = [rank_and_score(weight) for weight in draw_patients(n_patients, width, resamples)]
     return {
         name: (
             cohort[name][:, 0],

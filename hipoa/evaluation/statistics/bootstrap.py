@@ -18,7 +18,7 @@ def resample_patients(
     sums: np.ndarray,
     scores: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     resamples: int,
-    seed: int,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Scores of cohorts drawn with replacement from the patients.
 
@@ -46,7 +46,7 @@ def resample_patients(
     return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
-def draw_patients(n_patients: int, width: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def draw_patients(n_patients: int, width: int, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:
     """Yields how often each patient is drawn, (resamples of this part, n_patients) at a time.
 
     ``width`` is how many numbers the caller holds per resample; the size of the parts changes no draw.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hipoa.core.constants import RADIOGRAPH_PX, SHARD_COLUMNS
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_npz, write_csv, write_npz
 from hipoa.core.tables.rows import Reading, hip_id
@@ -18,17 +19,8 @@ from hipoa.grading.settings import HipsSettings
 
 Row = dict[str, str]
 
-# The columns of a shard's table, for a cohort without shards.
-SHARD_COLUMNS = (
-    *("hip_id", "case_id", "patient_id", "side", "sex", "age", "scanner", "status", "reason", "method"),
-    *("confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant", "cut"),
-    *("spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "mark_to_head_mm", "warnings"),
-    *("series", "slices", "step_mm", "set_aside", "manufacturer", "model", "kernel", "kernel_kind", "kv"),
-    *("thickness_mm", "head_x_mm", "head_y_mm", "renderer", "png", "mm_per_px", "mirrored"),
-)
-GRADE_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
+LABEL_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
 SHOWN_REASONS = 3
-RADIOGRAPH_PX = 150
 
 
 def run(
@@ -60,7 +52,7 @@ def run(
     check_refused(rows, cohort, settings.max_refused_share)
     readings = [reading for path in grades for reading in read_grades(path)]
     graded = grade_hips(rows, readings, cohort, settings)
-    columns = [*(rows[0] if rows else SHARD_COLUMNS), *GRADE_COLUMNS]
+    columns = [*(rows[0] if rows else SHARD_COLUMNS), *LABEL_COLUMNS]
     wanted = [row["hip_id"] for row in rows if row["status"] == "ok"]
     shards = ((images["hip_id"].tolist(), images["radiograph"]) for images in map(read_npz, stacks))
     write_npz(stack, join_images(wanted, shards, cohort))
@@ -90,7 +82,7 @@ def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
 def grade_hips(
     rows: Iterable[Row], readings: Iterable[Reading], cohort: str, settings: HipsSettings
 ) -> list[dict[str, object]]:
-    """Adds GRADE_COLUMNS to rows of hips, None without a grade; readings are in the order of their tables."""
+    """Adds LABEL_COLUMNS to rows of hips, None without a grade; readings are in the order of their tables."""
     of_hip: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         of_hip[hip_id(reading.case_id, reading.side)].append(reading)

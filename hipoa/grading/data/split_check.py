@@ -54,19 +54,13 @@ class TaughtHips:
 
 @dataclass(frozen=True)
 class LabelledHips:
-    """What the tables say of the labelled hips: reading the CTs can take hips away, and add none.
+    """What the tables say of the labelled hips: reading the CTs can take hips away, and add none."""
 
-    Attributes:
-        where: The name of the table of grades.
-        of_task: Task to the hips that it is taught with.
-        lacking: What keeps a graded hip from having a combined class, to the number of such hips.
-        builtin: Labelled patients of the built-in cohort and their hips, whose classes are drawn later; any
-            may be of the most frequent class.
-    """
-
-    where: str
-    of_task: Mapping[str, TaughtHips]
-    lacking: Counter[str]
+    where: str  # the name of the table of grades
+    of_task: Mapping[str, TaughtHips]  # task to the hips that it is taught with
+    lacking: Counter[str]  # what keeps a graded hip from having a combined class, to the number of such hips
+    # Labelled patients of the built-in cohort and their hips, whose classes are drawn later; any may be of
+    # the most frequent class.
     builtin: tuple[int, int]
 
     def check_folds(self, folds: int, *, kept: bool) -> None:

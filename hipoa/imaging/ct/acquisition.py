@@ -23,26 +23,16 @@ class Acquisition:
 
     Texts come from lists and patterns, are "other" if none matches, and empty if the header does not tell:
     what a hospital wrote is never copied.
-
-    Attributes:
-        manufacturer: The maker of the scanner.
-        model: The model of the scanner.
-        kernel: The reconstruction kernel.
-        kernel_kind: "soft" (standard ones too), "bone", "lung" or "other".
-        kv: Peak tube voltage, kV.
-        thickness_mm: Slice thickness, mm; None if it is not known.
-        sex: "F", "M" or empty.
-        age: Whole years; "90+" for all beyond 89.
     """
 
-    manufacturer: str = ""
-    model: str = ""
-    kernel: str = ""
-    kernel_kind: str = ""
-    kv: int | None = None
-    thickness_mm: float | None = None
-    sex: str = ""
-    age: str = ""
+    manufacturer: str = ""  # of the scanner
+    model: str = ""  # of the scanner
+    kernel: str = ""  # of the reconstruction
+    kernel_kind: str = ""  # "soft" (standard ones too), "bone", "lung" or "other"
+    kv: int | None = None  # peak tube voltage, kV
+    thickness_mm: float | None = None  # slice thickness, mm; None if it is not known
+    sex: str = ""  # "F", "M" or empty
+    age: str = ""  # whole years; "90+" for all beyond 89
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> Acquisition:

@@ -18,14 +18,10 @@ _TABLE_MM = 6.0
 
 @dataclass(frozen=True)
 class Body:
-    """A mask of the patient, in cells of some voxels each.
+    """A mask of the patient, in cells of some voxels each."""
 
-    Attributes:
-        cells: bool (a, b, c), along i, j, k.
-        edges: Along each axis the first voxel of each cell, and after the last cell the number of voxels.
-    """
-
-    cells: np.ndarray
+    cells: np.ndarray  # bool (a, b, c), along i, j, k
+    # Along each axis the first voxel of each cell, and after the last cell the number of voxels.
     edges: tuple[np.ndarray, ...]
 
     def bounds(self) -> tuple[slice, slice, slice]:

@@ -21,34 +21,22 @@ _MOST_VOXELS = 4 * 10**9
 
 @dataclass(frozen=True)
 class Origin:
-    """What a CT was read from, for the record.
+    """What a CT was read from, for the record."""
 
-    Attributes:
-        series: Name of the DICOM stack, if it is one: 3, 3b, a.
-        slices: Number of slices.
-        step_mm: From one slice to the next, mm.
-        set_aside: What else the folder holds, in words.
-        acquired: Acquisition and patient, as far as the file tells.
-    """
-
-    series: str | None = None
-    slices: int | None = None
-    step_mm: float | None = None
-    set_aside: str = ""
+    series: str | None = None  # name of the DICOM stack, if it is one: 3, 3b, a
+    slices: int | None = None  # number of slices
+    step_mm: float | None = None  # from one slice to the next, mm
+    set_aside: str = ""  # what else the folder holds, in words
+    # Acquisition and patient, as far as the file tells.
     acquired: Acquisition = field(default_factory=Acquisition)
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Missing slices (``lost_mm``, mm) at one end of a CT.
+    """Missing slices (``lost_mm``, mm) at one end of a CT."""
 
-    Attributes:
-        near_ras_mm: Centre of the last slice before the gap, RAS mm (3,).
-        far_ras_mm: Centre of the first slice beyond the gap, RAS mm (3,).
-    """
-
-    near_ras_mm: np.ndarray
-    far_ras_mm: np.ndarray
+    near_ras_mm: np.ndarray  # centre of the last slice before the gap, RAS mm (3,)
+    far_ras_mm: np.ndarray  # centre of the first slice beyond the gap, RAS mm (3,)
     lost_mm: float
 
     def reverse(self) -> Gap:
@@ -58,22 +46,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class Image:
-    """An image as it was read.
+    """An image as it was read."""
 
-    Attributes:
-        values: Whole numbers (i, j, k), in the file's order or a view of it; a label map of several layers
-            has a fourth axis.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        warnings: What was corrected.
-        origin: What it was read from.
-        gaps: Where slices are missing beside it.
-    """
-
+    # Whole numbers (i, j, k), in the file's order or a view of it; a label map of several layers has a fourth
+    # axis.
     values: np.ndarray
-    ras_from_ijk: np.ndarray
-    warnings: tuple[str, ...] = ()
-    origin: Origin = Origin()
-    gaps: tuple[Gap, ...] = ()
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (voxel centres) to RAS mm
+    warnings: tuple[str, ...] = ()  # what was corrected
+    origin: Origin = Origin()  # what it was read from
+    gaps: tuple[Gap, ...] = ()  # where slices are missing beside it
 
     def take(self, part: slice) -> Image:
         """A range of k; the matrix is that of the whole."""
@@ -100,13 +81,29 @@ def find_affine_fault(ras_from_ijk: np.ndarray) -> str:
     matrix = np.asarray(ras_from_ijk, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         return "the voxel-to-patient matrix is not 4 x 4 and finite"
-    side_mm = np.linalg.norm(matrix[:3, :3], axis=0)
+    side_mm = measure_voxels(matrix)
     sides = " x ".join(f"{side:.4g}" for side in side_mm)
     if side_mm.min() < 1e-3 or abs(np.linalg.det(matrix[:3, :3] / side_mm)) < 0.1:
         return f"the voxel-to-patient matrix is singular (voxel size {sides} mm)"
     if side_mm.min() < _VOXEL_MM[0] or side_mm.max() > _VOXEL_MM[1]:
         return f"the voxels measure {sides} mm, those of a CT {_VOXEL_MM[0]:g} to {_VOXEL_MM[1]:g}"
     return ""
+
+
+def measure_voxels(ras_from_ijk: np.ndarray) -> np.ndarray:
+    """The voxel size along i, j, k in mm (3,), of a 4 x 4 matrix."""
+    return np.linalg.norm(ras_from_ijk[:3, :3], axis=0)
+
+
+class OnGrid:
+    """Voxels, with the 4 x 4 matrix from their indices to RAS mm."""
+
+    ras_from_ijk: np.ndarray
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Voxel size along i, j, k in mm (3,)."""
+        return measure_voxels(self.ras_from_ijk)
 
 
 def check_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:

@@ -15,7 +15,15 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from hipoa.core.errors import CtError
-from hipoa.imaging.ct.image import Image, check_shape, find_affine_fault, round_into, take_pages, to_ras
+from hipoa.imaging.ct.image import (
+    Image,
+    check_shape,
+    find_affine_fault,
+    measure_voxels,
+    round_into,
+    take_pages,
+    to_ras,
+)
 
 _PIECE_VOXELS = 1 << 15
 # isal's declarations call the class an instance.
@@ -109,7 +117,7 @@ def _call(get: Any) -> np.ndarray:
 def _compare(sform: np.ndarray, qform: np.ndarray, shape: tuple[int, ...], where: str) -> None:
     ends = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), -1).reshape(-1, 3)
     away = np.linalg.norm(to_ras(sform, ends) - to_ras(qform, ends), axis=1).max()
-    if away > 0.5 * np.linalg.norm(sform[:3, :3], axis=0).min():
+    if away > 0.5 * measure_voxels(sform).min():
         mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
         found = f"its sform and qform place the same voxel up to {away:.1f} mm apart"
         found += " and exchange left and right" if mirrored else ""

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.hounsfield import to_hu
-from hipoa.imaging.ct.image import Gap, Image, Origin, check_affine, to_canonical, to_ras
+from hipoa.imaging.ct.image import Gap, Image, OnGrid, Origin, check_affine, to_canonical, to_ras
 
 WHOLE = slice(None)
 _OUTSIDE_HU = -1024
@@ -20,38 +20,27 @@ _LEAST_TILT_DEG, _MOST_TILT_DEG = 0.3, 31.0
 
 
 @dataclass(frozen=True)
-class Volume:
+class Volume(OnGrid):
     """A CT.
-
-    Attributes:
-        hu: int16 Hounsfield units (i, j, k); i runs to the patient's right, j to anterior, k to superior
-            as nearly as the scan allows. Everything up to -1000 is air, whatever scanners pad with; i or k
-            lies along memory, which may be that of the file: never written to.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        warnings: What was corrected on reading.
-        origin: What was read.
-        gaps: Where slices are missing beside it.
 
     Raises:
         CtError: The parts do not make a volume.
     """
 
+    # int16 Hounsfield units (i, j, k); i runs to the patient's right, j to anterior, k to superior as nearly
+    # as the scan allows. Everything up to -1000 is air, whatever scanners pad with; i or k lies along memory,
+    # which may be that of the file: never written to.
     hu: np.ndarray
-    ras_from_ijk: np.ndarray
-    warnings: tuple[str, ...] = ()
-    origin: Origin = field(default_factory=Origin)
-    gaps: tuple[Gap, ...] = ()
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (voxel centres) to RAS mm
+    warnings: tuple[str, ...] = ()  # what was corrected on reading
+    origin: Origin = field(default_factory=Origin)  # what was read
+    gaps: tuple[Gap, ...] = ()  # where slices are missing beside it
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.hu.dtype != np.int16 or min(self.hu.shape) < 2:
             do = "Give a three-dimensional int16 array of HU with at least 2 voxels along each axis."
             raise CtError("CT", f"the array has shape {self.hu.shape} and type {self.hu.dtype}", do)
         check_affine(self.ras_from_ijk, "CT")
-
-    @property
-    def spacing_mm(self) -> np.ndarray:
-        """Voxel size along i, j, k in mm (3,)."""
-        return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
 
     @property
     def mapped(self) -> bool:
@@ -88,19 +77,12 @@ class Volume:
 
 @dataclass(frozen=True)
 class LazyVolume:
-    """A CT of known extent, whose slices are read on demand.
+    """A CT of known extent, whose slices are read on demand."""
 
-    Attributes:
-        where: The file or folder, for messages.
-        shape: Voxels along i, j, k, in the nearest RAS order.
-        ras_from_ijk: 4 x 4 matrix from voxel indices (voxel centres) to RAS mm.
-        load: Reads a range of k.
-    """
-
-    where: str
-    shape: tuple[int, ...]
-    ras_from_ijk: np.ndarray
-    load: Callable[[slice], Image]
+    where: str  # the file or folder, for messages
+    shape: tuple[int, ...]  # voxels along i, j, k, in the nearest RAS order
+    ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (voxel centres) to RAS mm
+    load: Callable[[slice], Image]  # reads a range of k
 
     @classmethod
     def defer(

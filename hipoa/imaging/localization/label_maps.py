@@ -14,6 +14,7 @@ from scipy.ndimage import find_objects
 
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.formats import SUFFIXES, read_labels, stem
+from hipoa.imaging.ct.image import OnGrid
 from hipoa.imaging.localization.names import KNOWN_BONES, read_bone
 
 T = TypeVar("T")
@@ -29,18 +30,13 @@ _XML_EXTENSIONS = (0, 6, 30)
 
 
 @dataclass(frozen=True)
-class Region:
+class Region(OnGrid):
     """The voxels of one structure: a mask no larger than it, and where in the whole grid it starts."""
 
     mask: np.ndarray  # bool (i, j, k)
     start: tuple[int, ...]  # the first voxel of the mask in the grid (3,)
     shape: tuple[int, ...]  # of the grid
     ras_from_ijk: np.ndarray  # 4 x 4, of the grid
-
-    @property
-    def spacing_mm(self) -> np.ndarray:
-        """Voxel size in mm (3,)."""
-        return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
 
     def widen(self, margin: np.ndarray) -> Box:
         """The box of the region and a margin (3,) in voxels about it, as far as the grid goes."""

@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 
+from hipoa.core.constants import UNSURE_BELOW
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.body import Body
 from hipoa.imaging.ct.volume import Volume
@@ -26,7 +27,7 @@ _APART_MM, _USUAL_MM = (100.0, 270.0), 175.0
 # An unsure head that the CT cuts is named only if the network gives it this probability: else there is none.
 _SEEN = 0.5
 # The CT must reach this far beyond a head's middle, in radii.
-_HELD, _SURE = 0.4, 0.6
+_HELD = 0.4
 FEATURES = ("probability", "side", "spread", "error", "moved", "in_view", "support", "refined")
 """What the confidence follows from, see :func:`list_features`."""
 _NONE = "no hip found: the CT shows no femoral head of this side"
@@ -110,7 +111,7 @@ def _refine(volume: Volume, candidate: Candidate) -> Finding:
     odds = float(list_features(volume, candidate, fit) @ weights["weight"] + weights["bias"][0])
     confidence = round(float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))), 3)
     notes = [_REPLACED] if fit.replaced else []
-    notes += [_UNSURE] if confidence < _SURE else []
+    notes += [_UNSURE] if confidence < UNSURE_BELOW else []
     hip = Hip(candidate.side, (r, a, s), round(fit.radius_mm, 2), "locator", confidence, tuple(notes))
     index = volume.ijk(fit.centre_ras_mm)
     ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index) * volume.spacing_mm

@@ -7,28 +7,22 @@ and beside femora and hip bones lie their muscles and vessels.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hipoa.core.constants import SIDE_NAMES
+from hipoa.core.identifiers import strip_accents
 from hipoa.core.tables.words import SIDE_WORDS, WEAK_SIDES, read_side
-
-
-def _fold(text: str) -> str:
-    """A text without accents, of usual width."""
-    return "".join(
-        c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) not in {"Mn", "Cf"}
-    )
 
 
 def _compile_words(words: Mapping[str, str]) -> re.Pattern[str]:
     """A pattern that matches one word, or a side as tables have it, and names its kind."""
     # "der" of a German name is no side.
-    sides = {side: {*map(_fold, found)} - WEAK_SIDES for side, found in SIDE_WORDS.items()}
+    sides = {side: {*map(strip_accents, found)} - WEAK_SIDES for side, found in SIDE_WORDS.items()}
     said = {side: "|".join(sorted(found, key=len, reverse=True)) for side, found in sides.items()}
     # L5 is a vertebra, R2 a ray. Sides stand behind all other words.
     kinds = {"unknown": r"[lr]\d+", **words, **said}
-    return re.compile("|".join(f"(?P<{kind}>{_fold(pattern)})" for kind, pattern in kinds.items()))
+    return re.compile("|".join(f"(?P<{kind}>{strip_accents(pattern)})" for kind, pattern in kinds.items()))
 
 
 # English, German, Japanese, Chinese; heads in French, Spanish and Italian too. What begins with another word
@@ -56,7 +50,6 @@ _BONE_WORDS = _compile_words({
 })  # fmt: skip
 # Alone, "LT" may be a lesser trochanter and "re" anything.
 _SIDE_ALONE = re.compile("links|left|l|左|rechts|right|r|右")
-SIDE_NAMES = {"L": "left", "R": "right"}
 KNOWN_LANDMARKS = (
     "such as femoral_head_L, right hip centre, LHJC, Femurkopf links or 左大腿骨頭, or L and R alone"
 )
@@ -131,7 +124,7 @@ def _read_side_column(text: str) -> list[str]:
 
 def _plain(text: str) -> str:
     """Lower case without accents, words apart."""
-    letters = re.sub("([a-z])([A-Z])", r"\1 \2", _fold(text)).casefold().replace("hueft", "huft")
+    letters = re.sub("([a-z])([A-Z])", r"\1 \2", strip_accents(text)).casefold().replace("hueft", "huft")
     return re.sub(r"[\W_]+", " ", letters).strip()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from hipoa.imaging.ct.body import Body
-from hipoa.imaging.ct.image import run_forwards, to_ras
+from hipoa.imaging.ct.image import OnGrid, run_forwards, to_ras
 from hipoa.imaging.ct.volume import Volume
 
 # Beyond the second is metal; four of it are still an int16.
@@ -20,16 +20,11 @@ _NEAR_ENOUGH = 1.15
 
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(OnGrid):
     """A downsampled part of a CT."""
 
     hu: np.ndarray  # float32 (i, j, k) HU; air outside the body
     ras_from_ijk: np.ndarray  # 4 x 4 matrix from voxel indices (their middles) to RAS mm
-
-    @property
-    def spacing_mm(self) -> np.ndarray:
-        """Voxel size along i, j, k in mm (3,)."""
-        return np.linalg.norm(self.ras_from_ijk[:3, :3], axis=0)
 
     def ras(self, index: np.ndarray) -> np.ndarray:
         """Points in RAS mm (..., 3) of voxel indices (..., 3)."""

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from hipoa.core.constants import SIDE_NAMES
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.image import to_ras
 from hipoa.imaging.localization.hip_centres import LEAST_APART_MM, Hip, HipCentres
 from hipoa.imaging.localization.label_maps import LabelMap, Region, read_folder
-from hipoa.imaging.localization.names import KNOWN_BONES, SIDE_NAMES
+from hipoa.imaging.localization.names import KNOWN_BONES
 from hipoa.imaging.localization.sphere_fit import Sphere, fit_sphere_robustly
 
 NAMES = ("femur_left", "femur_right", "hip_left", "hip_right")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from diffdrr.renderers import Siddon, Trilinear
 
-from hipoa.imaging.ct.image import to_ras
+from hipoa.imaging.ct.image import measure_voxels, to_ras
 from hipoa.imaging.projection.attenuation import Curve, attenuate
 from hipoa.imaging.projection.geometry import XrayGeometry, crop_matrix
 from hipoa.imaging.projection.render import Box, ProjectionRequest
@@ -69,6 +69,6 @@ def _make_renderer(
     depth = geometry.depths_mm(to_ras(matrix, corners))
     alpha = depth / geometry.source_to_detector_mm
     # A sample per 0.9 of the smallest voxel side: finer changes less than 1e-4 of the image.
-    smallest_mm = 0.9 * np.linalg.norm(matrix[:3, :3], axis=0).min()
+    smallest_mm = 0.9 * measure_voxels(matrix).min()
     n_points = int(np.ceil(np.ptp(depth) / smallest_mm)) + 1
     return Trilinear(), {"alphamin": alpha.min(), "alphamax": alpha.max(), "n_points": n_points}

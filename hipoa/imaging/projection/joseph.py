@@ -19,6 +19,7 @@ import numba
 import numpy as np
 
 from hipoa.imaging.ct.body import Body
+from hipoa.imaging.ct.image import measure_voxels
 from hipoa.imaging.projection.attenuation import Curve
 from hipoa.imaging.projection.geometry import XrayGeometry
 
@@ -71,7 +72,7 @@ def _project_in_line(
     # A pixel's column decides about i, its row about k.
     column = [part[0, :, 0] for part in _cross_planes(*geometry.rays_ijk(ras_from_ijk, rows=slice(1)))]
     row = [part[:, 0, 2] for part in _cross_planes(*geometry.rays_ijk(ras_from_ijk, columns=slice(1)))]
-    dx, dy, dz = np.linalg.norm(ras_from_ijk[:3, :3], axis=0)
+    dx, dy, dz = measure_voxels(ras_from_ijk)
     square = np.add.outer((dz * row[1]) ** 2, (dx * column[1]) ** 2 + dy**2, dtype=np.float32)
     turned = not hu.flags.c_contiguous
     slow, fast = (row, column) if turned else (column, row)

@@ -24,13 +24,6 @@ MakeRequest = Callable[[Scan, str, ProjectSettings], tuple[Row, ProjectionReques
 _ORIGIN = ("series", "slices", "step_mm", "set_aside")
 _ACQUIRED = ("manufacturer", "model", "kernel", "kernel_kind", "kv", "thickness_mm")
 _PATIENT = ("sex", "age")
-COLUMNS = (
-    *("method", "confidence", "centre_r_mm", "centre_a_mm", "centre_s_mm", "radius_mm", "implant"),
-    *("cut", "spacing_r_mm", "spacing_a_mm", "spacing_s_mm", "tilt_deg", "turn_deg", "mark_to_head_mm"),
-    *("warnings", *_ORIGIN, *_ACQUIRED, "head_x_mm", "head_y_mm", "renderer"),
-)
-"""What the table says of the image of a hip."""
-
 _CUT_MM = 5.0
 # Metal is looked for in a cube of 12 cm about the hip centre.
 _METAL_REACH_MM = 60.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-CLASSES = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
+from hipoa.core.constants import CLASS_TABLE
 
 # Our choice. Demo: all seven classes in 24 patients. Study, whose distribution Masuda et al. 2024 do not
 # publish: a surgical clinic, most hips severe (classes 3-5), few highly dislocated (6, 7). The external
@@ -63,12 +63,12 @@ class Disease:
     @property
     def crowe(self) -> int:
         """Crowe 1-4."""
-        return CLASSES[self.grade - 1][0]
+        return CLASS_TABLE[self.grade - 1][0]
 
     @property
     def kl(self) -> int:
         """Kellgren-Lawrence 1-4."""
-        return CLASSES[self.grade - 1][1]
+        return CLASS_TABLE[self.grade - 1][1]
 
 
 def stream(seed: int, name: str, purpose: str) -> np.random.Generator:
@@ -106,7 +106,7 @@ def draw_disease(rng: np.random.Generator, grade: int, severity: float) -> Disea
         share = 0.7 * severity + 0.3 * rng.random()
         return between[0] + share * (between[1] - between[0])
 
-    crowe, kl = CLASSES[grade - 1]
+    crowe, kl = CLASS_TABLE[grade - 1]
     space, osteophyte, plate, sclerosis, cysts, diameter, flattening = _BY_KL[kl]
     number = round(within(cysts))
     return Disease(

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.optimize import root_scalar
 from scipy.special import bdtrc
 
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.tables.rows import Reading, hip_id
-from hipoa.phantom.anatomy.disease import CLASSES, SHARES_OF_POPULATION, stream
+from hipoa.phantom.anatomy.disease import SHARES_OF_POPULATION, stream
 from hipoa.phantom.cohort.members import PlannedCase
 from hipoa.phantom.settings import PhantomSettings
 
@@ -77,14 +78,14 @@ def describe_ceiling(settings: PhantomSettings, cohort: str) -> dict[str, object
     return {
         "cohort": cohort,
         "reader_kappa": settings.reader_kappa,
-        "class_table": CLASSES,
+        "class_table": CLASS_TABLE,
         "best": {"first": find_ceiling(error, share), "median": find_ceiling(error, share, len(READERS))},
     }
 
 
 def read_hip(rng: np.random.Generator, grade: int, error: float) -> tuple[int, int]:
     """Crowe and KL that one reader gives to a hip of a class 1-7."""
-    return CLASSES[rng.choice(7, p=reader_confusion(error)[grade - 1])]
+    return CLASS_TABLE[rng.choice(7, p=reader_confusion(error)[grade - 1])]
 
 
 def read_case(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.tables.rows import Reading
-from hipoa.phantom.anatomy.disease import CLASSES
 from hipoa.phantom.anatomy.hip import Hip
 from hipoa.phantom.anatomy.implants import PROSTHETIC_HEAD_MM
 from hipoa.phantom.cohort.measure import Measured
@@ -85,7 +85,7 @@ def describe_hip(
     row["radius_mm"] = f"{PROSTHETIC_HEAD_MM if replaced else measured.radius_mm:.3f}"
     row["implant"] = implant
     for reader, reading in readings.items():
-        row[f"reader_{reader.lower()}"] = CLASSES.index((reading.crowe, reading.kl)) + 1
+        row[f"reader_{reader.lower()}"] = CLASS_TABLE.index((reading.crowe, reading.kl)) + 1
     # A replaced joint has no joint space and no grade.
     if not replaced:
         row |= {name: f"{getattr(measured, name):.4f}" for name in _GEOMETRY}

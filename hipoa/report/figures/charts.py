@@ -13,16 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.report.cohort import Hip, split_cohorts
-from hipoa.report.figures.style import (
-    CLASS_COLOURS,
-    EXPERIMENT_COLOURS,
-    GREY,
-    PALE,
-    new_grid,
-    say,
-    sort_cohorts,
-)
+from hipoa.report.cohort import Hip, order_cohorts, split_cohorts
+from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, PALE, new_grid, say
 from hipoa.report.flow import find_grading
 from hipoa.report.published_results import PUBLISHED
 from hipoa.report.scores import Row, count_words
@@ -175,7 +167,7 @@ def draw_accuracy(scores: Sequence[Row], experiments: Sequence[str], *, syntheti
 
 def _list_lines(scores: Sequence[Row], experiments: Sequence[str], metric: str) -> list[_Line]:
     lines = []
-    for cohort in sort_cohorts(score["cohort"] for score in scores if score["metric"] == "ECA"):
+    for cohort in sorted({row["cohort"] for row in scores if row["metric"] == "ECA"}, key=order_cohorts):
         own = {row["experiment"]: row for row in scores if (row["cohort"], row["metric"]) == (cohort, metric)}
         for number, experiment in enumerate(experiments):
             if experiment in own:

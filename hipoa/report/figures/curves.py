@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hipoa.evaluation.passes import name_measure
-from hipoa.report.figures.style import EXPERIMENT_COLOURS, GREY, new_grid, sort_cohorts
+from hipoa.report.cohort import order_cohorts
+from hipoa.report.figures.style import EXPERIMENT_COLOURS, GREY, new_grid
 
 _Rows = Sequence[Mapping[str, str]]
 _Grid = Mapping[tuple[str, str], Axes]
@@ -23,7 +24,7 @@ _METRICS = {"ECA": "exact class (ECA)", "ONCA": "at most one class off (ONCA)"}
 
 
 def _new_grid(rows: _Rows, experiments: Sequence[str], title: str) -> tuple[Figure, _Grid]:
-    cohorts = sort_cohorts(row["cohort"] for row in rows)
+    cohorts = sorted({row["cohort"] for row in rows}, key=order_cohorts)
     return new_grid(title, cohorts, experiments, width_in=(3.2, 0.8), height_in=(3.1, 1.3),
                     empty="No graded hip was predicted.", sharex=True)  # fmt: skip
 

@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from hipoa.evaluation.graded import GROUPS, Graded, find_cohorts, group_errors
 from hipoa.evaluation.metrics.scores import count_confusions
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.report.figures.style import CLASS_COLOURS, GREY, GROUP_COLOURS, new_grid, say, sort_cohorts
+from hipoa.report.cohort import order_cohorts
+from hipoa.report.figures.style import CLASS_COLOURS, GREY, GROUP_COLOURS, new_grid, say
 from hipoa.report.scores import Row, score_map, split_maps
 
 _HOW = {"labelled": "out of fold", "external": "mean over the models"}
@@ -24,7 +25,7 @@ _NOTHING = "No graded hip was predicted."
 
 def draw_confusion(tables: Sequence[Graded]) -> Figure:
     """Confusion matrices of the experiments' graded hips: cohorts by experiments."""
-    cohorts = sort_cohorts(find_cohorts(list(tables)))
+    cohorts = sorted(find_cohorts(list(tables)), key=order_cohorts)
     figure, grid = new_grid(
         "Confusion", cohorts, range(len(tables)), width_in=(3.7, 0.8), height_in=(3.8, 1), empty=_NOTHING
     )
@@ -69,7 +70,7 @@ def draw_variance(tables: Sequence[Graded], compared: Sequence[Mapping[str, str]
     units = {table.variance_unit for table in tables}
     figure, grid = new_grid(
         "Variance over the passes by size of the error",
-        sort_cohorts(find_cohorts(list(tables))),
+        sorted(find_cohorts(list(tables)), key=order_cohorts),
         range(len(tables)),
         width_in=(3.3, 0.8),
         height_in=(3.4, 1),

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hipoa.core.constants import SIDE_NAMES
 from hipoa.core.tables.rows import SIDES
 from hipoa.evaluation.passes import name_measure
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.cohort import Hip
 from hipoa.report.figures.style import GREY, new_grid, say
 
-_SIDE_WORDS = {"L": "left", "R": "right"}
 _PER_ROW = 6
 
 
@@ -70,7 +70,7 @@ def draw_radiographs(
                             width_in=(0, 12), height_in=(1.95, 1.0), empty="")  # fmt: skip
     for ((side, number), grade), axes in grid.items():
         hips = examples.get((grade, side), [])
-        word = _SIDE_WORDS[side]
+        word = SIDE_NAMES[side]
         if number < len(hips) and hips[number].hip_id in radiographs:
             _show(axes, radiographs[hips[number].hip_id])
             axes.set_xlabel(hips[number].hip_id, fontsize=8, color=GREY, labelpad=2)
@@ -83,7 +83,7 @@ def draw_radiographs(
             axes.set_title(f"class {grade}\n{classes.get(grade, 'no graded hip')}", fontsize=9.5)
     mirrored = {hip.side for hips in examples.values() for hip in hips if hip.mirrored == "yes"}
     if mirrored:
-        words = " and ".join(sorted(_SIDE_WORDS[side] for side in mirrored)).capitalize()
+        words = " and ".join(sorted(SIDE_NAMES[side] for side in mirrored)).capitalize()
         figure.supxlabel(f"{words} hips are mirrored.", fontsize=9, color=GREY)
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,11 +98,6 @@ def new_grid(
         return figure, {}
     panels = figure.subplots(len(rows), len(columns), squeeze=False, **shared)
     return figure, dict(zip(product(rows, columns), panels.flat, strict=True))
-
-
-def sort_cohorts(cohorts: Iterable[str]) -> list[str]:
-    """The labelled cohort first, the others by name."""
-    return sorted(set(cohorts), key=lambda cohort: (cohort != "labelled", cohort))
 
 
 def say(axes: Axes, text: str) -> None:

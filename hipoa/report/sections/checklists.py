@@ -9,17 +9,11 @@ from typing import NamedTuple
 
 
 class Item(NamedTuple):
-    """One item of a reporting guideline.
+    """One item of a reporting guideline."""
 
-    Attributes:
-        number: As the statement numbers it.
-        asks: What it asks for, abridged.
-        answer: The name of the run's answer in `hipoa.report.sections.reporting`; empty: open.
-    """
-
-    number: str
-    asks: str
-    answer: str = ""
+    number: str  # as the statement numbers it
+    asks: str  # what it asks for, abridged
+    answer: str = ""  # the name of the run's answer in `hipoa.report.sections.reporting`; empty: open
 
 
 class Checklist(NamedTuple):

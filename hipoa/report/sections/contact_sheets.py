@@ -7,53 +7,37 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hipoa.core.constants import RADIOGRAPH_PX
 from hipoa.report.cohort import Hip, split_cohorts
 from hipoa.report.cohort_tables import tabulate_acquisition, tabulate_quality
 from hipoa.report.radiographs import embed_radiographs
 from hipoa.report.results import Results
 
 CTS_PER_SHEET = 100
-RADIOGRAPH_PX = 150
 _LOW_CONFIDENCE = 0.7
 _OBLIQUE_DEG = 10.0
 
 
 class Tile(NamedTuple):
-    """One hip of a sheet.
+    """One hip of a sheet."""
 
-    Attributes:
-        hip: Its row.
-        url: Its radiograph as it lies in the patient, seen from the front; empty where there is none.
-        x_px: Column of the centre of the located head, from the radiograph's left edge, in its pixels.
-        y_px: Row of the same, from the upper edge.
-        radius_px: The radius of the head, likewise.
-        flags: What to check, a word or two each.
-    """
-
-    hip: Hip
-    url: str
+    hip: Hip  # its row
+    url: str  # its radiograph as it lies in the patient, seen from the front; empty where there is none
+    # Column of the centre of the located head, from the radiograph's left edge, in its pixels.
     x_px: float = 0.0
-    y_px: float = 0.0
-    radius_px: float = 0.0
-    flags: tuple[str, ...] = ()
+    y_px: float = 0.0  # row of the same, from the upper edge
+    radius_px: float = 0.0  # of the same
+    flags: tuple[str, ...] = ()  # what to check, a word or two each
 
 
 class Sheet(NamedTuple):
-    """Up to 100 CTs of a cohort.
+    """Up to 100 CTs of a cohort."""
 
-    Attributes:
-        cohort: Its name.
-        pairs: The hips of each CT, the right one first: it lies at image left.
-        first: The number of its first hip in the cohort, from 1.
-        last: The number of its last hip.
-        total: The number of hips of the cohort.
-    """
-
-    cohort: str
-    pairs: list[list[Tile]]
-    first: int
-    last: int
-    total: int
+    cohort: str  # its name
+    pairs: list[list[Tile]]  # the hips of each CT, the right one first: it lies at image left
+    first: int  # the number of its first hip in the cohort, from 1
+    last: int  # the number of its last hip
+    total: int  # the number of hips of the cohort
 
     @property
     def refused(self) -> int:

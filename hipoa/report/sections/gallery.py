@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hipoa.core.files import read_npz
-from hipoa.evaluation.graded import Graded, average_repeats, read_graded
+from hipoa.evaluation.graded import Graded, average_repeats, choose_hips, read_graded
 from hipoa.evaluation.passes import MEASURES, name_measure
 from hipoa.report.radiographs import embed_jpeg, embed_saliency, read_radiographs, show_as_in_patient
 from hipoa.report.results import Results
@@ -24,7 +24,7 @@ def gather(results: Results) -> dict[str, Any]:
         return {"galleries": []}
     path = next(path for path in results.uncertainty if path.stem == best["experiment"])
     table = average_repeats(read_graded(path).of_cohort("labelled"))
-    right, wrong = choose_rows(table, _HIPS)
+    right, wrong = choose_hips(table, _HIPS)
     return {
         "galleries": [
             ("Graded correctly, the most certain of each class", _list_hips(results, table, right)),
@@ -34,20 +34,6 @@ def gather(results: Results) -> dict[str, Any]:
         # The largest probability is shown for every hip.
         "measure": "" if results.measure == "max_probability" else name_measure(results.measure),
     }
-
-
-def choose_rows(table: Graded, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the most certain right hips, the classes in turn, and of the worst wrong ones."""
-    error = np.abs(table.predicted - table.grade)
-    largest = table.probability.max(axis=1)
-    certain = np.lexsort((table.hip, -largest))
-    right = certain[error[certain] == 0]
-    turn = np.zeros(len(right), dtype=np.int64)
-    for grade in np.unique(table.grade[right]):
-        own = table.grade[right] == grade
-        turn[own] = np.arange(own.sum())
-    wrong = np.lexsort((table.hip, -largest, -error))
-    return right[np.lexsort((table.grade[right], turn))][:count], wrong[error[wrong] > 0][:count]
 
 
 def _list_hips(results: Results, table: Graded, rows: np.ndarray) -> list[dict[str, Any]]:

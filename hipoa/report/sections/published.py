@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hipoa.report.published_results import BINARY, FOLDS, PUBLISHED, Published
+from hipoa.evaluation.metrics.indices import PUBLISHED_BINARY
+from hipoa.report.published_results import FOLDS, PUBLISHED, Published
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_row, score_map, split_maps, write_row
 
@@ -25,9 +26,10 @@ def gather(results: Results) -> dict[str, Any]:
     )
     found = [find_row(results.scores, **cells) for cells in own]
     binary = zip(results.experiments, found[::2], found[1::2], strict=True)
+    others = ", ".join(f"{100 * share:.3g} % ({author})" for author, share in PUBLISHED_BINARY.items())
     return {
         "comparisons": [row for published in PUBLISHED for row in _compare(results, published)],
-        "binary": [(name, *scores, BINARY) for name, *scores in binary if any(scores)],
+        "binary": [(name, *scores, others) for name, *scores in binary if any(scores)],
         "reasons": _list_reasons(results),
         "folds": [("Masuda et al. 2024, one repeat of ViT-B/16", FOLDS), *folds],
     }

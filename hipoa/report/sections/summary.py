@@ -14,19 +14,12 @@ _FIRST = 3
 
 
 class Answer(NamedTuple):
-    """One line of the summary.
+    """One line of the summary."""
 
-    Attributes:
-        question: Such as "How accurate?".
-        sentences: Its answer.
-        where: The sections that say more, by name.
-        listed: Whether the sentences are the items of a list.
-    """
-
-    question: str
-    sentences: list[str]
-    where: tuple[str, ...]
-    listed: bool = False
+    question: str  # such as "How accurate?"
+    sentences: list[str]  # its answer
+    where: tuple[str, ...]  # the sections that say more, by name
+    listed: bool = False  # whether the sentences are the items of a list
 
 
 def gather(results: Results) -> dict[str, Any]:

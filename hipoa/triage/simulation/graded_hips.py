@@ -20,23 +20,14 @@ _TEST_FOLDS, _SEED = 4, 0
 
 @dataclass(frozen=True)
 class Hips:
-    """The graded hips of the simulation.
+    """The graded hips of the simulation."""
 
-    Attributes:
-        hip_id: (n,) names.
-        patient: (n,) pseudonyms.
-        grade: (n,) class 1-7.
-        test: (n,) bool, the test set, which is never read.
-        radiograph: (n, 150, 150) uint8.
-        test_set: The test set in words.
-    """
-
-    hip_id: np.ndarray
-    patient: np.ndarray
-    grade: np.ndarray
-    test: np.ndarray
-    radiograph: np.ndarray
-    test_set: str
+    hip_id: np.ndarray  # (n,) names
+    patient: np.ndarray  # (n,) pseudonyms
+    grade: np.ndarray  # (n,) class 1-7
+    test: np.ndarray  # (n,) bool, the test set, which is never read
+    radiograph: np.ndarray  # (n, 150, 150) uint8
+    test_set: str  # the test set in words
 
 
 def read_graded_hips(hips: Sequence[Path], stacks: Sequence[Path]) -> Hips:

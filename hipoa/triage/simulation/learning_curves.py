@@ -21,21 +21,13 @@ METRICS = {"ECA": 0, "ONCA": 1}
 
 @dataclass(frozen=True)
 class Curves:
-    """The errors of one learner on the test hips while more and more hips were read.
+    """The errors of one learner on the test hips while more and more hips were read."""
 
-    Attributes:
-        learner: What was trained.
-        strategies: Their names, random among them.
-        hips_read: (strategies, seeds, rounds) hips with a label.
-        error: (strategies, seeds, rounds, hips) absolute error of the test hips, classes.
-        patient: (hips,) number of each test hip's patient, 0 to k - 1.
-    """
-
-    learner: str
-    strategies: Sequence[str]
-    hips_read: np.ndarray
-    error: np.ndarray
-    patient: np.ndarray
+    learner: str  # what was trained
+    strategies: Sequence[str]  # their names, random among them
+    hips_read: np.ndarray  # (strategies, seeds, rounds) hips with a label
+    error: np.ndarray  # (strategies, seeds, rounds, hips) absolute error of the test hips, classes
+    patient: np.ndarray  # (hips,) number of each test hip's patient, 0 to k - 1
 
 
 def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +41,7 @@ def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> tu
     member = np.eye(n_patients)[curves.patient]
     of_patient = (right @ member).transpose(3, 1, 0, 2).reshape(n_patients, -1)
     n = bootstrap.bootstrap_resamples
-    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n, seed=0)])
+    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n)])
     drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, seed=1)]) / seeds
     sums = (patients @ of_patient).reshape(n + 1, seeds, strategies * rounds)
     hips = patients @ member.sum(axis=0)

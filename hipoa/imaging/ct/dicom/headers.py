@@ -50,58 +50,36 @@ _START_BYTES = 1 << 15
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """How the pixels of an image are stored.
+    """How the pixels of an image are stored."""
 
-    Attributes:
-        offset: The offset of the first pixel in the file, bytes; None if the pixels are compressed.
-        dtype: In numpy's notation, with the byte order.
-        stored: Number of bits per pixel that count, from the lowest.
-        slope: HU per stored value.
-        intercept: HU of the stored value 0.
-    """
-
-    offset: int | None
-    dtype: str
-    stored: int
-    slope: float = 1.0
-    intercept: float = 0.0
+    offset: int | None  # of the first pixel in the file, bytes; None if they are compressed
+    dtype: str  # in numpy's notation, with the byte order
+    stored: int  # number of bits per pixel that count, from the lowest
+    slope: float = 1.0  # HU per stored value
+    intercept: float = 0.0  # HU of the stored value 0
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What the header says of one image, or of one frame.
+    """What the header says of one image, or of one frame."""
 
-    Attributes:
-        file: That holds it.
-        frame: Its index in the file.
-        uid: The UID of the image; a copy has the same.
-        series: UID of its series, whose number is ``number``; ``instance`` is the image's number in it.
-        kernel: The reconstruction kernel, as the header has it; never shown.
-        time: When it was acquired, or written if only this is known; compared, never shown.
-        acquired: Acquisition, as far as it may be shown.
-        size: Columns and rows.
-        position: Centre of the first pixel, LPS mm (3,).
-        across: Columns: the directions of rows and columns, times the pixel size, mm (3, 2).
-        kind: What was computed from several energies; empty for plain CT.
-    """
-
-    file: File
-    frame: int
-    uid: str
-    series: str
+    file: File  # that holds it
+    frame: int  # its index in the file
+    uid: str  # of the image; a copy has the same
+    series: str  # UID of its series, whose number is ``number``; ``instance`` is the image's number in it
     identity: Identity
     number: int | None
     instance: int | None
     acquisition: int | None
-    kernel: str
+    kernel: str  # of the reconstruction, as the header has it; never shown
     image_type: tuple[str, ...]
-    time: str
-    acquired: Acquisition
-    size: tuple[int, int]
-    position: np.ndarray
-    across: np.ndarray
+    time: str  # when it was acquired, or written if only this is known; compared, never shown
+    acquired: Acquisition  # acquisition, as far as it may be shown
+    size: tuple[int, int]  # columns and rows
+    position: np.ndarray  # centre of the first pixel, LPS mm (3,)
+    across: np.ndarray  # columns: the directions of rows and columns, times the pixel size, mm (3, 2)
     pixels: Pixels
-    kind: str = ""
+    kind: str = ""  # what was computed from several energies; empty for plain CT
 
     @property
     def normal(self) -> np.ndarray:

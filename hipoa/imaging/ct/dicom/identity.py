@@ -22,24 +22,16 @@ _DUMMIES = {"ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "ANONYM", "UNBEKANN
 
 @dataclass(frozen=True)
 class Identity:
-    """The patient and examination of an image; empty where its header does not tell.
+    """The patient and examination of an image; empty where its header does not tell."""
 
-    Attributes:
-        patient: Patient ID, without leading zeros.
-        sex: "F", "M" or empty.
-        birth_date: Date of birth, digits.
-        study: Study instance UID.
-        study_date: Study date.
-        frame: Frame of reference UID: images that share it were made without moving the patient in between.
-        name: The words of the patient's name; none if there is a patient ID, which says more.
-    """
-
-    patient: str = ""
-    sex: str = ""
-    birth_date: str = ""
-    study: str = ""
-    study_date: str = ""
+    patient: str = ""  # patient ID, without leading zeros
+    sex: str = ""  # "F", "M" or empty
+    birth_date: str = ""  # date of birth, digits
+    study: str = ""  # study instance UID
+    study_date: str = ""  # study date
+    # Frame of reference UID: images that share it were made without moving the patient in between.
     frame: str = ""
+    # The words of the patient's name; none if there is a patient ID, which says more.
     name: frozenset[str] = frozenset()
 
     @classmethod

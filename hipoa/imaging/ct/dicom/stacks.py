@@ -42,23 +42,14 @@ _KERNELS = {"soft": 0, "bone": 1, "other": 2, "": 2, "lung": 3}
 
 @dataclass(frozen=True)
 class Stack:
-    """Parallel, evenly spaced slices, in the order of their position.
+    """Parallel, evenly spaced slices, in the order of their position."""
 
-    Attributes:
-        slices: One or more.
-        copies: How many copies of slices in its series were left out.
-        gaps: Where slices are missing beside it.
-        name: As the user may name it; empty if it is too short to be read.
-        note: What the user should know of it.
-        set_aside: What lies beside it, in words.
-    """
-
-    slices: tuple[Slice, ...]
-    copies: int = 0
-    gaps: tuple[Gap, ...] = ()
-    name: str = ""
-    note: str = ""
-    set_aside: str = ""
+    slices: tuple[Slice, ...]  # one or more
+    copies: int = 0  # how many copies of slices in its series were left out
+    gaps: tuple[Gap, ...] = ()  # where slices are missing beside it
+    name: str = ""  # as the user may name it; empty if it is too short to be read
+    note: str = ""  # what the user should know of it
+    set_aside: str = ""  # what lies beside it, in words
 
     @property
     def extent_mm(self) -> float:
