@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from hipoa.core.code_hash import sha256
-from hipoa.core.files import read_csv
+from hipoa.core.files import read_csv, sha256
 
 MODEL = "results/small/models/efficientnet/r0f0.safetensors"
 

@@ -46,9 +46,9 @@ def test_the_built_in_cohort(unrun):
     unrun.edit("hipoa/phantom/anatomy/bones.py", "N_MODES = 8", "N_MODES = 7")
     assert unrun.planned() == made | below
     unrun.edit("hipoa/phantom/anatomy/bones.py", "N_MODES = 7", "N_MODES = 8")
-    unrun.configure(phantom__noise_hu=12)
+    unrun.configure(phantom__seed=2)
     assert unrun.planned() == made | below
-    unrun.configure(phantom__noise_hu=9)
+    unrun.configure(phantom__seed=1)
     assert unrun.planned() == made
     unrun.edit("hipoa/imaging/projection/render.py", "def ", "_NEW = 1\n\n\ndef ")
     assert unrun.planned() == made | {"project": 2, "develop": 2, "hips": 2}

@@ -97,7 +97,7 @@ def test_an_experiment_of_another_task_goes_all_the_way(finished):
     scored = {(row["experiment"], row["metric"]) for row in rows(finished, "metrics.csv")}
     assert {("vit", "ECA"), ("vit", "Crowe accuracy, graded apart")} <= scored
     assert ("efficientnet", "Crowe accuracy, graded apart") not in scored
-    assert "Crowe and KL graded apart" in finished.read("report.html")
+    assert "Crowe and KL graded separately" in finished.read("report.html")
     assert "squared classes" in finished.read("report.html")
 
 
