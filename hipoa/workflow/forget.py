@@ -68,11 +68,8 @@ def run(case_id: str, *, study: Path, patient: str = "", readings: str = "") -> 
         found = {path: (kind, remove) for path, kind, remove in removals}
         read = count_readings(log, case_id)
         if not read and {kind for kind, _ in found.values()} <= _NO_PROOF:
-            raise ConfigError(
-                case_id,
-                f"nothing of it lies in the study {trace.results.name}",
-                "Write the case_id as in cases.csv, and name the study's folder in results/.",
-            )
+            do = "Write the case_id as in cases.csv, and name the study's folder in results/."
+            raise ConfigError(case_id, f"nothing of it lies in the study {trace.results.name}", do)
         answer = _decide(read, case_id, readings)
         if answer == "remove" and read:
             found[log] = f"logs of readings, with {read} lines", lambda: remove_readings(log, case_id)
@@ -147,11 +144,8 @@ class _Trace:
                 "--study", "it is no folder of a study's results", "Name results/NAME, as the run wrote it."
             )
         if any((self.home / ".snakemake/locks").glob("*")):
-            raise ConfigError(
-                self.results.name,
-                "a run works on it, or was killed",
-                "Wait until it has ended; after a kill: snakemake --unlock.",
-            )
+            do = "Wait until it has ended; after a kill: snakemake --unlock."
+            raise ConfigError(self.results.name, "a run works on it, or was killed", do)
 
     def find_in_history(self) -> Iterator[Removal]:
         yield from find_rounds(self.history, self.hips)
