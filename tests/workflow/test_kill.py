@@ -31,16 +31,15 @@ if "hipoa" in sys.orig_argv and "train" in sys.orig_argv:
 
 def kill_in_the_middle(study):
     """Snakemake and all its jobs die at once, after the first checkpoint."""
-    hook = study.folder.parent / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(HOOK)
-    path = os.pathsep.join((str(hook), str(study.folder)))  # in this order: the hook imports the study's code
+    hook = study.folder / "sitecustomize.py"
+    hook.write_text(HOOK)
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     running = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "1", MODEL],
         cwd=study.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
+        env=inherited,
         start_new_session=True,
     )
     checkpoint, started = study.folder / CHECKPOINT, time.monotonic()
@@ -50,6 +49,7 @@ def kill_in_the_middle(study):
         time.sleep(0.02)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
+    hook.unlink()
     # Jobs may have groups of their own: wait until nothing moves the checkpoint any more.
     epochs = [len(torch.load(checkpoint, weights_only=True)["history"])]
     time.sleep(2)

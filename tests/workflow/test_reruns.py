@@ -50,7 +50,7 @@ def test_the_built_in_cohort(unrun):
     assert unrun.planned() == made | below
     unrun.configure(phantom__seed=1)
     assert unrun.planned() == made
-    unrun.edit("hipoa/imaging/projection/render.py", "def ", "_NEW = 1\n\n\ndef ")
+    unrun.edit("hipoa/imaging/projection/render.py", "annotations\n", "annotations\n\n_NEW = 1\n")
     assert unrun.planned() == made | {"project": 2, "develop": 2, "hips": 2}
 
 
