@@ -162,7 +162,7 @@ def _settings(command: str, model: type[Settings], given: dict[str, Any]) -> Set
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise settings_error(command, error, "Mend the setting.") from None
+        raise settings_error(command, error, "Correct the setting.") from None
 
 
 def _value(text: str, kind: Any) -> Any:

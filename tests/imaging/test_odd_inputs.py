@@ -463,6 +463,10 @@ FOLDERS = {
         lambda write, folder: save(folder / "Doe.nii.gz", HU),
         rf"{NO_SERIES} \(1 files that are no DICOM images\). Name the image file in it",
     ),
+    "a folder of an image in two files": (
+        lambda write, folder: sitk.WriteImage(sitk.GetImageFromArray(HU), str(folder / "Doe.mhd")),
+        rf"{NO_SERIES} \(2 files that are no DICOM images\). Name the image file in it",
+    ),
     "localisers": (stack(kind="LOCALIZER"), rf"{NO_SERIES} \(14 localisers\)"),
     "MR slices": (stack(modality="MR"), r"\(14 images of other modalities\)"),
     "too few slices": (stack(HU[..., :5]), r"\(5 CT images in shorter series\)"),

@@ -125,8 +125,8 @@ def test_all_faults_are_told_at_once():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"doubts": {}}, "doubts: is label_errors now"),
-        ({"project": {"renderer": "joseph"}}, "project.renderer: is joseph_cpu now"),
+        ({"doubts": {}}, "doubts: is now called label_errors"),
+        ({"project": {"renderer": "joseph"}}, "project.renderer: is now called joseph_cpu"),
         ({"experiments": {"vit": {"size": 3}}}, "experiments.vit.size: is input_px now"),
     ],
 )

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hipoa.core.ct_files import SUFFIXES
 from hipoa.core.errors import CtError
 from hipoa.imaging.ct.dicom.headers import BITS, COMPUTED, DAMAGED, File, read_header
 from hipoa.imaging.ct.dicom.identity import check_one_exam, check_one_person
@@ -104,7 +105,7 @@ def _refuse_name(found: Sequence[Stack], where: str, name: str, others: Counter[
 def _refuse(files: Sequence[File], where: str, others: Counter[str]) -> None:
     there = ", ".join(_count(others))
     found = f"it holds no DICOM series of CT with {LEAST_SLICES} slices or more"
-    converted = any(file.name.lower().endswith((".nii", ".nii.gz", ".mha", ".nrrd")) for file in files)
+    converted = any(file.name.lower().endswith(SUFFIXES) for file in files)
     do = next(do for kind, do in _ADVICE.items() if not kind or any(kind in text for text in others))
     do = "Name the image file in it." if converted else do
     raise CtError(where, f"{found} ({there})" if there else found, do)
