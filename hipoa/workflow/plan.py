@@ -81,7 +81,7 @@ def count_hips(study: Study) -> dict[str, int]:
     return {
         cohort: int((read_columns(table, ("hip_id", "status"))["status"] == "ok").sum())
         if table.is_file()
-        else 2 * len(study.case_ids(cohort))
+        else study.count_hips(cohort)
         for cohort, table in tables.items()
     }
 

@@ -42,7 +42,7 @@ def _find_need(rule: str) -> Need:
 
 def _scale(per_1000: int, study: Study, need: Need, wildcards: Any) -> int:
     cohort, shard = need.cohort or getattr(wildcards, "cohort", ""), getattr(wildcards, "shard", "")
-    return -(-per_1000 * 2 * len(study.case_ids(cohort, shard)) // 1000)
+    return -(-per_1000 * study.count_hips(cohort, shard) // 1000)
 
 
 def _batch_mb(study: Study, experiment: str) -> int:

@@ -156,15 +156,17 @@ class Study:
         }
         return {cohort: own[cohort] | self._builtin[cohort] for cohort in COHORTS}
 
-    def case_ids(self, cohort: str = "", shard: str = "") -> list[str]:
-        """The names of the cases of a shard, of a cohort, or of all."""
-        return [
-            case
-            for name in ([cohort] if cohort else COHORTS)
-            for key, cases in self.shards[name].items()
-            for case in cases
-            if shard in ("", key)
-        ]
+    def case_ids(self, cohort: str = "") -> list[str]:
+        """The names of the cases of a cohort, or of all."""
+        names = [cohort] if cohort else COHORTS
+        return [case for name in names for cases in self.shards[name].values() for case in cases]
+
+    def count_hips(self, cohort: str = "", shard: str = "") -> int:
+        """Two for each case of a shard, of a cohort, or of all; asked for every job, of 100 000 cases too."""
+        names = [cohort] if cohort else COHORTS
+        return 2 * sum(
+            len(cases) for name in names for key, cases in self.shards[name].items() if shard in ("", key)
+        )
 
     @staticmethod
     def is_builtin(shard: str) -> bool:
