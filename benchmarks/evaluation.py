@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATED
 from hipoa.workflow.config import resolve
-from hipoa.workflow.parameters import record, to_flags
+from hipoa.workflow.parameters import record
 from hipoa.workflow.stages import TABLES, TABLES_DRAWN
 from hipoa.workflow.study import Study
 
@@ -204,7 +203,6 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
     uncertainty = ["--uncertainty", *(f"uncertainty/{name}.csv" for name in names)]
     records = sorted((folder / "models").glob("*/*.json"))
     models = ["--models", *(str(path.relative_to(folder)) for path in records)]
-    bootstrap = shlex.split(to_flags(study.config["bootstrap"]))
 
     def files(**wanted: str) -> list[str]:
         paths = study.paths("predict", **wanted)
@@ -215,7 +213,7 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
 
     def evaluate(stage: str, **outputs: str) -> tuple[str, list[str]]:
         written = [part for name, path in outputs.items() for part in (f"--{name}", path)]
-        return stage, [*bootstrap, *uncertainty, *written]
+        return stage, [*uncertainty, *written]
 
     metrics = evaluate("metrics", out="metrics.csv", confusion="confusion.csv", subgroups="subgroups.csv")
     metrics[1].extend([*hips, "--truth", "--class-table", json.dumps(CLASS_TABLE)])
@@ -288,11 +286,7 @@ def main() -> None:
         if given.small
         else {"labelled": 198, "external": 52, "pool": 2500}
     )
-    own = (
-        {"repeats": 2, "predict": {"passes": 5}, "bootstrap": {"bootstrap_resamples": 100}}
-        if given.small
-        else {}
-    )
+    own = {"repeats": 2, "predict": {"passes": 5}} if given.small else {}
     config = resolve({"study": "full", "preset": "published", "data": {"builtin_cohort": True}, **own})
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.folder or Path(temporary)).resolve()

@@ -1,10 +1,11 @@
 """Do the intervals cover, and do the tests err as often as they say? On simulated cohorts.
 
-Every cohort has 198 patients with two hips each, whose classes and whose difficulty correlate; two networks
-of exactly the same expected accuracy grade them in 15 repeats of a 4-fold cross-validation. So the truth is
-known: 95 % of the intervals should hold it, and 5 % of the tests should find a difference that is not there.
+Classifiers are really trained: in every simulated cohort, discriminant analyses are fitted to the training
+hips of every fold and repeat, on simulated features whose errors correlate within a patient, with some wrong
+labels. What each fitted classifier would score on new patients is measured on thousands of them, and the mean
+over the cohorts is what the recipe scores: so both truths are known.
 
-    python benchmarks/intervals.py --cohorts 2000 --json intervals.json
+    python benchmarks/intervals.py --cohorts 1000 --json intervals.json
 """
 
 from __future__ import annotations
@@ -12,195 +13,291 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 from scipy.stats import norm
+from scipy.stats import t as student
 
-from hipoa.evaluation.comparison.compare import rank_test
-from hipoa.evaluation.comparison.paired import resampled_t_test
-from hipoa.evaluation.conformal.sets import predict_sets
+from hipoa.evaluation.comparison.paired import PRIMARY, SAME, SECONDARY, compare_experiments
 from hipoa.evaluation.graded import Graded, grades_only
-from hipoa.evaluation.metrics.estimates import ScoreSet, mean_of, tally_values
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import interval_95, two_sided_p
+from hipoa.evaluation.metrics.estimates import CLASSES, mean_value
 
 FOLDS = 4
-LEVELS = (0.8, 0.9, 0.95)
-"""Of the conformal sets."""
 
 SHARES = np.array([0.25, 0.2, 0.15, 0.12, 0.12, 0.09, 0.07])
 """Of the classes among the hips: skewed, as in a clinic."""
 
-# Shares of the variance of a hip's severity, and of a network's error in it.
+_CUTS = norm.ppf(SHARES.cumsum()[:-1])
 _SEVERITY_OF_PATIENT = 0.6
-_ERROR = {"patient": 0.3, "hip": 0.1, "network and patient": 0.2, "network and hip": 0.1, "repeat": 0.3}
-_ERROR_SD = 0.7
-_DIFFICULTY = 0.6
-"""Patients are not equally hard: the standard deviation of the logarithm of a patient's error."""
-_SPREAD = 0.6
-"""Width, in classes, of the probability that a network gives to the classes about its guess."""
+"""Share of the variance of a hip's severity that its patient's other hip has too."""
+_LABEL_ERROR = 0.2
+"""Standard deviation of the reader's error in severity, of which the standard deviation is 1."""
+_ECA = CLASSES.pick(["ECA"])
+SCORES = ("ECA", "ONCA", "balanced accuracy", "quadratic weighted kappa", "MAE", "ranked probability score")
 
 
-def simulate(random: np.random.Generator, patients: int, repeats: int, networks: int = 2) -> list[Graded]:
-    """A cohort of two-hipped patients, graded by networks that are equally good."""
-    latent = _mix(random, (patients, 2), _SEVERITY_OF_PATIENT)
-    grade = 1 + np.searchsorted(norm.ppf(SHARES.cumsum()[:-1]), latent.reshape(-1))
-    shared = _patients(random, patients, _ERROR["patient"]) + random.normal(
-        0, np.sqrt(_ERROR["hip"]), 2 * patients
-    )
-    hard = np.repeat(np.exp(_DIFFICULTY * random.normal(size=patients)), 2)
-    fold = np.stack([np.repeat(random.permutation(patients) % FOLDS, 2) for _ in range(repeats)])
-    return [_grade(random, f"network {number}", grade, shared, hard, fold) for number in range(networks)]
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained: a discriminant analysis on features that hold the severity and noise."""
+
+    name: str
+    features: int  # of which the severity is a part
+    used: int  # drawn anew for every model, as networks differ by their seed
+    ridge: float  # added to the variance of every feature
+    noise: float  # standard deviation of the noise of a feature
+    own: float  # share of the noise that another network does not see
 
 
-def _mix(random: np.random.Generator, shape: tuple[int, int], share: float) -> np.ndarray:
-    return np.sqrt(share) * random.normal(size=(shape[0], 1)) + np.sqrt(1 - share) * random.normal(size=shape)
+STABLE = Recipe("stable", features=12, used=8, ridge=0.2, noise=0.6, own=0.4)
+UNSTABLE = Recipe("unstable", features=40, used=40, ridge=0.02, noise=1.6, own=1.0)
 
 
-def _patients(random: np.random.Generator, patients: int, variance: float) -> np.ndarray:
-    return np.repeat(random.normal(0, np.sqrt(variance), patients), 2)
+class Truth(NamedTuple):
+    """The hips of patients with two hips each."""
+
+    severity: np.ndarray  # (hips,)
+    grade: np.ndarray  # (hips,) class 1-7 as read
+    noise: np.ndarray  # (hips, features) that every network sees
 
 
-def _grade(
-    random: np.random.Generator,
-    name: str,
-    grade: np.ndarray,
-    shared: np.ndarray,
-    hard: np.ndarray,
-    fold: np.ndarray,
-) -> Graded:
+def draw_hips(random: np.random.Generator, patients: int, features: int) -> Truth:
+    """Hips of new patients."""
+    shared = np.sqrt(_SEVERITY_OF_PATIENT) * random.normal(size=(patients, 1))
+    severity = shared + np.sqrt(1 - _SEVERITY_OF_PATIENT) * random.normal(size=(patients, 2))
+    read = severity + _LABEL_ERROR * random.normal(size=(patients, 2))
+    grade = 1 + np.searchsorted(_CUTS, read.ravel() / np.sqrt(1 + _LABEL_ERROR**2))
+    of_patient = np.repeat(random.normal(size=(patients, features)), 2, axis=0)
+    noise = np.sqrt(0.5) * (of_patient + random.normal(size=of_patient.shape))
+    return Truth(severity.ravel(), grade, noise)
+
+
+def see(random: np.random.Generator, hips: Truth, recipe: Recipe, noise: float) -> np.ndarray:
+    """What one network sees of the hips (hips, features)."""
+    own = random.normal(size=hips.noise.shape)
+    weight = np.linspace(0.6, 1.4, recipe.features)
+    mixed = np.sqrt(1 - recipe.own) * hips.noise + np.sqrt(recipe.own) * own
+    return hips.severity[:, None] * weight + noise * mixed
+
+
+class Model(NamedTuple):
+    """A fitted discriminant analysis: the features used, weights and offsets of the classes."""
+
+    used: np.ndarray
+    weight: np.ndarray
+    offset: np.ndarray
+
+    def score(self, seen: np.ndarray) -> np.ndarray:
+        """The logarithm of the probability of each class up to a constant, (hips, 7)."""
+        return seen[:, self.used] @ self.weight + self.offset
+
+
+def fit(random: np.random.Generator, seen: np.ndarray, grade: np.ndarray, recipe: Recipe) -> Model:
+    """Fits a discriminant analysis with a ridge and class means drawn a little to the common one."""
+    used = random.choice(recipe.features, recipe.used, replace=False)
+    values, member = seen[:, used], np.eye(7)[grade - 1]
+    count, total = member.sum(axis=0), member.T @ values
+    mean = total / np.maximum(count, 1)[:, None]
+    within = values.T @ values - (mean * count[:, None]).T @ mean
+    spread = within / max(len(values) - 7, 1) + recipe.ridge * np.eye(recipe.used)
+    centre = (total + values.mean(axis=0)) / (count + 1)[:, None]
+    weight = np.linalg.solve(spread, centre.T)
+    prior = np.log((count + 0.5) / (len(values) + 3.5))
+    return Model(used, weight, prior - (centre.T * weight).sum(axis=0) / 2)
+
+
+class World:
+    """New patients on whom every fitted classifier is tried, the same for all cohorts."""
+
+    def __init__(self, recipe: Recipe, noises: Sequence[float], patients: int = 2500) -> None:
+        random = np.random.default_rng([1])
+        self.recipe, self.noises = recipe, noises
+        self.hips = draw_hips(random, patients, recipe.features)
+        self.seen = [see(random, self.hips, recipe, noise).astype(np.float32) for noise in noises]
+
+    def cohort(
+        self, number: int, patients: int, repeats: int, *, known: bool = True
+    ) -> tuple[list[Graded], np.ndarray]:
+        """The out-of-fold grades of every network, and its true ECA (networks,), NaN if not ``known``."""
+        random = np.random.default_rng([2, number])
+        hips = draw_hips(random, patients, self.recipe.features)
+        folds = [np.repeat(random.permutation(patients) % FOLDS, 2) for _ in range(repeats)]
+        tables, truth = [], []
+        for name, (noise, new) in enumerate(zip(self.noises, self.seen, strict=True)):
+            seen = see(random, hips, self.recipe, noise)
+            score, right = np.empty((repeats, 2 * patients, 7)), []
+            for repeat, fold in enumerate(folds):
+                for test in range(FOLDS):
+                    model = fit(random, seen[fold != test], hips.grade[fold != test], self.recipe)
+                    score[repeat, fold == test] = model.score(seen[fold == test])
+                    if known:
+                        right.append((model.score(new).argmax(axis=1) + 1 == self.hips.grade).mean())
+            tables.append(_tabulate(f"network {name}", hips.grade, np.stack(folds), score))
+            truth.append(np.mean(right) if known else np.nan)
+        return tables, np.array(truth)
+
+
+def _tabulate(name: str, grade: np.ndarray, fold: np.ndarray, score: np.ndarray) -> Graded:
     repeats, hips = fold.shape
-    patients = hips // 2
-    own = _patients(random, patients, _ERROR["network and patient"])
-    own = own + random.normal(0, np.sqrt(_ERROR["network and hip"]), hips)
-    chance = random.normal(0, np.sqrt(_ERROR["repeat"]), (repeats, hips))
-    guess = (grade + _ERROR_SD * hard * (shared + own + chance)).reshape(-1)
-    probability = softmax(-(((np.arange(1, 8) - guess[:, None]) / _SPREAD) ** 2) / 2, axis=1)
-    predicted = probability.argmax(axis=1) + 1
-    true = np.tile(grade, repeats)
+    probability = softmax(score, axis=2).reshape(-1, 7)
     return grades_only(
         name,
         cohort=np.full(repeats * hips, "labelled"),
         hip=np.tile(np.arange(hips), repeats),
-        patient=np.tile(np.repeat(np.arange(patients), 2), repeats),
+        patient=np.tile(np.arange(hips) // 2, repeats),
         repeat=np.repeat(np.arange(repeats), hips),
         fold=fold.reshape(-1),
-        grade=true,
-        predicted=predicted,
+        grade=np.tile(grade, repeats),
+        predicted=probability.argmax(axis=1) + 1,
         probability=probability,
     )
 
 
-def _tally_right(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
-    right = (table.grade == table.predicted)[:, None].astype(np.float64)
-    return tally_values(right, cell, n_cells)
-
-
-RIGHT = ScoreSet(_tally_right, {"ECA": (mean_of(0), "share")})
-"""ECA from the share of right hips: the same numbers as from confusion matrices, in a tenth of the time."""
-
-
-def find_truth(hips: int = 2_000_000) -> float:
-    """The expected ECA, the same for every network and repeat."""
-    (table,) = simulate(np.random.default_rng([1]), hips // 2, 1, networks=1)
-    return float((table.grade == table.predicted).mean())
-
-
-def examine(number: int, patients: int, repeats: int, truth: float, resamples: int) -> dict[str, list[float]]:
-    """One cohort: whether each interval holds the truth and how wide it is, and the p of each test."""
-    one, other = simulate(np.random.default_rng([2, number]), patients, repeats)
-    bootstrap = BootstrapSettings(bootstrap_resamples=resamples)
-    family = RIGHT
-    drawn = family.resample(one, bootstrap)["ECA"]
-    hips = replace(one, patient=one.hip)
-    share = (one.grade == one.predicted).mean()
-    wald = 1.96 * np.sqrt(share * (1 - share) / len(one))
-    intervals = {
-        "patients resampled": interval_95(drawn),
-        "hips resampled": interval_95(family.resample(hips, bootstrap)["ECA"]),
-        "hip x repeat values, binomial": (share - wald, share + wald),
+def examine(tables: Sequence[Graded], primary: str = "ECA") -> dict[str, float]:
+    """The interval of the first network's ECA, and the tests of the two, of one cohort."""
+    score = _ECA.estimate(tables[0])["ECA"]
+    without = replace(score, fold=None)
+    reach = float(student.ppf(0.975, score.n_patients - 1)) * without.standard_error()
+    interval = score.interval()
+    rows = list(compare_experiments(tables, primary))
+    first = next(row for row in rows if row["role"] == PRIMARY)
+    found = {row["role"] for row in rows if row["verdict"] not in (SAME, "")}
+    only = score.minus(_ECA.estimate(tables[1])["ECA"])
+    return {
+        "low": interval.low,
+        "high": interval.high,
+        "patients_low": score.value - reach,
+        "patients_high": score.value + reach,
+        "difference": float(str(first["difference"])),
+        "p": float(str(first["p"]) or "nan"),
+        "p_patients": replace(only, fold=None).p_value(),
+        "p_resampled": float(str(first["resampled_t_p"]) or "nan"),
+        "any": float(bool(found)),
+        "secondary": float(SECONDARY in found),
     }
-    folds = [RIGHT.score(table, table.repeat, table.fold)["ECA"] for table in (one, other)]
-    tests = {
-        "paired bootstrap of patients": two_sided_p(drawn - family.resample(other, bootstrap)["ECA"]),
-        "corrected resampled t": resampled_t_test(folds[0] - folds[1], FOLDS)["p"],
-        "Mann-Whitney U of fold scores, as published": rank_test(*folds)["p"],
-    }
-    covered = {name: [low <= truth <= high, high - low] for name, (low, high) in intervals.items()}
-    return covered | {name: [float(p)] for name, p in tests.items()}
 
 
-def summarise(cohorts: list[dict[str, list[float]]], level: float = 0.05) -> list[dict[str, object]]:
-    """The share of cohorts whose interval holds the truth, and in which a test sees a difference."""
+def study(recipe: Recipe, patients: int, repeats: int, cohorts: int) -> list[dict[str, object]]:
+    """Coverage, type I error and power of one size of study; each share with its standard error."""
+    same = World(recipe, (recipe.noise, recipe.noise))
+    found, truths = [], []
+    for number in range(cohorts):
+        tables, truth = same.cohort(number, patients, repeats)
+        found.append(examine(tables))
+        truths.append(truth)
+    column = {name: np.array([row[name] for row in found]) for name in found[0]}
+    own = np.array(truths)[:, 0]
+    recipe_score = float(np.mean(truths))
+    other = World(recipe, (recipe.noise, 1.4 * recipe.noise))
+    power, gaps = [], []
+    for number in range(max(cohorts // 4, 1)):
+        tables, truth = other.cohort(cohorts + number, patients, repeats, known=number < 50)
+        power.append(examine(tables))
+        gaps.append(truth[0] - truth[1])
     rows = []
-    for name in cohorts[0]:
-        values = np.array([cohort[name] for cohort in cohorts], dtype=np.float64)
-        interval = values.shape[1] == 2
-        share = values[:, 0].mean() if interval else (values[:, 0] < level).mean()
+
+    def add(question: str, method: str, values: np.ndarray, width: float | None = None) -> None:
+        share = float(values.mean())
+        error = np.sqrt(share * (1 - share) / len(values))
         rows.append(
             {
-                "question": "interval holds the truth" if interval else "test errs at 5 %",
-                "method": name,
-                "percent": round(100 * share, 2),
-                "standard_error_percent": round(100 * np.sqrt(share * (1 - share) / len(values)), 2),
-                "mean_width": round(float(values[:, 1].mean()), 4) if interval else None,
+                "recipe": recipe.name,
+                "patients": patients,
+                "repeats": repeats,
+                "true_eca": round(recipe_score, 4),
+                "question": question,
+                "method": method,
+                "percent": round(100 * share, 1),
+                "standard_error_percent": round(100 * float(error), 1),
+                "mean_width": None if width is None else round(width, 3),
             }
         )
+
+    for method, low, high in (
+        ("new patients, networks trained anew", column["low"], column["high"]),
+        ("new patients only, t", column["patients_low"], column["patients_high"]),
+    ):
+        width = float((high - low).mean())
+        add("holds what the recipe scores", method, (low <= recipe_score) & (recipe_score <= high), width)
+        add("holds what these networks score", method, (low <= own) & (own <= high), width)
+    add("test errs", "trained anew (verdict)", column["p"] < 0.05)
+    add("test errs", "patients only", column["p_patients"] < 0.05)
+    add("test errs", "corrected resampled t", column["p_resampled"] < 0.05)
+    add("any of six scores is called different", "primary first (verdict)", column["any"] > 0)
+    gap = float(np.nanmean(gaps))
+    for method, name in (("trained anew (verdict)", "p"), ("patients only", "p_patients"),
+                         ("corrected resampled t", "p_resampled")):  # fmt: skip
+        add(f"finds a difference of {gap:.3f}", method, np.array([row[name] for row in power]) < 0.05)
     return rows
 
 
-def examine_sets(number: int, patients: int, repeats: int) -> list[float]:
-    """One cohort: the share of hips whose cross-fitted conformal set holds the class, at each level."""
-    (table,) = simulate(np.random.default_rng([3, number]), patients, repeats, networks=1)
-    rows = np.arange(len(table))
-    return [float(predict_sets(table, level)[rows, table.grade - 1].mean()) for level in LEVELS]
+def study_shares(cohorts: int, repeats: int) -> list[dict[str, object]]:
+    """Coverage of the interval of a share by its size and the number of patients, of fixed networks."""
+    random, rows = np.random.default_rng([3]), []
+    for share in (0.5, 0.9, 0.98, 1.0):
+        for patients in (6, 10, 24, 60, 198):
+            held, width = [], []
+            for _ in range(cohorts):
+                ease = np.sqrt(0.3) * random.normal(size=(patients, 1, 1))
+                ease = ease + np.sqrt(0.4) * random.normal(size=(patients, 2, 1))
+                ease = ease + np.sqrt(0.3) * random.normal(size=(patients, 2, repeats))
+                right = (ease < (norm.ppf(share) if share < 1 else np.inf)).transpose(2, 0, 1).ravel()
+                hips = np.tile(np.arange(2 * patients), repeats)
+                grade = np.ones(len(hips), dtype=np.int64)
+                table = grades_only("", hip=hips, patient=hips // 2, grade=grade, predicted=2 - right,
+                                    repeat=np.repeat(np.arange(repeats), 2 * patients))  # fmt: skip
+                interval = mean_value("", right, "share").estimate(table)[""].interval()
+                held.append(interval.low <= share <= interval.high)
+                width.append(interval.high - interval.low)
+            percent = 100 * float(np.mean(held))
+            rows.append(
+                {
+                    "share": share,
+                    "patients": patients,
+                    "repeats": repeats,
+                    "percent": round(percent, 1),
+                    "standard_error_percent": round(float(np.sqrt(percent * (100 - percent) / cohorts)), 1),
+                    "mean_width": round(float(np.mean(width)), 3),
+                    "least_width": round(float(np.min(width)), 4),
+                }
+            )
+    return rows
 
 
-def summarise_sets(cohorts: list[list[float]]) -> list[dict[str, object]]:
-    """The mean coverage over the cohorts at each level."""
-    error = np.std(cohorts, axis=0) / np.sqrt(len(cohorts))
-    return [
-        {
-            "question": "conformal set holds the class",
-            "method": f"promised about {100 * level:g} %",
-            "percent": round(100 * mean, 2),
-            "standard_error_percent": round(100 * spread, 2),
-            "mean_width": None,
-        }
-        for level, mean, spread in zip(LEVELS, np.mean(cohorts, axis=0).tolist(), error.tolist(), strict=True)
-    ]
+SIZES = ((198, 15), (198, 3), (24, 15), (24, 3), (10, 15), (10, 3))
+"""Patients and repeats."""
 
 
 def main() -> None:
-    """Simulates, prints the table, and writes it."""
+    """Simulates, prints the tables, and writes them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cohorts", type=int, default=2000, help="simulated, a count")
-    parser.add_argument("--patients", type=int, default=198, help="of each cohort, a count")
-    parser.add_argument("--repeats", type=int, default=15, help="of the cross-validation, a count")
-    parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap, a count")
-    parser.add_argument("--sets", type=int, default=300, help="cohorts simulated for the sets, a count")
-    parser.add_argument("--json", type=Path, help="file for the table")
+    parser.add_argument("--cohorts", type=int, default=1000, help="simulated of each size, a count")
+    parser.add_argument("--json", type=Path, help="file for the tables")
     given = parser.parse_args()
     start = time.perf_counter()
-    truth = find_truth()
-    cohorts = [
-        examine(number, given.patients, given.repeats, truth, given.resamples)
-        for number in range(given.cohorts)
-    ]
-    sets = [examine_sets(number, given.patients, given.repeats) for number in range(given.sets)]
-    rows = summarise(cohorts) + summarise_sets(sets)
-    print(f"expected ECA {truth:.4f}; {given.cohorts} cohorts of {given.patients} patients")
-    for row in rows:
-        width = "" if row["mean_width"] is None else f"  mean width {row['mean_width']:.4f}"
-        print(f"{row['question']:30} {row['method']:44} {row['percent']:6.2f} %{width}")
+    rows, shares = [], []
+    for recipe in (STABLE, UNSTABLE):
+        for patients, repeats in SIZES:
+            for row in study(recipe, patients, repeats, given.cohorts):
+                width = "" if row["mean_width"] is None else f"  width {row['mean_width']}"
+                print(
+                    f"{recipe.name:9}{patients:4} patients {repeats:3} repeats  ECA {row['true_eca']}  "
+                    f"{row['question']:40} {row['method']:38} {row['percent']:5} %"
+                    f" ({row['standard_error_percent']}){width}",
+                    flush=True,
+                )
+                rows.append(row)
+    for repeats in (1, 15):
+        for row in study_shares(2 * given.cohorts, repeats):
+            print(*(f"{name} {value} " for name, value in row.items()), flush=True)
+            shares.append(row)
     if given.json:
-        facts = {"cohorts": given.cohorts, "patients": given.patients, "repeats": given.repeats}
-        facts |= {"resamples": given.resamples, "expected_eca": truth}
-        facts |= {"seconds": round(time.perf_counter() - start, 1), "rows": rows}
-        given.json.write_text(json.dumps(facts, indent=2) + "\n")
+        facts = {"cohorts": given.cohorts, "seconds": round(time.perf_counter() - start, 1)}
+        given.json.write_text(json.dumps(facts | {"rows": rows, "shares": shares}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from hipoa.evaluation.passes import (
     combine_models,
     summarise_passes,
 )
-from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.device import find_device
 from hipoa.grading.inference.predict import predict_hips, seed_hips
 from hipoa.grading.model.heads import OutputHeads
@@ -102,7 +101,7 @@ def main():
         settings,
         TriageSettings(),
     )
-    rows = [found | count_hips(hips, curves) for found in describe(curves, BootstrapSettings())]
+    rows = [found | count_hips(hips, curves) for found in describe(curves)]
     for found in rows:
         print(
             *(

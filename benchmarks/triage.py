@@ -18,7 +18,6 @@ from safetensors import safe_open
 from sklearn.metrics import roc_auc_score
 
 from hipoa.evaluation.passes import MEASURES
-from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.data.stratified_split import split_patients
 from hipoa.grading.model.networks import HEADER
 from hipoa.grading.settings import Experiment
@@ -58,7 +57,7 @@ def play(raw, hips, settings):
         settings,
         TriageSettings(),
     )
-    rows = [row for row in describe(curves, BootstrapSettings()) if row["quantity"] == "gain"]
+    rows = [row for row in describe(curves) if row["quantity"] == "gain"]
     for row in rows:
         print(*(row[name] for name in ("strategy", "metric", "value", "low", "high", "p_holm", "verdict")))
     return rows

@@ -10,18 +10,17 @@ import numpy as np
 from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.graded import Graded, average_repeats, read_graded, split_cohorts
-from hipoa.evaluation.metrics.estimates import NOT_COVERED
+from hipoa.evaluation.metrics.estimates import estimate_cells
 from hipoa.evaluation.metrics.rank_areas import (
     Area,
     area_under_generalised_risk_coverage,
     area_under_risk_coverage,
     area_under_roc,
-    resample_areas,
+    estimate_areas,
     risk_at,
 )
 from hipoa.evaluation.passes import MEASURES
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
+from hipoa.evaluation.statistics.intervals import Row
 
 _KEYS = ("experiment", "cohort", "prediction", "measure", "event")
 _COUNTS = ("n_hips", "n_patients", "n_events", "note")
@@ -43,29 +42,28 @@ AREAS: dict[str, tuple[Area, str]] = {
     "AUGRC": (area_under_generalised_risk_coverage, "share"),
     "risk at 80 % coverage": (_risk_at(0.8), "share"),
 }
-_CURVE = {f"{tenths / 10}": _risk_at(tenths / 10) for tenths in range(1, 11)}
+_CURVE = {f"{tenths / 10}": (_risk_at(tenths / 10), "share") for tenths in range(1, 11)}
 _NOTES = {
-    PER_REPEAT: f"mean over repeats; {NOT_COVERED}",
-    AVERAGED: f"one prediction per hip from all repeats; {NOT_COVERED}",
+    PER_REPEAT: "mean over repeats",
+    AVERAGED: "one prediction per hip from all repeats",
 }
 
 
-def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, curves: Path) -> None:
+def run(*, uncertainty: list[Path], out: Path, curves: Path) -> None:
     """Writes how well each measure of uncertainty finds errors, and risk-coverage curves.
 
     Args:
-        bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of areas to write.
         curves: The table of risk by coverage to write.
     """
     parts = split_cohorts([read_graded(path) for path in uncertainty])
-    found = [row for _, tables in parts for table in tables for row in detect_errors(table, bootstrap)]
+    found = [row for _, tables in parts for table in tables for row in detect_errors(table)]
     write_csv(out, COLUMNS, (row for row in found if "metric" in row))
     write_csv(curves, CURVE_COLUMNS, (row for row in found if "coverage" in row))
 
 
-def detect_errors(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def detect_errors(table: Graded) -> Iterator[Row]:
     """The rows of one experiment and cohort: areas have a metric, points of curves a coverage."""
     predictions = {PER_REPEAT: table}
     if table.n_repeats > 1:
@@ -82,9 +80,9 @@ def detect_errors(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
                     "event": event,
                     **hips.counts(),
                     "n_events": format_number(wrong.sum() / hips.n_repeats),
-                    "note": _NOTES[prediction],
                 }
-                yield from (keys | cells for cells in _score_measure(hips, score, wrong, bootstrap))
+                note = _NOTES[prediction]
+                yield from (keys | cells for cells in _score_measure(hips, score, wrong, note))
 
 
 def list_measures(table: Graded, wrong: np.ndarray) -> dict[str, np.ndarray]:
@@ -98,13 +96,10 @@ def list_measures(table: Graded, wrong: np.ndarray) -> dict[str, np.ndarray]:
     return {**found, RANDOM: np.zeros(len(table)), PERFECT: wrong.astype(np.float64)}
 
 
-def _score_measure(
-    table: Graded, score: np.ndarray, wrong: np.ndarray, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
-    areas = {name: area for name, (area, _) in AREAS.items()}
-    for name, (values, drawn) in resample_areas(table, score, wrong, areas | _CURVE, bootstrap).items():
-        value, interval = format_number(values.mean()), interval_cells(drawn)
+def _score_measure(table: Graded, score: np.ndarray, wrong: np.ndarray, note: str) -> Iterator[Row]:
+    for name, estimate in estimate_areas(table, score, wrong, AREAS | _CURVE).items():
+        cells = estimate_cells(estimate, note)
         if name in AREAS:
-            yield {"metric": name, "value": value, "unit": AREAS[name][1], **interval}
+            yield {"metric": name, "unit": estimate.unit, **cells}
         else:
-            yield {"coverage": name, "risk": value, **interval}
+            yield {"coverage": name, "risk": cells.pop("value"), **cells}

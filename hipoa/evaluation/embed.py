@@ -14,7 +14,7 @@ from hipoa.core.files import write_csv
 from hipoa.evaluation.passes import predict_grade
 from hipoa.evaluation.predictions import PredictionFile, find_rows, read_prediction, sort_predictions
 from hipoa.evaluation.settings import EmbedSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 from hipoa.grading.tasks import GRADE
 
 COLUMNS = ("experiment", "repeat", "fold", "hip_id", "x", "y", "grade", "predicted", "error")

@@ -12,7 +12,7 @@ from scipy.special import entr
 from hipoa.core.columns import as_integers, as_numbers, read_columns
 from hipoa.evaluation.passes import MEASURES, round_value
 from hipoa.evaluation.predictions import N_GRADES, PROBABILITIES
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 from hipoa.grading.tasks import GRADE, Head
 
 GROUPS = ("Exact", "1-Neighbor", "Others")

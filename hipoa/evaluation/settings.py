@@ -18,15 +18,18 @@ class UncertaintySettings(Settings):
     )
 
 
-class BootstrapSettings(Settings):
-    """The resampling of patients behind all 95 % intervals."""
+PrimaryScore = Literal[
+    "ECA", "ONCA", "balanced accuracy", "quadratic weighted kappa", "MAE", "ranked probability score"
+]
 
-    bootstrap_resamples: int = Field(
-        2000,
-        ge=100,
-        le=100_000,
-        description="number of times that the patients are resampled for a 95 % interval; fewer are faster, "
-        "more make its last digit more stable",
+
+class CompareSettings(Settings):
+    """Which score decides whether networks or cohorts differ."""
+
+    primary_score: PrimaryScore = Field(
+        "ECA",
+        description="the score that decides whether two networks, or two cohorts, differ: choose it before "
+        "you see results; the other scores are secondary and adjusted together",
     )
 
 

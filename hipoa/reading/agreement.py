@@ -1,4 +1,4 @@
-"""Inter- and intra-reader agreement: kappa with its bootstrap interval."""
+"""Inter- and intra-reader agreement: kappa with its interval."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 from hipoa.evaluation.graded import grades_only
 from hipoa.evaluation.metrics.estimates import ScoreSet, tally_classes
 from hipoa.evaluation.metrics.scores import exact_accuracy, quadratic_weighted_kappa, unweighted_kappa
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import interval_95
 from hipoa.grading.data.labels import combine
 from hipoa.grading.settings import HipsSettings
 from hipoa.reading.records import ReadingIndex, Record
@@ -20,17 +18,14 @@ from hipoa.reading.records import ReadingIndex, Record
 _SCORES = ScoreSet(
     tally_classes,
     {
-        "kappa": (unweighted_kappa, ""),
-        "quadratic weighted kappa": (quadratic_weighted_kappa, ""),
+        "kappa": (unweighted_kappa, "kappa"),
+        "quadratic weighted kappa": (quadratic_weighted_kappa, "kappa"),
         "agreement": (exact_accuracy, "share"),
     },
 )
 COLUMNS = ("question", "a", "b", "index", "score", "value", "low", "high", "n_hips", "n_patients")
 
-_BOOTSTRAP = BootstrapSettings(bootstrap_resamples=1000)
 _MIN_HIPS = 2
-# With fewer patients the interval would be too narrow to be believed.
-_MIN_PATIENTS = 10
 
 Pairs = Mapping[str, tuple[Record, Record]]
 
@@ -42,13 +37,13 @@ def measure_agreement(
 
     Args:
         index: The readings.
-        patients: Hip to patient; a patient's hips are resampled together.
+        patients: Hip to patient; a patient's hips count together.
         classes: What the combined classes are; pairs off the table count for Crowe and KL alone.
         with_reader: Only what concerns this reader; everyone if empty.
 
     Returns:
         Rows of COLUMNS; question is inter-reader or intra-reader, value is None where it is not defined,
-        low and high where there are fewer than 10 patients.
+        low and high where there are fewer than 6 patients.
     """
     return [
         {"question": question, "a": a, "b": b, "index": name, **score}
@@ -91,9 +86,7 @@ def _score(grades: Mapping[str, tuple[int, int]], patients: Mapping[str, str]) -
     one, other = np.array(list(grades.values())).T
     patient = np.array([patients.get(hip, hip) for hip in grades])
     table = grades_only("", hip=np.array(list(grades)), patient=patient, grade=one, predicted=other)
-    counts, drawn = table.counts(), _SCORES.resample(table, _BOOTSTRAP)
-    enough = len(np.unique(patient)) >= _MIN_PATIENTS
-    for name, values in _SCORES.score(table, table.repeat).items():
-        low, high = (enough and interval_95(drawn[name])) or (None, None)
-        value = None if np.isnan(values[0]) else float(values[0])
-        yield {"score": name, "value": value, "low": low, "high": high, **counts}
+    for name, estimate in _SCORES.estimate(table).items():
+        numbers = {"value": estimate.value, **estimate.interval()._asdict()}
+        cells = {key: numbers[key] if np.isfinite(numbers[key]) else None for key in ("value", "low", "high")}
+        yield {"score": name, **cells, **table.counts()}

@@ -18,9 +18,8 @@ import numpy as np
 from hipoa.core.columns import format_number, read_columns
 from hipoa.core.files import read_json, write_csv, write_json
 from hipoa.evaluation.graded import Graded, grades_only, read_graded
-from hipoa.evaluation.metrics.estimates import CLASSES, NOT_COVERED
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
+from hipoa.evaluation.metrics.estimates import CLASSES, estimate_cells
+from hipoa.evaluation.statistics.intervals import Row
 
 COLUMNS = ("round", "experiment", "quantity", "value", "unit", "low", "high", "n_hips", "n_patients", "note")
 METRICS = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
@@ -36,7 +35,6 @@ Round = dict[str, Any]
 
 
 def run(
-    bootstrap: BootstrapSettings,
     *,
     uncertainty: list[Path],
     hips: Path,
@@ -48,7 +46,6 @@ def run(
     """Keeps this round, a run with grades that no run had before, and tabulates all rounds.
 
     Args:
-        bootstrap: The resampling.
         uncertainty: The tables ``{experiment}.csv``.
         hips: The table of the labelled cohort.
         triage: The list.
@@ -62,7 +59,7 @@ def run(
     now["round"] = same["round"] if same else max((old["round"] for old in rounds), default=0) + 1
     write_json(history / f"{now['round']:03d}.json", now)
     rounds = sorted([*(old for old in rounds if old is not same), now], key=lambda one: one["round"])
-    write_csv(out, COLUMNS, tabulate_rounds(rounds, bootstrap))
+    write_csv(out, COLUMNS, tabulate_rounds(rounds))
 
 
 def read_rounds(history: Path) -> list[Round]:
@@ -107,7 +104,7 @@ def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup:
     }
 
 
-def tabulate_rounds(rounds: Sequence[Round], bootstrap: BootstrapSettings) -> Iterator[Row]:
+def tabulate_rounds(rounds: Sequence[Round]) -> Iterator[Row]:
     """The rows of rounds.csv; every round is scored against the grades of the last one."""
     cohort, fixed = choose_fixed(rounds)
     for number, one in enumerate(rounds):
@@ -117,9 +114,9 @@ def tabulate_rounds(rounds: Sequence[Round], bootstrap: BootstrapSettings) -> It
             table = _restore(experiment, one[cohort][experiment], fixed)
             old = before and before[cohort].get(experiment)
             former = _restore(experiment, old, fixed) if old else None
-            note = f"fixed set: {_name_fixed(cohort)}; {NOT_COVERED}"
+            note = f"fixed set: {_name_fixed(cohort)}"
             changed = f"{note}; {_OTHER_SETUP}" if before and before["setup"] != one["setup"] else note
-            yield from _score(one["round"], table, former, (note, changed), bootstrap)
+            yield from _score(one["round"], table, former, (note, changed))
         yield from _compare_lists(one, before, FIRST)
 
 
@@ -170,26 +167,19 @@ def _count_hips(one: Round, before: Round | None) -> Iterator[Row]:
         yield {"round": one["round"], "quantity": quantity, "value": count, "unit": "hips"}
 
 
-def _score(
-    number: int, table: Graded, former: Graded | None, notes: tuple[str, str], bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def _score(number: int, table: Graded, former: Graded | None, notes: tuple[str, str]) -> Iterator[Row]:
     if not len(table):
         return
-    values, drawn = _FAMILY.score(table, table.repeat), _FAMILY.resample(table, bootstrap)
-    old, old_drawn = {}, {}
+    now, old = _FAMILY.estimate(table), {}
     if former is not None and len(former):
-        # The same patients in the same order and one seed: the same draws, so differences are paired.
-        old, old_drawn = _FAMILY.score(former, former.repeat), _FAMILY.resample(former, bootstrap)
-    for metric, (_, unit) in _FAMILY.scores.items():
-        value, draws = float(values[metric].mean()), drawn.get(metric)
-        rows = [(metric, value, draws, notes[0])]
+        old = _FAMILY.estimate(former)
+    for metric, score in now.items():
+        found = {metric: (score, notes[0])}
         if metric in old:
-            paired = draws - old_drawn[metric] if draws is not None and metric in old_drawn else None
-            rows += [(GAIN.format(metric), value - float(old[metric].mean()), paired, notes[1])]
-        for quantity, shown, sample, note in rows:
-            row = {"round": number, "experiment": table.experiment, "unit": unit, **table.counts()}
-            cells = {"quantity": quantity, "value": format_number(shown), "note": note}
-            yield {**row, **interval_cells(sample), **cells}
+            found[GAIN.format(metric)] = score.minus(old[metric]), notes[1]
+        for quantity, (estimate, note) in found.items():
+            row = {"round": number, "experiment": table.experiment, "unit": estimate.unit, **table.counts()}
+            yield {**row, "quantity": quantity, **estimate_cells(estimate, note)}
 
 
 def _compare_lists(one: Round, before: Round | None, first: int) -> Iterator[Row]:

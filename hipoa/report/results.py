@@ -13,7 +13,7 @@ from hipoa.core.files import read_csv
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic, split_cohorts
 from hipoa.report.flow import count_hips
 from hipoa.report.radiographs import embed_radiographs
-from hipoa.report.scores import NO_NETWORKS, Row, find_best, gather_scores
+from hipoa.report.scores import NO_NETWORKS, Row, find_best
 from hipoa.report.settings import ReportSettings
 
 
@@ -53,12 +53,12 @@ class Results:
 
     @cached_property
     def scores(self) -> list[Row]:
-        """The rows of metrics.csv, gathered.
+        """The rows of metrics.csv.
 
         Raises:
             TableError: It is of other experiments than the predictions.
         """
-        scores = gather_scores(self.table("metrics.csv"))
+        scores: list[Row] = [*self.table("metrics.csv")]
         unknown = {score["experiment"] for score in scores} - {*self.experiments, *NO_NETWORKS}
         if unknown:
             raise TableError(
@@ -71,8 +71,13 @@ class Results:
 
     @cached_property
     def best(self) -> Row | None:
-        """The largest ECA in the labelled cohort, None if no graded hip was predicted."""
-        return find_best(self.scores)
+        """The network with the best primary score of labelled hips, None if no graded hip was predicted."""
+        return find_best(self.scores, self.primary)
+
+    @property
+    def primary(self) -> str:
+        """The primary score."""
+        return self.config["compare"]["primary_score"]
 
     @property
     def measure(self) -> str:

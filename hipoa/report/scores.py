@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hipoa.core.errors import CohortError
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.metrics.raters import RATERS
+from hipoa.evaluation.metrics.scores import LOWER_IS_BETTER
 
 Row = Mapping[str, Any]
 
 NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS)
 """What is scored beside the experiments."""
-
-_INTERVAL_UNIT = "95 % interval"
-_INTERVAL = re.compile(r"(-?[\d.]+)-(-?[\d.]+)")
-
-
-def gather_scores(rows: Iterable[Row]) -> list[Row]:
-    """Joins the rows of metrics.csv that differ in their spread alone, in the order of the table.
-
-    Returns:
-        One row per experiment, cohort and metric, with ``low`` and ``high`` (of the 95 % interval; empty
-        where there is none), ``spreads`` (pairs of a spread and its unit) and ``notes`` (a list).
-
-    Raises:
-        CohortError: A 95 % interval is not written as "low-high".
-    """
-    scores: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in rows:
-        key = row["experiment"], row["cohort"], row["metric"]
-        score = scores.setdefault(key, {**row, "low": "", "high": "", "spreads": [], "notes": []})
-        if row["spread_unit"]:
-            score["spreads"].append((row["spread"], row["spread_unit"]))
-        if row["spread_unit"].startswith(_INTERVAL_UNIT) and not score["low"]:
-            score["low"], score["high"] = _split_interval(row["spread"])
-        score["notes"] += [note for note in row["note"].split("; ") if note and note not in score["notes"]]
-    return list(scores.values())
-
-
-def _split_interval(text: str) -> tuple[str, str]:
-    found = _INTERVAL.fullmatch(text)
-    if found is None:
-        raise CohortError("metrics.csv", f'"{text}" is no interval', "Make the table again.")
-    return found[1], found[2]
 
 
 def find_row(rows: Iterable[Row], **cells: str) -> Row | None:
@@ -56,11 +23,12 @@ def find_row(rows: Iterable[Row], **cells: str) -> Row | None:
     return None
 
 
-def find_best(scores: Iterable[Row]) -> Row | None:
-    """The largest ECA of a network in the labelled cohort, None if there is none."""
+def find_best(scores: Iterable[Row], metric: str) -> Row | None:
+    """The row of the network with the best value of a score in the labelled cohort, None if there is none."""
     rows = [row for row in scores if row["experiment"] not in NO_NETWORKS and row["value"]]
-    own = [row for row in rows if (row["cohort"], row["metric"]) == ("labelled", "ECA")]
-    return max(own, key=lambda row: float(row["value"]), default=None)
+    own = [row for row in rows if (row["cohort"], row["metric"]) == ("labelled", metric)]
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return max(own, key=lambda row: sign * float(row["value"]), default=None)
 
 
 def pivot(
@@ -84,11 +52,13 @@ def pivot(
 
 
 def write_row(row: Row | None) -> str:
-    """A value with its 95 % interval, such as "0.650 (0.600 to 0.700)"."""
+    """A value with its 95 % interval, such as "0.650 (0.600 to 0.700)", or why it has none."""
     if row is None or not row["value"]:
         return "not defined"
-    interval = f" ({float(row['low']):.3f} to {float(row['high']):.3f})" if row["low"] and row["high"] else ""
-    return f"{float(row['value']):.3f}{interval}"
+    if row["low"] and row["high"]:
+        return f"{float(row['value']):.3f} ({float(row['low']):.3f} to {float(row['high']):.3f})"
+    reason = row["note"].rpartition("; ")[2]
+    return f"{float(row['value']):.3f}" + (f" ({reason})" if "interval: " in reason else "")
 
 
 def list_words(words: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from hipoa.core.errors import ConfigError
 from hipoa.core.settings import Settings
 from hipoa.evaluation.settings import (
-    BootstrapSettings,
+    CompareSettings,
     ConformSettings,
     EmbedSettings,
     ExplainSettings,
@@ -32,13 +32,13 @@ HOME = Path(__file__).resolve().parents[2]
 _GONE = "was removed; "
 _SEED = "is now the setting seed, one for the whole study"
 OLD_NAMES: dict[str, str] = {
+    "bootstrap": _GONE + "intervals are not resampled, they follow from a formula",
     "calibrate": _GONE + "reliability diagrams have 10 bins",
-    "compare": _GONE + "stars are given below 0.05, 0.01 and 0.001",
+    "compare.star_levels": _GONE + "stars are given below 0.05, 0.01 and 0.001",
     "doubts": "is now called label_errors",
     "figures": _GONE + "PNG figures have 150 pixels per inch; the SVG beside each has no resolution",
     "rounds": _GONE + "the first 20 hips of the list are followed",
     "view": _GONE + "views show 200 mm about a hip and 400 mm about the pelvis",
-    "bootstrap.bootstrap_seed": _GONE + "the same data give the same intervals",
     "embed.embed_seed": _GONE + "the same features give the same map",
     "embed.min_dist": _GONE + "the value is 0.1, the default of UMAP",
     "embed.n_neighbors": _GONE + "the value is 15, the default of UMAP, and fewer in a small fold",
@@ -171,7 +171,7 @@ class Config(Settings):
     project: ProjectSettings = _section(ProjectSettings)
     pool: PoolSettings = _section(PoolSettings)
     uncertainty: UncertaintySettings = _section(UncertaintySettings)
-    bootstrap: BootstrapSettings = _section(BootstrapSettings)
+    compare: CompareSettings = _section(CompareSettings)
     metrics: MetricsSettings = _section(MetricsSettings)
     conform: ConformSettings = _section(ConformSettings)
     embed: EmbedSettings = _section(EmbedSettings)

@@ -10,7 +10,6 @@ from hipoa.evaluation.metrics.baselines import (
     read_geometry,
     score_geometry,
 )
-from hipoa.evaluation.settings import BootstrapSettings
 
 
 def rows_of(cohort, grade, repeat=0):
@@ -55,7 +54,7 @@ def test_a_geometry_that_tells_the_class_grades_unseen_hips(write_uncertainty, t
     assert (found.predicted == found.grade).mean() > 0.95
     by_name = dict(zip(table.hip.tolist(), table.grade.tolist(), strict=True))
     assert [by_name[name] for name in found.hip.tolist()] == found.grade.tolist()
-    scored = {row["metric"]: row for row in score_geometry(found.of_cohort("labelled"), BootstrapSettings())}
+    scored = {row["metric"]: row for row in score_geometry(found.of_cohort("labelled"))}
     assert "fitted out of fold" in scored["ECA"]["note"]
 
 
@@ -72,6 +71,6 @@ def test_a_hip_is_graded_without_its_own_class(write_uncertainty, truth):
 def test_without_a_geometry_there_is_no_row(write_uncertainty, truth):
     table = read_graded(write_uncertainty("vit", rows_of("labelled", [1, 2] * 20)))
     assert len(grade_by_geometry(table, {})) == 0
-    assert list(score_geometry(grade_by_geometry(table, {}), BootstrapSettings())) == []
+    assert list(score_geometry(grade_by_geometry(table, {}))) == []
     # A replaced joint has no joint space.
     assert read_geometry([truth(["a_L", "b_L"], [1, 1], ["", 2])]).keys() == {"b_L"}

@@ -6,7 +6,7 @@ from scipy.stats import mannwhitneyu
 
 from hipoa.core.files import read_csv
 from hipoa.evaluation.comparison.compare import COLUMNS, give_stars, rank_test, run
-from hipoa.evaluation.settings import BootstrapSettings
+from hipoa.evaluation.settings import CompareSettings
 from hipoa.evaluation.statistics.holm import adjust_holm
 
 NETWORK, GROUP = "network: {} per fold", "uncertainty: {} vs {}"
@@ -17,7 +17,7 @@ def compare(tmp_path):
     def make(*tables):
         out = tmp_path / "compare.csv"
         run(
-            BootstrapSettings(bootstrap_resamples=100),
+            CompareSettings(),
             uncertainty=list(tables),
             out=out,
             differences=tmp_path / "differences.csv",

@@ -8,7 +8,7 @@ from hipoa.core.files import read_csv
 from hipoa.evaluation.conformal.conform import COLUMNS, run, state_guarantee
 from hipoa.evaluation.conformal.sets import find_threshold, grow_about, grow_sets, predict_sets
 from hipoa.evaluation.graded import read_graded
-from hipoa.evaluation.settings import BootstrapSettings, ConformSettings
+from hipoa.evaluation.settings import ConformSettings
 
 probabilities = st.lists(st.floats(0.001, 1), min_size=7, max_size=7).map(lambda p: np.array([p]) / sum(p))
 
@@ -119,7 +119,6 @@ def conform(tmp_path):
         out = tmp_path / "conformal.csv"
         run(
             ConformSettings(**settings),
-            BootstrapSettings(bootstrap_resamples=200),
             uncertainty=list(tables),
             out=out,
         )

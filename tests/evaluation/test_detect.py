@@ -4,7 +4,6 @@ from sklearn.metrics import roc_auc_score
 
 from hipoa.core.files import read_csv
 from hipoa.evaluation.detect import AVERAGED, COLUMNS, CURVE_COLUMNS, PER_REPEAT, PERFECT, RANDOM, run
-from hipoa.evaluation.settings import BootstrapSettings
 
 
 def rows_of(repeats=2, hips=80, cohort="labelled", seed=0, knows=0.6):
@@ -36,7 +35,7 @@ def rows_of(repeats=2, hips=80, cohort="labelled", seed=0, knows=0.6):
 def detect(tmp_path):
     def make(*tables):
         out, curves = tmp_path / "detection.csv", tmp_path / "risk_coverage.csv"
-        run(BootstrapSettings(bootstrap_resamples=200), uncertainty=list(tables), out=out, curves=curves)
+        run(uncertainty=list(tables), out=out, curves=curves)
         assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
         assert curves.read_text().splitlines()[0] == ",".join(CURVE_COLUMNS)
         return read_csv(out), read_csv(curves)

@@ -7,8 +7,8 @@ from hipoa.core.files import read_csv
 from hipoa.evaluation.metrics.baselines import CONSTANT, MAJORITY
 from hipoa.evaluation.metrics.metrics import AVERAGED, COLUMNS, run
 from hipoa.evaluation.metrics.raters import RATERS
-from hipoa.evaluation.metrics.scores import RECALLS, SCORES
-from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
+from hipoa.evaluation.metrics.scores import SCORES
+from hipoa.evaluation.settings import MetricsSettings
 
 CLASS_TABLE = "[[1, 1], [1, 2], [1, 3], [1, 4], [2, 4], [3, 4], [4, 4]]"
 
@@ -19,7 +19,6 @@ def metrics(tmp_path):
         out = {name: tmp_path / f"{name}.csv" for name in ("metrics", "confusion", "subgroups")}
         run(
             MetricsSettings(**settings),
-            BootstrapSettings(bootstrap_resamples=200),
             uncertainty=list(tables),
             hips=list(hips),
             truth=list(truth),
@@ -77,34 +76,31 @@ def test_a_score_is_the_mean_over_repeats_and_not_of_the_pooled_hips(write_uncer
     assert np.mean(kappas) != pytest.approx(pooled, rel=1e-3)
 
 
-def test_each_spread_has_its_unit_and_each_score_its_n(write_uncertainty, metrics, two_repeats):
+def test_each_score_has_its_interval_spreads_and_n(write_uncertainty, metrics, two_repeats):
     grade, guesses = two_repeats
     path = write_uncertainty("vit", [row for r, guess in enumerate(guesses) for row in hips(grade, guess, r)])
     rows = metrics(path)
     assert path.parent.parent.joinpath("metrics.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
     assert {row["n_hips"] for row in pick(rows, metric="ECA")} == {"40"}
     assert {row["n_patients"] for row in pick(rows, metric="ECA")} == {"20"}
-    interval, repeats, folds = pick(rows, experiment="vit", metric="ECA")
-    assert interval["spread_unit"] == "95 % interval, patients resampled, B=200"
-    low, high = map(float, interval["spread"].split("-"))
-    assert low < float(interval["value"]) < high
-    assert interval["note"] == (
+    (row,) = pick(rows, experiment="vit", metric="ECA")
+    assert float(row["low"]) < float(row["value"]) < float(row["high"])
+    assert row["note"] == (
         "out of fold, by the patient's own fold's model; mean over 2 repeats of the score per repeat; "
-        "the interval leaves out the variance of training"
+        "95 % interval: new patients, and networks trained on other such patients"
     )
     per_repeat = [(grade == guess).mean() for guess in guesses]
-    assert repeats["spread_unit"] == "SD over 2 repeats"
-    assert float(repeats["spread"]) == pytest.approx(np.std(per_repeat, ddof=1), rel=1e-5)
+    assert float(row["sd_repeats"]) == pytest.approx(np.std(per_repeat, ddof=1), rel=1e-5)
     fold = np.arange(40) // 2 % 2
     per_fold = [(grade == guess)[fold == k].mean() for guess in guesses for k in (0, 1)]
-    assert folds["spread_unit"] == "SD over 4 repeat x fold scores"
-    assert float(folds["spread"]) == pytest.approx(np.std(per_fold, ddof=1), rel=1e-5)
+    assert float(row["sd_folds"]) == pytest.approx(np.std(per_fold, ddof=1), rel=1e-5)
 
 
 def test_every_score_has_its_unit(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5])))
     units = {row["metric"]: row["unit"] for row in pick(rows, experiment="vit")}
-    assert units == {name: unit for name, (_, unit) in (SCORES | RECALLS).items()} | {
+    assert units == {name: unit for name, (_, unit) in SCORES.items()} | {
+        **{f"recall, class {grade}": "share" for grade in range(1, 5)},
         "ranked probability score": "squared probability",
         "mean variance, Exact": "squared probability",
         "mean variance, 1-Neighbor": "squared probability",
@@ -113,9 +109,9 @@ def test_every_score_has_its_unit(write_uncertainty, metrics):
 
 def test_one_repeat_has_neither_a_spread_over_repeats_nor_an_average(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5])))
-    units = [row["spread_unit"] for row in pick(rows, experiment="vit", metric="ECA")]
-    assert units == ["95 % interval, patients resampled, B=200", "SD over 2 repeat x fold scores"]
-    assert "; one repeat; " in pick(rows, experiment="vit", metric="ECA")[0]["note"]
+    (row,) = pick(rows, experiment="vit", metric="ECA")
+    assert (row["sd_repeats"], row["sd_folds"]) == ("", "0.353553")
+    assert "; one repeat; " in row["note"]
     assert not pick(rows, metric=AVERAGED.format("ECA"))
 
 
@@ -129,7 +125,7 @@ def test_repeats_are_averaged_by_their_probabilities_hip_by_hip(write_uncertaint
     )
     assert {row["value"] for row in pick(rows, experiment="vit", metric="ECA")} == {"0.5"}
     averaged = pick(rows, metric="ECA, repeats averaged")
-    assert [row["value"] for row in averaged] == ["1"]  # no spread over folds: no single fold's model made it
+    assert [(row["value"], row["sd_folds"]) for row in averaged] == [("1", "")]
     assert "one prediction per hip, from the probabilities averaged over 2 repeats" in averaged[0]["note"]
 
 
@@ -137,7 +133,7 @@ def test_hips_that_several_models_predict_have_no_spread_over_folds(write_uncert
     rows = metrics(write_uncertainty("vit", hips([1, 2, 3, 4], [1, 2, 3, 5], cohort="external", fold="")))
     (row,) = pick(rows, experiment="vit", metric="ECA")
     assert row["cohort"] == "external"
-    assert row["spread_unit"].startswith("95 % interval")
+    assert row["sd_folds"] == ""
     assert row["note"].startswith("mean over the models that have not seen the patient; ")
 
 
@@ -147,7 +143,13 @@ def test_the_best_constant_stands_beside_the_scores_once_per_cohort(write_uncert
     rows = pick(metrics(*tables), experiment=CONSTANT)
     assert [(row["metric"], row["value"]) for row in rows] == [("ECA", "0.375"), ("ONCA", "0.625")]
     assert [row["note"].partition(" for")[0] for row in rows] == ["baseline: class 1", "baseline: class 4"]
-    assert all(row["spread_unit"].startswith("95 % interval") for row in rows)
+
+
+def test_a_baseline_trains_nothing(write_uncertainty, metrics):
+    grades = [1, 1, 1, 3, 4, 4, 5, 5] * 2
+    rows = pick(metrics(write_uncertainty("vit", hips(grades, [2] * 16))), experiment=CONSTANT)
+    assert all(row["low"] for row in rows)
+    assert {row["note"].rpartition("; ")[2] for row in rows} == {"95 % interval: new patients"}
 
 
 def test_raters_are_scored_against_each_other(write_uncertainty, metrics, study):
@@ -163,9 +165,9 @@ def test_raters_are_scored_against_each_other(write_uncertainty, metrics, study)
     values = {row["metric"]: float(row["value"]) for row in rows}
     assert values["ECA"] == pytest.approx((one == other)[:38].mean(), rel=1e-5)
     assert values["kappa"] == pytest.approx(reference.cohen_kappa_score(one[:38], other[:38]), rel=1e-5)
-    assert all(row["spread_unit"].startswith("95 % interval") for row in rows)
+    assert all(row["low"] for row in rows)
     assert {row["note"] for row in rows} == {
-        "agreement of two readers; every pair of readers of a hip counts"
+        "agreement of two readers; every pair of readers of a hip counts; 95 % interval: new patients"
     }
 
 
@@ -185,35 +187,65 @@ def test_the_variance_of_each_group(write_uncertainty, metrics):
         row["variance"] = variance
     rows = metrics(write_uncertainty("vit", table))
     (exact,) = pick(rows, metric="mean variance, Exact")
-    assert (exact["value"], exact["spread"], exact["spread_unit"]) == (
-        "0.2",
-        "0.1",
-        "SD over 3 hip x repeat values",
-    )
+    assert (exact["value"], exact["low"], exact["n_hips"]) == ("0.2", "", "3")
+    assert exact["note"].endswith("too few for an interval: 2 patients")
     (neighbour,) = pick(rows, metric="mean variance, 1-Neighbor")
-    assert (neighbour["value"], neighbour["spread"], neighbour["n_hips"]) == ("0.9", "", "1")
+    assert (neighbour["value"], neighbour["n_hips"]) == ("0.9", "1")
     assert not pick(rows, metric="mean variance, Others")
 
 
 def test_a_score_that_is_not_defined_says_so(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([3, 3, 3, 3], [3, 3, 3, 3])))
     (kappa,) = pick(rows, experiment="vit", metric="quadratic weighted kappa")
-    assert (kappa["value"], kappa["spread"], kappa["spread_unit"]) == ("", "", "")
+    assert (kappa["value"], kappa["low"], kappa["sd_folds"]) == ("", "", "")
     assert kappa["note"].endswith("not defined on these hips")
     assert {row["value"] for row in pick(rows, experiment="vit", metric="ECA")} == {"1"}
 
 
-def test_resamples_in_which_a_score_is_not_defined_are_not_counted(write_uncertainty, metrics):
-    rows = metrics(write_uncertainty("vit", hips([3, 3, 1, 2], [3, 3, 1, 2], fold=0)))
+def test_a_score_that_hangs_on_one_patient_has_no_interval(write_uncertainty, metrics):
+    # Without the patient of classes 1 and 2 all is class 3, which kappa cannot score.
+    grades = [3] * 14 + [1, 2]
+    rows = metrics(write_uncertainty("vit", hips(grades, grades)))
     (kappa,) = pick(rows, experiment="vit", metric="quadratic weighted kappa")
-    # Of two patients both draws are the first one, whose hips are of one class, in a quarter.
-    assert 120 < int(kappa["spread_unit"].rpartition("=")[2]) < 180
+    assert (kappa["value"], kappa["low"]) == ("1", "")
+    assert kappa["note"].endswith("no interval: not defined without one of the patients")
 
 
-def test_one_patient_has_no_interval(write_uncertainty, metrics):
-    rows = metrics(write_uncertainty("vit", hips([1, 2], [1, 1])))
+@pytest.mark.parametrize(("patients", "low"), [(1, False), (5, False), (6, True)])
+def test_fewer_than_six_patients_have_no_interval(write_uncertainty, metrics, patients, low):
+    rows = metrics(write_uncertainty("vit", hips([1, 2] * patients, [1, 1] * patients)))
     (row,) = pick(rows, experiment="vit", metric="ECA")
-    assert (row["value"], row["spread"], row["spread_unit"]) == ("0.5", "", "no interval: one patient")
+    assert (row["value"], bool(row["low"])) == ("0.5", low)
+    of_one = "1 patient" if patients == 1 else f"{patients} patients"
+    assert row["note"].endswith(f"too few for an interval: {of_one}") == (not low)
+
+
+def test_a_mean_over_classes_needs_patients_of_every_class(write_uncertainty, metrics):
+    """A cohort without its rarest class would have another balanced accuracy."""
+    grades = [1, 2] * 10 + [7, 7] * 5
+    rows = metrics(write_uncertainty("vit", hips(grades, [1] * len(grades))))
+    (row,) = pick(rows, experiment="vit", metric="balanced accuracy")
+    assert (row["low"], row["note"].rpartition("; ")[2]) == (
+        "",
+        "too few for an interval: 5 patients of a class",
+    )
+    more = [*grades, 7, 7]
+    rows = metrics(write_uncertainty("vit", hips(more, [1] * len(more))))
+    (row,) = pick(rows, experiment="vit", metric="balanced accuracy")
+    assert float(row["low"]) < 1 / 3 < float(row["high"])
+
+
+def test_a_recall_counts_the_hips_of_its_class(write_uncertainty, metrics):
+    rows = metrics(write_uncertainty("vit", hips([1, 2] * 8, [1, 1] * 8)))
+    recall = {
+        row["metric"]: row for row in pick(rows, experiment="vit") if row["metric"].startswith("recall")
+    }
+    assert list(recall) == ["recall, class 1", "recall, class 2"]
+    assert [(row["value"], row["n_hips"], row["n_patients"]) for row in recall.values()] == [
+        ("1", "8", "8"),
+        ("0", "8", "8"),
+    ]
+    assert all(float(row["low"]) < float(row["high"]) for row in recall.values())
 
 
 def test_ungraded_hips_do_not_count(write_uncertainty, metrics):
@@ -261,7 +293,7 @@ def test_the_majority_is_that_of_the_labelled_cohort(write_uncertainty, metrics)
 def test_the_recall_of_each_class(write_uncertainty, metrics):
     rows = metrics(write_uncertainty("vit", hips([1, 1, 2, 2, 2, 7], [1, 2, 2, 2, 3, 7])))
     recall = {row["metric"][-1]: row["value"] for row in rows if row["metric"].startswith("recall")}
-    assert recall == {"1": "0.5", "2": "0.666667", "7": "1"} | dict.fromkeys("3456", "")
+    assert recall == {"1": "0.5", "2": "0.666667", "7": "1"}
 
 
 def test_the_confusion_is_a_mean_over_the_repeats(write_uncertainty, metrics):
@@ -324,8 +356,7 @@ def test_the_binary_question(write_uncertainty, metrics, study):
         reference.recall_score(~sick, chance <= 0.5), rel=1e-5
     )
     (area,) = pick(found, metric="KL >= 2 AUROC")
-    low, high = map(float, area["spread"].split("-"))
-    assert low < value["KL >= 2 AUROC"] < high
+    assert float(area["low"]) < value["KL >= 2 AUROC"] < float(area["high"])
 
 
 def test_subgroups_are_scored_apart(write_uncertainty, metrics, study):
@@ -349,7 +380,7 @@ def test_subgroups_are_scored_apart(write_uncertainty, metrics, study):
         "not stated": "1",
     }
     assert exact["implant", "yes"]["n_patients"] == "1"
-    assert (exact["sex", "F"]["low"], exact["implant", "yes"]["low"]) == ("1", "")
+    assert exact["sex", "F"]["note"].endswith("too few for an interval: 2 patients")
 
 
 def test_scores_by_scanner_leave_out_who_would_stand_alone(write_uncertainty, metrics, study):

@@ -4,17 +4,16 @@ from scipy import stats
 
 from hipoa.core.files import read_csv
 from hipoa.evaluation.comparison.compare import run
-from hipoa.evaluation.comparison.paired import COLUMNS, CORRECTED, PAIRED, UNPAIRED, resampled_t_test
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import two_sided_p
+from hipoa.evaluation.comparison.paired import COLUMNS, SAME, adjust, resampled_t_test
+from hipoa.evaluation.settings import CompareSettings
 
 
 @pytest.fixture
 def differences(tmp_path):
-    def make(*tables, resamples=500):
+    def make(*tables, primary="ECA"):
         out = tmp_path / "differences.csv"
         run(
-            BootstrapSettings(bootstrap_resamples=resamples),
+            CompareSettings(primary_score=primary),
             uncertainty=list(tables),
             out=tmp_path / "compare.csv",
             differences=out,
@@ -48,25 +47,31 @@ def pick(rows, **wanted):
     return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
-def test_two_experiments_are_compared_on_the_same_draws(write_uncertainty, differences):
+def test_two_experiments_are_compared_on_the_same_patients(write_uncertainty, differences):
     tables = [write_uncertainty(name, rows_of(right, seed=n)) for n, (name, right) in
               enumerate({"good": 0.9, "bad": 0.5}.items())]  # fmt: skip
-    (row,) = pick(differences(*tables), test=PAIRED, metric="ECA")
+    (row,) = pick(differences(*tables), question="experiments", metric="ECA")
     assert (row["a"], row["b"], row["cohort"], row["n_hips"], row["n_patients"]) == (
         *("good", "bad", "labelled"),
         *("120", "60"),
     )
     assert float(row["difference"]) == pytest.approx(float(row["value_a"]) - float(row["value_b"]), abs=2e-6)
     assert 0 < float(row["low"]) < float(row["difference"]) < float(row["high"])
-    # No draw goes the other way: two of 501 is the least that 500 draws can say.
-    assert float(row["p"]) == float(row["p_holm"]) == pytest.approx(2 / 501, rel=1e-5)
-    assert "Holm over 1 tests" in row["note"]
+    assert float(row["p"]) == float(row["p_holm"]) < 0.001
+    assert (row["role"], row["verdict"]) == ("primary", "good better")
+    assert row["note"] == "95 % interval: new patients, and networks trained on other such patients"
 
 
 def test_an_experiment_does_not_differ_from_itself(write_uncertainty, differences):
     tables = [write_uncertainty(name, rows_of(0.7)) for name in ("one", "two")]
-    for row in pick(differences(*tables), test=PAIRED):
-        assert (row["difference"], row["low"], row["high"], row["p"]) == ("0", "0", "0", "1")
+    rows = pick(differences(*tables), question="experiments")
+    assert len(rows) == 6
+    for row in rows:
+        assert (row["difference"], row["p"], row["verdict"]) == ("0", "1", SAME)
+        if row["unit"] == "share":
+            assert float(row["low"]) == -float(row["high"]) < 0
+        else:
+            assert row["note"] == "no interval: all patients are alike"
 
 
 def test_only_hips_that_all_graded_are_compared(write_uncertainty, differences):
@@ -78,20 +83,55 @@ def test_only_hips_that_all_graded_are_compared(write_uncertainty, differences):
     assert {row["n_hips"] for row in pick(rows, question="experiments")} == {"80"}
 
 
-def test_holm_counts_the_pairs_of_one_score(write_uncertainty, differences):
-    tables = [write_uncertainty(name, rows_of(0.7, seed=n)) for n, name in enumerate("abc")]
-    rows = pick(differences(*tables), test=PAIRED, metric="MAE")
-    assert len(rows) == 3
-    assert {row["note"].rpartition("; ")[2] for row in rows} == {"Holm over 3 tests"}
-    smallest = min(rows, key=lambda row: float(row["p"]))
-    assert float(smallest["p_holm"]) == pytest.approx(min(1, 3 * float(smallest["p"])), rel=1e-4)
+def test_only_repeats_that_both_have_are_compared(write_uncertainty, differences):
+    tables = [
+        write_uncertainty("two", rows_of(0.7)),
+        write_uncertainty("one", rows_of(0.7, repeats=1)),
+    ]
+    # The first repeat of both is the same.
+    assert {row["difference"] for row in pick(differences(*tables), question="experiments")} == {"0"}
+
+
+def row_of(metric, p, a="a", b="b", difference=0.1):
+    return {"metric": metric, "a": a, "b": b, "p": p, "difference": str(difference)}
+
+
+def test_the_primary_score_decides_and_the_others_are_adjusted_together():
+    rows = adjust(
+        [
+            row_of("ECA", 0.01), row_of("ECA", 0.04, b="c"),
+            row_of("ONCA", 0.001), row_of("MAE", 0.004, difference=0.2), row_of("ONCA", 0.001, b="c"),
+        ],
+        "ECA",
+    )  # fmt: skip
+    assert [row["role"] for row in rows] == ["primary"] * 2 + ["secondary"] * 3
+    # Holm over two; then over three, and no less than that of the primary score of the same pair.
+    assert [float(row["p_holm"]) for row in rows] == pytest.approx([0.02, 0.04, 0.02, 0.02, 0.04])
+    # Of an error less is better.
+    assert [row["verdict"] for row in rows] == [*["a better"] * 3, "b better", "a better"]
+
+
+def test_no_secondary_score_counts_where_the_primary_one_does_not_differ():
+    rows = adjust([row_of("MAE", 0.2), row_of("ECA", 1e-6), row_of("ONCA", float("nan"))], "MAE")
+    assert [row["verdict"] for row in rows] == [SAME, SAME, ""]
+    assert [row["p_holm"] for row in rows] == ["0.2", "0.2", ""]
+    (only,) = adjust([row_of("ECA", float("nan"))], "ECA")
+    assert (only["p"], only["p_holm"], only["verdict"]) == ("", "", "")
+
+
+def test_the_primary_score_is_a_setting(write_uncertainty, differences):
+    tables = [
+        write_uncertainty(n, rows_of(r, seed=s)) for s, (n, r) in enumerate({"a": 0.8, "b": 0.6}.items())
+    ]
+    rows = differences(*tables, primary="MAE")
+    assert {row["metric"] for row in rows if row["role"] == "primary"} == {"MAE"}
 
 
 def test_the_corrected_test_is_that_of_its_source(write_uncertainty, differences):
     tables = [
         write_uncertainty(n, rows_of(r, seed=s)) for s, (n, r) in enumerate({"a": 0.8, "b": 0.6}.items())
     ]
-    (row,) = pick(differences(*tables), test=CORRECTED, metric="ECA")
+    (row,) = pick(differences(*tables), question="experiments", metric="ECA")
     scores = []
     for seed, right in enumerate((0.8, 0.6)):
         cells = {}
@@ -101,38 +141,45 @@ def test_the_corrected_test_is_that_of_its_source(write_uncertainty, differences
     difference = scores[0] - scores[1]
     # A quarter of the patients is tested, three quarters are trained on.
     error = np.sqrt((1 / 8 + 1 / 3) * difference.var(ddof=1))
-    assert float(row["p"]) == pytest.approx(2 * stats.t.sf(abs(difference.mean() / error), 7), rel=1e-5)
-    low, high = stats.t.interval(0.95, 7, difference.mean(), error)
-    assert (float(row["low"]), float(row["high"])) == pytest.approx((low, high), rel=1e-4)
+    expected = 2 * stats.t.sf(abs(difference.mean() / error), 7)
+    assert float(row["resampled_t_p"]) == pytest.approx(expected, rel=1e-5)
     # The correction is the whole difference from the naive paired test.
     naive = stats.ttest_rel(*scores)
     assert naive.statistic * np.sqrt((1 / 8) / (1 / 8 + 1 / 3)) == pytest.approx(difference.mean() / error)
 
 
 def test_fifteen_repeats_of_four_folds_make_the_naive_error_458_times_larger():
-    differences = np.random.default_rng([1]).normal(1, 1, 60)
-    naive = stats.sem(differences)
-    row = resampled_t_test(differences, 4)
-    reach = (float(row["high"]) - float(row["low"])) / 2
-    assert reach / (naive * stats.t.ppf(0.975, 59)) == pytest.approx(4.58, abs=0.005)
+    differences = np.random.default_rng([1]).normal(0.2, 1, 60)
+    naive = differences.mean() / stats.sem(differences)
+    assert resampled_t_test(differences, 4) == pytest.approx(2 * stats.t.sf(naive / 4.58, 59), rel=1e-3)
 
 
 def test_folds_that_never_differ_are_not_tested():
-    assert np.isnan(resampled_t_test(np.zeros(8), 4)["p"])
-    assert np.isnan(resampled_t_test(np.array([0.1]), 4)["p"])
+    assert np.isnan(resampled_t_test(np.zeros(8), 4))
+    assert np.isnan(resampled_t_test(np.array([0.1]), 4))
 
 
 def test_the_drop_from_the_labelled_to_the_external_cohort(write_uncertainty, differences):
     rows = rows_of(0.9) + rows_of(0.5, cohort="external", seed=3, hips=60)
     (row,) = pick(differences(write_uncertainty("vit", rows)), question="drop", metric="ECA")
-    assert (row["a"], row["b"], row["test"]) == ("vit, labelled", "vit, external", UNPAIRED)
+    assert (row["a"], row["b"], row["role"]) == ("vit, labelled", "vit, external", "primary")
     assert (row["cohort"], row["n_hips"], row["n_patients"]) == ("external", "60", "30")
-    assert 0.2 < float(row["low"]) < float(row["difference"]) < float(row["high"]) < 0.6
-    assert row["p_holm"] == ""
+    assert 0.2 < float(row["low"]) < float(row["difference"]) < float(row["high"]) < 0.7
+    assert row["verdict"] == "vit, labelled better"
 
 
-def test_the_two_cohorts_are_drawn_apart(write_uncertainty, differences):
-    """Drawn alike, patients who are right and wrong in both would cancel."""
+def test_the_drop_of_several_networks_is_adjusted(write_uncertainty, differences):
+    tables = [
+        write_uncertainty(name, rows_of(0.8, seed=n) + rows_of(0.6, cohort="external", seed=n + 5, hips=60))
+        for n, name in enumerate("ab")
+    ]
+    rows = pick(differences(*tables), question="drop", metric="ECA")
+    least = min(rows, key=lambda row: float(row["p"]))
+    assert float(least["p_holm"]) == pytest.approx(2 * float(least["p"]), rel=1e-4)
+
+
+def test_the_two_cohorts_are_of_different_patients(write_uncertainty, differences):
+    """Taken for the same, patients who are right and wrong in both would cancel."""
     rows = rows_of(0.7) + [{**row, "cohort": "external", "hip_id": f"x{row['hip_id']}", "fold": ""}
                            for row in rows_of(0.7)]  # fmt: skip
     (row,) = pick(differences(write_uncertainty("vit", rows)), question="drop", metric="ECA")
@@ -142,13 +189,19 @@ def test_the_two_cohorts_are_drawn_apart(write_uncertainty, differences):
 
 def test_one_patient_or_no_hip_makes_no_interval(write_uncertainty, differences):
     tables = [write_uncertainty(name, rows_of(0.7, hips=2, repeats=1)) for name in ("a", "b")]
-    (row,) = pick(differences(*tables), test=PAIRED, metric="ECA")
-    assert (row["low"], row["high"], row["p"], row["p_holm"]) == ("", "", "", "")
+    (row,) = pick(differences(*tables), question="experiments", metric="ECA")
+    assert (row["low"], row["high"], row["p"], row["p_holm"], row["verdict"]) == ("", "", "", "", "")
+    assert row["note"] == "too few for an interval: 1 patient"
     assert differences() == []
 
 
-def test_p_by_hand():
-    assert two_sided_p(np.array([-1.0] + [1.0] * 98)) == pytest.approx(2 * 2 / 100)
-    assert two_sided_p(np.zeros(50)) == 1
-    assert two_sided_p(np.array([1.0, np.nan])) == 1  # 2 * (0 + 1) / (1 + 1)
-    assert np.isnan(two_sided_p(np.array([np.nan])))
+def test_six_patients_cannot_show_more_than_their_signs(write_uncertainty, differences):
+    """Six patients, in each of whom one network is right and the other wrong: 2 of 64 ways are as extreme."""
+    tables = [
+        write_uncertainty(
+            name, [{**row, "cohort": "external", "fold": ""} for row in rows_of(right, hips=12)]
+        )
+        for name, right in {"right": 1.0, "wrong": 0.0}.items()
+    ]
+    (row,) = pick(differences(*tables), question="experiments", metric="ECA")
+    assert float(row["p"]) == pytest.approx(2 / 64)

@@ -9,7 +9,7 @@ from hipoa.evaluation.comparison import compare
 from hipoa.evaluation.metrics import metrics
 from hipoa.evaluation.passes import combine_models, round_value, share_value, summarise_passes
 from hipoa.evaluation.settings import (
-    BootstrapSettings,
+    CompareSettings,
     EmbedSettings,
     MetricsSettings,
     UncertaintySettings,
@@ -82,7 +82,6 @@ def test_the_rows_of_a_regression_of_separate_heads(told):
 def test_the_metrics_of_a_regression_of_separate_heads(told, tmp_path):
     metrics.run(
         MetricsSettings(),
-        BootstrapSettings(bootstrap_resamples=100),
         uncertainty=[told["out"]],
         hips=[told["hips"]],
         truth=[],
@@ -104,7 +103,7 @@ def test_the_metrics_of_a_regression_of_separate_heads(told, tmp_path):
 
 def test_comparison_and_map_of_a_regression(told, tmp_path):
     compare.run(
-        BootstrapSettings(bootstrap_resamples=100),
+        CompareSettings(),
         uncertainty=[told["out"]],
         out=tmp_path / "compare.csv",
         differences=tmp_path / "differences.csv",

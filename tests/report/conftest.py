@@ -15,7 +15,7 @@ from hipoa.evaluation.comparison import compare
 from hipoa.evaluation.conformal import conform
 from hipoa.evaluation.metrics import metrics
 from hipoa.evaluation.settings import (
-    BootstrapSettings,
+    CompareSettings,
     ConformSettings,
     EmbedSettings,
     MetricsSettings,
@@ -202,10 +202,9 @@ class Study:
                 hips=self.hips,
                 out=self.root / "uncertainty" / f"{experiment}.csv",
             )
-        tables, bootstrap = self.uncertainty, BootstrapSettings(bootstrap_resamples=100)
+        tables = self.uncertainty
         metrics.run(
             MetricsSettings(),
-            bootstrap,
             uncertainty=tables,
             hips=self.hips,
             truth=[],
@@ -215,24 +214,22 @@ class Study:
             subgroups=self.root / "subgroups.csv",
         )
         compare.run(
-            bootstrap,
+            CompareSettings(),
             uncertainty=tables,
             out=self.root / "compare.csv",
             differences=self.root / "differences.csv",
         )
         calibrate.run(
-            bootstrap,
             uncertainty=tables,
             out=self.root / "calibration.csv",
             reliability=self.root / "reliability.csv",
         )
         detect.run(
-            bootstrap,
             uncertainty=tables,
             out=self.root / "detection.csv",
             curves=self.root / "risk_coverage.csv",
         )
-        conform.run(ConformSettings(), bootstrap, uncertainty=tables, out=self.root / "conformal.csv")
+        conform.run(ConformSettings(), uncertainty=tables, out=self.root / "conformal.csv")
         embed.run(
             EmbedSettings(),
             predictions=sorted((self.root / "predictions").glob("*/*/labelled.npz")),
@@ -254,7 +251,6 @@ class Study:
             out=self.root / "label_errors.csv",
         )
         rounds.run(
-            bootstrap,
             uncertainty=tables,
             hips=self.root / "hips" / "labelled.csv",
             triage=self.root / "triage.csv",
@@ -262,15 +258,15 @@ class Study:
             history=self.root / "history",
             out=self.root / "rounds.csv",
         )
-        self._simulate(bootstrap)
+        self._simulate()
 
-    def _simulate(self, bootstrap):
+    def _simulate(self):
         random = np.random.default_rng([9])
         read = np.broadcast_to(np.arange(10, 60, 10), (3, 4, 5))
         error = random.integers(0, 3, (3, 4, 5, 12))
         curves = Curves(FROZEN, ("random", "entropy", "hybrid"), read, error, np.arange(12) // 2)
         counts = {"n_test_hips": 12, "n_test_patients": 6, "n_hips": 50, "n_seeds": 4}
-        rows = [row | counts for row in describe(curves, bootstrap)]
+        rows = [row | counts for row in describe(curves)]
         answer = {"quantity": ANSWER, "learner": FROZEN, "note": state_answer(rows, "the external cohort")}
         write_csv(self.root / "simulation.csv", SIMULATION_COLUMNS, [*rows, answer])
 

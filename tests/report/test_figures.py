@@ -9,7 +9,6 @@ from hipoa.report.figures.charts import draw_accuracy, draw_learning
 from hipoa.report.figures.figures import sort_rows
 from hipoa.report.figures.predictions import draw_confusion, draw_embedding, draw_variance
 from hipoa.report.outputs import DRAWN
-from hipoa.report.scores import gather_scores
 
 
 def test_all_figures_are_drawn_and_hold_something(fabricated):
@@ -44,7 +43,7 @@ def test_no_title_and_no_note_is_cut_with_one_experiment(fabricated):
     table = read_graded(fabricated.uncertainty[0])
     record = read_json(fabricated.models[0])
     maps = [row for row in read_csv(fabricated.root / "embedding.csv") if row["experiment"] == "vit"]
-    scores = gather_scores(read_csv(fabricated.root / "metrics.csv"))
+    scores = read_csv(fabricated.root / "metrics.csv")
     with style.applied():
         for figure in (
             draw_variance([table], []),

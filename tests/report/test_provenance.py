@@ -15,11 +15,11 @@ def test_a_number_is_traced_to_its_files():
         *("hips/labelled.csv", "hips/labelled.npz", "uncertainty/vit.csv", "uncertainty/vgg.csv"),
         *("models/vit/r0f0.json", "models/vgg/r0f0.json", "metrics.csv", "figures/accuracy.svg"),
     ]
-    settings = {"metrics": {"a": 1}, "bootstrap": {"b": 2}, "code": {"metrics": "abc"}}
+    settings = {"metrics": {"a": 1}, "code": {"metrics": "abc"}}
     found = trace_files(names, settings)
     assert found["metrics.csv"] == {
         "stage": "metrics",
-        "settings": {"metrics": {"a": 1}, "bootstrap": {"b": 2}, "hips": {}},
+        "settings": {"metrics": {"a": 1}, "hips": {}},
         "code": "abc",
         "inputs": ["hips/labelled.csv", "uncertainty/vgg.csv", "uncertainty/vit.csv"],
     }

@@ -16,7 +16,7 @@ from hipoa.report.manifest import hash_files, hide_paths
 from hipoa.report.outputs import TABLES
 from hipoa.report.page import LIMITS, SECTIONS
 from hipoa.report.published_results import PUBLISHED
-from hipoa.report.scores import find_best, find_row, gather_scores, write_row
+from hipoa.report.scores import find_best, find_row, write_row
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
 
 DEMONSTRATION = "These are settings for demonstration."
@@ -87,16 +87,16 @@ def test_synthetic_patients_are_labelled_in_every_section_of_results(study):
 
 def test_the_summary_has_the_numbers_of_the_tables(fabricated, page):
     summary = page.split('<section id="summary">')[1].split("</section>")[0]
-    scores = gather_scores(read_csv(fabricated.root / "metrics.csv"))
-    best = find_best(scores)
+    scores = read_csv(fabricated.root / "metrics.csv")
+    best = find_best(scores, "ECA")
     near = find_row(scores, experiment=best["experiment"], cohort="labelled", metric="ONCA")
     constant = find_row(scores, experiment="constant", cohort="labelled", metric="ECA")
     for text in (
         "34 CTs of 34 patients contain 68 hips: 64 with a radiograph, 3 refused, 1 excluded.",
-        f"{best['experiment']} (the best of 2, chosen on these same hips)",
+        f"{best['experiment']} (the best ECA of 2, chosen on these same hips)",
         f"(ECA) {write_row(best)}",
         f"(ONCA) {write_row(near)}",
-        f"best constant prediction has ECA {float(constant['value']):.3f}",
+        f"above the {float(constant['value']):.3f} of the best constant prediction",
     ):
         assert text in summary
 

@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv
-from hipoa.evaluation.settings import BootstrapSettings
 from hipoa.grading.settings import Experiment
 from hipoa.triage.settings import SimulateSettings, TriageSettings
 from hipoa.triage.simulation import graded_hips, linear_probe
@@ -34,7 +33,6 @@ from hipoa.triage.simulation.linear_probe import fit_probe, reduce_features, tra
 from hipoa.triage.simulation.simulate import COLUMNS, choose_patients, plan_batches, run, simulate
 
 SMALL = SimulateSettings(simulate_seeds=3, simulate_rounds=3, strategies=("entropy", "hybrid"))
-BOOTSTRAP = BootstrapSettings(bootstrap_resamples=200)
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +184,7 @@ def make_curves(gain, seeds=6, patients=40, rounds=5):
 
 
 def test_a_strategy_like_random_is_said_to_be_no_better():
-    rows = list(describe(make_curves(0.0), BOOTSTRAP))
+    rows = list(describe(make_curves(0.0)))
     gain = next(row for row in rows if row["quantity"] == "gain")
     assert (gain["verdict"], gain["value"]) == ("no better than random", "0")
     counts = {"n_test_hips": 40, "n_test_patients": 40, "n_hips": 50, "n_seeds": 6}
@@ -196,7 +194,7 @@ def test_a_strategy_like_random_is_said_to_be_no_better():
 
 
 def test_a_better_strategy_is_told_with_its_gain():
-    rows = list(describe(make_curves(0.15), BOOTSTRAP))
+    rows = list(describe(make_curves(0.15)))
     gain = next(row for row in rows if row["quantity"] == "gain" and row["metric"] == "ECA")
     assert gain["verdict"] == "better than random"
     assert 0.1 < float(gain["value"]) < 0.2
@@ -258,7 +256,7 @@ ROW = Experiment(network="test_vit.r160_in1k", weights="none", input_px=32)
 def play(tmp_path, settings, patients=20):
     table, stack = write_cohort(tmp_path, "labelled", patients)
     out = tmp_path / "simulation.csv"
-    run(settings, TriageSettings(), BOOTSTRAP, ROW, hips=[table], stacks=[stack], out=out)
+    run(settings, TriageSettings(), ROW, hips=[table], stacks=[stack], out=out)
     assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
     return read_csv(out)
 
@@ -271,7 +269,7 @@ def test_from_tables_to_an_answer_the_same_every_time(tmp_path):
     curves = [row for row in once if row["quantity"] == "curve"]
     assert len(curves) == 2 * 3 * 4
     assert {row["note"] for row in curves} == {
-        "test patients and seeds resampled; test_vit.r160_in1k with random weights"
+        "95 % interval: other test patients and other seeds; test_vit.r160_in1k with random weights"
     }
 
 

@@ -41,7 +41,6 @@ CONFIG = {
     "project": {"detector_px": 80},
     "train": {"epochs": 1, "warmup_epochs": 0},
     "predict": {"passes": 3},
-    "bootstrap": {"bootstrap_resamples": 100},
 }
 
 

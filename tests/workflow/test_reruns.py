@@ -152,12 +152,7 @@ def test_the_number_of_passes(study):
         ("grading", "    folds: int", "folds", {"project", "develop", "hips", "weights"}),
         ("grading", "    epochs: int", "train", {"project", "develop", "hips", "folds", "weights"}),
         ("grading", "    passes: int", "predict", {"project", "develop", "hips", "folds", "train"}),
-        (
-            "evaluation",
-            "    bootstrap_resamples: int",
-            "metrics",
-            {"hips", "train", "predict", "uncertainty"},
-        ),
+        ("evaluation", "    age_bounds_years:", "metrics", {"hips", "train", "predict", "uncertainty"}),
         ("triage", "    set_aside_implants: bool", "triage", {"uncertainty", "metrics", "compare", "embed"}),
         ("phantom", "    seed: int", None, {"project", "develop", "hips", "train"}),
     ],

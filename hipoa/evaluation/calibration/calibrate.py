@@ -11,18 +11,18 @@ import numpy as np
 from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.calibration.temperature import scale_crossfitted
-from hipoa.evaluation.graded import Graded, find_cohorts, number_cells, read_graded
+from hipoa.evaluation.graded import Graded, find_cohorts, read_graded
 from hipoa.evaluation.metrics.estimates import (
-    NOT_COVERED,
     OF_PROBABILITIES,
     ScoreSet,
+    estimate_cells,
     interval_rows,
+    mean_value,
     name_cells,
     tally_values,
 )
-from hipoa.evaluation.metrics.scores import Score, divide
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row, interval_cells
+from hipoa.evaluation.metrics.scores import divide
+from hipoa.evaluation.statistics.intervals import Row
 
 COLUMNS = (
     *("experiment", "cohort", "scaling", "metric", "value", "unit", "low", "high"),
@@ -36,16 +36,15 @@ NONE, TEMPERATURE = "none", "temperature"
 N_BINS = 10
 """Equally wide bins of confidence, as most published expected calibration errors have."""
 
-_NOTE = f"mean over repeats; {NOT_COVERED}"
+_NOTE = "mean over repeats"
 _BINNED_NOTE = f"{_NOTE}; never 0 of few hips, even of a perfectly calibrated network"
-_BIN_NOTE = "n: hip x repeat values; interval of the accuracy, patients resampled"
+_BIN_NOTE = "n: hip x repeat values; interval of the accuracy"
 
 
-def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, reliability: Path) -> None:
+def run(*, uncertainty: list[Path], out: Path, reliability: Path) -> None:
     """Writes the calibration of every experiment before and after temperature scaling.
 
     Args:
-        bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of scores to write.
         reliability: The table of reliability diagrams to write.
@@ -59,22 +58,20 @@ def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, rel
             if inside.any():
                 both = {NONE: before.where(inside), TEMPERATURE: after.where(inside)}
                 parts.append((both, temperature[inside]))
-    scores = (row for both, fitted in parts for row in _score(both, fitted, bootstrap))
+    scores = (row for both, fitted in parts for row in _score(both, fitted))
     write_csv(out, COLUMNS, scores)
-    bins = (row for both, _ in parts for row in _reliability_rows(both, bootstrap))
+    bins = (row for both, _ in parts for row in _reliability_rows(both))
     write_csv(reliability, RELIABILITY_COLUMNS, bins)
 
 
-def _score(
-    tables: Mapping[str, Graded], temperature: np.ndarray, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def _score(tables: Mapping[str, Graded], temperature: np.ndarray) -> Iterator[Row]:
     fitted = "temperature of each repeat fitted on all unseen labelled hips"
     if tables[NONE].cohort[0] == "labelled":
         fitted = "temperature of each fold fitted on the other folds' unseen hips of the same repeat"
     for scaling, table in tables.items():
         how = f"; {fitted}" if scaling == TEMPERATURE else ""
         for scores, note in ((OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
-            for row in interval_rows(table, scores, f"{note}{how}", bootstrap):
+            for row in interval_rows(table, scores, f"{note}{how}"):
                 yield {**row, "scaling": scaling}
     yield {
         **name_cells(tables[NONE], "temperature", "ratio"),
@@ -91,11 +88,19 @@ def tally_bins(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
 
     Confidence is the probability of the predicted class; a bin includes its lower end, the last one both.
     """
-    confidence = table.probability[np.arange(len(table)), table.predicted - 1]
-    inside = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
+    confidence = _confidence(table)
     right = (table.error == 0).astype(np.float64)
-    sums = tally_values(np.column_stack([confidence, right]), cell * N_BINS + inside, n_cells * N_BINS)
+    inside = cell * N_BINS + _find_bins(confidence)
+    sums = tally_values(np.column_stack([confidence, right]), inside, n_cells * N_BINS)
     return sums.reshape(n_cells, N_BINS, 3)[..., [2, 0, 1]]
+
+
+def _confidence(table: Graded) -> np.ndarray:
+    return table.probability[np.arange(len(table)), table.predicted - 1]
+
+
+def _find_bins(confidence: np.ndarray) -> np.ndarray:
+    return np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
 
 
 def expected_calibration_error(sums: np.ndarray) -> np.ndarray:
@@ -111,30 +116,26 @@ _CALIBRATION_ERROR = ScoreSet(
 )
 
 
-def _accuracy_in(number: int) -> Score:
-    return lambda sums: divide(sums[..., number, 2], sums[..., number, 0])
-
-
-_ACCURACIES = ScoreSet(tally_bins, {f"{number}": (_accuracy_in(number), "share") for number in range(N_BINS)})
-
-
-def _reliability_rows(tables: Mapping[str, Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:
+def _reliability_rows(tables: Mapping[str, Graded]) -> Iterator[Row]:
     """One row for each bin that holds a hip, all repeats pooled."""
-    for scaling, table in tables.items():
-        drawn = _ACCURACIES.resample(replace(table, repeat=np.zeros_like(table.repeat)), bootstrap)
-        sums = tally_bins(table, *number_cells(table.patient)).sum(axis=0)
-        for number, (n, confidence, right) in enumerate(sums):
-            if n:
-                yield {
-                    "experiment": table.experiment,
-                    "cohort": table.cohort[0],
-                    "scaling": scaling,
-                    "bin": number + 1,
-                    "n": int(n),
-                    "from": format_number(number / N_BINS),
-                    "to": format_number((number + 1) / N_BINS),
-                    "confidence": format_number(confidence / n),
-                    "accuracy": format_number(right / n),
-                    **interval_cells(drawn.get(f"{number}")),
-                    "note": _BIN_NOTE,
-                }
+    for scaling, given in tables.items():
+        table = replace(given, repeat=np.zeros_like(given.repeat), fold=np.full(len(given), -1))
+        confidence = _confidence(table)
+        bins = _find_bins(confidence)
+        for number in np.unique(bins).tolist():
+            inside = bins == number
+            members = table.where(inside)
+            (accuracy,) = mean_value("accuracy", members.error == 0, "share").estimate(members).values()
+            cells = estimate_cells(accuracy, _BIN_NOTE)
+            yield {
+                "experiment": table.experiment,
+                "cohort": table.cohort[0],
+                "scaling": scaling,
+                "bin": number + 1,
+                "n": int(inside.sum()),
+                "from": format_number(number / N_BINS),
+                "to": format_number((number + 1) / N_BINS),
+                "confidence": format_number(confidence[inside].mean()),
+                "accuracy": cells.pop("value"),
+                **cells,
+            }

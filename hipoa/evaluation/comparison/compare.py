@@ -17,12 +17,12 @@ from scipy.stats import mannwhitneyu
 from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.comparison.paired import COLUMNS as DIFFERENCE_COLUMNS
-from hipoa.evaluation.comparison.paired import compare_cohorts, compare_experiments, compare_folds
+from hipoa.evaluation.comparison.paired import compare_cohorts, compare_experiments
 from hipoa.evaluation.graded import GROUPS, Graded, read_graded, split_cohorts
 from hipoa.evaluation.metrics.estimates import CLASSES
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.settings import CompareSettings
 from hipoa.evaluation.statistics.holm import adjust_rows
+from hipoa.evaluation.statistics.intervals import Row
 
 COLUMNS = (
     *("question", "cohort", "a", "b", "n_a", "n_b"),
@@ -32,28 +32,27 @@ COLUMNS = (
 _NOTE = "descriptive: values are not independent"
 
 
-def run(bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path, differences: Path) -> None:
+def run(settings: CompareSettings, *, uncertainty: list[Path], out: Path, differences: Path) -> None:
     """Writes the Mann-Whitney U tests of Masuda et al. 2024, and differences tested by patient.
 
     Args:
-        bootstrap: The resampling of patients.
+        settings: The primary score.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table of Mann-Whitney U tests to write.
         differences: The table of differences between experiments and between cohorts to write.
     """
     tables = [read_graded(path) for path in uncertainty]
     write_csv(out, COLUMNS, (row for rows in _families(tables) for row in _adjust(rows)))
-    write_csv(differences, DIFFERENCE_COLUMNS, _difference_rows(tables, bootstrap))
+    write_csv(differences, DIFFERENCE_COLUMNS, _difference_rows(tables, settings.primary_score))
 
 
-def _difference_rows(tables: Sequence[Graded], bootstrap: BootstrapSettings) -> Iterator[Row]:
+def _difference_rows(tables: Sequence[Graded], primary: str) -> Iterator[Row]:
     cohorts = dict(split_cohorts(tables))
     for of_cohort in cohorts.values():
-        yield from compare_experiments(of_cohort, bootstrap)
-    yield from compare_folds(cohorts.pop("labelled", []))
+        yield from compare_experiments(of_cohort, primary)
     for cohort in cohorts:
-        for table in tables:
-            yield from compare_cohorts(table, cohort, bootstrap)
+        if cohort != "labelled":
+            yield from compare_cohorts(tables, cohort, primary)
 
 
 def _families(tables: Sequence[Graded]) -> Iterator[list[Row]]:

@@ -11,10 +11,10 @@ from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.conformal.sets import predict_sets
 from hipoa.evaluation.graded import Graded, find_cohorts, read_graded
-from hipoa.evaluation.metrics.estimates import NOT_COVERED, ScoreSet, interval_rows, mean_of, tally_values
+from hipoa.evaluation.metrics.estimates import ScoreSet, interval_rows, mean_of, tally_values
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.evaluation.settings import BootstrapSettings, ConformSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.settings import ConformSettings
+from hipoa.evaluation.statistics.intervals import Row
 
 COLUMNS = (
     *("experiment", "cohort", "level", "hips", "metric", "value", "unit", "low", "high"),
@@ -22,43 +22,36 @@ COLUMNS = (
 )
 ALL = "all"
 
-_NOTE = f"neighbouring classes; cross-fitted by patient; mean over repeats; {NOT_COVERED}"
+_NOTE = "neighbouring classes; cross-fitted by patient; mean over repeats"
 
 
-def run(
-    settings: ConformSettings, bootstrap: BootstrapSettings, *, uncertainty: list[Path], out: Path
-) -> None:
+def run(settings: ConformSettings, *, uncertainty: list[Path], out: Path) -> None:
     """Writes coverage and size of ordinal conformal sets, overall, per class and per cohort.
 
     Args:
         settings: The levels.
-        bootstrap: The resampling of patients.
         uncertainty: The tables ``{experiment}.csv``.
         out: The table to write.
     """
-    rows = (
-        row for path in uncertainty for row in _rows(read_graded(path), settings.conformal_levels, bootstrap)
-    )
+    rows = (row for path in uncertainty for row in _rows(read_graded(path), settings.conformal_levels))
     write_csv(out, COLUMNS, rows)
 
 
-def _rows(table: Graded, levels: tuple[float, ...], bootstrap: BootstrapSettings) -> Iterator[Row]:
+def _rows(table: Graded, levels: tuple[float, ...]) -> Iterator[Row]:
     sets = {level: predict_sets(table, level) for level in levels}
     for cohort in find_cohorts([table]):
         inside = table.cohort == cohort
         for level, of_level in sets.items():
-            yield from describe_sets(table.where(inside), of_level[inside], level, bootstrap)
+            yield from describe_sets(table.where(inside), of_level[inside], level)
 
 
-def describe_sets(
-    table: Graded, sets: np.ndarray, level: float, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def describe_sets(table: Graded, sets: np.ndarray, level: float) -> Iterator[Row]:
     """The rows of the sets (n, 7) bool of one experiment and cohort at a level, the share to be covered."""
     groups = {ALL: np.ones(len(table), dtype=bool)}
     groups |= {f"class {grade}": table.grade == grade for grade in range(1, N_GRADES + 1)}
     for hips, inside in groups.items():
         if inside.any():
-            for row in _score(table.where(inside), sets[inside], bootstrap):
+            for row in _score(table.where(inside), sets[inside]):
                 stated = hips == ALL and row["metric"] == "coverage"
                 promised = state_guarantee(table.cohort[0], level) if stated else ""
                 yield {**row, "level": format_number(level), "hips": hips, "promised": promised}
@@ -74,7 +67,7 @@ def state_guarantee(cohort: str, level: float) -> str:
     return f"about {level:.3g} if the folds' models are alike; cross-fitting proves no more than {least:.3g}"
 
 
-def _score(table: Graded, sets: np.ndarray, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def _score(table: Graded, sets: np.ndarray) -> Iterator[Row]:
     size = sets.sum(axis=1)
     values = np.column_stack([sets[np.arange(len(table)), table.grade - 1], size, size == 1])
     scores = ScoreSet(
@@ -85,4 +78,4 @@ def _score(table: Graded, sets: np.ndarray, bootstrap: BootstrapSettings) -> Ite
             "sets of one class": (mean_of(2), "share"),
         },
     )
-    yield from interval_rows(table, scores, _NOTE, bootstrap)
+    yield from interval_rows(table, scores, _NOTE)

@@ -12,8 +12,7 @@ from hipoa.core.columns import as_numbers, read_columns
 from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.metrics.estimates import CLASSES, score_rows
 from hipoa.evaluation.metrics.scores import SCORES, find_best_constant
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 
 CONSTANT = "constant"
 MAJORITY = "majority class"
@@ -29,7 +28,7 @@ GEOMETRY_COLUMNS = (
 _LEAST_HIPS = 20
 
 
-def score_constants(table: Graded, labelled: np.ndarray, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def score_constants(table: Graded, labelled: np.ndarray) -> Iterator[Row]:
     """The rows of predictions that are the same for every hip of a cohort, one row each.
 
     They are the best constant of the cohort itself and the most common of the labelled cohort's classes (m,).
@@ -38,7 +37,7 @@ def score_constants(table: Graded, labelled: np.ndarray, bootstrap: BootstrapSet
     def score(grade: int, name: str, metrics: Sequence[str], source: str) -> Iterator[Row]:
         guess = replace(table, experiment=name, predicted=np.full(len(table), grade))
         note = f"baseline: class {grade} for every hip, the {source}"
-        return score_rows(guess, CLASSES.pick(metrics), note, bootstrap)
+        return score_rows(guess, CLASSES.pick(metrics), note, networks=False)
 
     for metric in ("ECA", "ONCA"):
         best = find_best_constant(table.grade, SCORES[metric][0])
@@ -89,11 +88,11 @@ def _fit(values: np.ndarray, grade: np.ndarray, train: np.ndarray, test: np.ndar
     return model.fit(values[train], grade[train]).predict(values[test])
 
 
-def score_geometry(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def score_geometry(table: Graded) -> Iterator[Row]:
     """The rows of `grade_by_geometry` in one cohort; there may be no hip."""
     if len(table):
         note = (
             "baseline: logistic regression on what was measured of the synthetic hip before imaging, "
             "fitted out of fold; hips with a geometry"
         )
-        yield from score_rows(table, CLASSES.pick(list(SCORES)), note, bootstrap)
+        yield from score_rows(table, CLASSES, note, networks=False)

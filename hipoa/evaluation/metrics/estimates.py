@@ -1,4 +1,4 @@
-"""Scores with bootstrap intervals and spreads, as rows of tables."""
+"""Scores with intervals, as rows of tables."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import numpy as np
 from hipoa.core.columns import format_number
 from hipoa.evaluation.graded import Graded, number_cells
 from hipoa.evaluation.metrics.scores import (
-    RECALLS,
+    OVER_CLASSES,
     SCORES,
     Score,
     brier_score,
     count_confusions,
     divide,
+    exact_accuracy,
     negative_log_likelihood,
     ranked_probability_score,
 )
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row, interval_95, interval_cells, resample_patients
+from hipoa.evaluation.predictions import N_GRADES
+from hipoa.evaluation.statistics.intervals import Estimate, Row
+from hipoa.evaluation.statistics.jackknife import jackknife
 
-NOT_COVERED = "the interval leaves out the variance of training"
+TRAINED_ANEW = "95 % interval: new patients, and networks trained on other such patients"
+THESE_NETWORKS = "95 % interval: new patients, these networks"
+NEW_PATIENTS = "95 % interval: new patients"
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,37 @@ class ScoreSet:
         sums = self.tally(table, *number_cells(*keys))
         return {name: score(sums) for name, (score, _) in self.scores.items()}
 
-    def resample(self, table: Graded, bootstrap: BootstrapSettings, seed: int = 0) -> dict[str, np.ndarray]:
-        """The scores of cohorts drawn from the patients, name to (resamples,); none of one patient.
+    def estimate(self, table: Graded) -> dict[str, Estimate]:
+        """The scores of one experiment and cohort, means over the repeats, with what their intervals need."""
+        patient, n = number_cells(table.patient)
+        repeat, repeats = number_cells(table.repeat)
+        sums = self.tally(table, patient * repeats + repeat, n * repeats)
+        sums = sums.reshape(n, repeats, *sums.shape[1:])
+        fold, smallest = find_folds(table), _count_smallest_class(table)
+        return {
+            name: Estimate(
+                *jackknife(sums, score), unit, fold, smallest=smallest if name in OVER_CLASSES else None
+            )
+            for name, (score, unit) in self.scores.items()
+        }
 
-        Another ``seed`` gives draws that are independent of the others.
-        """
-        patient, n_patients = number_cells(table.patient)
-        if n_patients < 2:
-            return {}
-        repeat, n_repeats = number_cells(table.repeat)
-        sums = self.tally(table, patient * n_repeats + repeat, n_patients * n_repeats)
-        return resample_patients(
-            sums.reshape(n_patients, n_repeats, *sums.shape[1:]),
-            {name: score for name, (score, _) in self.scores.items()},
-            bootstrap.bootstrap_resamples,
-            seed,
-        )
+
+def find_folds(table: Graded) -> np.ndarray | None:
+    """The fold whose model graded each patient in each repeat (patients, repeats).
+
+    None where several models graded a patient, or only one model all: such a table tells nothing of training.
+    """
+    patient, n = number_cells(table.patient)
+    repeat, repeats = number_cells(table.repeat)
+    fold = np.full((n, repeats), -1)
+    fold[patient, repeat] = table.fold
+    return fold if (fold >= 0).all() and len(np.unique(fold)) > 1 else None
+
+
+def _count_smallest_class(table: Graded) -> int:
+    """The patients of the class that fewest have, of those that occur."""
+    pairs = np.unique(np.column_stack([table.grade, number_cells(table.patient)[0]]), axis=0)
+    return int(np.unique(pairs[:, 0], return_counts=True)[1].min(initial=len(table)))
 
 
 def tally_classes(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
@@ -76,13 +95,21 @@ def mean_of(column: int) -> Score:
     return lambda sums: divide(sums[..., column], sums[..., -1])
 
 
+def mean_value(name: str, values: np.ndarray, unit: str) -> ScoreSet:
+    """One score: the mean of a value of each row (n,)."""
+    return ScoreSet(
+        lambda _, cell, n_cells: tally_values(values[:, None].astype(np.float64), cell, n_cells),
+        {name: (mean_of(0), unit)},
+    )
+
+
 def _tally_probabilities(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
     functions = (brier_score, negative_log_likelihood, ranked_probability_score)
     values = np.column_stack([function(table.probability, table.grade) for function in functions])
     return tally_values(values, cell, n_cells)
 
 
-CLASSES = ScoreSet(tally_classes, SCORES | RECALLS)
+CLASSES = ScoreSet(tally_classes, SCORES)
 OF_PROBABILITIES = ScoreSet(
     _tally_probabilities,
     {
@@ -100,43 +127,49 @@ def name_cells(table: Graded, metric: str, unit: str) -> Row:
     return keys | table.counts()
 
 
-def score_rows(table: Graded, scores: ScoreSet, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """A row for each spread of each score: the 95 % interval, over repeats, over repeats and folds.
+def estimate_cells(estimate: Estimate, note: str, *, networks: bool = True) -> Row:
+    """The cells of a score with its interval, and a note that says what the interval means.
 
-    ``table`` holds one experiment and cohort, ``note`` says how the predictions were made.
+    ``note`` says how the predictions were made, ``networks`` whether by trained networks.
     """
+    interval = estimate.interval()
+    meaning = NEW_PATIENTS
+    if networks:
+        meaning = TRAINED_ANEW if estimate.trained_anew else THESE_NETWORKS
+    return {
+        "value": format_number(estimate.value),
+        **interval.cells(),
+        "note": "; ".join(filter(None, (note, interval.reason or meaning))),
+    }
+
+
+def interval_rows(table: Graded, scores: ScoreSet, note: str, *, networks: bool = True) -> Iterator[Row]:
+    """A row for each score of one experiment and cohort, with its 95 % interval."""
+    for metric, estimate in scores.estimate(table).items():
+        cells = estimate_cells(estimate, note, networks=networks)
+        yield {**name_cells(table, metric, estimate.unit), **cells}
+
+
+def score_rows(table: Graded, scores: ScoreSet, note: str, *, networks: bool = True) -> Iterator[Row]:
+    """The same with the standard deviation over repeats, and over the scores of each repeat and fold."""
     by_repeat = scores.score(table, table.repeat)
-    # Where several folds' models predict a hip, there is no score of one fold.
-    by_fold = {} if (table.fold < 0).any() else scores.score(table, table.repeat, table.fold)
-    drawn = scores.resample(table, bootstrap)
-    for name, (_, unit) in scores.scores.items():
-        row = spread_row(name_cells(table, name, unit), by_repeat[name], drawn.get(name), note)
-        yield row
-        spreads = {"repeats": by_repeat[name], "repeat x fold scores": by_fold.get(name, np.zeros(0))}
-        for over, values in spreads.items() if row["value"] else ():
-            finite = values[np.isfinite(values)]
-            if len(finite) > 1:
-                spread = format_number(finite.std(ddof=1))
-                yield {**row, "spread": spread, "spread_unit": f"SD over {len(finite)} {over}", "note": note}
+    folds = find_folds(table)
+    by_fold = {} if folds is None else scores.score(table, table.repeat, table.fold)
+    for row in interval_rows(table, scores, note, networks=networks):
+        name = str(row["metric"])
+        spreads = {"sd_repeats": by_repeat[name], "sd_folds": by_fold.get(name, np.zeros(0))}
+        yield row | {column: _deviation(values) for column, values in spreads.items()}
 
 
-def spread_row(cells: Row, by_repeat: np.ndarray, drawn: np.ndarray | None, note: str) -> Row:
-    """The row of a score (repeats,) with the 95 % interval of (resamples,) drawn scores, if there are any."""
-    row = {**cells, "value": format_number(by_repeat.mean())}
-    if not row["value"]:
-        return {**row, "note": f"{note}; not defined on these hips"}
-    row["note"] = f"{note}; {NOT_COVERED}"
-    interval = None if drawn is None else interval_95(drawn)
-    if drawn is None or interval is None:
-        return {**row, "spread_unit": "no interval: one patient"}
-    unit = f"95 % interval, patients resampled, B={np.isfinite(drawn).sum()}"
-    return {**row, "spread": "{:.3f}-{:.3f}".format(*interval), "spread_unit": unit}
+def _deviation(values: np.ndarray) -> str:
+    finite = values[np.isfinite(values)]
+    return format_number(finite.std(ddof=1)) if len(finite) > 1 else ""
 
 
-def interval_rows(table: Graded, scores: ScoreSet, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    """A row for each score of one experiment and cohort, with cells for the ends of its 95 % interval."""
-    values, drawn = scores.score(table, table.repeat), scores.resample(table, bootstrap)
-    for metric, (_, unit) in scores.scores.items():
-        value = format_number(values[metric].mean())
-        interval = interval_cells(drawn.get(metric))
-        yield {**name_cells(table, metric, unit), "value": value, **interval, "note": note}
+def recall_rows(table: Graded, note: str) -> Iterator[Row]:
+    """The recall of each class that occurs: the share of its hips that are graded as such."""
+    for grade in range(1, N_GRADES + 1):
+        inside = table.where(table.grade == grade)
+        if len(inside):
+            recall = ScoreSet(tally_classes, {f"recall, class {grade}": (exact_accuracy, "share")})
+            yield from score_rows(inside, recall, note)

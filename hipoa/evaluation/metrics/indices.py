@@ -10,17 +10,13 @@ import numpy as np
 from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.metrics.estimates import (
     CLASSES,
-    ScoreSet,
-    mean_of,
+    estimate_cells,
+    mean_value,
     name_cells,
     score_rows,
-    spread_row,
-    tally_values,
 )
-from hipoa.evaluation.metrics.rank_areas import area_under_roc, resample_areas
-from hipoa.evaluation.metrics.scores import Score, divide
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.metrics.rank_areas import area_under_roc, estimate_areas
+from hipoa.evaluation.statistics.intervals import Row
 
 Pairs = Sequence[tuple[int, int]]
 """(Crowe, KL) of the classes 1-7."""
@@ -41,16 +37,14 @@ def name_score(index: str, metric: str) -> str:
     return f"{index} {_WORDS.get(metric, metric)}"
 
 
-def _score_index(table: Graded, index: str, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
-    for row in score_rows(table, CLASSES.pick(INDEX_SCORES), note, bootstrap):
+def _score_index(table: Graded, index: str, note: str) -> Iterator[Row]:
+    for row in score_rows(table, CLASSES.pick(INDEX_SCORES), note):
         yield {**row, "metric": name_score(index, str(row["metric"]))}
 
 
-def score_separate(table: Graded, index: str, note: str, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def score_separate(table: Graded, index: str, note: str) -> Iterator[Row]:
     """The rows of Crowe or KL of a network with a separate head for it, also of hips off the class table."""
-    for row in _score_index(
-        table, index, f"hips read on {index}, off the class table too; {note}", bootstrap
-    ):
+    for row in _score_index(table, index, f"hips read on {index}, off the class table too; {note}"):
         yield {**row, "metric": APART.format(row["metric"])}
 
 
@@ -59,7 +53,6 @@ def score_implied(
     read: Mapping[str, tuple[int, int]],
     pairs: Pairs,
     note: str,
-    bootstrap: BootstrapSettings,
 ) -> Iterator[Row]:
     """The rows of Crowe, of KL and of osteoarthritis, as the predicted class of one cohort implies them.
 
@@ -73,32 +66,23 @@ def score_implied(
             table, grade=np.maximum(grade, of_class.min()) + 1, predicted=of_class[table.predicted - 1] + 1
         ).where(grade >= 0)
         if len(implied):
-            yield from _score_index(implied, index, f"{index} of the predicted class; {note}", bootstrap)
+            yield from _score_index(implied, index, f"{index} of the predicted class; {note}")
     known = true[:, 1] >= 0
     if known.any():
         kl = np.array([kl for _, kl in pairs])
-        yield from _score_binary(table.where(known), true[known, 1] >= LEAST_KL, kl, note, bootstrap)
+        yield from _score_binary(table.where(known), true[known, 1] >= LEAST_KL, kl, note)
 
 
-def _score_binary(
-    table: Graded, true: np.ndarray, kl: np.ndarray, note: str, bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def _score_binary(table: Graded, true: np.ndarray, kl: np.ndarray, note: str) -> Iterator[Row]:
     """The rows of osteoarthritis: predicted where the classes with such a KL sum to more than 0.5."""
     probability = table.probability[:, kl >= LEAST_KL].sum(axis=1)
-    right = (probability > 0.5) == true
-    counted = np.column_stack([right, right & true, true, right & ~true, ~true]).astype(np.float64)
-    scores = ScoreSet(
-        lambda _, cell, n_cells: tally_values(counted, cell, n_cells),
-        {
-            f"{BINARY} accuracy": (mean_of(0), "share"),
-            f"{BINARY} sensitivity": (_ratio(1, 2), "share"),
-            f"{BINARY} specificity": (_ratio(3, 4), "share"),
-        },
-    )
-    yield from score_rows(table, scores, f"{note}; published on other hips: {_PUBLISHED}", bootstrap)
-    area, drawn = resample_areas(table, probability, true, {"AUROC": area_under_roc}, bootstrap)["AUROC"]
-    yield spread_row(name_cells(table, f"{BINARY} AUROC", "probability"), area, drawn, note)
-
-
-def _ratio(part: int, whole: int) -> Score:
-    return lambda sums: divide(sums[..., part], sums[..., whole])
+    right = ((probability > 0.5) == true).astype(np.float64)
+    accuracies = {"accuracy": np.ones_like(true), "sensitivity": true, "specificity": ~true}
+    for name, inside in accuracies.items():
+        if inside.any():
+            scores = mean_value(f"{BINARY} {name}", right[inside], "share")
+            yield from score_rows(
+                table.where(inside), scores, f"{note}; published on other hips: {_PUBLISHED}"
+            )
+    area = estimate_areas(table, probability, true, {"AUROC": (area_under_roc, "probability")})["AUROC"]
+    yield name_cells(table, f"{BINARY} AUROC", area.unit) | estimate_cells(area, note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -20,25 +21,25 @@ from hipoa.evaluation.metrics.baselines import (
 )
 from hipoa.evaluation.metrics.estimates import (
     CLASSES,
-    NOT_COVERED,
     RANKED,
-    name_cells,
+    interval_rows,
+    mean_value,
+    recall_rows,
     score_rows,
     tally_classes,
 )
 from hipoa.evaluation.metrics.indices import Pairs, score_implied, score_separate
 from hipoa.evaluation.metrics.raters import pair_raters, score_raters
-from hipoa.evaluation.metrics.scores import SCORES
 from hipoa.evaluation.metrics.subgroups import COLUMNS as SUBGROUP_COLUMNS
 from hipoa.evaluation.metrics.subgroups import read_subgroups, score_subgroups
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.evaluation.settings import BootstrapSettings, MetricsSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.settings import MetricsSettings
+from hipoa.evaluation.statistics.intervals import Row
 from hipoa.grading.tasks import CROWE, KL
 
 COLUMNS = (
     *("experiment", "cohort", "metric", "value", "unit"),
-    *("n_hips", "n_patients", "spread", "spread_unit", "note"),
+    *("low", "high", "sd_repeats", "sd_folds", "n_hips", "n_patients", "note"),
 )
 _PREDICTED = tuple(f"predicted_{grade}" for grade in range(1, N_GRADES + 1))
 CONFUSION_COLUMNS = ("experiment", "cohort", "grade", *_PREDICTED, "note")
@@ -47,7 +48,6 @@ AVERAGED = "{}, repeats averaged"
 
 def run(
     settings: MetricsSettings,
-    bootstrap: BootstrapSettings,
     *,
     uncertainty: list[Path],
     hips: list[Path],
@@ -59,12 +59,11 @@ def run(
 ) -> None:
     """Writes the scores of every experiment, each with its unit, n and spread.
 
-    A score is the mean over the repeats of the score per repeat. There is one row for each of its spreads:
-    the 95 % interval, the standard deviation over repeats, and that over repeat x fold scores.
+    A score is the mean over the repeats of the score per repeat. Beside it stand its 95 % interval, and the
+    standard deviations over repeats and over the scores of each repeat and fold.
 
     Args:
         settings: The age bands.
-        bootstrap: The resampling behind the intervals.
         uncertainty: The tables ``{experiment}.csv``.
         hips: The tables ``{cohort}.csv``.
         truth: The tables ``{shard}.truth.csv`` of synthetic hips, if there are any.
@@ -77,12 +76,12 @@ def run(
     # Only the first experiment's folds and hips count for it.
     geometry = [grade_by_geometry(table, read_geometry(truth)) for table in tables[:1]]
     pairs = [(int(crowe), int(kl)) for crowe, kl in json.loads(class_table)]
-    rows = _rows(tables, [*geometry, pair_raters(hips)], _read_indices(hips), pairs, bootstrap)
-    write_csv(out, COLUMNS, chain(rows, _separate_rows(uncertainty, bootstrap)))
+    rows = _rows(tables, [*geometry, pair_raters(hips)], _read_indices(hips), pairs)
+    write_csv(out, COLUMNS, chain(rows, _separate_rows(uncertainty)))
     parts = [(cohort, table) for cohort, of_cohort in split_cohorts(tables) for table in of_cohort]
     write_csv(confusion, CONFUSION_COLUMNS, (row for part in parts for row in _confusion_rows(*part)))
     groups = read_subgroups(hips, settings.age_bounds_years)
-    found = (row for _, table in parts for row in score_subgroups(table, groups, bootstrap))
+    found = (row for _, table in parts for row in score_subgroups(table, groups))
     write_csv(subgroups, SUBGROUP_COLUMNS, found)
 
 
@@ -91,33 +90,28 @@ def _rows(
     beside: Sequence[Graded],
     read: dict[str, tuple[int, int]],
     pairs: Pairs,
-    bootstrap: BootstrapSettings,
 ) -> Iterator[Row]:
     """The rows of the experiments and, cohort by cohort, of what is compared with them."""
     of_labelled = [average_repeats(table.of_cohort("labelled")) for table in tables]
     labelled = max(of_labelled, key=len).grade if of_labelled else np.zeros(0, dtype=np.int64)
     for cohort, of_cohort in split_cohorts(tables):
         for table in of_cohort:
-            yield from score_experiment(table, bootstrap)
+            yield from score_experiment(table)
             note = f"hips of the combined task; {describe_predictions(table)}"
-            yield from score_implied(table, read, pairs, note, bootstrap)
+            yield from score_implied(table, read, pairs, note)
             yield from average_groups(table)
         geometry, raters = (table.of_cohort(cohort) for table in beside)
-        without_training = chain(
-            score_constants(average_repeats(max(of_cohort, key=len)), labelled, bootstrap),
-            score_geometry(geometry, bootstrap),
-            score_raters(raters, bootstrap),
-        )
-        for row in without_training:
-            yield {**row, "note": str(row["note"]).removesuffix(f"; {NOT_COVERED}")}
+        yield from score_constants(average_repeats(max(of_cohort, key=len)), labelled)
+        yield from score_geometry(geometry)
+        yield from score_raters(raters)
 
 
-def _separate_rows(uncertainty: Sequence[Path], bootstrap: BootstrapSettings) -> Iterator[Row]:
+def _separate_rows(uncertainty: Sequence[Path]) -> Iterator[Row]:
     """The rows of the experiments with separate heads for Crowe and KL."""
     for index, head in (("Crowe", CROWE), ("KL", KL)):
         for _, tables in split_cohorts([read_graded(path, head) for path in uncertainty]):
             for table in tables:
-                yield from score_separate(table, index, describe_predictions(table), bootstrap)
+                yield from score_separate(table, index, describe_predictions(table))
 
 
 def describe_predictions(table: Graded) -> str:
@@ -133,16 +127,17 @@ def _name_models(table: Graded) -> str:
     return "mean over the models that have not seen the patient"
 
 
-def score_experiment(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def score_experiment(table: Graded) -> Iterator[Row]:
     """The rows of all scores of one experiment and cohort, and of its probabilities averaged over repeats."""
     note = describe_predictions(table)
-    yield from score_rows(table, CLASSES, note, bootstrap)
-    yield from score_rows(table, RANKED, note, bootstrap)
+    yield from score_rows(table, CLASSES, note)
+    yield from recall_rows(table, note)
+    yield from score_rows(table, RANKED, note)
     if table.n_repeats > 1:
         how = f"one prediction per hip, from the probabilities averaged over {table.n_repeats} repeats"
         averaged = average_repeats(table)
-        for scores in (CLASSES.pick(list(SCORES)), RANKED):
-            for row in score_rows(averaged, scores, f"{_name_models(table)}; {how}", bootstrap):
+        for scores in (CLASSES, RANKED):
+            for row in score_rows(averaged, scores, f"{_name_models(table)}; {how}"):
                 yield {**row, "metric": AVERAGED.format(row["metric"])}
 
 
@@ -158,17 +153,14 @@ def _read_indices(hips: Sequence[Path]) -> dict[str, tuple[int, int]]:
 
 def average_groups(table: Graded) -> Iterator[Row]:
     """The rows of the mean variance of each group of hips, over hips and repeats of one cohort."""
+    # A hip may be in another group in another repeat: the repeats are pooled.
+    table = replace(table, repeat=np.zeros_like(table.repeat), fold=np.full(len(table), -1))
     for group in GROUPS:
         members = table.where(table.group == group)
         if len(members):
-            deviation = members.variance.std(ddof=1) if len(members) > 1 else np.nan
-            yield {
-                **name_cells(members, f"mean variance, {group}", table.variance_unit),
-                "value": format_number(members.variance.mean()),
-                "spread": format_number(deviation),
-                "spread_unit": f"SD over {len(members)} hip x repeat values",
-                "note": "a hip may be in another group in another repeat",
-            }
+            scores = mean_value(f"mean variance, {group}", members.variance, members.variance_unit)
+            note = f"over {len(members)} values of hips in the repeats in which they are in the group"
+            yield from interval_rows(members, scores, note)
 
 
 def _confusion_rows(cohort: str, table: Graded) -> Iterator[Row]:

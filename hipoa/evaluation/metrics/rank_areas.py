@@ -1,7 +1,8 @@
-"""Areas under ROC and risk-coverage curves, of thousands of drawn cohorts at once.
+"""Areas under ROC and risk-coverage curves, of many cohorts at once.
 
-scikit-learn's functions take one cohort at a time. A drawn cohort is the same hips with whole-number weights,
-so that hips are sorted once. Ties count as if in random order: areas are the mean over all orders of them.
+scikit-learn's functions take one cohort at a time. The cohorts are those without one patient: the same hips
+with whole-number weights, so that hips are sorted once. Ties count as if in random order: areas are the mean
+over all orders of them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from hipoa.evaluation.graded import Graded, number_cells
+from hipoa.evaluation.metrics.estimates import find_folds
 from hipoa.evaluation.metrics.scores import divide
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import draw_patients
+from hipoa.evaluation.statistics.intervals import Estimate
+from hipoa.evaluation.statistics.jackknife import pseudo_values
 
 
 class RankedHips:
-    """Hips of drawn cohorts sorted by a score, in groups of equal score.
+    """Hips of several cohorts sorted by a score, in groups of equal score.
 
     Attributes:
         n: (cohorts, groups) hips of each group, lowest score first.
@@ -110,35 +112,24 @@ def _trapezoid(total: np.ndarray, first: np.ndarray, last: np.ndarray, hips: Ran
     return divide(total - (first + last) / 2, hips.total - 1)
 
 
-def resample_areas(
-    table: Graded,
-    score: np.ndarray,
-    event: np.ndarray,
-    areas: Mapping[str, Area],
-    bootstrap: BootstrapSettings,
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Areas of the hips of one experiment and cohort, ranked by a score (n,), and of drawn cohorts.
+def estimate_areas(
+    table: Graded, score: np.ndarray, event: np.ndarray, areas: Mapping[str, tuple[Area, str]]
+) -> dict[str, Estimate]:
+    """Areas of the hips of one experiment and cohort, ranked by a score (n,): means over the repeats.
 
-    Returns:
-        Name to the area in each repeat (repeats,), and its mean over them in each drawn cohort (resamples,);
-        no cohort is drawn from one patient.
+    ``event`` is (n,) bool, such as an error; ``areas`` is name to function and unit.
     """
-    patient, n_patients = number_cells(table.patient)
+    patient, n = number_cells(table.patient)
     repeats = [np.flatnonzero(table.repeat == repeat) for repeat in np.unique(table.repeat)]
-
-    def rank_and_score(weight: np.ndarray) -> dict[str, np.ndarray]:
-        ranked = [rank_hips(score[rows], event[rows], weight[:, patient[rows]]) for rows in repeats]
-        return {name: np.array([area(hips) for hips in ranked]) for name, area in areas.items()}
-
-    cohort = rank_and_score(np.ones((1, n_patients)))
-    resamples = bootstrap.bootstrap_resamples if n_patients > 1 else 0
-    # So few at once that they stay in a core's cache.
-    width = 128 * max(map(len, repeats))
-    drawn = [rank_and_score(weight) for weight in draw_patients(n_patients, width, resamples)]
+    # The whole cohort, and those without one of the patients.
+    weight = np.concatenate([np.ones((1, n)), 1 - np.eye(n)])
+    found: dict[str, list[np.ndarray]] = {name: [] for name in areas}
+    for rows in repeats:
+        hips = rank_hips(score[rows], event[rows], weight[:, patient[rows]])
+        for name, (area, _) in areas.items():
+            found[name].append(area(hips))
+    fold = find_folds(table)
     return {
-        name: (
-            cohort[name][:, 0],
-            np.concatenate([np.zeros(0), *(part[name].mean(axis=0) for part in drawn)]),
-        )
-        for name in areas
+        name: Estimate(*pseudo_values(values[0], values[1:]), areas[name][1], fold)
+        for name, values in ((name, np.stack(columns, axis=1)) for name, columns in found.items())
     }

@@ -12,8 +12,7 @@ from hipoa.core.columns import read_columns
 from hipoa.evaluation.graded import Graded, grades_only
 from hipoa.evaluation.metrics.estimates import CLASSES, score_rows
 from hipoa.evaluation.metrics.scores import SCORES
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 
 RATERS = "reader against reader"
 """Stands in the column ``experiment``; its spaces distinguish it from any experiment."""
@@ -42,10 +41,10 @@ def pair_raters(hips: Sequence[Path]) -> Graded:
     )
 
 
-def score_raters(table: Graded, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def score_raters(table: Graded) -> Iterator[Row]:
     """The rows of the agreement of two raters, of the pairs of one cohort; none without pairs."""
     if len(table):
         # Neither rater is the reference standard that these two scores need.
         names = [name for name in SCORES if name not in ("balanced accuracy", "macro MAE")]
         note = "agreement of two readers; every pair of readers of a hip counts"
-        yield from score_rows(table, CLASSES.pick(names), note, bootstrap)
+        yield from score_rows(table, CLASSES.pick(names), note, networks=False)

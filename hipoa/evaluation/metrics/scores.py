@@ -1,7 +1,7 @@
 """Scores of ordinal classes, as functions of confusion matrices, and of probabilities, one value per hip.
 
-scikit-learn and dlordinal score one cohort at a time. Here a score of resampled patients is the score of a
-weighted sum of their matrices or values: the bootstrap is one matrix product, without a loop over resamples.
+scikit-learn and dlordinal score one cohort at a time. Here they are functions of
+sums over hips, so that thousands of cohorts without one of the patients are scored at once.
 """
 
 from __future__ import annotations
@@ -62,13 +62,6 @@ def macro_mean_absolute_error(confusion: np.ndarray) -> np.ndarray:
     return _mean_over_classes(confusion, _DISTANCE)
 
 
-def recall_of(grade: int) -> Score:
-    """The recall of one true class 1-7, as a function of confusion matrices."""
-    return lambda confusion: divide(
-        confusion[..., grade - 1, grade - 1], confusion[..., grade - 1, :].sum(axis=-1)
-    )
-
-
 def unweighted_kappa(confusion: np.ndarray) -> np.ndarray:
     """Cohen's kappa of the exact class; NaN where all is one class; see `exact_accuracy`."""
     return _kappa(confusion, _DISTANCE > 0)
@@ -98,10 +91,11 @@ SCORES: dict[str, tuple[Score, str]] = {
 }
 """Name to function and unit."""
 
-RECALLS: dict[str, tuple[Score, str]] = {
-    f"recall, class {grade}": (recall_of(grade), "share") for grade in range(1, N_GRADES + 1)
-}
-"""The recall of each true class; NaN where it does not occur."""
+OVER_CLASSES = ("balanced accuracy", "macro MAE")
+"""Means over the classes that occur, each of which needs enough patients for an interval."""
+
+
+LOWER_IS_BETTER = ("MAE", "macro MAE", "ranked probability score")
 
 
 def find_best_constant(grade: np.ndarray, score: Score) -> int:

@@ -14,8 +14,7 @@ from hipoa.core.columns import as_numbers, read_columns
 from hipoa.core.tables.words import read_sex
 from hipoa.evaluation.graded import Graded, number_cells
 from hipoa.evaluation.metrics.estimates import CLASSES, interval_rows
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 
 COLUMNS = (
     *("experiment", "cohort", "column", "subgroup", "metric", "value", "unit", "low", "high"),
@@ -31,7 +30,7 @@ _STEP_MM = (1.0, 2.5)
 
 _NOT_STATED = "not stated"
 _FEW = f"others, each of fewer than {LEAST_PATIENTS} patients"
-_NOTE = "the interval is of one subgroup; many are looked at, so that some differ by chance"
+_NOTE = "many subgroups are looked at, so that some differ by chance"
 
 
 def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dict[str, dict[str, str]]:
@@ -81,9 +80,7 @@ def _bin(
     return np.where(np.isnan(values), "", chosen)
 
 
-def score_subgroups(
-    table: Graded, groups: Mapping[str, Mapping[str, str]], bootstrap: BootstrapSettings
-) -> Iterator[Row]:
+def score_subgroups(table: Graded, groups: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
     """A row for each score of each subgroup of one experiment and cohort.
 
     ``groups`` is column to (hip to subgroup); a column in which all hips are alike has no rows.
@@ -95,7 +92,7 @@ def score_subgroups(
         names = np.unique(subgroup).tolist()
         for name in names if len(names) > 1 else []:
             inside = table.where(subgroup == name)
-            for row in interval_rows(inside, CLASSES.pick(SCORED), _NOTE, bootstrap):
+            for row in interval_rows(inside, CLASSES.pick(SCORED), _NOTE):
                 yield {**row, "column": column, "subgroup": name}
 
 

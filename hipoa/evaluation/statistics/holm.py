@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hipoa.core.columns import format_number
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 
 
 def adjust_holm(p: Sequence[float]) -> np.ndarray:

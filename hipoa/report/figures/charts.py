@@ -132,7 +132,7 @@ def draw_accuracy(scores: Sequence[Row], experiments: Sequence[str], *, syntheti
     """ECA and ONCA of every experiment, beside the best constant prediction and the published values.
 
     Args:
-        scores: From `gather_scores`.
+        scores: The rows of metrics.csv.
         experiments: In their order.
         synthetic: Whether patients are synthetic; the published values are of patients.
     """
@@ -156,7 +156,7 @@ def draw_accuracy(scores: Sequence[Row], experiments: Sequence[str], *, syntheti
     grid["", "ECA"].set_yticks(range(len(lines["ECA"])), [line.label for line in lines["ECA"]])
     grid["", "ECA"].invert_yaxis()
     figure.supxlabel(
-        "Solid: this study, 95 % interval by resampling patients. Dotted: Masuda et al. 2024, "
+        "Solid: this study, 95 % interval. Dotted: Masuda et al. 2024, "
         "\N{PLUS-MINUS SIGN} as published, its meaning not stated; "
         f"{'real patients, those of this study are not' if synthetic else 'other hips'}.",
         fontsize=9,

@@ -12,7 +12,6 @@ from hipoa.report.cohort import describe_classes, find_predicted, is_synthetic, 
 from hipoa.report.figures import charts, curves, flowchart, predictions, radiograph_sheets, style
 from hipoa.report.outputs import FIGURES
 from hipoa.report.radiographs import read_radiographs
-from hipoa.report.scores import gather_scores
 
 _PER_CLASS = 2
 """Graded hips shown of each class and side."""
@@ -60,9 +59,7 @@ def run(
             "classes": charts.draw_classes(rows, classes),
             "augmentation": radiograph_sheets.draw_augmentation(read_npz(augmentation)),
             "learning": charts.draw_learning(records),
-            "accuracy": charts.draw_accuracy(
-                gather_scores(known["metrics.csv"]), experiments, synthetic=synthetic
-            ),
+            "accuracy": charts.draw_accuracy(known["metrics.csv"], experiments, synthetic=synthetic),
             "confusion": predictions.draw_confusion(graded),
             "reliability": curves.draw_reliability(known["reliability.csv"], experiments),
             "variance": predictions.draw_variance(graded, known["compare.csv"]),

@@ -7,6 +7,7 @@ from typing import Any
 
 from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
 from hipoa.evaluation.metrics.raters import RATERS
+from hipoa.evaluation.statistics.intervals import LEAST_PATIENTS
 from hipoa.report.results import Results
 from hipoa.report.scores import NO_NETWORKS, Row, pivot
 
@@ -20,6 +21,7 @@ def gather(results: Results) -> dict[str, Any]:
         "index_metrics": [name_score("", name).strip() for name in INDEX_SCORES],
         "separate": list(_list_separate(results.scores)),
         "raters": RATERS,
+        "least_patients": LEAST_PATIENTS,
         "no_networks": list(NO_NETWORKS),
         "ceilings": _find_ceilings(results),
     }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hipoa.evaluation.metrics.baselines import CONSTANT
-from hipoa.evaluation.passes import name_measure
+from hipoa.evaluation.comparison.paired import PRIMARY, SAME
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_row, list_words, write_row
 
@@ -41,23 +40,26 @@ def _check_data(results: Results) -> Iterator[str]:
 
 def _check_scores(results: Results, best: Row) -> Iterator[str]:
     own = {"experiment": best["experiment"], "cohort": "labelled"}
-    constant = find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric="ECA")
-    if best["low"] and constant and float(best["low"]) <= float(constant["value"]):
-        yield "ECA is not clearly above that of the best constant prediction."
     recalls = [find_row(results.scores, **own, metric=f"recall, class {grade}") for grade in range(1, 8)]
     worst = min((row for row in recalls if row), key=lambda row: float(row["value"]), default=None)
     if worst and float(worst["value"]) < _LOW_RECALL:
-        grade, recall = worst["metric"][-1], float(worst["value"])
-        yield f"Only a share of {recall:.2f} of the hips of class {grade} is graded as such."
-    drop = next(
-        (row for row in results.table("differences.csv")
-         if (row["question"], row["metric"], row["a"]) == ("drop", "ECA", f"{best['experiment']}, labelled")),
-        None,
-    )  # fmt: skip
-    if drop and float(drop["low"] or 0) > 0:
-        yield f"In the external cohort ECA is lower by {write_row({**drop, 'value': drop['difference']})}."
-    auroc = find_row(results.table("detection.csv"), **own, prediction="per repeat", measure=results.measure,
-                     event="error >= 1", metric="AUROC")  # fmt: skip
-    if auroc and auroc["low"] and float(auroc["low"]) <= 0.5:
-        measure = name_measure(results.measure)
-        yield f"The uncertainty ({measure}) may not detect errors at all: AUROC {write_row(auroc)}."
+        yield (
+            f"Of the {worst['n_hips']} hips of class {worst['metric'][-1]}, a share of {write_row(worst)} is "
+            "graded as such."
+        )
+    yield from _check_drop(results, best["experiment"])
+
+
+def _check_drop(results: Results, experiment: str) -> Iterator[str]:
+    """The drop of the primary score in the external cohort, or that none is shown."""
+    for row in results.table("differences.csv"):
+        if (row["question"], row["role"], row["a"]) != ("drop", PRIMARY, f"{experiment}, labelled"):
+            continue
+        difference = write_row({**row, "value": row["difference"]})
+        if row["verdict"] in ("", SAME):
+            yield (
+                f"Whether {results.primary} is worse in the external cohort is not known: labelled less "
+                f"external {difference}."
+            )
+        elif row["verdict"] == f"{row['a']} better":
+            yield f"In the external cohort {results.primary} is worse: labelled less external {difference}."

@@ -94,7 +94,8 @@ def _answer_results(results: Results) -> dict[str, tuple[str, str]]:
         "limits": ("Those of the method are listed. To be added: those of the patients.", "limits"),
     }  # fmt: skip
     if best:
-        text = f"{best['experiment']}: ECA {write_row(best)}, {best['n_hips']} hips; all others in the table."
+        score = f"{best['experiment']}: {results.primary} {write_row(best)}"
+        text = f"{score}, {best['n_hips']} hips; all others in the table."
         known["performance"] = (text, "accuracy")
         known["failures"] = ("Galleries of the worst hips, confusion matrices.", "gallery")
     if raters:

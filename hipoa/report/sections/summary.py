@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hipoa.evaluation.comparison.paired import PRIMARY, SAME
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.results import Results
-from hipoa.report.scores import count_words, find_row, list_words, write_row
+from hipoa.report.scores import Row, count_words, find_row, list_words, write_row
 from hipoa.report.sections.caveats import list_caveats
 
 _FIRST = 3
@@ -63,21 +65,55 @@ def _describe_accuracy(results: Results) -> list[str]:
     best = results.best
     if best is None:
         return ["No graded hip was predicted, so there is no accuracy."]
-    count, name = len(results.experiments), best["experiment"]
-    near = find_row(results.scores, experiment=name, cohort="labelled", metric="ONCA")
-    constant = [
-        find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric=metric)
-        for metric in ("ECA", "ONCA")
-    ]
-    eca, onca = (f"{float(row['value']):.3f}" if row else "not defined" for row in constant)
-    chosen = f" (the best of {count}, chosen on these same hips)" if count > 1 else ""
+    count, name, primary = len(results.experiments), best["experiment"], results.primary
+    chosen = f" (the best {primary} of {count}, chosen on these same hips)" if count > 1 else ""
+    own = {"experiment": name, "cohort": "labelled"}
+    eca, onca = (find_row(results.scores, **own, metric=metric) for metric in ("ECA", "ONCA"))
+    other = f", {primary} {write_row(best)}" if primary not in ("ECA", "ONCA") else ""
     sentences = [
         f"{name}{chosen} graded {best['n_hips']} hips of {best['n_patients']} patients unseen in training: "
-        f"share graded exactly (ECA) {write_row(best)}, at most one class off (ONCA) {write_row(near)}, with "
-        f"95 % intervals by resampling patients; the best constant prediction has ECA {eca} and ONCA {onca}."
+        f"share graded exactly (ECA) {write_row(eca)}, at most one class off (ONCA) {write_row(onca)}{other}."
+        " The 95 % intervals allow for other patients and for networks trained on them.",
+        *_compare_with_constant(results, {"ECA": eca, "ONCA": onca}),
+        *_describe_pairs(results),
     ]
     external = find_row(results.scores, experiment=name, cohort="external", metric="ECA")
-    return sentences + ([f"External cohort: ECA {write_row(external)}."] if external else [])
+    if external:
+        counted = f"{external['n_hips']} hips of {external['n_patients']} patients"
+        sentences.append(f"External cohort, {counted}: ECA {write_row(external)}.")
+    return sentences
+
+
+def _compare_with_constant(results: Results, own: Mapping[str, Row | None]) -> Iterator[str]:
+    """Whether ECA and ONCA are above those of the best constant prediction, taken as known."""
+    for metric, row in own.items():
+        constant = find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric=metric)
+        if row is None or constant is None:
+            continue
+        beside = f"{float(constant['value']):.3f} of the best constant prediction"
+        if row["low"] and float(row["low"]) > float(constant["value"]):
+            yield f"{metric} is above the {beside}."
+        elif row["high"] and float(row["high"]) < float(constant["value"]):
+            yield f"{metric} is below the {beside}."
+        else:
+            yield f"{metric} is not shown to be above the {beside}."
+
+
+def _describe_pairs(results: Results) -> Iterator[str]:
+    """The verdict on every pair of networks by the primary score in the labelled cohort."""
+    pairs = [
+        row
+        for row in results.table("differences.csv")
+        if (row["question"], row["cohort"], row["role"]) == ("experiments", "labelled", PRIMARY)
+    ]
+    for row in pairs:
+        if row["verdict"] not in ("", SAME):
+            of = f"{row['a']} less {row['b']}: {write_row({**row, 'value': row['difference']})}"
+            yield f"{row['verdict'].removesuffix(' better')} is better by {results.primary} ({of})."
+    same = [row for row in pairs if row["verdict"] in ("", SAME)]
+    if same:
+        which = "No network" if len(same) == len(pairs) else "No other network"
+        yield f"{which} is shown to be better than another by {results.primary}, the primary score."
 
 
 def _describe_certainty(results: Results) -> list[str]:
@@ -85,28 +121,44 @@ def _describe_certainty(results: Results) -> list[str]:
     if best is None:
         return ["Nothing was scored."]
     own = {"experiment": best["experiment"], "cohort": "labelled"}
-    detection, sets = results.table("detection.csv"), results.table("conformal.csv")
     detected = {**own, "measure": results.measure, "event": "error >= 1", "prediction": "per repeat"}
+    detection = results.table("detection.csv")
     auroc = find_row(detection, **detected, metric="AUROC")
-    sentences = [
-        f"The uncertainty ({name_measure(results.measure)}) separates wrong from right grades with AUROC "
-        f"{write_row(auroc)}; 0.5 is chance."
-    ]
     kept = find_row(detection, **detected, metric="risk at 80 % coverage")
-    if kept:
+    eca = find_row(results.scores, **own, metric="ECA")
+    sentences = [_describe_detection(auroc, name_measure(results.measure))]
+    if kept and eca:
+        unsure = float(kept["high"] or 1) >= 1 - float(eca["value"])
         sentences.append(
-            f"If a person read the least certain fifth, {float(kept['value']):.3f} of the others would be "
-            f"graded wrongly, instead of {1 - float(best['value']):.3f} of all."
+            f"If a person read the least certain fifth, a share of {write_row(kept)} of the others would be "
+            f"graded wrongly, and of all {1 - float(eca['value']):.3f}"
+            + ("; the gain may be chance." if unsure else ".")
         )
+    return sentences + _describe_sets(results.table("conformal.csv"), own)
+
+
+def _describe_detection(auroc: Row | None, measure: str) -> str:
+    if auroc is None or not auroc["low"]:
+        known = f"AUROC {write_row(auroc)}"
+        return f"How well the uncertainty ({measure}) detects wrong grades is not known: {known}."
+    found = f"AUROC {write_row(auroc)}, where 0.5 is chance"
+    if float(auroc["low"]) > 0.5:
+        return f"The uncertainty ({measure}) detects wrong grades better than chance: {found}."
+    if float(auroc["high"]) < 0.5:
+        return f"The uncertainty ({measure}) is lower for wrong grades: {found}."
+    return f"The uncertainty ({measure}) is not shown to detect wrong grades: {found}."
+
+
+def _describe_sets(sets: Sequence[Row], own: Mapping[str, str]) -> list[str]:
     coverage, size = (
         find_row(sets, **own, level="0.9", hips="all", metric=name) for name in ("coverage", "mean size")
     )
-    if coverage and size:
-        sentences.append(
-            "Sets of adjacent classes that should contain the true class of 90 % of the hips contained it in "
-            f"{100 * float(coverage['value']):.0f} %, with {float(size['value']):.1f} classes on average."
-        )
-    return sentences
+    if not coverage or not size:
+        return []
+    return [
+        "Sets of adjacent classes that should contain the true class of 90 % of the hips contained it in a "
+        f"share of {write_row(coverage)}, with {float(size['value']):.1f} of seven classes on average."
+    ]
 
 
 def _describe_next(results: Results) -> list[str]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from hipoa.core.columns import format_number
 from hipoa.evaluation.passes import name_measure
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row, draw_patients, interval_cells, two_sided_p
 from hipoa.evaluation.statistics.holm import adjust_rows
+from hipoa.evaluation.statistics.intervals import Estimate, Row
+from hipoa.evaluation.statistics.jackknife import pseudo_values
 
 RANDOM = "random"
 LEVELS = (0.5, 0.75, 0.9)
@@ -30,51 +30,43 @@ class Curves:
     patient: np.ndarray  # (hips,) number of each test hip's patient, 0 to k - 1
 
 
-def draw_scores(curves: Curves, metric: str, bootstrap: BootstrapSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and hips read (draws, strategies, rounds), means over the seeds.
-
-    Draw 0 is the study itself, the others draw its test patients and its seeds with replacement.
-    """
+def score_without(curves: Curves, metric: str) -> np.ndarray:
+    """Scores (1 + patients, seeds, strategies, rounds) of all test patients, then without each of them."""
     right = (curves.error <= METRICS[metric]).astype(np.float64)
-    strategies, seeds, rounds, _ = right.shape
-    n_patients = int(curves.patient.max()) + 1
-    member = np.eye(n_patients)[curves.patient]
-    of_patient = (right @ member).transpose(3, 1, 0, 2).reshape(n_patients, -1)
-    n = bootstrap.bootstrap_resamples
-    patients = np.concatenate([np.ones((1, n_patients)), *draw_patients(n_patients, n_patients, n)])
-    drawn_seeds = np.concatenate([np.ones((1, seeds)), *draw_patients(seeds, seeds, n, seed=1)]) / seeds
-    sums = (patients @ of_patient).reshape(n + 1, seeds, strategies * rounds)
-    hips = patients @ member.sum(axis=0)
-    score = np.einsum("nsk,ns->nk", sums, drawn_seeds) / hips[:, None]
-    # The number of hips in a batch of patients differs a little from seed to seed.
-    read = np.einsum("asr,ns->nar", curves.hips_read.astype(np.float64), drawn_seeds)
-    return score.reshape(n + 1, strategies, rounds), read
+    member = np.eye(int(curves.patient.max()) + 1)[curves.patient]
+    of_patient = (right @ member).transpose(3, 1, 0, 2)
+    hips = member.sum(axis=0)
+    without = of_patient.sum(axis=0) - of_patient
+    whole = of_patient.sum(axis=0, keepdims=True) / hips.sum()
+    return np.concatenate([whole, without / (hips.sum() - hips)[:, None, None, None]])
 
 
-def describe(curves: Curves, bootstrap: BootstrapSettings) -> Iterator[Row]:
+def describe(curves: Curves) -> Iterator[Row]:
     """The rows of one learner: the curves, the gains over random and the labels saved."""
     for metric in METRICS:
-        score, read = draw_scores(curves, metric, bootstrap)
+        score = score_without(curves, metric)
         keys: Row = {"learner": curves.learner, "metric": metric}
         for number, strategy in enumerate(curves.strategies):
-            for at in range(score.shape[2]):
-                row = {"strategy": strategy, "quantity": "curve", **_cells(score[:, number, at], "share")}
-                yield {**keys, **row, "hips_read": format_number(read[0, number, at])}
+            for at in range(score.shape[3]):
+                row = {"strategy": strategy, "quantity": "curve", **_cells(score[:, :, number, at], "share")}
+                yield {**keys, **row, "hips_read": format_number(curves.hips_read[number, :, at].mean())}
         base = list(curves.strategies).index(RANDOM)
         others = {name: n for n, name in enumerate(curves.strategies) if n != base}
         yield from (keys | row for row in _compare_gains(others, base, score))
-        yield from (keys | row for row in _compare_labels(others, base, score, read))
+        yield from (keys | row for row in _compare_labels(others, base, score, curves.hips_read))
 
 
 def _compare_gains(others: Mapping[str, int], base: int, score: np.ndarray) -> list[Row]:
     """The rows of the mean difference from random over the rounds, Holm over the strategies."""
     # The first and the last round are the same for all.
-    inner = slice(1, -1) if score.shape[2] > 2 else slice(None)
+    inner = slice(1, -1) if score.shape[3] > 2 else slice(None)
     rows: list[Row] = []
     for strategy, number in others.items():
-        gain = (score[:, number, inner] - score[:, base, inner]).mean(axis=1)
-        cells = {"p": two_sided_p(gain[1:]), "verdict": judge(gain[0], np.nan)}
-        rows.append({"strategy": strategy, "quantity": "gain", **_cells(gain, "share"), **cells})
+        gain = (score[:, :, number, inner] - score[:, :, base, inner]).mean(axis=2)
+        found = _estimate(gain, "share", difference=True)
+        cells = {"value": format_number(found.value), "unit": "share", **found.interval().cells()}
+        cells |= {"p": found.p_value(), "verdict": judge(found.value, np.nan)}
+        rows.append({"strategy": strategy, "quantity": "gain", **cells})
     for row, p_holm in adjust_rows(rows):
         row["verdict"] = judge(float(str(row["value"])), p_holm)
     return rows
@@ -83,20 +75,42 @@ def _compare_gains(others: Mapping[str, int], base: int, score: np.ndarray) -> l
 def _compare_labels(
     others: Mapping[str, int], base: int, score: np.ndarray, read: np.ndarray
 ) -> Iterator[Row]:
-    """The rows of the labels that each strategy saves at each level of random's rise."""
-    rising = make_rise(score)
+    """The rows of the labels that each strategy saves at each level of random's rise, by the mean curves."""
+    n_patients, seeds = score.shape[0] - 1, score.shape[1]
+    # The curves of all, those without each patient, those without each seed.
+    kept = (1 - np.eye(seeds)) / max(seeds - 1, 1)
+    weights = np.concatenate([np.full((n_patients + 1, seeds), 1 / seeds), kept])
+    hips = np.einsum("ws,asr->war", weights, read.astype(np.float64))
+    means = np.concatenate([score.mean(axis=1), np.einsum("ws,sar->war", kept, score[0])])
+    rising = make_rise(means)
     for strategy, number in others.items():
         for level in LEVELS:
-            saved = [
-                save_labels(hips[base], curve[base], hips[number], curve[number], level)
-                for hips, curve in zip(read, rising, strict=True)
-            ]
+            saved = np.array(
+                [
+                    save_labels(at[base], curve[base], at[number], curve[number], level)
+                    for at, curve in zip(hips, rising, strict=True)
+                ]
+            )
+            value, without = saved[:1], saved[1 : n_patients + 1]
+            of_seeds = saved[n_patients + 1 :]
+            # The variance of the jackknife over the seeds, of a score that is no mean over them.
+            added = (seeds - 1) * float(((of_seeds - of_seeds.mean()) ** 2).mean()) if seeds > 1 else 0.0
+            found = Estimate(*pseudo_values(value, without[:, None]), "hips", added=added)
             quantity = f"labels saved at {level:.0%} of random's rise"
-            yield {"strategy": strategy, "quantity": quantity, **_cells(np.array(saved), "hips")}
+            cells = {"value": format_number(found.value), "unit": "hips", **found.interval().cells()}
+            yield {"strategy": strategy, "quantity": quantity, **cells}
 
 
-def _cells(drawn: np.ndarray, unit: str) -> Row:
-    return {"value": format_number(float(drawn[0])), "unit": unit, **interval_cells(drawn[1:])}
+def _estimate(score: np.ndarray, unit: str, *, difference: bool = False) -> Estimate:
+    """A score (1 + patients, seeds), its variance over other test patients and over other seeds added up."""
+    value, seeds = score[0], score.shape[1]
+    added = float(value.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    return Estimate(*pseudo_values(value, score[1:]), unit, difference=difference, added=added)
+
+
+def _cells(score: np.ndarray, unit: str) -> Row:
+    found = _estimate(score, unit)
+    return {"value": format_number(found.value), "unit": unit, **found.interval().cells()}
 
 
 def judge(gain: float, p_holm: float) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from hipoa.core.files import write_csv
 from hipoa.evaluation.passes import HipUncertainty
-from hipoa.evaluation.settings import BootstrapSettings
-from hipoa.evaluation.statistics.bootstrap import Row
+from hipoa.evaluation.statistics.intervals import Row
 from hipoa.grading.inference.knn_distance import measure_distances
 from hipoa.grading.settings import Experiment
 from hipoa.triage.batch import choose_batch
@@ -25,7 +24,7 @@ COLUMNS = (
 )
 ANSWER = "answer"
 FROZEN = "frozen features, dropout head"
-_NOTE = "test patients and seeds resampled"
+_NOTE = "95 % interval: other test patients and other seeds"
 # Of the patients, read before any strategy can choose; our choice.
 _FIRST_SHARE = 0.1
 _SEED = 0
@@ -39,7 +38,6 @@ Learner = Callable[[np.ndarray, list[int]], HipUncertainty]
 def run(
     settings: SimulateSettings,
     triage: TriageSettings,
-    bootstrap: BootstrapSettings,
     row: Experiment,
     *,
     hips: list[Path],
@@ -55,7 +53,6 @@ def run(
     Args:
         settings: The settings of the simulation.
         triage: The measure and the diversity of the strategy "hybrid", as of the list of hips to read.
-        bootstrap: The resampling behind the intervals.
         row: The experiment whose network extracts the features.
         hips: The tables ``labelled.csv`` and, where there is one, ``external.csv``.
         stacks: The images of the same cohorts.
@@ -84,12 +81,12 @@ def run(
 
     curves = simulate(found, features, FROZEN, learn, (RANDOM, *settings.strategies), settings, triage)
     weights = f"{row.network} {'as it was before training' if pretrained else 'with random weights'}"
-    write_csv(out, COLUMNS, _rows(found, curves, bootstrap, weights))
+    write_csv(out, COLUMNS, _rows(found, curves, weights))
 
 
-def _rows(hips: Hips, curves: Curves, bootstrap: BootstrapSettings, weights: str) -> Iterator[Row]:
+def _rows(hips: Hips, curves: Curves, weights: str) -> Iterator[Row]:
     counts = count_hips(hips, curves)
-    rows = [row | counts for row in describe(curves, bootstrap)]
+    rows = [row | counts for row in describe(curves)]
     yield from (row | {"note": f"{_NOTE}; {weights}"} for row in rows)
     answer = state_answer(rows, hips.test_set)
     yield {"learner": curves.learner, "quantity": ANSWER, **counts, "note": answer}
