@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.results import Results
-from hipoa.report.scores import count_words, find_row, list_words, write_row
+from hipoa.report.scores import Row, count_words, find_row, list_words, write_row
 from hipoa.report.sections.caveats import list_caveats
+from hipoa.report.sections.sets import judge_size
 
 _FIRST = 3
 
@@ -98,15 +100,25 @@ def _describe_certainty(results: Results) -> list[str]:
             f"If a person read the least certain fifth, {float(kept['value']):.3f} of the others would be "
             f"graded wrongly, instead of {1 - float(best['value']):.3f} of all."
         )
-    coverage, size = (
-        find_row(sets, **own, level="0.9", hips="all", metric=name) for name in ("coverage", "mean size")
+    return sentences + _describe_sets(sets, best["experiment"])
+
+
+def _describe_sets(sets: Sequence[Row], experiment: str) -> list[str]:
+    # The coverage of the labelled hips is near the level by construction: only the size is a finding.
+    wanted = {"experiment": experiment, "level": "0.9", "hips": "all"}
+    size = find_row(sets, **wanted, cohort="labelled", metric="mean size")
+    coverage = find_row(sets, **wanted, cohort="external", metric="coverage")
+    if size is None:
+        return []
+    interval = "{:.1f} ({:.1f} to {:.1f})" if size["low"] and size["high"] else "{:.1f}"
+    numbers = [float(size[name]) for name in ("value", "low", "high") if size[name]]
+    judged = f"; {judge_size(size)}" if judge_size(size) else ""
+    sentence = (
+        "Sets of adjacent classes fitted to contain the true class of 90 % of the hips are of "
+        f"{interval.format(*numbers)} of the seven classes on average{judged}."
     )
-    if coverage and size:
-        sentences.append(
-            "Sets of adjacent classes that should contain the true class of 90 % of the hips contained it in "
-            f"{100 * float(coverage['value']):.0f} %, with {float(size['value']):.1f} classes on average."
-        )
-    return sentences
+    external = f"In the external cohort they contain it in a share of {write_row(coverage)}."
+    return [sentence, external] if coverage else [sentence]
 
 
 def _describe_next(results: Results) -> list[str]:
