@@ -22,11 +22,12 @@ from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, pivot, write_row
 from hipoa.report.sections import accuracy, contact_sheets, embedding, gallery, published, reporting, summary
+from hipoa.report.sections.sets import judge_size
 
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (
     *(count_unknown, describe_acquisition, describe_people),
-    *(find_row, name_measure, pivot, write_row),
+    *(find_row, judge_size, name_measure, pivot, write_row),
 )
 """What every template may call."""
 

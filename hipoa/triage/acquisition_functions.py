@@ -23,8 +23,8 @@ def measure_hips(table: Path) -> Measured:
     Returns:
         hip_id (n,), sorted; probability (n, 7); predicted (n,) class 1-7 of the largest mean probability, of
         a regression the one nearest to its mean value; `MEASURES` (n,) each, NaN if a repeat has none;
-        set_size (n,) classes of the 90 % conformal set, NaN without labelled hips; n_models (n,) summed over
-        the repeats.
+        set_size (n,) classes of the 90 % conformal set, NaN with too few labelled patients; n_models (n,)
+        summed over the repeats.
     """
     columns = read_columns(table, ("hip_id", "n_models", "value", *MEASURES, *PROBABILITIES))
     hip_id, hip = np.unique(columns["hip_id"], return_inverse=True)
@@ -48,12 +48,13 @@ def measure_hips(table: Path) -> Measured:
 
 
 def _measure_sets(table: Path, probability: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The size (n,) of the conformal sets, with the threshold of the labelled hips.
+    """The size (n,) of the conformal sets, with the threshold of the labelled hips; NaN if it is infinite.
 
-    A labelled hip has the prediction of one model, others the mean of several: the coverage is approximate.
+    A labelled hip has the prediction of one model of each repeat, others the mean of several: nothing is
+    promised of the coverage, and the sizes are for ranking.
     """
     labelled = average_repeats(read_graded(table).of_cohort("labelled"))
-    if not len(labelled):
-        return np.full(len(probability), np.nan)
     threshold = find_threshold(score_true(labelled), labelled.patient, _SET_LEVEL)
+    if not np.isfinite(threshold):
+        return np.full(len(probability), np.nan)
     return (order_classes(probability, value) <= threshold).sum(axis=1).astype(np.float64)

@@ -21,7 +21,7 @@ _LARGEST_TURN_DEG, _MOST_CUTS = 20.0, 1
 _NOT_MEASURED = {
     "between_model_variance": "one model only: no variance between models",
     "distance": "too few labelled hips to measure a distance",
-    "set_size": "no labelled hip was predicted: no conformal set",
+    "set_size": "too few labelled hips were predicted: no conformal set",
 }
 
 Columns = dict[str, np.ndarray]

@@ -251,7 +251,7 @@ def test_every_table_of_the_evaluation_is_shown(fabricated, page):
         assert rows, name
         assert f"{name}, {len(rows)} rows<" in page
     assert "random order" in page
-    assert "cross-fitting proves no more than" in page
+    assert "graded by the model that has not seen the patient" in page
 
 
 def test_every_template_of_a_section_is_shown():

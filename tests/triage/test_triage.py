@@ -359,13 +359,24 @@ def test_neighbours_of_all_models_are_compared(study):
 
 def test_the_conformal_set_of_an_unsure_hip_is_larger(study):
     label(study, 20)
+    for row in study.tables["vit"][:4]:
+        row["grade"] = 4  # class 4 enters the set while a share of 0.2 is outside
     flat = {f"p{grade}": 1 / 7 for grade in range(1, 8)} | {"max_probability": 1 / 7}
     for name, cells in {"flat_L": flat, "sure_L": {}}.items():
         study.hip(name)
         study.say(name, 0.1, **cells)
     rows = study.triage(measure="set_size")
     assert ranked(rows) == ["flat_L", "sure_L"]
-    assert [row["set_size"] for row in rows] == ["5", "1"]
+    assert [row["set_size"] for row in rows] == ["6", "2"]
+
+
+def test_too_few_labelled_patients_give_no_set(study):
+    label(study, 8)
+    study.hip("new_L")
+    study.say("new_L", 0.1)
+    (row,) = study.triage(measure="set_size")
+    assert row["set_size"] == ""
+    assert row["set_aside"] == "too few labelled hips were predicted: no conformal set"
 
 
 @pytest.mark.parametrize(

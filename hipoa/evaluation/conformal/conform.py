@@ -9,7 +9,7 @@ import numpy as np
 
 from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
-from hipoa.evaluation.conformal.sets import predict_sets
+from hipoa.evaluation.conformal.sets import count_needed, predict_sets
 from hipoa.evaluation.graded import Graded, find_cohorts, read_graded
 from hipoa.evaluation.metrics.estimates import ScoreSet, interval_rows, mean_of, tally_values
 from hipoa.evaluation.predictions import N_GRADES
@@ -22,7 +22,8 @@ COLUMNS = (
 )
 ALL = "all"
 
-_NOTE = "neighbouring classes; cross-fitted by patient; mean over repeats"
+_NOTE = "adjacent classes; fitted on the other labelled patients; mean over repeats"
+_BY_CONSTRUCTION = "near its level or above by construction, whatever the networks are worth"
 
 
 def run(settings: ConformSettings, *, uncertainty: list[Path], out: Path) -> None:
@@ -41,41 +42,58 @@ def _rows(table: Graded, levels: tuple[float, ...]) -> Iterator[Row]:
     sets = {level: predict_sets(table, level) for level in levels}
     for cohort in find_cohorts([table]):
         inside = table.cohort == cohort
+        n_fit = len(np.unique(table.patient[table.cohort == "labelled"])) - (cohort == "labelled")
         for level, of_level in sets.items():
-            yield from describe_sets(table.where(inside), of_level[inside], level)
+            yield from describe_sets(table.where(inside), of_level[inside], level, n_fit)
 
 
-def describe_sets(table: Graded, sets: np.ndarray, level: float) -> Iterator[Row]:
-    """The rows of the sets (n, 7) bool of one experiment and cohort at a level, the share to be covered."""
+def describe_sets(table: Graded, sets: np.ndarray, level: float, n_fit: int) -> Iterator[Row]:
+    """The rows of the sets (n, 7) bool of one experiment and cohort.
+
+    ``level`` is the share to be covered; each set was fitted on ``n_fit`` patients.
+    """
+    promised = state_guarantee(table.cohort[0], level, n_fit)
     groups = {ALL: np.ones(len(table), dtype=bool)}
     groups |= {f"class {grade}": table.grade == grade for grade in range(1, N_GRADES + 1)}
     for hips, inside in groups.items():
         if inside.any():
             for row in _score(table.where(inside), sets[inside]):
                 stated = hips == ALL and row["metric"] == "coverage"
-                promised = state_guarantee(table.cohort[0], level) if stated else ""
-                yield {**row, "level": format_number(level), "hips": hips, "promised": promised}
+                cells = {"level": format_number(level), "hips": hips, "promised": promised if stated else ""}
+                if stated and table.cohort[0] == "labelled" and n_fit >= count_needed(level):
+                    cells["note"] = f"{row['note']}; {_BY_CONSTRUCTION}"
+                yield row | cells
 
 
-def state_guarantee(cohort: str, level: float) -> str:
-    """The guarantee of the method on the coverage, in words."""
-    if cohort != "labelled":
-        return "nothing, unless its patients are as those of the labelled cohort"
-    # Thresholds come from other models than those they are used on: Barber et al., Annals of Statistics
-    # 2021, 49, 486-507, prove 1 - 2 alpha of such cross-fitting, and that of sets joined over the folds.
-    least = max(0.0, 2 * level - 1)
-    return f"about {level:.3g} if the folds' models are alike; cross-fitting proves no more than {least:.3g}"
+def state_guarantee(cohort: str, level: float, n_fit: int) -> str:
+    """What is proven of the coverage of sets that are fitted on ``n_fit`` patients, in words.
+
+    Of labelled hips see `hipoa.evaluation.conformal.sets.find_thresholds`. Of hips graded by the mean of the
+    folds' models nothing is proven: CV+ (Barber et al., Annals of Statistics 2021, 49, 486-507) proves
+    2 level - 1, and that of sets from the models one by one, which can be empty or have gaps.
+    """
+    needed = count_needed(level)
+    if n_fit < needed:
+        return f"every set is of all classes: {level:.3g} needs {needed} patients to fit on, here {n_fit}"
+    if cohort == "labelled":
+        return (
+            f"at least {level:.3g} for its patients, each graded by the model that has not seen the patient"
+        )
+    return "nothing: the models' predictions are averaged, and the patients may differ from the labelled ones"
 
 
 def _score(table: Graded, sets: np.ndarray) -> Iterator[Row]:
     size = sets.sum(axis=1)
-    values = np.column_stack([sets[np.arange(len(table)), table.grade - 1], size, size == 1])
+    held = sets[np.arange(len(table)), table.grade - 1]
+    values = np.column_stack([held, size, size == 1, size == 0, size == N_GRADES])
     scores = ScoreSet(
         lambda _, cell, n_cells: tally_values(values.astype(np.float64), cell, n_cells),
         {
             "coverage": (mean_of(0), "share"),
             "mean size": (mean_of(1), "classes"),
             "sets of one class": (mean_of(2), "share"),
+            "empty sets": (mean_of(3), "share"),
+            "whole sets": (mean_of(4), "share"),
         },
     )
     yield from interval_rows(table, scores, _NOTE)

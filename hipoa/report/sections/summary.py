@@ -11,6 +11,7 @@ from hipoa.evaluation.passes import name_measure
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, count_words, find_row, list_words, write_row
 from hipoa.report.sections.caveats import list_caveats
+from hipoa.report.sections.sets import judge_size
 
 _FIRST = 3
 
@@ -134,7 +135,7 @@ def _describe_certainty(results: Results) -> list[str]:
             f"graded wrongly, and of all {1 - float(eca['value']):.3f}"
             + ("; the gain may be chance." if unsure else ".")
         )
-    return sentences + _describe_sets(results.table("conformal.csv"), own)
+    return sentences + _describe_sets(results.table("conformal.csv"), best["experiment"])
 
 
 def _describe_detection(auroc: Row | None, measure: str) -> str:
@@ -149,16 +150,22 @@ def _describe_detection(auroc: Row | None, measure: str) -> str:
     return f"The uncertainty ({measure}) is not shown to detect wrong grades: {found}."
 
 
-def _describe_sets(sets: Sequence[Row], own: Mapping[str, str]) -> list[str]:
-    coverage, size = (
-        find_row(sets, **own, level="0.9", hips="all", metric=name) for name in ("coverage", "mean size")
-    )
-    if not coverage or not size:
+def _describe_sets(sets: Sequence[Row], experiment: str) -> list[str]:
+    # The coverage of the labelled hips is near the level by construction: only the size is a finding.
+    wanted = {"experiment": experiment, "level": "0.9", "hips": "all"}
+    size = find_row(sets, **wanted, cohort="labelled", metric="mean size")
+    coverage = find_row(sets, **wanted, cohort="external", metric="coverage")
+    if size is None:
         return []
-    return [
-        "Sets of adjacent classes that should contain the true class of 90 % of the hips contained it in a "
-        f"share of {write_row(coverage)}, with {float(size['value']):.1f} of seven classes on average."
-    ]
+    interval = "{:.1f} ({:.1f} to {:.1f})" if size["low"] and size["high"] else "{:.1f}"
+    numbers = [float(size[name]) for name in ("value", "low", "high") if size[name]]
+    judged = f"; {judge_size(size)}" if judge_size(size) else ""
+    sentence = (
+        "Sets of adjacent classes fitted to contain the true class of 90 % of the hips are of "
+        f"{interval.format(*numbers)} of the seven classes on average{judged}."
+    )
+    external = f"In the external cohort they contain it in a share of {write_row(coverage)}."
+    return [sentence, external] if coverage else [sentence]
 
 
 def _describe_next(results: Results) -> list[str]:
