@@ -216,7 +216,12 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         return stage, [*uncertainty, *written]
 
     metrics = evaluate("metrics", out="metrics.csv", confusion="confusion.csv", subgroups="subgroups.csv")
-    metrics[1].extend([*hips, "--truth", "--class-table", json.dumps(CLASS_TABLE)])
+    class_table = ["--class-table", json.dumps(CLASS_TABLE)]
+    metrics[1].extend([*hips, "--truth", *class_table])
+    calibrate = evaluate(
+        "calibrate", out="calibration.csv", reliability="reliability.csv", decision="decision.csv"
+    )
+    calibrate[1].extend(class_table)
     compared = ["--predictions", *(str(Path(p).relative_to(study.results)) for p in study.feature_files())]
     mapped = [path for name in names for path in files(experiment=name, cohort="labelled")[1:]]
     shown = [*hips, *stacks, *uncertainty, *models]
@@ -240,7 +245,7 @@ def list_commands(study: Study, folder: Path) -> list[tuple[str, list[str]]]:
         ),
         metrics,
         evaluate("compare", out="compare.csv", differences="differences.csv"),
-        evaluate("calibrate", out="calibration.csv", reliability="reliability.csv"),
+        calibrate,
         evaluate("detect", out="detection.csv", curves="risk_coverage.csv"),
         evaluate("conform", out="conformal.csv"),
         ("embed", ["--predictions", *mapped, *hips[:2], "--out", "embedding.csv"]),

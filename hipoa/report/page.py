@@ -21,7 +21,16 @@ from hipoa.report.published_results import CITATION
 from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, pivot, write_row
-from hipoa.report.sections import accuracy, contact_sheets, embedding, gallery, published, reporting, summary
+from hipoa.report.sections import (
+    accuracy,
+    calibration,
+    contact_sheets,
+    embedding,
+    gallery,
+    published,
+    reporting,
+    summary,
+)
 from hipoa.report.sections.sets import judge_size
 
 _FOLDER = Path(__file__).parent
@@ -59,7 +68,7 @@ SECTIONS = (
     Section("external", "External cohort and differences"),
     Section("subgroups", "Subgroups"),
     Section("uncertainty", "Uncertainty"),
-    Section("calibration", "Calibration"),
+    Section("calibration", "Calibration and decision curves", calibration.gather),
     Section("sets", "Conformal sets"),
     Section("embedding", "Maps of the features", embedding.gather),
     Section("gallery", "Successes and failures", gallery.gather),

@@ -53,7 +53,7 @@ _GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") f
 _SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, _MODELS)
 _DRAWN = (
     *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
-    "simulation.csv",
+    *("decision.csv", "simulation.csv"),
 )
 
 STAGES = {
@@ -152,9 +152,10 @@ STAGES = {
     ),
     "calibrate": Stage(
         "hipoa.evaluation.calibration.calibrate",
-        "measure calibration before and after temperature scaling",
-        ("calibration.csv", "reliability.csv"),
+        "measure calibration before and after temperature scaling, and net benefit",
+        ("calibration.csv", "reliability.csv", "decision.csv"),
         (_UNCERTAINTY,),
+        other_sections=("hips",),
     ),
     "detect": Stage(
         "hipoa.evaluation.detect",

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -12,8 +14,11 @@ from hipoa.evaluation.calibration.calibrate import (
     run,
     tally_bins,
 )
+from hipoa.evaluation.calibration.decision import COLUMNS as DECISION_COLUMNS
 from hipoa.evaluation.calibration.temperature import fit_temperature, scale, scale_crossfitted, split_by_fold
 from hipoa.evaluation.graded import read_graded
+
+PAIRS = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4), (4, 4))
 
 
 class Fixed(ClassifierMixin, BaseEstimator):
@@ -50,6 +55,8 @@ def rows_of(seed, repeats=2, cohort="labelled", n=120, sharpness=2.0):
                 "fold": hip // 2 % 4 if cohort == "labelled" else "",
                 "grade": int(grade[hip]),
                 "predicted": int(probability[hip].argmax() + 1),
+                "crowe": PAIRS[grade[hip] - 1][0],
+                "kl": PAIRS[grade[hip] - 1][1],
             }
             | {f"p{n}": f"{share:.9f}" for n, share in enumerate(probability[hip], start=1)}
             for hip in range(n)
@@ -121,15 +128,16 @@ def test_no_patient_is_fitted_and_used(write_uncertainty):
 @pytest.fixture
 def calibrated(write_uncertainty, tmp_path):
     rows = rows_of(7) + rows_of(9, cohort="external", n=60)
-    out, reliability = tmp_path / "calibration.csv", tmp_path / "reliability.csv"
+    paths = {name: tmp_path / f"{name}.csv" for name in ("out", "reliability", "decision")}
     run(
         uncertainty=[write_uncertainty("vit", rows)],
-        out=out,
-        reliability=reliability,
+        class_table=json.dumps(PAIRS),
+        **paths,
     )
-    assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
-    assert reliability.read_text().splitlines()[0] == ",".join(RELIABILITY_COLUMNS)
-    return read_csv(out), read_csv(reliability)
+    columns = COLUMNS, RELIABILITY_COLUMNS, DECISION_COLUMNS
+    for path, names in zip(paths.values(), columns, strict=True):
+        assert path.read_text().splitlines()[0] == ",".join(names)
+    return tuple(read_csv(path) for path in paths.values())
 
 
 def test_scaling_helps_a_network_that_is_too_sure(calibrated):
@@ -169,12 +177,38 @@ def test_the_error_by_hand():
     assert expected_calibration_error(sums) == pytest.approx(0.4)
 
 
+def test_scaling_mends_the_slope_and_leaves_the_hips(calibrated):
+    found = {(row["cohort"], row["scaling"], row["metric"]): row for row in calibrated[0]}
+    for question in ("KL >= 2", "Crowe >= II", "class >= k"):
+        for cohort in ("labelled", "external"):
+            before, after = (
+                found[cohort, scaling, f"{question} calibration slope"] for scaling in ("none", "temperature")
+            )
+            # The probabilities are twice as extreme as they ought to be.
+            assert float(before["value"]) < 0.8
+            assert float(before["value"]) < float(after["value"])
+            assert float(before["low"]) < float(before["value"]) < float(before["high"])
+            assert before["n_hips"] == after["n_hips"] == {"labelled": "120", "external": "60"}[cohort]
+    row = found["labelled", "none", "KL >= 2 calibration slope"]
+    assert "mean over repeats" in row["note"]
+    assert "patients have a hip with KL >= 2, " in row["note"]
+
+
+def test_the_decision_curves_hold_every_question_strategy_and_threshold(calibrated):
+    keys = [(row["cohort"], row["question"], row["strategy"], row["threshold"]) for row in calibrated[2]]
+    assert len(set(keys)) == len(keys) == 2 * 3 * 3 * 19
+    found = dict(zip(keys, calibrated[2], strict=True))
+    for cohort in ("labelled", "external"):
+        for question in ("KL >= 2", "Crowe >= II", "error >= 1"):
+            network, everyone, gain = (
+                float(found[cohort, question, strategy, "0.5"]["value"])
+                for strategy in ("network", "all", "network less all")
+            )
+            assert gain == pytest.approx(network - everyone, abs=1e-5)
+
+
 def test_without_graded_hips_there_are_no_rows(write_uncertainty, tmp_path):
-    out = tmp_path / "calibration.csv"
+    paths = {name: tmp_path / f"{name}.csv" for name in ("out", "reliability", "decision")}
     for tables in ([], [write_uncertainty("vit", [])]):
-        run(
-            uncertainty=tables,
-            out=out,
-            reliability=tmp_path / "reliability.csv",
-        )
-        assert read_csv(out) == read_csv(tmp_path / "reliability.csv") == []
+        run(uncertainty=tables, class_table=json.dumps(PAIRS), **paths)
+        assert all(read_csv(path) == [] for path in paths.values())

@@ -221,8 +221,10 @@ class Study:
         )
         calibrate.run(
             uncertainty=tables,
+            class_table=json.dumps(PAIRS),
             out=self.root / "calibration.csv",
             reliability=self.root / "reliability.csv",
+            decision=self.root / "decision.csv",
         )
         detect.run(
             uncertainty=tables,

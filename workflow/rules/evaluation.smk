@@ -60,15 +60,16 @@ use rule stage as calibrate with:
     output:
         out=shown(f"{R}/calibration.csv", "calibration", "Tables"),
         reliability=f"{R}/reliability.csv",
+        decision=shown(f"{R}/decision.csv", "decision", "Tables"),
     log:
         f"{R}/logs/calibrate.log",
     benchmark:
         f"{R}/benchmarks/calibrate.tsv"
     params:
-        command=command(study, "calibrate"),
+        command=command(study, "calibrate", pick(study, "hips", "class_table")),
         code=stage_code("calibrate"),
     message:
-        "Measuring calibration before and after temperature scaling"
+        "Measuring calibration before and after temperature scaling, and net benefit"
 
 
 use rule stage as detect with:

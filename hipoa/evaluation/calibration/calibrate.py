@@ -1,8 +1,8 @@
-"""Calibration of the predicted probabilities, before and after temperature scaling."""
+"""Calibration of the predicted probabilities before and after temperature scaling, and decision curves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,9 @@ import numpy as np
 
 from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
+from hipoa.evaluation.calibration.decision import COLUMNS as DECISION_COLUMNS
+from hipoa.evaluation.calibration.decision import decision_rows
+from hipoa.evaluation.calibration.recalibration import recalibration_rows
 from hipoa.evaluation.calibration.temperature import scale_crossfitted
 from hipoa.evaluation.graded import Graded, find_cohorts, read_graded
 from hipoa.evaluation.metrics.estimates import (
@@ -20,6 +23,14 @@ from hipoa.evaluation.metrics.estimates import (
     mean_value,
     name_cells,
     tally_values,
+)
+from hipoa.evaluation.metrics.questions import (
+    Question,
+    ask_errors,
+    ask_indices,
+    ask_thresholds,
+    read_indices,
+    read_pairs,
 )
 from hipoa.evaluation.metrics.scores import divide
 from hipoa.evaluation.statistics.intervals import Row
@@ -36,20 +47,26 @@ NONE, TEMPERATURE = "none", "temperature"
 N_BINS = 10
 """Equally wide bins of confidence, as most published expected calibration errors have."""
 
+Ask = Callable[[Graded], Sequence[Question]]
+"""Gives the questions about Crowe and KL of the hips of one experiment and cohort."""
+
 _NOTE = "mean over repeats"
 _BINNED_NOTE = f"{_NOTE}; never 0 of few hips, even of a perfectly calibrated network"
 _BIN_NOTE = "n: hip x repeat values; interval of the accuracy"
 
 
-def run(*, uncertainty: list[Path], out: Path, reliability: Path) -> None:
-    """Writes the calibration of every experiment before and after temperature scaling.
+def run(*, uncertainty: list[Path], class_table: str, out: Path, reliability: Path, decision: Path) -> None:
+    """Writes the calibration of every experiment before and after temperature scaling, and decision curves.
 
     Args:
         uncertainty: The tables ``{experiment}.csv``.
+        class_table: The (Crowe, KL) of the classes 1-7, JSON.
         out: The table of scores to write.
         reliability: The table of reliability diagrams to write.
+        decision: The table of decision curves to write.
     """
     tables = [read_graded(path) for path in uncertainty]
+    read, pairs = read_indices(uncertainty), read_pairs(class_table)
     scaled = [(table, *scale_crossfitted(table)) for table in tables]
     parts = []
     for cohort in find_cohorts(tables):
@@ -58,13 +75,19 @@ def run(*, uncertainty: list[Path], out: Path, reliability: Path) -> None:
             if inside.any():
                 both = {NONE: before.where(inside), TEMPERATURE: after.where(inside)}
                 parts.append((both, temperature[inside]))
-    scores = (row for both, fitted in parts for row in _score(both, fitted))
+
+    def ask(table: Graded) -> list[Question]:
+        return [*ask_indices(table, read, pairs)]
+
+    scores = (row for both, fitted in parts for row in _score(both, fitted, ask))
     write_csv(out, COLUMNS, scores)
     bins = (row for both, _ in parts for row in _reliability_rows(both))
     write_csv(reliability, RELIABILITY_COLUMNS, bins)
+    curves = (row for both, _ in parts for row in _decide(both[NONE], ask))
+    write_csv(decision, DECISION_COLUMNS, curves)
 
 
-def _score(tables: Mapping[str, Graded], temperature: np.ndarray) -> Iterator[Row]:
+def _score(tables: Mapping[str, Graded], temperature: np.ndarray, ask: Ask) -> Iterator[Row]:
     fitted = "temperature of each repeat fitted on all unseen labelled hips"
     if tables[NONE].cohort[0] == "labelled":
         fitted = "temperature of each fold fitted on the other folds' unseen hips of the same repeat"
@@ -72,6 +95,9 @@ def _score(tables: Mapping[str, Graded], temperature: np.ndarray) -> Iterator[Ro
         how = f"; {fitted}" if scaling == TEMPERATURE else ""
         for scores, note in ((OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
             for row in interval_rows(table, scores, f"{note}{how}"):
+                yield {**row, "scaling": scaling}
+        for question in [*ask(table), ask_thresholds(table)]:
+            for row in recalibration_rows(question, f"{_NOTE}{how}"):
                 yield {**row, "scaling": scaling}
     yield {
         **name_cells(tables[NONE], "temperature", "ratio"),
@@ -81,6 +107,11 @@ def _score(tables: Mapping[str, Graded], temperature: np.ndarray) -> Iterator[Ro
         "high": format_number(temperature.max()),
         "note": f"mean, least and largest of {len(np.unique(temperature))} fits; {fitted}",
     }
+
+
+def _decide(table: Graded, ask: Ask) -> Iterator[Row]:
+    for question in [*ask(table), ask_errors(table)]:
+        yield from decision_rows(question, f"{_NOTE}; without temperature scaling")
 
 
 def tally_bins(table: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,18 +15,14 @@ from hipoa.evaluation.metrics.estimates import (
     name_cells,
     score_rows,
 )
+from hipoa.evaluation.metrics.questions import BINARY, Pairs, Question, ask_indices, find_indices
 from hipoa.evaluation.metrics.rank_areas import area_under_roc, estimate_areas
 from hipoa.evaluation.statistics.intervals import Row
-
-Pairs = Sequence[tuple[int, int]]
-"""(Crowe, KL) of the classes 1-7."""
 
 INDEX_SCORES = ("ECA", "ONCA", "balanced accuracy", "quadratic weighted kappa", "MAE")
 APART = "{}, graded apart"
 _WORDS = {"ECA": "accuracy", "ONCA": "accuracy within one"}
 
-LEAST_KL = 2
-BINARY = f"KL >= {LEAST_KL}"
 PUBLISHED_BINARY = {"Gebre": 0.833, "Xue": 0.92}
 """Accuracy of KL >= 2 against less in other work. Source: the slides of Masuda et al. 2024."""
 _PUBLISHED = ", ".join(f"{share:.3g} ({author} et al.)" for author, share in PUBLISHED_BINARY.items())
@@ -58,7 +54,7 @@ def score_implied(
 
     ``read`` is hip to (Crowe, KL) as read, -1 where an index was not; ``note`` says how it was predicted.
     """
-    true = np.array([read.get(name, (-1, -1)) for name in table.hip.tolist()])
+    true = find_indices(table, read)
     for index, grade, of_class in zip(("Crowe", "KL"), true.T, np.array(pairs).T, strict=True):
         # A KL of 0 counts as the mildest KL of the class table. The scores are those of 7 ordered classes, of
         # which an index has at most 5.
@@ -67,15 +63,14 @@ def score_implied(
         ).where(grade >= 0)
         if len(implied):
             yield from _score_index(implied, index, f"{index} of the predicted class; {note}")
-    known = true[:, 1] >= 0
-    if known.any():
-        kl = np.array([kl for _, kl in pairs])
-        yield from _score_binary(table.where(known), true[known, 1] >= LEAST_KL, kl, note)
+    osteoarthritis = next(ask_indices(table, read, pairs))
+    if len(osteoarthritis.table):
+        yield from _score_binary(osteoarthritis, note)
 
 
-def _score_binary(table: Graded, true: np.ndarray, kl: np.ndarray, note: str) -> Iterator[Row]:
+def _score_binary(question: Question, note: str) -> Iterator[Row]:
     """The rows of osteoarthritis: predicted where the classes with such a KL sum to more than 0.5."""
-    probability = table.probability[:, kl >= LEAST_KL].sum(axis=1)
+    table, probability, true = question.table, question.probability, question.true
     right = ((probability > 0.5) == true).astype(np.float64)
     accuracies = {"accuracy": np.ones_like(true), "sensitivity": true, "specificity": ~true}
     for name, inside in accuracies.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hipoa.core.columns import as_integers, format_number, read_columns
+from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.graded import GROUPS, Graded, average_repeats, read_graded, split_cohorts
 from hipoa.evaluation.metrics.baselines import (
@@ -28,7 +27,8 @@ from hipoa.evaluation.metrics.estimates import (
     score_rows,
     tally_classes,
 )
-from hipoa.evaluation.metrics.indices import Pairs, score_implied, score_separate
+from hipoa.evaluation.metrics.indices import score_implied, score_separate
+from hipoa.evaluation.metrics.questions import Pairs, read_indices, read_pairs
 from hipoa.evaluation.metrics.raters import pair_raters, score_raters
 from hipoa.evaluation.metrics.subgroups import COLUMNS as SUBGROUP_COLUMNS
 from hipoa.evaluation.metrics.subgroups import read_subgroups, score_subgroups
@@ -75,8 +75,8 @@ def run(
     tables = [read_graded(path) for path in uncertainty]
     # Only the first experiment's folds and hips count for it.
     geometry = [grade_by_geometry(table, read_geometry(truth)) for table in tables[:1]]
-    pairs = [(int(crowe), int(kl)) for crowe, kl in json.loads(class_table)]
-    rows = _rows(tables, [*geometry, pair_raters(hips)], _read_indices(hips), pairs)
+    pairs = read_pairs(class_table)
+    rows = _rows(tables, [*geometry, pair_raters(hips)], read_indices(hips), pairs)
     write_csv(out, COLUMNS, chain(rows, _separate_rows(uncertainty)))
     parts = [(cohort, table) for cohort, of_cohort in split_cohorts(tables) for table in of_cohort]
     write_csv(confusion, CONFUSION_COLUMNS, (row for part in parts for row in _confusion_rows(*part)))
@@ -139,16 +139,6 @@ def score_experiment(table: Graded) -> Iterator[Row]:
         for scores in (CLASSES, RANKED):
             for row in score_rows(averaged, scores, f"{_name_models(table)}; {how}"):
                 yield {**row, "metric": AVERAGED.format(row["metric"])}
-
-
-def _read_indices(hips: Sequence[Path]) -> dict[str, tuple[int, int]]:
-    """Hip to (Crowe, KL) as read, -1 where an index was not."""
-    found: dict[str, tuple[int, int]] = {}
-    for path in hips:
-        table = read_columns(path, ("hip_id", "crowe", "kl"))
-        pairs = zip(as_integers(table["crowe"]).tolist(), as_integers(table["kl"]).tolist(), strict=True)
-        found |= zip(table["hip_id"].tolist(), pairs, strict=True)
-    return found
 
 
 def average_groups(table: Graded) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Figures of curves: reliability diagrams, risk-coverage curves and the simulated learning curves."""
+"""Figures of curves: reliability, decision and risk-coverage curves, and the simulated learning curves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hipoa.evaluation.calibration.decision import ALL, NETWORK
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.cohort import order_cohorts
 from hipoa.report.figures.style import EXPERIMENT_COLOURS, GREY, new_grid
@@ -87,6 +88,34 @@ def draw_risk(rows: _Rows, experiments: Sequence[str]) -> Figure:
         "coverage: share of hips kept,\nmost certain first",
         "risk: share of these graded wrongly",
     )
+    return figure
+
+
+def draw_decisions(rows: _Rows, experiments: Sequence[str]) -> Figure:
+    """Decision curves from decision.csv: cohorts by questions."""
+    cohorts = sorted({row["cohort"] for row in rows}, key=order_cohorts)
+    questions = list(dict.fromkeys(row["question"] for row in rows))
+    figure, grid = new_grid(
+        "Net benefit of acting on a probability",
+        cohorts,
+        questions,
+        width_in=(3.2, 0.8),
+        height_in=(3.1, 1.3),
+        empty="No graded hip was predicted.",
+        sharex=True,
+    )
+    for (cohort, question), axes in grid.items():
+        axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+        for number, experiment in enumerate(experiments):
+            # Networks differ in the share that is wrong, so that each has its own line of all hips.
+            for strategy, line in ((ALL, "--"), (NETWORK, "-")):
+                own = _pick(rows, cohort=cohort, question=question, experiment=experiment, strategy=strategy)
+                _plot(axes, own, "threshold", "value", linewidth=1.4, linestyle=line,
+                      color=EXPERIMENT_COLOURS[number % len(EXPERIMENT_COLOURS)],
+                      label=experiment if strategy == NETWORK else None)  # fmt: skip
+        # Acting on all hips falls without end; what lies far below 0 is of no use to anyone.
+        axes.set(xlim=(0, 1), ylim=(-0.1, 1), title=f"{question}, {cohort}")
+    _label(figure, grid, "threshold probability", "net benefit, true positives per hip")
     return figure
 
 

@@ -62,6 +62,7 @@ def run(
             "accuracy": charts.draw_accuracy(known["metrics.csv"], experiments, synthetic=synthetic),
             "confusion": predictions.draw_confusion(graded),
             "reliability": curves.draw_reliability(known["reliability.csv"], experiments),
+            "decision": curves.draw_decisions(known["decision.csv"], experiments),
             "variance": predictions.draw_variance(graded, known["compare.csv"]),
             "risk_coverage": curves.draw_risk(known["risk_coverage.csv"], experiments),
             "embedding": predictions.draw_embedding(sort_rows(experiments, known["embedding.csv"])),
