@@ -218,6 +218,13 @@ STAGES = {
         (_UNCERTAINTY, "hips/labelled.csv", "triage.csv"),
         ("bootstrap",),
     ),
+    "agreement": Stage(
+        "hipoa.reading.agreement",
+        "compare readers with each other and with the networks",
+        ("agreement.csv",),
+        (_UNCERTAINTY, _HIPS),
+        ("hips", "bootstrap"),
+    ),
     "figures": Stage(
         "hipoa.report.figures.figures",
         "draw the figures",

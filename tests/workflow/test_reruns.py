@@ -13,7 +13,7 @@ from hipoa.core.tables.rows import shard_of
 
 EVALUATED = (
     *("metrics", "compare", "calibrate", "detect", "conform", "explain"),
-    *("triage", "label_errors", "rounds", "figures", "report"),
+    *("triage", "label_errors", "rounds", "agreement", "figures", "report"),
 )
 """What every new prediction makes anew."""
 
