@@ -106,6 +106,13 @@ def test_views_for_a_reader_train_nothing_again(study):
     assert planned["view"] > 3
 
 
+def test_a_reading_that_is_not_yet_a_grade(study):
+    """Readers are compared anew, and nothing is trained."""
+    log = study.folder / "history/small/readings.jsonl"
+    log.write_text("{}\n")
+    assert study.planned() == {"agreement": 1, "report": 1}
+
+
 def test_the_report_title(study):
     study.configure(report__title="Another title")
     assert study.planned() == {"report": 1}
