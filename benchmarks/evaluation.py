@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from hipoa.core.constants import CLASS_TABLE
 from hipoa.core.files import write_csv, write_json, write_npz
 from hipoa.core.tables.rows import COHORTS
+from hipoa.reading.agreement import COLUMNS as AGREEMENT
 from hipoa.reading.rounds import COLUMNS as ROUNDS
 from hipoa.report.cohort import Hip
 from hipoa.triage.simulation.simulate import COLUMNS as SIMULATED
@@ -311,9 +312,10 @@ def measure(study: Study, folder: Path, patients: dict[str, int]) -> list[dict[s
         "hip_id": np.array([f"l0000{k}_L" for k in range(7)]), "grade": np.arange(1, 8), "original": image,
         "changed": np.stack([image] * 5, axis=1),
     })  # fmt: skip
-    # Of other rooms: hours of training, and the rounds before.
+    # Of other rooms: hours of training, the rounds before, and single readings.
     write_csv(folder / "simulation.csv", SIMULATED, [])
     write_csv(folder / "rounds.csv", ROUNDS, [])
+    write_csv(folder / "agreement.csv", AGREEMENT, [])
     write_json(folder / "config.json", json.loads(record(study)))
     rows = []
     for stage, flags in list_commands(study, folder):

@@ -10,7 +10,7 @@ from pathlib import Path
 from hipoa.core.errors import ConfigError, ReadingError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.tables.rows import Reading, hip_id, write_grades
+from hipoa.core.tables.rows import CONSENSUS, Reading, hip_id, write_grades
 from hipoa.core.tables.study_tables import read_grades
 from hipoa.grading.data.persistent_folds import keep_folds
 from hipoa.reading.agreement import COLUMNS, measure_agreement
@@ -19,8 +19,6 @@ from hipoa.reading.read import find_log
 from hipoa.reading.records import ReadingIndex, Record, agree
 from hipoa.reading.settings import DeriveSettings
 from hipoa.reading.worklist import read_worklist
-
-CONSENSUS = "consensus"
 
 
 def run(

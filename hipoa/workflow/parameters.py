@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hipoa.core.code_hash import code_hash
+from hipoa.core.files import sha256
 from hipoa.core.fingerprints import fingerprint, readings_fingerprint
 from hipoa.workflow.config import HOME
 from hipoa.workflow.stages import STAGES
@@ -109,16 +110,26 @@ def reading_flags(study: Study, threads: int) -> str:
     return f"--readers {threads} --read-timeout-s {study.config['data']['read_timeout_s']}"
 
 
-def grade_tables(study: Study, cohort: str) -> list[str]:
-    """The tables of grades of the built-in cohort."""
-    return study.paths("phantom", "phantom/{cohort}/{shard}.grades.csv", cohort=cohort)
+def grade_tables(study: Study, **wanted: str) -> list[str]:
+    """The tables of grades of the built-in cohort, of some of its shards alone as in `Study.paths`."""
+    return study.paths("phantom", "phantom/{cohort}/{shard}.grades.csv", **wanted)
 
 
 def grades_flag(study: Study, cohort: str) -> str:
     """All tables with grades of a cohort, for `hips`; the user's own is of no use to the pool."""
     own = study.cohorts.get(cohort) and study.readings and cohort != "pool"
-    tables = [*grade_tables(study, cohort), *([study.config["data"]["grades"]] if own else [])]
+    tables = [*grade_tables(study, cohort=cohort), *([study.config["data"]["grades"]] if own else [])]
     return shlex.join(["--grades", *tables])
+
+
+def readings_flags(study: Study) -> str:
+    """All tables of readings, and the log of the reading page."""
+    own = [study.config["data"]["grades"]] if study.readings else []
+    return shlex.join(["--grades", *grade_tables(study), *own, "--log", str(_find_log(study))])
+
+
+def _find_log(study: Study) -> Path:
+    return Path(study.history, "readings.jsonl")
 
 
 def simulate_flags(study: Study) -> str:
@@ -145,6 +156,12 @@ def cases_fingerprint(study: Study, cohort: str, shard: str) -> str:
 def grades_fingerprint(study: Study, cohort: str) -> str:
     """A hash that changes when a reading of a case of this cohort is another."""
     return readings_fingerprint(study.readings, study.cohorts.get(cohort, []))
+
+
+def readings_hash(study: Study) -> str:
+    """A hash that changes when any reading is another, in the user's table or in the log."""
+    log = _find_log(study)
+    return f"{readings_fingerprint(study.readings, study.cases)} {sha256(log) if log.is_file() else ''}"
 
 
 def stage_code(stage: str) -> str:

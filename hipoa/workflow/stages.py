@@ -216,6 +216,13 @@ STAGES = {
         ("rounds.csv",),
         (_UNCERTAINTY, "hips/labelled.csv", "triage.csv"),
     ),
+    "agreement": Stage(
+        "hipoa.reading.agreement",
+        "compare readers with each other and with the networks",
+        ("agreement.csv",),
+        (_UNCERTAINTY, _HIPS),
+        ("hips",),
+    ),
     "figures": Stage(
         "hipoa.report.figures.figures",
         "draw the figures",

@@ -78,6 +78,7 @@ def test_the_classes_of_named_readers_stand_in_order_of_name():
             Reading("a", "L", 1, 4, "Z"),
             Reading("a", "L", 1, 2, "A"),
             Reading("a", "L", 1, 3, "A", "2020-05-01"),
+            Reading("a", "L", 1, 1, "consensus"),
         ),
         *(Reading("a", "L", 2, 1, "off the table"), Reading("a", "L", 2, None, "in part"), read(1, 1)),
     ]

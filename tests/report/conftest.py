@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hipoa.core.files import write_csv
+from hipoa.core.tables.rows import Reading, write_grades
 from hipoa.evaluation import detect, embed, uncertainty
 from hipoa.evaluation.calibration import calibrate
 from hipoa.evaluation.comparison import compare
@@ -21,7 +22,8 @@ from hipoa.evaluation.settings import (
     MetricsSettings,
     UncertaintySettings,
 )
-from hipoa.reading import rounds
+from hipoa.grading.settings import HipsSettings
+from hipoa.reading import agreement, rounds
 from hipoa.report import report
 from hipoa.report.figures import figures, style
 from hipoa.report.settings import ReportSettings
@@ -260,7 +262,30 @@ class Study:
             history=self.root / "history",
             out=self.root / "rounds.csv",
         )
+        agreement.run(
+            HipsSettings(),
+            uncertainty=tables,
+            hips=self.hips,
+            grades=[self._write_grades()],
+            log=self.root / "no log",
+            out=self.root / "agreement.csv",
+        )
         self._simulate()
+
+    def _write_grades(self):
+        """The readings from which the columns `reader_grades` come."""
+        path = self.root.parent / f"{self.root.name} grades.csv"
+        path.parent.mkdir(exist_ok=True)
+        write_grades(
+            path,
+            [
+                Reading(row["case_id"], row["side"], *PAIRS[int(grade) - 1], reader)
+                for rows in self.table.values()
+                for row in rows
+                for reader, grade in zip(("Ann", "Bob"), str(row["reader_grades"]).split(), strict=False)
+            ],
+        )
+        return path
 
     def _simulate(self):
         random = np.random.default_rng([9])

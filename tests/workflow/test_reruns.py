@@ -13,7 +13,7 @@ from hipoa.core.tables.rows import shard_of
 
 EVALUATED = (
     *("metrics", "compare", "calibrate", "detect", "conform", "explain"),
-    *("triage", "label_errors", "rounds", "figures", "report"),
+    *("triage", "label_errors", "rounds", "agreement", "figures", "report"),
 )
 """What every new prediction makes anew."""
 
@@ -104,6 +104,13 @@ def test_views_for_a_reader_train_nothing_again(study):
     planned = study.planned()
     assert planned.keys() == {"view", "report"}
     assert planned["view"] > 3
+
+
+def test_a_reading_that_is_not_yet_a_grade(study):
+    """Readers are compared anew, and nothing is trained."""
+    log = study.folder / "history/small/readings.jsonl"
+    log.write_text("{}\n")
+    assert study.planned() == {"agreement": 1, "report": 1}
 
 
 def test_the_report_title(study):

@@ -1,6 +1,6 @@
 use rule stage as hips with:
     input:
-        lambda wildcards: grade_tables(study, wildcards.cohort),
+        lambda wildcards: grade_tables(study, cohort=wildcards.cohort),
         tables=shard_files("radiographs", ".csv"),
         stacks=shard_files("radiographs", ".npz"),
     output:

@@ -15,3 +15,25 @@ use rule stage as rounds with:
         code=stage_code("rounds"),
     message:
         "Comparing this round of reading with those before"
+
+
+use rule stage as agreement with:
+    input:
+        grade_tables(study),
+        uncertainty=UNCERTAINTY,
+        hips=HIPS,
+    output:
+        out=shown(f"{R}/agreement.csv", "agreement", "Tables"),
+    log:
+        f"{R}/logs/agreement.log",
+    benchmark:
+        f"{R}/benchmarks/agreement.tsv"
+    conda:
+        environment("grading")
+    params:
+        # Neither is an input: reading goes on while a run does, and the table of grades is the user's own.
+        command=command(study, "agreement", readings_flags(study)),
+        readings=readings_hash(study),
+        code=stage_code("agreement"),
+    message:
+        "Comparing readers with each other and with the networks"

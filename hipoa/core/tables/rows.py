@@ -13,6 +13,9 @@ from hipoa.core.identifiers import comparison_key
 SIDES = ("L", "R")
 COHORTS = ("labelled", "external", "pool")
 
+CONSENSUS = "consensus"
+"""The reader of a grade on which several readers settled."""
+
 SIMILAR = "leading zeros, capitals or a trailing .0"
 """Differences between patient ids that may be a spreadsheet's or a typist's."""
 

@@ -25,6 +25,8 @@ from hipoa.evaluation.statistics.intervals import Estimate, Row
 from hipoa.evaluation.statistics.jackknife import jackknife
 
 TRAINED_ANEW = "95 % interval: new patients, and networks trained on other such patients"
+DIFFERENCE = ", difference"
+"""Ends the unit of a score that is a difference of two: its interval is not that of a share."""
 THESE_NETWORKS = "95 % interval: new patients, these networks"
 NEW_PATIENTS = "95 % interval: new patients"
 
@@ -55,7 +57,11 @@ class ScoreSet:
         fold, smallest = find_folds(table), _count_smallest_class(table)
         return {
             name: Estimate(
-                *jackknife(sums, score), unit, fold, smallest=smallest if name in OVER_CLASSES else None
+                *jackknife(sums, score),
+                unit.removesuffix(DIFFERENCE),
+                fold,
+                smallest=smallest if name in OVER_CLASSES else None,
+                difference=unit.endswith(DIFFERENCE),
             )
             for name, (score, unit) in self.scores.items()
         }

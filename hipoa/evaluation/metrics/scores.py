@@ -43,6 +43,11 @@ def one_neighbour_accuracy(confusion: np.ndarray) -> np.ndarray:
     return _weighted_share(confusion, _DISTANCE <= 1)
 
 
+def share_within(classes: int) -> Score:
+    """The share of hips whose two classes are no further apart; see `exact_accuracy`."""
+    return lambda confusion: _weighted_share(confusion, _DISTANCE <= classes)
+
+
 def mean_absolute_error(confusion: np.ndarray) -> np.ndarray:
     """Mean distance of predicted and true class, in classes; see `exact_accuracy`."""
     return _weighted_share(confusion, _DISTANCE)

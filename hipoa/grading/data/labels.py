@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import median_low
 
 from hipoa.core.errors import TableError
-from hipoa.core.tables.rows import Reading
+from hipoa.core.tables.rows import CONSENSUS, Reading
 from hipoa.grading.settings import HipsSettings
 
 
@@ -22,7 +22,7 @@ def grade_hip(hip: str, readings: Sequence[Reading], rule: HipsSettings) -> dict
 
     Returns:
         crowe, kl, grade (class 1-7 or None), off_table ("yes" or ""), n_readings, reader_grades (one class
-        per named reader, in order of name, without the names).
+        per named reader, in order of name, without the names; a consensus is no reader).
     """
     if rule.label_rule == "latest":
         readings = _by_date(hip, readings)
@@ -58,7 +58,7 @@ def _grades_by_reader(readings: Sequence[Reading], rule: HipsSettings) -> list[i
     # Of a reader who read the hip again, the first reading: the second one may remember it.
     grades: dict[str, int] = {}
     for reading in readings:
-        if reading.reader and reading.crowe is not None and reading.kl is not None:
+        if reading.reader not in ("", CONSENSUS) and reading.crowe is not None and reading.kl is not None:
             grade = combine(reading.crowe, reading.kl, rule)
             if grade is not None:
                 grades.setdefault(reading.reader, grade)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hipoa.evaluation.metrics.against_readers import SCORED
 from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.statistics.intervals import LEAST_PATIENTS
 from hipoa.report.results import Results
 from hipoa.report.scores import NO_NETWORKS, Row, pivot
+from hipoa.report.sections.readers import compare_readers
 
 _METRICS = ("ECA", "ONCA", "balanced accuracy", "kappa", "quadratic weighted kappa", "MAE", "macro MAE")
 
 
 def gather(results: Results) -> dict[str, Any]:
-    """The scores shown, those of Crowe and KL graded separately, and the ceilings."""
+    """The scores shown, of Crowe and KL graded separately too, the ceilings, and networks beside readers."""
     return {
         "metrics": _METRICS,
         "index_metrics": [name_score("", name).strip() for name in INDEX_SCORES],
@@ -24,6 +26,8 @@ def gather(results: Results) -> dict[str, Any]:
         "least_patients": LEAST_PATIENTS,
         "no_networks": list(NO_NETWORKS),
         "ceilings": _find_ceilings(results),
+        "beside_readers": compare_readers(results),
+        "reader_metrics": SCORED,
     }
 
 

@@ -9,6 +9,7 @@ from hipoa.report.cohort_tables import describe_acquisition, describe_people
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, write_row
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
+from hipoa.report.sections.readers import describe_intra
 
 _QUOTED = {
     "preparation": "projection", "projection": "projection", "preprocessing": "projection",
@@ -99,6 +100,6 @@ def _answer_results(results: Results) -> dict[str, tuple[str, str]]:
         known["performance"] = (text, "accuracy")
         known["failures"] = ("Galleries of the worst hips, confusion matrices.", "gallery")
     if raters:
-        text = f"Inter-reader agreement: ECA {write_row(raters)}. Intra-reader agreement is not known."
+        text = f"Inter-reader agreement: ECA {write_row(raters)}. {describe_intra(results)}"
         known["readers"] = (text, "accuracy")
     return known

@@ -306,8 +306,10 @@ const openDisagreements = once(async () => {
   kappas.replaceChildren();
   for (const k of found.agreement) {
     const who = k.question === "intra-reader" ? `${k.a}, repeated` : `${k.a} and ${k.b}`;
-    const span = k.low === null ? "" : ` (${k.low.toFixed(2)} to ${k.high.toFixed(2)})`;
-    cells(kappas.insertRow(), who, k.index, k.score, k.value === null ? "not defined" : k.value.toFixed(2) + span, k.n_hips);
+    const digits = (cell) => Number(cell).toFixed(2);
+    const span = k.low === "" ? "" : ` (${digits(k.low)} to ${digits(k.high)})`;
+    const metric = { ECA: "exact agreement", ONCA: "at most one apart" }[k.metric] ?? k.metric;
+    cells(kappas.insertRow(), who, k.index, metric, k.value === "" ? "not defined" : digits(k.value) + span, k.n_hips);
   }
   if (!found.agreement.length) cells(kappas.insertRow(), "no other reader has read two of your hips", "", "", "", "");
   open("disagreements");
