@@ -21,7 +21,16 @@ from hipoa.report.published_results import CITATION
 from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, pivot, write_row
-from hipoa.report.sections import accuracy, contact_sheets, embedding, gallery, published, reporting, summary
+from hipoa.report.sections import (
+    accuracy,
+    contact_sheets,
+    embedding,
+    gallery,
+    published,
+    reporting,
+    subgroups,
+    summary,
+)
 
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (
@@ -56,7 +65,7 @@ SECTIONS = (
     Section("published", "Comparison with published results", published.gather),
     Section("confusion", "Confusion matrices"),
     Section("external", "External cohort and differences"),
-    Section("subgroups", "Subgroups"),
+    Section("subgroups", "Subgroups", subgroups.gather),
     Section("uncertainty", "Uncertainty"),
     Section("calibration", "Calibration"),
     Section("sets", "Conformal sets"),
