@@ -29,6 +29,7 @@ from hipoa.evaluation.metrics.estimates import (
 from hipoa.evaluation.metrics.indices import Pairs, score_implied, score_separate
 from hipoa.evaluation.metrics.raters import pair_raters, score_raters
 from hipoa.evaluation.metrics.scores import SCORES
+from hipoa.evaluation.metrics.sides import pair_sides, score_sides
 from hipoa.evaluation.metrics.subgroups import COLUMNS as SUBGROUP_COLUMNS
 from hipoa.evaluation.metrics.subgroups import read_subgroups, score_subgroups
 from hipoa.evaluation.predictions import N_GRADES
@@ -77,7 +78,8 @@ def run(
     # Only the first experiment's folds and hips count for it.
     geometry = [grade_by_geometry(table, read_geometry(truth)) for table in tables[:1]]
     pairs = [(int(crowe), int(kl)) for crowe, kl in json.loads(class_table)]
-    rows = _rows(tables, [*geometry, pair_raters(hips)], _read_indices(hips), pairs, bootstrap)
+    beside = [*geometry, pair_raters(hips), pair_sides(hips)]
+    rows = _rows(tables, beside, _read_indices(hips), pairs, bootstrap)
     write_csv(out, COLUMNS, chain(rows, _separate_rows(uncertainty, bootstrap)))
     parts = [(cohort, table) for cohort, of_cohort in split_cohorts(tables) for table in of_cohort]
     write_csv(confusion, CONFUSION_COLUMNS, (row for part in parts for row in _confusion_rows(*part)))
@@ -102,11 +104,12 @@ def _rows(
             note = f"hips of the combined task; {describe_predictions(table)}"
             yield from score_implied(table, read, pairs, note, bootstrap)
             yield from average_groups(table)
-        geometry, raters = (table.of_cohort(cohort) for table in beside)
+        geometry, raters, sides = (table.of_cohort(cohort) for table in beside)
         without_training = chain(
             score_constants(average_repeats(max(of_cohort, key=len)), labelled, bootstrap),
             score_geometry(geometry, bootstrap),
             score_raters(raters, bootstrap),
+            score_sides(sides, bootstrap),
         )
         for row in without_training:
             yield {**row, "note": str(row["note"]).removesuffix(f"; {NOT_COVERED}")}

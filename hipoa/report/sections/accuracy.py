@@ -7,6 +7,7 @@ from typing import Any
 
 from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
 from hipoa.evaluation.metrics.raters import RATERS
+from hipoa.evaluation.metrics.sides import SIDES
 from hipoa.report.results import Results
 from hipoa.report.scores import NO_NETWORKS, Row, pivot
 
@@ -20,7 +21,7 @@ def gather(results: Results) -> dict[str, Any]:
         "index_metrics": [name_score("", name).strip() for name in INDEX_SCORES],
         "separate": list(_list_separate(results.scores)),
         "raters": RATERS,
-        "no_networks": list(NO_NETWORKS),
+        "no_networks": [name for name in NO_NETWORKS if name != SIDES],
         "ceilings": _find_ceilings(results),
     }
 
