@@ -26,6 +26,7 @@ from hipoa.report.sections import (
     contact_sheets,
     embedding,
     gallery,
+    patients,
     published,
     reporting,
     subgroups,
@@ -57,7 +58,7 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section("summary", "Summary", summary.gather),
-    Section("patients", "Patients and hips"),
+    Section("patients", "Patients and hips", patients.gather),
     Section("radiographs", "Radiographs"),
     Section("quality", "Quality of the radiographs", contact_sheets.gather),
     Section("refused", "Refused hips and warnings"),

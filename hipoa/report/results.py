@@ -100,11 +100,16 @@ class Results:
         return split_cohorts(self.hips)
 
     @cached_property
+    def predicted(self) -> set[str]:
+        """The graded hips that every experiment predicted."""
+        return find_predicted(self.uncertainty)
+
+    @cached_property
     def flow(self) -> dict[str, dict[str, int]]:
         """Cohort, and "all", to the counts of `hipoa.report.flow.STEPS`."""
-        predicted = find_predicted(self.uncertainty)
         return {
-            name: count_hips(hips, predicted) for name, hips in [*self.cohorts.items(), ("all", self.hips)]
+            name: count_hips(hips, self.predicted)
+            for name, hips in [*self.cohorts.items(), ("all", self.hips)]
         }
 
     @property
