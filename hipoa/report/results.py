@@ -104,6 +104,11 @@ class Results:
         """The graded hips that every experiment predicted."""
         return find_predicted(self.uncertainty)
 
+    def find_scored(self, experiment: str, cohort: str) -> list[Hip]:
+        """The hips of a cohort on which an experiment is scored."""
+        scored = find_predicted([path for path in self.uncertainty if path.stem == experiment])
+        return [hip for hip in self.cohorts.get(cohort, ()) if hip.hip_id in scored]
+
     @cached_property
     def flow(self) -> dict[str, dict[str, int]]:
         """Cohort, and "all", to the counts of `hipoa.report.flow.STEPS`."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
+from hipoa.report.cohort import count_units
 from hipoa.report.results import Results
 from hipoa.report.scores import count_words, find_row, list_words, write_row
 from hipoa.report.sections.caveats import list_caveats
@@ -72,7 +73,7 @@ def _describe_accuracy(results: Results) -> list[str]:
     eca, onca = (f"{float(row['value']):.3f}" if row else "not defined" for row in constant)
     chosen = f" (the best of {count}, chosen on these same hips)" if count > 1 else ""
     sentences = [
-        f"{name}{chosen} graded {best['n_hips']} hips of {best['n_patients']} patients unseen in training: "
+        f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
         f"share graded exactly (ECA) {write_row(best)}, at most one class off (ONCA) {write_row(near)}, with "
         f"95 % intervals by resampling patients; the best constant prediction has ECA {eca} and ONCA {onca}."
     ]
