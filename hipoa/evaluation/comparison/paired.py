@@ -94,7 +94,9 @@ def compare_cohorts(table: Graded, cohort: str, bootstrap: BootstrapSettings) ->
                 "note": "labelled less this cohort; labelled hips are graded by one fold's model a repeat, "
                 f"these by the mean of all; {NOT_COVERED}",
             }
-            yield row
+            # Not adjusted, so that it is written here; of one patient there is none.
+            p = row["p"]
+            yield {**row, "p": format_number(p) if isinstance(p, float) else ""}
 
 
 def resampled_t_test(differences: np.ndarray, n_folds: int) -> Row:
