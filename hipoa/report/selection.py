@@ -80,7 +80,7 @@ def compare_hips(name: str, left_out: Sequence[Hip], kept_as: str, kept: Sequenc
     n_others = len({hip.patient_id for hip in others})
     counts = (
         f"{count_words(len(left_out), 'hip')} of {count_words(len(patients), 'patient')} {name}, against "
-        f"{count_words(len(others), 'hip')} {kept_as} of {count_words(n_others, 'other patient')}"
+        f"{count_words(len(others), f'{kept_as} hip')} of {count_words(n_others, 'other patient')}"
     )
     if min(len(patients), n_others) < _LEAST_PATIENTS:
         return Selection(name, f"{counts}: too few patients to compare.", [])
@@ -111,7 +111,7 @@ def _compare(left_out: Sequence[Hip], kept: Sequence[Hip]) -> list[Difference]:
     """The characteristics in order, each with its p adjusted over all of them."""
     scanners = _list_scanners([*left_out, *kept])
     sides = [_read_patients(hips, scanners) for hips in (left_out, kept)]
-    pairs = {name: (sides[0][name], sides[1][name]) for name in sides[0]}
+    pairs = {name: (sides[0][name], sides[1][name]) for name in sides[0] if sides[0][name] or sides[1][name]}
     tested = {name: _test(name, *pair) for name, pair in pairs.items() if all(pair)}
     adjusted = dict(zip(tested, adjust_holm([*tested.values()]).tolist(), strict=True))
     return [

@@ -18,6 +18,7 @@ def hips(name, count, sides="LR", cohort="labelled", status="ok", **cells):
             hip_id=f"{name}{number}_{side}",
             case_id=f"{name}{number}",
             patient_id=f"{name}{number}",
+            side=side,
             cohort=cohort,
             status=status,
             **{key: cell[number] if isinstance(cell, list) else cell for key, cell in cells.items()},
@@ -59,10 +60,7 @@ def test_tests_are_those_of_scipy_adjusted_by_holm():
     assert tested == pytest.approx(holm)
     assert (found["female sex"].left_out, found["female sex"].kept) == ("6/8 (75 %)", "12/30 (40 %)")
     # One scanner is no characteristic, and no hip was graded.
-    assert [name for name, row in found.items() if row.p is None] == [
-        "Crowe grade, median of patients' means",
-        "KL, median of patients' means",
-    ]
+    assert list(found) == ["female sex", "age, years, median", "implant"]
 
 
 def test_a_patient_of_whom_a_hip_was_left_out_is_not_among_the_others():
@@ -70,17 +68,25 @@ def test_a_patient_of_whom_a_hip_was_left_out_is_not_among_the_others():
     others = hips("b", 4, sex="M")
     found = compare_hips("refused", left, "scored", [*right, *others])
     assert found.sentence.startswith(
-        "3 hips of 3 patients refused, against 8 hips scored of 4 other patients"
+        "3 hips of 3 patients refused, against 8 scored hips of 4 other patients"
     )
     (female,) = (row for row in found.differences if row.name == "female sex")
     assert (female.left_out, female.kept) == ("3/3 (100 %)", "0/4 (0 %)")
+
+
+def test_the_grades_of_a_patient_count_with_their_mean():
+    """The maximum would be larger of those who have more hips among the kept."""
+    out = hips("out", 3, "L", status="refused", kl=["1", "2", "4"])
+    kept = [hip._replace(kl="4") if hip.side == "R" else hip for hip in hips("kept", 3, kl=["1", "2", "3"])]
+    kl, _ = compare_hips("refused", out, "scored", kept).differences
+    assert (kl.name, kl.left_out, kl.kept) == ("KL, median of patients' means", "2, n = 3", "3, n = 3")
 
 
 def test_the_sentence_names_what_differs():
     out = hips("out", 10, "L", implant=["yes"] * 4 + [""] * 6)
     kept = hips("kept", 100, "L", implant=["yes"] * 3 + [""] * 97)
     assert compare_hips("set aside", out, "ranked", kept).sentence == (
-        "10 hips of 10 patients set aside, against 100 hips ranked of 100 other patients: they differ in "
+        "10 hips of 10 patients set aside, against 100 ranked hips of 100 other patients: they differ in "
         "implant: 4/10 (40 %) against 3/100 (3 %) (standardised difference 1.01, p = 0.0011)."
     )
 
@@ -103,9 +109,9 @@ def test_without_an_image_no_implant_is_known():
     ("out", "kept", "said"),
     [
         (0, 5, "No hip was refused."),
-        (1, 5, "1 hip of 1 patient refused, against 5 hips scored of 5 other patients: "
+        (1, 5, "1 hip of 1 patient refused, against 5 scored hips of 5 other patients: "
                "too few patients to compare."),
-        (2, 3, "2 hips of 2 patients refused, against 3 hips scored of 3 other patients: "
+        (2, 3, "2 hips of 2 patients refused, against 3 scored hips of 3 other patients: "
                "nothing is stated of both."),
     ],
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 import pytest
 
-from hipoa.core.files import write_csv
+from hipoa.core.files import read_csv, write_csv
 from hipoa.evaluation.metrics.subgroups import COLUMNS
+from hipoa.report.scores import find_best, gather_scores
 from hipoa.report.sections.subgroups import describe_differences
 
 MEN = {"experiment": "vit", "cohort": "labelled", "column": "sex", "subgroup": "M", "metric": "ECA"}
@@ -38,3 +39,11 @@ def test_the_table_shows_differences_and_counts_of_small_subgroups(study):
     section = study.report().split('<section id="subgroups">')[1].split("</section>")[0]
     assert '-0.200<br><span class="quiet">-0.350 to -0.050</span>' in section
     assert section.count("too few patients") == 1
+
+
+def test_a_subgroup_of_the_best_network_that_differs_is_a_caveat(study):
+    best = find_best(gather_scores(read_csv(study.root / "metrics.csv")))["experiment"]
+    own = row(experiment=best, value="0.6", **LESS, p="0.01", p_holm="0.02")
+    write_csv(study.root / "subgroups.csv", COLUMNS, [own])
+    summary = study.report().split('<section id="summary">')[1].split("</section>")[0]
+    assert "(-0.350 to -0.050, p = 0.02), adjusted for the number of subgroups." in summary

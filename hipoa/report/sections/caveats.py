@@ -8,6 +8,7 @@ from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_row, list_words, write_row
+from hipoa.report.sections.subgroups import list_differing
 
 _FEW_HIPS = 10
 """With fewer, the 95 % interval of a share near one half is wider than 0.6 (Clopper and Pearson)."""
@@ -49,6 +50,8 @@ def _check_scores(results: Results, best: Row) -> Iterator[str]:
     if worst and float(worst["value"]) < _LOW_RECALL:
         grade, recall = worst["metric"][-1], float(worst["value"])
         yield f"Only a share of {recall:.2f} of the hips of class {grade} is graded as such."
+    for difference in list_differing(results.table("subgroups.csv"), best["experiment"], "labelled"):
+        yield f"{difference}, adjusted for the number of subgroups."
     drop = next(
         (row for row in results.table("differences.csv")
          if (row["question"], row["metric"], row["a"]) == ("drop", "ECA", f"{best['experiment']}, labelled")),

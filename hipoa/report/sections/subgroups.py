@@ -24,9 +24,8 @@ def gather(results: Results) -> dict[str, Any]:
 def describe_differences(rows: Sequence[Row]) -> Iterator[str]:
     """For each experiment and cohort of subgroups.csv which subgroups differ after adjustment."""
     for experiment, cohort in dict.fromkeys((row["experiment"], row["cohort"]) for row in rows):
-        own = [row for row in rows if (row["experiment"], row["cohort"]) == (experiment, cohort)]
-        tested = [row for row in own if row["p_holm"]]
-        differing = [_describe(row) for row in tested if float(row["p_holm"]) < _LEVEL]
+        tested = _list_tested(rows, experiment, cohort)
+        differing = list_differing(rows, experiment, cohort)
         where = f"{experiment}, {cohort} cohort"
         if differing:
             yield f"{where}: after adjustment {list_words(differing)}."
@@ -38,6 +37,18 @@ def describe_differences(rows: Sequence[Row]) -> Iterator[str]:
             )
         else:
             yield f"{where}: no two subgroups of a column have {LEAST_PATIENTS} patients each to be compared."
+
+
+def list_differing(rows: Sequence[Row], experiment: str, cohort: str) -> list[str]:
+    """Such as "ECA of sex M differs from that of F by ..." of each difference that is significant."""
+    tested = _list_tested(rows, experiment, cohort)
+    return [_describe(row) for row in tested if float(row["p_holm"]) < _LEVEL]
+
+
+def _list_tested(rows: Sequence[Row], experiment: str, cohort: str) -> list[Row]:
+    return [
+        row for row in rows if (row["experiment"], row["cohort"]) == (experiment, cohort) and row["p_holm"]
+    ]
 
 
 def _describe(row: Row) -> str:
