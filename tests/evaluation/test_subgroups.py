@@ -119,19 +119,19 @@ def test_the_sides_of_the_same_patients_are_paired():
 
 
 def test_the_subgroups_of_different_patients_worked_by_hand():
-    """Four patients right in 3 hips of 4, five right in 2 of 5, one hip each.
+    """Four patients a class off in 1 hip of 4, five in 3 of 5, one hip each.
 
-    The variance of a share of n hips is its sample variance / (n - 1): 0.25 / 3 and 0.3 / 4; of both
+    The variance of a mean of n hips is its sample variance / (n - 1): 0.25 / 3 and 0.3 / 4; of both
     8/9 of their sum, since nine patients are deleted in turn. 3 degrees of freedom: those of four patients.
     """
     right = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0])
     table = graded(range(9), [1] * 9, 2 - right)
     inside = np.arange(9) < 4
-    cells = compare_subgroups(table, inside, ~inside)["ECA"]
+    cells = compare_subgroups(table, inside, ~inside)["MAE"]
     error = np.sqrt(8 / 9 * (0.25 / 3 + 0.3 / 4))
-    assert cells["difference"] == "0.35"
-    assert float(cells["difference_high"]) == pytest.approx(0.35 + 3.182446 * error, rel=1e-5)
-    assert float(cells["difference_low"]) == pytest.approx(0.35 - 3.182446 * error, rel=1e-5)
+    assert cells["difference"] == "-0.35"
+    assert float(cells["difference_high"]) == pytest.approx(-0.35 + 3.182446 * error, rel=1e-5)
+    assert float(cells["difference_low"]) == pytest.approx(-0.35 - 3.182446 * error, rel=1e-5)
 
 
 def test_repeats_and_the_order_of_rows_add_nothing():
@@ -164,6 +164,14 @@ def test_a_subgroup_without_an_error_has_a_difference_without_interval():
     assert np.isnan(cells["p"])
     assert "difference_low" not in cells
     assert cells["note"].endswith("no interval of the difference: patients score alike")
+
+
+def test_the_interval_of_a_share_ends_at_one():
+    inside = np.arange(8) < 4
+    table = graded(range(8), [1] * 8, [1, 1, 1, 2, 2, 2, 2, 1])
+    cells = compare_subgroups(table, inside, ~inside)
+    assert (cells["ECA"]["difference"], cells["ECA"]["difference_high"]) == ("0.5", "1")
+    assert float(cells["MAE"]["difference_low"]) < -1
 
 
 def study_of(sizes):

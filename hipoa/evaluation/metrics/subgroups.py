@@ -159,10 +159,10 @@ def compare_subgroups(table: Graded, inside: np.ndarray, other: np.ndarray) -> d
     sums = CLASSES.tally(table, cell, n_patients * n_repeats * 2)
     sums = sums.reshape(n_patients, n_repeats, 2, *sums.shape[1:])
     fewest = min(len(np.unique(table.patient[side])) for side in (inside, ~inside))
-    return {metric: _subtract(sums, SCORES[metric][0], fewest - 1) for metric in COMPARED}
+    return {metric: _subtract(sums, *SCORES[metric], fewest - 1) for metric in COMPARED}
 
 
-def _subtract(sums: np.ndarray, score: Score, df: int) -> Row:
+def _subtract(sums: np.ndarray, score: Score, unit: str, df: int) -> Row:
     """The cells of the first less the second of (patients, repeats, 2, 7, 7) confusion matrices."""
     sides = [jackknife(sums[:, :, side], score) for side in (0, 1)]
     difference, error, _ = jackknife(sums, lambda pair: score(pair[..., 0, :, :]) - score(pair[..., 1, :, :]))
@@ -171,10 +171,11 @@ def _subtract(sums: np.ndarray, score: Score, df: int) -> Row:
     if not min(error, *(own for _, own, _ in sides)) > _ROUNDING:
         return {**row, "p": float("nan"), "note": f"{_NOTE}; {_ALIKE}"}
     half_width = error * float(student.ppf(0.975, df))
+    most = 1.0 if unit == "share" else np.inf
     return {
         **row,
-        "difference_low": format_number(difference - half_width),
-        "difference_high": format_number(difference + half_width),
+        "difference_low": format_number(max(difference - half_width, -most)),
+        "difference_high": format_number(min(difference + half_width, most)),
         "p": float(2 * student.sf(abs(difference) / error, df)),
     }
 
