@@ -11,6 +11,7 @@ from hipoa.core.columns import read_columns
 from hipoa.core.constants import ROMAN, SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.tables.rows import COHORTS
+from hipoa.report.scores import count_words
 
 
 class Hip(NamedTuple):
@@ -112,6 +113,13 @@ def split_cohorts(hips: Iterable[Hip]) -> dict[str, list[Hip]]:
     for hip in hips:
         cohorts.setdefault(hip.cohort, []).append(hip)
     return cohorts
+
+
+def count_units(hips: Sequence[Hip]) -> str:
+    """Such as "51 hips of 24 patients", or where one has several CTs "51 hips in 26 CTs of 24 patients"."""
+    n_patients, n_cts = (len({getattr(hip, name) for hip in hips}) for name in ("patient_id", "case_id"))
+    cts = f" in {count_words(n_cts, 'CT')}" if n_cts > n_patients else ""
+    return f"{count_words(len(hips), 'hip')}{cts} of {count_words(n_patients, 'patient')}"
 
 
 def find_predicted(uncertainty: Sequence[Path]) -> set[str]:

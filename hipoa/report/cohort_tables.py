@@ -6,11 +6,8 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from hipoa.core.tables.words import read_sex
-from hipoa.evaluation.metrics.subgroups import parse_years
+from hipoa.report.characteristics import SEXES, list_people, write_years
 from hipoa.report.cohort import Hip
-
-_OLDEST_YEARS = 90
 
 
 def tabulate_quality(hips: Sequence[Hip]) -> dict[str, str]:
@@ -84,22 +81,15 @@ def describe_acquisition(hips: Sequence[Hip]) -> str:
 
 def describe_people(hips: Iterable[Hip]) -> str:
     """Sex and age of the patients, in a sentence; empty where neither is known."""
-    people: dict[str, Hip] = {}
-    for hip in hips:
-        if hip.sex or hip.age:
-            people.setdefault(hip.patient_id, hip)
-    sexes = Counter(read_sex(hip.sex) for hip in people.values())
-    ages = sorted(age for hip in people.values() if (age := parse_years(hip.age)) is not None)
-    parts = [f"{sexes[sex]} {words}" for sex, words in (("F", "female"), ("M", "male")) if sexes[sex]]
+    people = list_people(hips).values()
+    sexes = Counter(person.sex for person in people)
+    ages = sorted(person.years for person in people if person.years is not None)
+    parts = [f"{sexes[sex]} {words}" for sex, words in SEXES.items() if sexes[sex]]
     if ages:
-        median = _write_years(statistics.median(ages))
-        ends = " to ".join(dict.fromkeys(map(_write_years, (ages[0], ages[-1]))))
+        median = write_years(statistics.median(ages))
+        ends = " to ".join(dict.fromkeys(map(write_years, (ages[0], ages[-1]))))
         parts.append(f"age {ends} years (median {median}, n = {len(ages)})")
     return ", ".join(parts)
-
-
-def _write_years(age: float) -> str:
-    return f"{age:g}" if age < _OLDEST_YEARS else f"{_OLDEST_YEARS}+"
 
 
 def _pick_cts(hips: Iterable[Hip]) -> list[Hip]:

@@ -27,8 +27,10 @@ from hipoa.report.sections import (
     contact_sheets,
     embedding,
     gallery,
+    patients,
     published,
     reporting,
+    subgroups,
     summary,
 )
 from hipoa.report.sections.sets import judge_size
@@ -58,7 +60,7 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section("summary", "Summary", summary.gather),
-    Section("patients", "Patients and hips"),
+    Section("patients", "Patients and hips", patients.gather),
     Section("radiographs", "Radiographs"),
     Section("quality", "Quality of the radiographs", contact_sheets.gather),
     Section("refused", "Refused hips and warnings"),
@@ -66,7 +68,7 @@ SECTIONS = (
     Section("published", "Comparison with published results", published.gather),
     Section("confusion", "Confusion matrices"),
     Section("external", "External cohort and differences"),
-    Section("subgroups", "Subgroups"),
+    Section("subgroups", "Subgroups", subgroups.gather),
     Section("uncertainty", "Uncertainty"),
     Section("calibration", "Calibration and decision curves", calibration.gather),
     Section("sets", "Conformal sets"),

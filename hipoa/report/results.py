@@ -105,11 +105,21 @@ class Results:
         return split_cohorts(self.hips)
 
     @cached_property
+    def predicted(self) -> set[str]:
+        """The graded hips that every experiment predicted."""
+        return find_predicted(self.uncertainty)
+
+    def find_scored(self, experiment: str, cohort: str) -> list[Hip]:
+        """The hips of a cohort on which an experiment is scored."""
+        scored = find_predicted([path for path in self.uncertainty if path.stem == experiment])
+        return [hip for hip in self.cohorts.get(cohort, ()) if hip.hip_id in scored]
+
+    @cached_property
     def flow(self) -> dict[str, dict[str, int]]:
         """Cohort, and "all", to the counts of `hipoa.report.flow.STEPS`."""
-        predicted = find_predicted(self.uncertainty)
         return {
-            name: count_hips(hips, predicted) for name, hips in [*self.cohorts.items(), ("all", self.hips)]
+            name: count_hips(hips, self.predicted)
+            for name, hips in [*self.cohorts.items(), ("all", self.hips)]
         }
 
     @property

@@ -8,10 +8,11 @@ from typing import Any
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.scores import LOWER_IS_BETTER
+from hipoa.evaluation.metrics.sides import SIDES
 
 Row = Mapping[str, Any]
 
-NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS)
+NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS, SIDES)
 """What is scored beside the experiments."""
 
 

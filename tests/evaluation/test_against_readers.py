@@ -102,10 +102,10 @@ def test_the_difference_from_other_readers_is_on_the_hips_they_share(table):
     expected = {name: network[name] - readers[name] for name in SCORED}
     assert numbers(rows) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert [row["unit"] for row in rows] == [
-        "share, difference",
-        "share, difference",
-        "kappa, difference",
-        "classes, difference",
+        "share",
+        "share",
+        "kappa",
+        "classes",
     ]
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows)
 

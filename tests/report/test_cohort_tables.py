@@ -79,13 +79,13 @@ def test_the_page_fills_what_guidelines_ask_of_the_acquisition(study):
     assert "SOMATOM Force (" in section
     guidelines = page.split('<section id="reporting">')[1].split("</section>")[0]
     assert "tube voltage: 120 kV (" in guidelines
-    assert "To be added: tube current, contrast medium and position" in guidelines
+    assert "To be added:</b> tube current, contrast medium and position" in guidelines
     assert "female, age 70 years" in guidelines
 
 
 def test_without_headers_the_page_leaves_them_to_a_person(fabricated):
     page = fabricated.report("nifti.html", "nifti.json")
-    assert "To be added: the scanner&#39;s protocol" in page
-    assert "To be added: sex and age" in page
+    assert "To be added:</b> the scanner&#39;s protocol" in page
+    assert "To be added:</b> sex and age" in page
     assert "How the CTs were acquired" not in page
     assert re.search(r"not known for (\d+) of \1 CTs", page)

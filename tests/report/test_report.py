@@ -312,10 +312,44 @@ def test_every_answer_that_is_asked_for_is_given(page):
     rows = section.split("<tbody>")[1:]
     cells = [cell for part in rows for cell in re.findall(r'<tr><th scope="row">.*?</tr>', part, re.DOTALL)]
     for item, cell in zip(items, cells, strict=True):
-        assert ('<b class="open">' in cell) == (not item.answer), item
+        assert ('<b class="open">open</b>' in cell) == (not item.answer), item
         assert len(re.sub(r"<[^>]*>", "", cell).strip()) > len(item.number + item.asks)
     links = re.findall(r'href="#(\w+)"', section)
     assert {*links} <= {section.name for section in SECTIONS}
+
+
+def test_only_items_without_a_rest_are_counted_as_answered(fabricated, page):
+    section = page.split('<section id="reporting">')[1].split("</section>")[0]
+    for checklist, part in zip((TRIPOD_AI, CLAIM), section.split("<details")[1:], strict=True):
+        rows = re.findall(r'<tr><th scope="row">.*?</tr>', part, re.DOTALL)
+        open_ones = [row for row in rows if '<b class="open">' in row]
+        in_part = [row for row in open_ones if "To be added:" in row]
+        total, answered = len(checklist.items), len(rows) - len(open_ones)
+        assert f"{answered} of {total} items answered by the run, {len(in_part)} in part" in part
+        assert 0 < len(in_part) < answered < total
+        complete = [row for row in rows if row not in open_ones]
+        assert not [row for row in complete if re.search("to be added|not known|not stated", row, re.I)]
+
+
+def test_the_methods_name_which_networks_began_from_random_weights(study):
+    given = json.loads((study.root / "config.json").read_text())["experiments"]
+    study.config(experiments=given | {"vgg": given["vgg"] | {"weights": "none"}})
+    page = study.report()
+    section = page.split('<section id="methods">')[1].split("</section>")[0]
+    (sentence,) = re.findall(r"Networks of timm were trained:.*?</p>", section, re.DOTALL)
+    words = " ".join(sentence.split())
+    assert re.search("vit: [^;]*from pre-trained weights \\(fine-tuned\\)", words)
+    assert re.search("vgg: [^;]*from random weights", words)
+    assert "Random weights: vgg." in page
+
+
+def test_cts_are_counted_where_a_patient_has_several(study):
+    table = study.root / "hips/labelled.csv"
+    text = table.read_text()
+    assert "in 19 CTs of" not in study.report()
+    table.write_text(text.replace("P-l001", "P-l000"))
+    page = study.report()
+    assert "graded 34 hips in 19 CTs of 18 patients unseen in training" in page
 
 
 def test_the_methods_say_what_was_configured(study):

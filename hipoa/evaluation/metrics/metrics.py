@@ -30,6 +30,7 @@ from hipoa.evaluation.metrics.estimates import (
 from hipoa.evaluation.metrics.indices import score_implied, score_separate
 from hipoa.evaluation.metrics.questions import Pairs, read_indices, read_pairs
 from hipoa.evaluation.metrics.raters import pair_raters, score_raters
+from hipoa.evaluation.metrics.sides import pair_sides, score_sides
 from hipoa.evaluation.metrics.subgroups import COLUMNS as SUBGROUP_COLUMNS
 from hipoa.evaluation.metrics.subgroups import read_subgroups, score_subgroups
 from hipoa.evaluation.predictions import N_GRADES
@@ -76,7 +77,8 @@ def run(
     # Only the first experiment's folds and hips count for it.
     geometry = [grade_by_geometry(table, read_geometry(truth)) for table in tables[:1]]
     pairs = read_pairs(class_table)
-    rows = _rows(tables, [*geometry, pair_raters(hips)], read_indices(hips), pairs)
+    beside = [*geometry, pair_raters(hips), pair_sides(hips)]
+    rows = _rows(tables, beside, read_indices(hips), pairs)
     write_csv(out, COLUMNS, chain(rows, _separate_rows(uncertainty)))
     parts = [(cohort, table) for cohort, of_cohort in split_cohorts(tables) for table in of_cohort]
     write_csv(confusion, CONFUSION_COLUMNS, (row for part in parts for row in _confusion_rows(*part)))
@@ -100,10 +102,11 @@ def _rows(
             note = f"hips of the combined task; {describe_predictions(table)}"
             yield from score_implied(table, read, pairs, note)
             yield from average_groups(table)
-        geometry, raters = (table.of_cohort(cohort) for table in beside)
+        geometry, raters, sides = (table.of_cohort(cohort) for table in beside)
         yield from score_constants(average_repeats(max(of_cohort, key=len)), labelled)
         yield from score_geometry(geometry)
         yield from score_raters(raters)
+        yield from score_sides(sides)
 
 
 def _separate_rows(uncertainty: Sequence[Path]) -> Iterator[Row]:

@@ -1,36 +1,54 @@
-"""Scores by subgroup: sex, age band, side, implant, scanner and protocol."""
+"""Scores by subgroup (sex, age band, side, implant, scanner and protocol), and how subgroups differ."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from hipoa.core.columns import as_numbers, read_columns
+from hipoa.core.columns import as_numbers, format_number, read_columns
 from hipoa.core.tables.words import read_sex
 from hipoa.evaluation.graded import Graded, number_cells
-from hipoa.evaluation.metrics.estimates import CLASSES, interval_rows
-from hipoa.evaluation.statistics.intervals import Row
+from hipoa.evaluation.metrics.estimates import (
+    CLASSES,
+    DIFFERENCE,
+    ScoreSet,
+    interval_rows,
+    name_cells,
+    tally_classes,
+)
+from hipoa.evaluation.metrics.scores import SCORES, Score
+from hipoa.evaluation.statistics.holm import adjust_rows
+from hipoa.evaluation.statistics.intervals import Estimate, Row
 
 COLUMNS = (
     *("experiment", "cohort", "column", "subgroup", "metric", "value", "unit", "low", "high"),
-    *("n_hips", "n_patients", "note"),
+    *("n_hips", "n_patients", "reference", "difference", "difference_low", "difference_high", "p", "p_holm"),
+    "note",
 )
 SCORED = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
+COMPARED = ("ECA", "ONCA", "MAE")
+"""Scores of which a subgroup is compared with the reference, the primary one first."""
 GROUPED_BY = ("sex", "age", "scanner", "side", "implant", "manufacturer", "kernel_kind", "kv", "step_mm")
 # Scanners and protocols can be many: those of few patients are merged.
 _MERGED = ("scanner", "manufacturer", "kernel_kind", "kv", "step_mm")
-LEAST_PATIENTS = 5
+LEAST_PATIENTS = 10
+"""A subgroup of fewer patients is neither scored nor compared: its interval would tell next to nothing."""
 # Thin slices as for surgical planning, usual and thick ones; mm from slice to slice.
 _STEP_MM = (1.0, 2.5)
 
 _NOT_STATED = "not stated"
 _FEW = f"others, each of fewer than {LEAST_PATIENTS} patients"
-_NOTE = "many subgroups are looked at, so that some differ by chance"
+_TOO_FEW = f"too few patients: fewer than {LEAST_PATIENTS}"
+_NOTE = "the interval is of one subgroup"
+_ALIKE = "no interval of the difference: patients score alike"
+_ROUNDING = 1e-12
+_NOT_ADJUSTED = "subgroups may differ in their classes too"
 
 
 def read_subgroups(hips: Sequence[Path], age_bounds_years: Sequence[int]) -> dict[str, dict[str, str]]:
@@ -80,20 +98,93 @@ def _bin(
     return np.where(np.isnan(values), "", chosen)
 
 
-def score_subgroups(table: Graded, groups: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
-    """A row for each score of each subgroup of one experiment and cohort.
+def score_subgroups(table: Graded, groups: Mapping[str, Mapping[str, str]]) -> list[Row]:
+    """The rows of the subgroups of one experiment and cohort: their scores and differences.
 
-    ``groups`` is column to (hip to subgroup); a column in which all hips are alike has no rows.
+    Each subgroup is compared with the largest one of its column, by patients: with the rest of the column the
+    two halves of a column would be compared twice, and each scanner with a mixture. The p values of a score
+    are adjusted by Holm over all subgroups of all columns. ``groups`` is column to (hip to subgroup); a
+    column in which all hips are alike has no rows, a subgroup of too few patients has one with its counts.
     """
-    for column, of_hip in groups.items():
-        subgroup = np.array([of_hip.get(name, _NOT_STATED) for name in table.hip.tolist()], dtype=str)
-        if column in _MERGED:
-            subgroup = merge_few(subgroup, table.patient)
-        names = np.unique(subgroup).tolist()
-        for name in names if len(names) > 1 else []:
-            inside = table.where(subgroup == name)
-            for row in interval_rows(inside, CLASSES.pick(SCORED), _NOTE):
-                yield {**row, "column": column, "subgroup": name}
+    rows = [row for column, of_hip in groups.items() for row in _score_column(table, column, of_hip)]
+    for metric in COMPARED:
+        tested = adjust_rows([row for row in rows if row["metric"] == metric])
+        for row, _ in tested:
+            row["note"] = f"{row['note']}; p adjusted by Holm, tests: {len(tested)}; {_NOT_ADJUSTED}"
+    return rows
+
+
+def _score_column(table: Graded, column: str, of_hip: Mapping[str, str]) -> Iterator[Row]:
+    subgroup = np.array([of_hip.get(name, _NOT_STATED) for name in table.hip.tolist()], dtype=str)
+    if column in _MERGED:
+        subgroup = merge_few(subgroup, table.patient)
+    names = np.unique(subgroup).tolist()
+    n_patients = {name: len(np.unique(table.patient[subgroup == name])) for name in names}
+    enough = [name for name in names if n_patients[name] >= LEAST_PATIENTS]
+    stated = [name for name in enough if name not in (_NOT_STATED, _FEW)]
+    reference = max(stated, key=n_patients.__getitem__, default="")
+    for name in names if len(names) > 1 else ():
+        inside = table.where(subgroup == name)
+        keys = {"column": column, "subgroup": name}
+        if name not in enough:
+            yield {**name_cells(inside, "", ""), **keys, "note": _TOO_FEW}
+            continue
+        compared = reference and name not in (reference, _NOT_STATED)
+        other = subgroup == reference
+        differences = compare_subgroups(table, subgroup == name, other) if compared else {}
+        for row in interval_rows(inside, CLASSES.pick(SCORED), _NOTE):
+            difference = differences.get(str(row["metric"]), {})
+            known = {"reference": reference, **difference} if difference else {}
+            yield {**row, **keys, **known}
+
+
+def compare_subgroups(table: Graded, inside: np.ndarray, other: np.ndarray) -> dict[str, Row]:
+    """The scores of some hips minus those of others, (n,) bool rows of one experiment and cohort.
+
+    The two sides of a patient, or two CTs at different ages, may be in both: a patient is deleted from both
+    at once, so that independent and paired patients are treated alike.
+
+    Returns:
+        Score to the cells of its difference: 95 % interval and p, NaN where all patients of a side score
+        alike. The degrees of freedom are those of the smaller side alone, as of Welch's test at the least:
+        with those of all patients, intervals of ten patients against many would be too narrow.
+    """
+    both = inside | other
+    table, inside = table.where(both), inside[both]
+    freedom = min(len(np.unique(table.patient[side])) for side in (inside, ~inside)) - 1
+
+    def tally(part: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
+        sums = tally_classes(part, cell * 2 + ~inside, n_cells * 2)
+        return sums.reshape(n_cells, 2, *sums.shape[1:])
+
+    sides = {
+        name: ScoreSet(tally, {metric: (_pick(name, *SCORES[metric])) for metric in COMPARED}).estimate(table)
+        for name in (0, 1, None)
+    }
+    return {
+        metric: _describe(replace(sides[None][metric], freedom=freedom), sides[0][metric], sides[1][metric])
+        for metric in COMPARED
+    }
+
+
+def _pick(side: int | None, score: Score, unit: str) -> tuple[Score, str]:
+    """The score of one of the two matrices in (..., 2, 7, 7) counts; of neither, their difference."""
+    if side is None:
+        return lambda sums: score(sums[..., 0, :, :]) - score(sums[..., 1, :, :]), unit + DIFFERENCE
+    return lambda sums: score(sums[..., side, :, :]), unit
+
+
+def _describe(difference: Estimate, *sides: Estimate) -> Row:
+    row: Row = {"difference": format_number(difference.value)}
+    # Where one side does not vary the error is that of the other alone, and far too small.
+    if not min(side.pseudo.mean(axis=1).std() for side in sides) > _ROUNDING:
+        return {**row, "p": float("nan"), "note": f"{_NOTE}; {_ALIKE}"}
+    cells = difference.interval().cells()
+    return row | {
+        "difference_low": cells["low"],
+        "difference_high": cells["high"],
+        "p": difference.p_value(),
+    }
 
 
 def merge_few(subgroup: np.ndarray, patient: np.ndarray) -> np.ndarray:

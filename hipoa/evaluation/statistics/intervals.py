@@ -48,6 +48,7 @@ class Estimate:
     smallest: int | None = None  # patients of the smallest class of a mean over classes
     difference: bool = False
     added: float = 0.0  # variance from other sources than patients and folds, such as seeds
+    freedom: int | None = None  # degrees of freedom; of all patients, less one, if None
 
     @property
     def value(self) -> float:
@@ -67,6 +68,10 @@ class Estimate:
     @property
     def _of_patient(self) -> np.ndarray:
         return self.pseudo.mean(axis=1)
+
+    @property
+    def _freedom(self) -> int:
+        return self.n_patients - 1 if self.freedom is None else self.freedom
 
     @property
     def _training(self) -> float:
@@ -105,9 +110,10 @@ class Estimate:
         error = self.standard_error()
         if not error > 0:
             return Interval(np.nan, np.nan, "no interval: all patients are alike")
-        reach = float(student.ppf(0.975, self.n_patients - 1)) * error
+        reach = float(student.ppf(0.975, self._freedom)) * error
         if self.difference:
-            return Interval(self.value - reach, self.value + reach)
+            most = 1.0 if self.unit in _SHARES else np.inf
+            return Interval(max(self.value - reach, -most), min(self.value + reach, most))
         return Interval(*_on_scale(self.value, reach, self.unit))
 
     def _find_obstacle(self) -> str:
@@ -147,7 +153,7 @@ class Estimate:
         """
         if self.interval().reason:
             return float("nan") if self._find_obstacle() else 1.0
-        by_t = 2 * student.sf(abs(self.value) / self.standard_error(), self.n_patients - 1)
+        by_t = 2 * student.sf(abs(self.value) / self.standard_error(), self._freedom)
         by_sign = flip_signs(self._of_patient) if self.n_patients <= _FLIPPED else 0.0
         return float(min(1.0, max(by_t, by_sign)))
 

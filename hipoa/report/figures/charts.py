@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.report.cohort import Hip, order_cohorts, split_cohorts
+from hipoa.report.cohort import Hip, count_units, order_cohorts, split_cohorts
 from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, PALE, new_grid, say
 from hipoa.report.flow import find_grading
 from hipoa.report.published_results import PUBLISHED
@@ -38,9 +38,7 @@ def draw_classes(hips: Sequence[Hip], classes: Mapping[int, str]) -> Figure:
     for (_, cohort), axes in grid.items():
         members = cohorts[cohort]
         _draw_counts(axes, members)
-        axes.set_title(
-            f"{cohort}: {len(members)} hips of {len({hip.patient_id for hip in members})} patients"
-        )
+        axes.set_title(f"{cohort}: {count_units(members)}")
     if grid:
         labels = [f"{grade}: {classes.get(grade, 'no graded hip')}" for grade in range(1, N_GRADES + 1)]
         first = next(iter(grid.values()))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hipoa.report.cohort import Hip, split_cohorts
+from hipoa.report.cohort import Hip, count_units, split_cohorts
 from hipoa.report.figures.style import GREY, PALE, new_figure, say
 from hipoa.report.flow import count_hips, count_reasons
 from hipoa.report.scores import count_words
@@ -54,8 +54,8 @@ def _list_steps(cohort: str, hips: Sequence[Hip], predicted: Collection[str]) ->
     if unread:
         last, left_out = f"{flow['ungraded']} hips without a grade,\nto be ranked for reading", {}
     else:
-        scored = {hip.patient_id for hip in hips if hip.hip_id in predicted}
-        last = f"{flow['predicted']} hips of {len(scored)} patients\ngraded, and scored"
+        scored = [hip for hip in hips if hip.hip_id in predicted]
+        last = f"{count_units(scored)}\ngraded, and scored"
         left_out = {
             "pair not in the class table": flow["off_table"],
             "Crowe or KL only": flow["partly"],

@@ -8,6 +8,7 @@ from typing import Any
 from hipoa.evaluation.metrics.against_readers import SCORED
 from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
 from hipoa.evaluation.metrics.raters import RATERS
+from hipoa.evaluation.metrics.sides import SIDES
 from hipoa.evaluation.statistics.intervals import LEAST_PATIENTS
 from hipoa.report.results import Results
 from hipoa.report.scores import NO_NETWORKS, Row, pivot
@@ -24,7 +25,7 @@ def gather(results: Results) -> dict[str, Any]:
         "separate": list(_list_separate(results.scores)),
         "raters": RATERS,
         "least_patients": LEAST_PATIENTS,
-        "no_networks": list(NO_NETWORKS),
+        "no_networks": [name for name in NO_NETWORKS if name != SIDES],
         "ceilings": _find_ceilings(results),
         "beside_readers": compare_readers(results),
         "reader_metrics": SCORED,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hipoa.evaluation.comparison.paired import PRIMARY, SAME
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_row, list_words, write_row
+from hipoa.report.sections.subgroups import list_differing
 
 _FEW_HIPS = 10
 """With fewer, the 95 % interval of a share near one half is wider than 0.6 (Clopper and Pearson)."""
@@ -47,6 +48,8 @@ def _check_scores(results: Results, best: Row) -> Iterator[str]:
             f"Of the {worst['n_hips']} hips of class {worst['metric'][-1]}, a share of {write_row(worst)} is "
             "graded as such."
         )
+    for difference in list_differing(results.table("subgroups.csv"), best["experiment"], "labelled"):
+        yield f"{difference}, adjusted for the number of subgroups."
     yield from _check_drop(results, best["experiment"])
 
 

@@ -135,3 +135,6 @@ CLAIM = Checklist(
         Item("44", "Funding"),
     ),
 )
+
+CHECKLISTS = (TRIPOD_AI, CLAIM)
+"""In the order of the page."""

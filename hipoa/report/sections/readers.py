@@ -39,11 +39,11 @@ def compare_readers(results: Results) -> list[Beside]:
 
 
 def describe_intra(results: Results) -> str:
-    """The agreement within each reader of the labelled cohort, in a sentence."""
+    """The agreement within each reader of the labelled cohort, in a sentence; empty where none read twice."""
     own = {"cohort": "labelled", "question": INTRA, "index": "class", "metric": "ECA"}
     rows = [row for row in results.table("agreement.csv") if row["value"] and own.items() <= row.items()]
     each = "; ".join(f"{row['a']} {write_row(row)}" for row in rows)
-    return f"Intra-reader agreement: ECA of {each}." if rows else "Intra-reader agreement is not known."
+    return f"Intra-reader agreement: ECA of {each}." if rows else ""
 
 
 def _list_lines(rows: Sequence[Row]) -> Iterator[tuple[str, str, str, list[Row | None]]]:

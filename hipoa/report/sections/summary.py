@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hipoa.evaluation.comparison.paired import PRIMARY, SAME
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
+from hipoa.report.cohort import count_units
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, count_words, find_row, list_words, write_row
 from hipoa.report.sections.caveats import list_caveats
@@ -72,7 +73,7 @@ def _describe_accuracy(results: Results) -> list[str]:
     eca, onca = (find_row(results.scores, **own, metric=metric) for metric in ("ECA", "ONCA"))
     other = f", {primary} {write_row(best)}" if primary not in ("ECA", "ONCA") else ""
     sentences = [
-        f"{name}{chosen} graded {best['n_hips']} hips of {best['n_patients']} patients unseen in training: "
+        f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
         f"share graded exactly (ECA) {write_row(eca)}, at most one class off (ONCA) {write_row(onca)}{other}."
         " The 95 % intervals allow for other patients and for networks trained on them.",
         *_compare_with_constant(results, {"ECA": eca, "ONCA": onca}),

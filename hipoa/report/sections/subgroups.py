@@ -1,0 +1,60 @@
+"""How subgroups differ, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hipoa.evaluation.metrics.subgroups import COMPARED, LEAST_PATIENTS
+from hipoa.report.results import Results
+from hipoa.report.scores import Row, count_words, list_words
+
+NAMES = {"kernel_kind": "kernel", "kv": "tube voltage", "step_mm": "slice spacing"}
+"""Columns of the tables of hips whose names say too little."""
+_LEVEL = 0.05
+
+
+def gather(results: Results) -> dict[str, Any]:
+    """The rows, the words for their columns, and a sentence for each experiment and cohort."""
+    rows = results.table("subgroups.csv")
+    sentences = list(describe_differences(rows))
+    return {"subgroups": rows, "words": NAMES, "sentences": sentences, "least_patients": LEAST_PATIENTS}
+
+
+def describe_differences(rows: Sequence[Row]) -> Iterator[str]:
+    """For each experiment and cohort of subgroups.csv which subgroups differ after adjustment."""
+    for experiment, cohort in dict.fromkeys((row["experiment"], row["cohort"]) for row in rows):
+        tested = _list_tested(rows, experiment, cohort)
+        differing = list_differing(rows, experiment, cohort)
+        where = f"{experiment}, {cohort} cohort"
+        if differing:
+            yield f"{where}: after adjustment {list_words(differing)}."
+        elif tested:
+            count = max(sum(row["metric"] == metric for row in tested) for metric in COMPARED)
+            yield (
+                f"{where}: no subgroup differs after adjustment ({count_words(count, 'comparison')} of each "
+                "score); differences within the intervals remain possible."
+            )
+        else:
+            yield f"{where}: no two subgroups of a column have {LEAST_PATIENTS} patients each to be compared."
+
+
+def list_differing(rows: Sequence[Row], experiment: str, cohort: str) -> list[str]:
+    """Such as "ECA of sex M differs from that of F by ..." of each difference that is significant."""
+    tested = _list_tested(rows, experiment, cohort)
+    return [_describe(row) for row in tested if float(row["p_holm"]) < _LEVEL]
+
+
+def _list_tested(rows: Sequence[Row], experiment: str, cohort: str) -> list[Row]:
+    return [
+        row for row in rows if (row["experiment"], row["cohort"]) == (experiment, cohort) and row["p_holm"]
+    ]
+
+
+def _describe(row: Row) -> str:
+    column = NAMES.get(row["column"], row["column"])
+    return (
+        f"{row['metric']} of {column} {row['subgroup']} differs from that of {row['reference']} by "
+        f"{float(row['difference']):+.3f} ({float(row['difference_low']):+.3f} to "
+        f"{float(row['difference_high']):+.3f}, p = {float(row['p_holm']):.2g})"
+    )
