@@ -129,8 +129,8 @@ def test_equal_networks_are_called_different_no_more_often_than_promised(n):
 def test_a_difference_of_shares_never_has_an_interval_of_no_width():
     same = estimate([0.5, 1] * 10).minus(estimate([0.5, 1] * 10))
     low, high, _ = same.interval()
-    # Two patients with half a hip more and less among 22.
-    reach = stats.t.ppf(0.975, 19) * np.sqrt(0.5 / (22 * 21))
+    # The squares of two patients with half a hip more and less.
+    reach = stats.t.ppf(0.975, 19) * np.sqrt(0.5 / (20 * 19))
     assert (low, high) == pytest.approx((-reach, reach))
     assert same.p_value() == 1
 

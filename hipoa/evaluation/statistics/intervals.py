@@ -90,14 +90,14 @@ class Estimate:
     def standard_error(self) -> float:
         """Of the score from cohort to cohort of patients, NaN where a pseudo-value is not defined.
 
-        A difference of shares has two more patients, in one of whom the first is right in one hip more and in
-        the other the second: without a difference among few patients it is not 0 (after Agresti and Min,
-        Statistics in Medicine 2005, 24, 729-740).
+        To the squares of a difference of shares are added those of two patients, in one of whom the first is
+        right in one of two hips more and in the other the second: without a difference among the patients it
+        is not 0 (after Agresti and Min, Statistics in Medicine 2005, 24, 729-740).
         """
         n = self.n_patients
         squares = ((self._of_patient - self._of_patient.mean()) ** 2).sum()
         if self.difference and self.unit in _SHARES:
-            return float(np.sqrt((squares + 2 * _HALF**2) / ((n + 2) * (n + 1)) + self._training))
+            squares += 2 * _HALF**2
         return float(np.sqrt(squares / (n * (n - 1)) + self._training))
 
     def interval(self) -> Interval:
