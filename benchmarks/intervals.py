@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from hipoa.evaluation.comparison.paired import PRIMARY, SAME, SECONDARY, compare_experiments
+from hipoa.evaluation.conformal.sets import find_threshold, grow_sets, predict_sets, score_true
 from hipoa.evaluation.graded import Graded, grades_only
 from hipoa.evaluation.metrics.estimates import CLASSES, mean_value
 
@@ -38,7 +40,8 @@ _SEVERITY_OF_PATIENT = 0.6
 _LABEL_ERROR = 0.2
 """Standard deviation of the reader's error in severity, of which the standard deviation is 1."""
 _ECA = CLASSES.pick(["ECA"])
-SCORES = ("ECA", "ONCA", "balanced accuracy", "quadratic weighted kappa", "MAE", "ranked probability score")
+LEVELS = (0.8, 0.9, 0.95)
+"""Of the conformal sets."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,13 @@ def fit(random: np.random.Generator, seen: np.ndarray, grade: np.ndarray, recipe
     return Model(used, weight, prior - (centre.T * weight).sum(axis=0) / 2)
 
 
+def fit_folds(
+    random: np.random.Generator, seen: np.ndarray, grade: np.ndarray, fold: np.ndarray, recipe: Recipe
+) -> list[Model]:
+    """The models of all folds, each fitted to the hips of the others."""
+    return [fit(random, seen[fold != test], grade[fold != test], recipe) for test in range(FOLDS)]
+
+
 class World:
     """New patients on whom every fitted classifier is tried, the same for all cohorts."""
 
@@ -131,8 +141,7 @@ class World:
             seen = see(random, hips, self.recipe, noise)
             score, right = np.empty((repeats, 2 * patients, 7)), []
             for repeat, fold in enumerate(folds):
-                for test in range(FOLDS):
-                    model = fit(random, seen[fold != test], hips.grade[fold != test], self.recipe)
+                for test, model in enumerate(fit_folds(random, seen, hips.grade, fold, self.recipe)):
                     score[repeat, fold == test] = model.score(seen[fold == test])
                     if known:
                         right.append((model.score(new).argmax(axis=1) + 1 == self.hips.grade).mean())
@@ -268,6 +277,48 @@ def study_shares(cohorts: int, repeats: int) -> list[dict[str, object]]:
     return rows
 
 
+def study_sets(recipe: Recipe, patients: int, cohorts: int) -> list[dict[str, object]]:
+    """Coverage and size of conformal sets: of labelled hips out of fold, and of 200 new patients."""
+    found: dict[tuple[str, float], list[list[float]]] = {}
+    for number in range(cohorts):
+        random = np.random.default_rng([4, number])
+        hips, new = (draw_hips(random, n, recipe.features) for n in (patients, 200))
+        seen, seen_new = (see(random, one, recipe, recipe.noise) for one in (hips, new))
+        fold = np.repeat(random.permutation(patients) % FOLDS, 2)
+        models = fit_folds(random, seen, hips.grade, fold, recipe)
+        score = np.empty((1, 2 * patients, 7))
+        for test, model in enumerate(models):
+            score[0, fold == test] = model.score(seen[fold == test])
+        table = _tabulate("network", hips.grade, fold[None], score)
+        graded = [softmax(model.score(seen_new), axis=1) for model in models]
+        for level in LEVELS:
+            threshold = find_threshold(score_true(table), table.patient, level)
+            sets = {
+                "labelled, out of fold": (predict_sets(table, level), hips.grade),
+                "new patients, one fold's model": (grow_sets(graded[0]) <= threshold, new.grade),
+                "new patients, mean of the models": (grow_sets(np.mean(graded, 0)) <= threshold, new.grade),
+            }
+            for name, (inside, grade) in sets.items():
+                size = inside.sum(axis=1)
+                held = inside[np.arange(len(grade)), grade - 1]
+                row = [held.mean(), size.mean(), (size == 0).mean(), (size == 7).mean()]
+                found.setdefault((name, level), []).append([float(value) for value in row])
+    return [
+        {
+            "recipe": recipe.name,
+            "patients": patients,
+            "hips": name,
+            "level": level,
+            "percent": round(100 * float(np.mean(rows, axis=0)[0]), 1),
+            "standard_error_percent": round(100 * float(np.std(rows, axis=0)[0]) / cohorts**0.5, 1),
+            "mean_size": round(float(np.mean(rows, axis=0)[1]), 2),
+            "empty_percent": round(100 * float(np.mean(rows, axis=0)[2]), 2),
+            "whole_percent": round(100 * float(np.mean(rows, axis=0)[3]), 1),
+        }
+        for (name, level), rows in found.items()
+    ]
+
+
 SIZES = ((198, 15), (198, 3), (24, 15), (24, 3), (10, 15), (10, 3))
 """Patients and repeats."""
 
@@ -279,25 +330,23 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the tables")
     given = parser.parse_args()
     start = time.perf_counter()
-    rows, shares = [], []
-    for recipe in (STABLE, UNSTABLE):
-        for patients, repeats in SIZES:
-            for row in study(recipe, patients, repeats, given.cohorts):
-                width = "" if row["mean_width"] is None else f"  width {row['mean_width']}"
-                print(
-                    f"{recipe.name:9}{patients:4} patients {repeats:3} repeats  ECA {row['true_eca']}  "
-                    f"{row['question']:40} {row['method']:38} {row['percent']:5} %"
-                    f" ({row['standard_error_percent']}){width}",
-                    flush=True,
-                )
-                rows.append(row)
-    for repeats in (1, 15):
-        for row in study_shares(2 * given.cohorts, repeats):
-            print(*(f"{name} {value} " for name, value in row.items()), flush=True)
-            shares.append(row)
+    n, recipes = given.cohorts, (STABLE, UNSTABLE)
+    tables = {
+        "rows": [_say(study(recipe, *size, n)) for recipe, size in product(recipes, SIZES)],
+        "shares": [_say(study_shares(2 * n, repeats)) for repeats in (1, 15)],
+        "sets": [
+            _say(study_sets(recipe, patients, n)) for recipe, patients in product(recipes, (198, 24, 10))
+        ],
+    }
     if given.json:
-        facts = {"cohorts": given.cohorts, "seconds": round(time.perf_counter() - start, 1)}
-        given.json.write_text(json.dumps(facts | {"rows": rows, "shares": shares}, indent=2) + "\n")
+        facts = {"cohorts": n, "seconds": round(time.perf_counter() - start, 1)}
+        given.json.write_text(json.dumps(facts | tables, indent=2) + "\n")
+
+
+def _say(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    for row in rows:
+        print(*(f"{name} {value} " for name, value in row.items() if value is not None), flush=True)
+    return rows
 
 
 if __name__ == "__main__":

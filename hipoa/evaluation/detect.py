@@ -82,7 +82,10 @@ def detect_errors(table: Graded) -> Iterator[Row]:
                     "n_events": format_number(wrong.sum() / hips.n_repeats),
                 }
                 note = _NOTES[prediction]
-                yield from (keys | cells for cells in _score_measure(hips, score, wrong, note))
+                for cells in _score_measure(hips, score, wrong, note):
+                    if measure in (RANDOM, PERFECT) and cells.get("metric") == "AUROC":
+                        cells |= {"low": "", "high": "", "note": f"{note}; no interval: known by definition"}
+                    yield keys | cells
 
 
 def list_measures(table: Graded, wrong: np.ndarray) -> dict[str, np.ndarray]:
