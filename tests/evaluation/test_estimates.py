@@ -18,7 +18,7 @@ def wilson(share, n, quantile):
     return np.sort(np.roots([1 + quantile**2 / n, -2 * share - quantile**2 / n, share**2]).real)
 
 
-@pytest.mark.parametrize(("right", "n"), [(0, 10), (10, 10), (198, 198), (0, 6)])
+@pytest.mark.parametrize(("right", "n"), [(0, 10), (10, 10), (60, 60), (198, 198), (0, 6)])
 def test_of_patients_who_are_all_alike_it_is_wilsons_interval_of_their_number(right, n):
     """With one right and one wrong patient added, the effective number is that of the patients."""
     low, high, reason = estimate([1.0] * right + [0.0] * (n - right)).interval()
@@ -29,6 +29,7 @@ def test_of_patients_who_are_all_alike_it_is_wilsons_interval_of_their_number(ri
     expected = np.clip(wilson(right / n, effective, stats.t.ppf(0.975, n - 1)), 0, 1)
     assert (low, high) == pytest.approx(tuple(expected), abs=1e-7)
     assert (reason, high - low > 0) == ("", True)
+    assert low <= right / n <= high
 
 
 def test_of_many_patients_with_one_hip_it_is_wilsons_interval_of_a_library():

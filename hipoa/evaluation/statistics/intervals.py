@@ -142,7 +142,8 @@ class Estimate:
         t2 = student.ppf(0.975, n - 1) ** 2 * variance / (middle * (1 - middle))
         centre = (share + t2 / 2) / (1 + t2)
         reach = np.sqrt(t2 * share * (1 - share) + t2**2 / 4) / (1 + t2)
-        return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+        # At a share of 0 or 1 rounding must not shut it out.
+        return max(0.0, min(share, float(centre - reach))), min(1.0, max(share, float(centre + reach)))
 
     def p_value(self) -> float:
         """Two-sided p of no difference; NaN where there is no interval.
