@@ -169,8 +169,8 @@ def _tabulate(name: str, grade: np.ndarray, fold: np.ndarray, score: np.ndarray)
 def examine(tables: Sequence[Graded], primary: str = "ECA") -> dict[str, float]:
     """The interval of the first network's ECA, and the tests of the two, of one cohort."""
     score = _ECA.estimate(tables[0])["ECA"]
-    without = replace(score, fold=None)
-    reach = float(student.ppf(0.975, score.n_patients - 1)) * without.standard_error()
+    of_patient, n = score.pseudo.mean(axis=1), score.n_patients
+    reach = float(student.ppf(0.975, n - 1)) * of_patient.std(ddof=1) / np.sqrt(n)
     interval = score.interval()
     rows = list(compare_experiments(tables, primary))
     first = next(row for row in rows if row["role"] == PRIMARY)

@@ -331,7 +331,8 @@ def test_no_set_is_empty_and_those_of_too_few_patients_say_so(write_uncertainty,
     )
     assert 0 < float(found["labelled", "0.9", "whole sets"]["value"]) < 1
     assert found["labelled", "0.9", "coverage"]["promised"] == (
-        "at least 0.9 for its patients, each graded by the model that has not seen the patient"
+        "at least 0.9 for its patients, each graded by the model that has not seen the patient, if no "
+        "patient was chosen for reading because of a model"
     )
     stated = [row for row in rows if "by construction" in row["note"]]
     assert [(row["cohort"], row["level"], row["hips"], row["metric"]) for row in stated] == [

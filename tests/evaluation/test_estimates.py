@@ -154,5 +154,57 @@ def test_groups_without_an_interval_are_not_compared():
 
 def test_groups_of_patients_who_are_all_alike_are_compared():
     interval, p = compare_groups(estimate([1.0] * 20), estimate([0.0] * 20))
-    assert 0.6 < interval.low < 1 < interval.high
+    assert 0.6 < interval.low < 1 == interval.high
     assert p < 0.001
+
+
+@pytest.mark.parametrize("patients", [(24, 10), (24, 7), (10, 10)])
+def test_equal_cohorts_are_called_different_no_more_often_than_promised(patients):
+    random = np.random.default_rng([9, *patients])
+    rejected = []
+    for _ in range(800):
+        hips = [(random.normal(size=(n, 1)) + random.normal(size=(n, 2)) < 0).mean(axis=1) for n in patients]
+        rejected.append(compare_groups(*map(estimate, hips))[1] < 0.05)
+    # Three standard errors of 800 cohorts are 2.3 points.
+    assert np.mean(rejected) < 0.05 + 0.023
+
+
+def test_p_is_no_smaller_than_an_exact_test_can_give():
+    for n in (8, 14, 24):
+        assert estimate([1.0] * n).minus(estimate([0.0] * n)).p_value() == pytest.approx(2 ** (1 - n))
+    assert compare_groups(estimate([1.0] * 6), estimate([0.0] * 6))[1] >= 2 / 924
+    assert compare_groups(estimate([1.0] * 10), estimate([0.0] * 6))[1] >= 1 / 8008
+
+
+def test_an_interval_of_few_patients_shows_no_more_than_the_exact_test():
+    """Five of six patients differ the same way: t says 0.006, all ways to change signs 0.0625."""
+    values = np.array([0.4, 0.5, 0.5, 0.6, 0.5, 0.0])
+    found = estimate(values, "squared probability").minus(estimate(np.zeros(6), "squared probability"))
+    assert found.obstacle  # all patients are alike in the second
+    base = np.linspace(0.1, 0.2, 6)
+    found = estimate(base + values, "squared probability").minus(estimate(base, "squared probability"))
+    assert found.p_value() == pytest.approx(2 * 2 / 64)
+    assert found.interval().low == 0
+    assert stats.ttest_1samp(values, 0).pvalue < 0.05
+
+
+def test_a_kappa_that_cannot_vary_is_not_compared():
+    constant, other = estimate([0.0] * 20, "kappa"), estimate(np.linspace(0.2, 0.9, 20), "kappa")
+    assert other.minus(constant).interval().reason == "no interval: all patients are alike in one of the two"
+    assert np.isnan(other.minus(constant).p_value())
+
+
+def test_training_that_varies_more_than_patients_is_said():
+    random = np.random.default_rng([10])
+    fold = np.stack([random.permutation(40) % 4 for _ in range(5)], axis=1)
+    for shares, dominates in (([0.1, 0.4, 0.6, 0.9], True), ([0.5] * 4, False)):
+        # A patient is hard or easy in all repeats.
+        right = (
+            (0.9 * random.random((40, 1)) + 0.1 * random.random((40, 5))) < np.array(shares)[fold]
+        ).astype(float)
+        assert Estimate(right.mean(axis=0), right, "share", fold).training_dominates == dominates
+
+
+def test_no_interval_leaves_what_is_possible():
+    low, high, _ = estimate([1.0] * 5 + [7.0], "classes").interval()
+    assert 0 < low < 2 < high <= 7

@@ -205,3 +205,14 @@ def test_six_patients_cannot_show_more_than_their_signs(write_uncertainty, diffe
     ]
     (row,) = pick(differences(*tables), question="experiments", metric="ECA")
     assert float(row["p"]) == pytest.approx(2 / 64)
+
+
+def test_a_network_is_compared_with_the_best_constant_on_its_own_hips(write_uncertainty, differences):
+    rows = pick(differences(write_uncertainty("good", rows_of(0.9))), question="constant")
+    assert [(row["metric"], row["a"], row["b"], row["verdict"]) for row in rows] == [
+        ("ECA", "good", "constant", "good better"),
+        ("ONCA", "good", "constant", "good better"),
+    ]
+    assert all(float(row["low"]) > 0 for row in rows)
+    (worse, _) = pick(differences(write_uncertainty("bad", rows_of(0.0))), question="constant")
+    assert worse["verdict"] == "constant better"

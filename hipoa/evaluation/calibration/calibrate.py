@@ -52,6 +52,7 @@ Ask = Callable[[Graded], Sequence[Question]]
 
 _NOTE = "mean over repeats"
 _BINNED_NOTE = f"{_NOTE}; never 0 of few hips, even of a perfectly calibrated network"
+_BIASED = "no interval: it is too large for few hips, by more than its error"
 _BIN_NOTE = "n: hip x repeat values; interval of the accuracy"
 
 
@@ -95,7 +96,9 @@ def _score(tables: Mapping[str, Graded], temperature: np.ndarray, ask: Ask) -> I
         how = f"; {fitted}" if scaling == TEMPERATURE else ""
         for scores, note in ((OF_PROBABILITIES, _NOTE), (_CALIBRATION_ERROR, _BINNED_NOTE)):
             for row in interval_rows(table, scores, f"{note}{how}"):
-                yield {**row, "scaling": scaling}
+                # Its bias is larger than its error.
+                biased = {"low": "", "high": "", "note": f"{note}{how}; {_BIASED}"}
+                yield {**row, "scaling": scaling, **(biased if scores is _CALIBRATION_ERROR else {})}
         for question in [*ask(table), ask_thresholds(table)]:
             for row in recalibration_rows(question, f"{_NOTE}{how}"):
                 yield {**row, "scaling": scaling}

@@ -46,4 +46,13 @@ def decision_rows(question: Question, note: str) -> Iterator[Row]:
         n_patients = len(np.unique(table.patient[value != 0]))
         which = {"question": question.name, "strategy": strategy, "threshold": format_number(threshold)}
         cells = question_cells(question, estimate, note, n_patients)
-        yield name_cells(table, "net benefit", estimate.unit) | which | cells
+        yield name_cells(table, "net benefit", estimate.unit) | which | _limit(cells, strategy, threshold)
+
+
+def _limit(cells: Row, strategy: str, threshold: float) -> Row:
+    """The ends of the interval within what is possible."""
+    needless = threshold / (1 - threshold)
+    least, most = (-1.0, needless) if strategy == GAIN else (-needless, 1.0)
+    ends = {name: str(cells[name]) for name in ("low", "high")}
+    limited = {name: format_number(min(max(float(end), least), most)) for name, end in ends.items() if end}
+    return cells | limited

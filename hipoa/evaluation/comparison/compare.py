@@ -17,7 +17,7 @@ from scipy.stats import mannwhitneyu
 from hipoa.core.columns import format_number
 from hipoa.core.files import write_csv
 from hipoa.evaluation.comparison.paired import COLUMNS as DIFFERENCE_COLUMNS
-from hipoa.evaluation.comparison.paired import compare_cohorts, compare_experiments
+from hipoa.evaluation.comparison.paired import compare_cohorts, compare_constants, compare_experiments
 from hipoa.evaluation.graded import GROUPS, Graded, read_graded, split_cohorts
 from hipoa.evaluation.metrics.estimates import CLASSES
 from hipoa.evaluation.settings import CompareSettings
@@ -50,6 +50,7 @@ def _difference_rows(tables: Sequence[Graded], primary: str) -> Iterator[Row]:
     cohorts = dict(split_cohorts(tables))
     for of_cohort in cohorts.values():
         yield from compare_experiments(of_cohort, primary)
+        yield from compare_constants(of_cohort, primary)
     for cohort in cohorts:
         if cohort != "labelled":
             yield from compare_cohorts(tables, cohort, primary)

@@ -77,7 +77,8 @@ def state_guarantee(cohort: str, level: float, n_fit: int) -> str:
         return f"every set is of all classes: {level:.3g} needs {needed} patients to fit on, here {n_fit}"
     if cohort == "labelled":
         return (
-            f"at least {level:.3g} for its patients, each graded by the model that has not seen the patient"
+            f"at least {level:.3g} for its patients, each graded by the model that has not seen the patient, "
+            "if no patient was chosen for reading because of a model"
         )
     return "nothing: the models' predictions are averaged, and the patients may differ from the labelled ones"
 

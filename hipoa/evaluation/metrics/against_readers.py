@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hipoa.evaluation.graded import Graded
-from hipoa.evaluation.metrics.estimates import CLASSES, DIFFERENCE, ScoreSet, interval_rows, tally_classes
-from hipoa.evaluation.metrics.scores import Score, count_confusions
+from hipoa.evaluation.metrics.estimates import CLASSES, estimate_cells, interval_rows, name_cells
 from hipoa.evaluation.statistics.intervals import Row
 
 SCORED = ("ECA", "ONCA", "quadratic weighted kappa", "MAE")
@@ -59,18 +58,8 @@ def compare_with_readers(table: Graded, reader: Calls, others: Sequence[Calls]) 
         return
     row, calls, of_others = np.array(rows).T
     same = replace(table.where(row), grade=calls)
-
-    def tally(part: Graded, cell: np.ndarray, n_cells: int) -> np.ndarray:
-        beside = count_confusions(cell, n_cells, part.grade, of_others)
-        return np.stack([tally_classes(part, cell, n_cells), beside], axis=1)
-
-    scores = {
-        name: (_subtract(score), unit + DIFFERENCE)
-        for name, (score, unit) in CLASSES.pick(SCORED).scores.items()
-    }
-    yield from interval_rows(same, ScoreSet(tally, scores), "")
-
-
-def _subtract(score: Score) -> Score:
-    """A score's difference of the two matrices in (..., 2, 7, 7) counts."""
-    return lambda sums: score(sums[..., 0, :, :]) - score(sums[..., 1, :, :])
+    scores = CLASSES.pick(SCORED)
+    readers = scores.estimate(replace(same, predicted=of_others))
+    for metric, score in scores.estimate(same).items():
+        difference = score.minus(readers[metric])
+        yield name_cells(same, metric, score.unit) | estimate_cells(difference, "")

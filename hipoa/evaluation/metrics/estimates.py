@@ -25,8 +25,7 @@ from hipoa.evaluation.statistics.intervals import Estimate, Row
 from hipoa.evaluation.statistics.jackknife import jackknife
 
 TRAINED_ANEW = "95 % interval: new patients, and networks trained on other such patients"
-DIFFERENCE = ", difference"
-"""Ends the unit of a score that is a difference of two: its interval is not that of a share."""
+APPROXIMATE = ", which vary it more than patients do, so that it is approximate"
 THESE_NETWORKS = "95 % interval: new patients, these networks"
 NEW_PATIENTS = "95 % interval: new patients"
 
@@ -58,10 +57,9 @@ class ScoreSet:
         return {
             name: Estimate(
                 *jackknife(sums, score),
-                unit.removesuffix(DIFFERENCE),
+                unit,
                 fold,
                 smallest=smallest if name in OVER_CLASSES else None,
-                difference=unit.endswith(DIFFERENCE),
             )
             for name, (score, unit) in self.scores.items()
         }
@@ -139,14 +137,19 @@ def estimate_cells(estimate: Estimate, note: str, *, networks: bool = True) -> R
     ``note`` says how the predictions were made, ``networks`` whether by trained networks.
     """
     interval = estimate.interval()
-    meaning = NEW_PATIENTS
-    if networks:
-        meaning = TRAINED_ANEW if estimate.trained_anew else THESE_NETWORKS
+    meaning = describe_interval(estimate) if networks else NEW_PATIENTS
     return {
         "value": format_number(estimate.value),
         **interval.cells(),
         "note": "; ".join(filter(None, (note, interval.reason or meaning))),
     }
+
+
+def describe_interval(estimate: Estimate) -> str:
+    """What the interval of a score of trained networks, or of a difference of them, allows for."""
+    if not estimate.trained_anew:
+        return THESE_NETWORKS
+    return TRAINED_ANEW + (APPROXIMATE if estimate.training_dominates else "")
 
 
 def interval_rows(table: Graded, scores: ScoreSet, note: str, *, networks: bool = True) -> Iterator[Row]:

@@ -129,7 +129,14 @@ def estimate_areas(
         for name, (area, _) in areas.items():
             found[name].append(area(hips))
     fold = find_folds(table)
+    # An area under an ROC curve compares the hips with the event with those without it.
+    fewest = min(len(np.unique(patient[event])), len(np.unique(patient[~event])))
     return {
-        name: Estimate(*pseudo_values(values[0], values[1:]), areas[name][1], fold)
+        name: Estimate(
+            *pseudo_values(values[0], values[1:]),
+            areas[name][1],
+            fold,
+            smallest=fewest if areas[name][0] is area_under_roc else None,
+        )
         for name, values in ((name, np.stack(columns, axis=1)) for name, columns in found.items())
     }

@@ -16,7 +16,6 @@ from hipoa.core.tables.words import read_sex
 from hipoa.evaluation.graded import Graded, number_cells
 from hipoa.evaluation.metrics.estimates import (
     CLASSES,
-    DIFFERENCE,
     ScoreSet,
     interval_rows,
     name_cells,
@@ -47,7 +46,6 @@ _FEW = f"others, each of fewer than {LEAST_PATIENTS} patients"
 _TOO_FEW = f"too few patients: fewer than {LEAST_PATIENTS}"
 _NOTE = "the interval is of one subgroup"
 _ALIKE = "no interval of the difference: patients score alike"
-_ROUNDING = 1e-12
 _NOT_ADJUSTED = "subgroups may differ in their classes too"
 
 
@@ -157,34 +155,29 @@ def compare_subgroups(table: Graded, inside: np.ndarray, other: np.ndarray) -> d
         sums = tally_classes(part, cell * 2 + ~inside, n_cells * 2)
         return sums.reshape(n_cells, 2, *sums.shape[1:])
 
-    sides = {
-        name: ScoreSet(tally, {metric: (_pick(name, *SCORES[metric])) for metric in COMPARED}).estimate(table)
-        for name in (0, 1, None)
-    }
-    return {
-        metric: _describe(replace(sides[None][metric], freedom=freedom), sides[0][metric], sides[1][metric])
-        for metric in COMPARED
-    }
+    inner, outer = (
+        ScoreSet(
+            tally, {name: (_pick(side, SCORES[name][0]), SCORES[name][1]) for name in COMPARED}
+        ).estimate(table)
+        for side in (0, 1)
+    )
+    return {metric: _subtract(inner[metric], outer[metric], freedom) for metric in COMPARED}
 
 
-def _pick(side: int | None, score: Score, unit: str) -> tuple[Score, str]:
-    """The score of one of the two matrices in (..., 2, 7, 7) counts; of neither, their difference."""
-    if side is None:
-        return lambda sums: score(sums[..., 0, :, :]) - score(sums[..., 1, :, :]), unit + DIFFERENCE
-    return lambda sums: score(sums[..., side, :, :]), unit
+def _pick(side: int, score: Score) -> Score:
+    """The score of one of the two matrices in (..., 2, 7, 7) counts."""
+    return lambda sums: score(sums[..., side, :, :])
 
 
-def _describe(difference: Estimate, *sides: Estimate) -> Row:
+def _subtract(one: Estimate, other: Estimate, freedom: int) -> Row:
+    difference = replace(one.minus(other), freedom=freedom)
     row: Row = {"difference": format_number(difference.value)}
     # Where one side does not vary the error is that of the other alone, and far too small.
-    if not min(side.pseudo.mean(axis=1).std() for side in sides) > _ROUNDING:
+    if one.all_alike or other.all_alike:
         return {**row, "p": float("nan"), "note": f"{_NOTE}; {_ALIKE}"}
-    cells = difference.interval().cells()
-    return row | {
-        "difference_low": cells["low"],
-        "difference_high": cells["high"],
-        "p": difference.p_value(),
-    }
+    low, high, _ = difference.interval()
+    ends = {"difference_low": format_number(low), "difference_high": format_number(high)}
+    return row | ends | {"p": difference.p_value()}
 
 
 def merge_few(subgroup: np.ndarray, patient: np.ndarray) -> np.ndarray:

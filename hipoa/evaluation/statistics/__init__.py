@@ -1,1 +1,1 @@
-"""Resampling and adjustment."""
+"""Intervals, tests and their adjustment."""

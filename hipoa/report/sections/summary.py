@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hipoa.evaluation.comparison.paired import PRIMARY, SAME
-from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.cohort import count_units
 from hipoa.report.results import Results
@@ -76,7 +75,7 @@ def _describe_accuracy(results: Results) -> list[str]:
         f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
         f"share graded exactly (ECA) {write_row(eca)}, at most one class off (ONCA) {write_row(onca)}{other}."
         " The 95 % intervals allow for other patients and for networks trained on them.",
-        *_compare_with_constant(results, {"ECA": eca, "ONCA": onca}),
+        *_compare_with_constant(results, name),
         *_describe_pairs(results),
     ]
     external = find_row(results.scores, experiment=name, cohort="external", metric="ECA")
@@ -86,19 +85,18 @@ def _describe_accuracy(results: Results) -> list[str]:
     return sentences
 
 
-def _compare_with_constant(results: Results, own: Mapping[str, Row | None]) -> Iterator[str]:
-    """Whether ECA and ONCA are above those of the best constant prediction, taken as known."""
-    for metric, row in own.items():
-        constant = find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric=metric)
-        if row is None or constant is None:
+def _compare_with_constant(results: Results, experiment: str) -> Iterator[str]:
+    """Whether ECA and ONCA are above those of the best constant prediction for the same hips."""
+    for row in results.table("differences.csv"):
+        if (row["question"], row["cohort"], row["a"]) != ("constant", "labelled", experiment):
             continue
-        beside = f"{float(constant['value']):.3f} of the best constant prediction"
-        if row["low"] and float(row["low"]) > float(constant["value"]):
-            yield f"{metric} is above the {beside}."
-        elif row["high"] and float(row["high"]) < float(constant["value"]):
-            yield f"{metric} is below the {beside}."
+        beside = f"{float(row['value_b']):.3f} of the best constant prediction"
+        difference = f"difference {write_row({**row, 'value': row['difference']})}"
+        if row["verdict"] in ("", SAME):
+            yield f"{row['metric']} is not shown to differ from the {beside}: {difference}."
         else:
-            yield f"{metric} is not shown to be above the {beside}."
+            side = "above" if row["verdict"] == f"{experiment} better" else "below"
+            yield f"{row['metric']} is {side} the {beside}: {difference}."
 
 
 def _describe_pairs(results: Results) -> Iterator[str]:
