@@ -19,7 +19,7 @@ LEAST_PATIENTS = 6
 
 _SHARES = ("share", "probability")
 _POSITIVE = ("classes", "squared classes", "squared probability", "nats")
-_FLIPPED = 13
+EXACT_PATIENTS = 13
 """The most patients of whom all ways to exchange two networks are tried, 8192; of more, t is as good."""
 _HALF = 0.5
 """Of a patient's two hips, one."""
@@ -155,7 +155,7 @@ class Estimate:
         if self.interval().reason:
             return float("nan") if self._find_obstacle() else 1.0
         by_t = 2 * student.sf(abs(self.value) / self.standard_error(), self._freedom)
-        by_sign = flip_signs(self._of_patient) if self.n_patients <= _FLIPPED else 0.0
+        by_sign = flip_signs(self._of_patient) if self.n_patients <= EXACT_PATIENTS else 0.0
         return float(min(1.0, max(by_t, by_sign)))
 
 
