@@ -29,20 +29,25 @@ def gather(results: Results) -> dict[str, Any]:
 
 def list_expected(results: Results) -> list[Expectation]:
     """Of each cohort that was scored."""
-    patients = {
+    known = {
         row["cohort"]: int(row["n_patients"])
         for row in results.scores
         if row["metric"] == "ECA" and row["experiment"] in results.experiments
     }
+    patients = {cohort: known[cohort] for cohort in ("labelled", "external") if cohort in known}
     settings = PlannedStudy(len(results.experiments), results.config["repeats"], results.primary)
     return list(expect(patients, settings, results.table("differences.csv")))
 
 
 def describe_size(results: Results) -> str:
-    """What the labelled patients can show of the difference of two networks, in a sentence; may be empty."""
+    """Which difference of two networks the labelled patients show, in a sentence; empty for one network."""
     for row in list_expected(results):
         if row.cohort == "labelled" and row.spread == ASSUMED and row.smallest:
-            found = f"the smallest {row.of} that {row.n_patients} labelled patients show with a power of 80 %"
-            size = "there is none" if row.smallest == "none" else f"is {row.smallest}"
-            return f"By assumption, {found}, {size}; one of {DIFFERENCE:g} needs {row.needed} patients."
+            size = "no" if row.smallest == "none" else "a"
+            of = "" if row.smallest == "none" else f" of {row.smallest}"
+            return (
+                f"Under assumptions on how grades vary, {row.n_patients} labelled patients show {size} "
+                f"{row.of}{of} between two networks with a power of 80 %; one of {DIFFERENCE:g} needs "
+                f"{row.needed} patients."
+            )
     return ""
