@@ -2,7 +2,7 @@
 
 A stage's module is imported when it runs, so that stages without torch start without torch. Its
 function ``run`` declares the command: a parameter typed with a :class:`Settings` model becomes one
-flag per field, every other parameter a flag of its type, with the docstring's words as help.
+flag per field, every other parameter a flag of its type (bool: a switch), with the docstring's words as help.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ COMMANDS = {
     "readings": ("hipoa.reading.readings", "derive a table of grades from the readings"),
     "keep-folds": ("hipoa.grading.data.persistent_folds", "keep the folds of a study for its next run"),
     "forget": ("hipoa.workflow.forget", "remove every trace of a case from a study"),
-    "plan": ("hipoa.workflow.plan", "jobs, time, disk and memory of the configured study"),
+    "plan": (
+        "hipoa.workflow.plan",
+        "jobs, time, disk and memory of the configured study, and what it can show",
+    ),
     "drr": ("hipoa.imaging.drr", "project one CT to two hip radiographs"),
     "cases": ("hipoa.cases.cases", "make a first table of cases from a PACS export"),
     **{name: (stage.module, stage.help) for name, stage in STAGES.items()},
@@ -40,7 +43,7 @@ COMMANDS = {
 }
 """Command to its module and what it does, in a few words."""
 
-_KINDS = (str, int, float, Path)
+_KINDS = (str, int, float, bool, Path)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -132,6 +135,9 @@ def _add_parameter(
         parser.add_argument(parameter.name, type=kind, help=text)
         return
     required = parameter.default is inspect.Parameter.empty
+    if kind is bool:
+        parser.add_argument(_flag(parameter.name), action="store_true", help=text)
+        return
     parser.add_argument(
         _flag(parameter.name),
         type=kind,

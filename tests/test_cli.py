@@ -79,7 +79,12 @@ def clashing_with_a_file(settings: Colours, *, name: Path) -> None:
     """Takes a model and a file of one name."""
 
 
-def unheard_of(*, on: bool) -> None:
+def switched(*, on: bool = False) -> None:
+    """Takes a switch."""
+    seen.update(on=on)
+
+
+def unheard_of(*, on: complex) -> None:
     """Takes what no flag can be."""
 
 
@@ -113,6 +118,12 @@ def test_parameters_become_flags(call):
         "repeat": 2,
         "tune": None,
     }
+
+
+@pytest.mark.parametrize("given", [[], ["--on"]])
+def test_a_switch_is_off_unless_it_is_named(call, given):
+    assert call(switched, *given) == 0
+    assert seen == {"on": bool(given)}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +214,7 @@ def test_one_flag_for_two_things_is_a_defect(call, run):
 
 
 def test_a_type_that_no_flag_can_have_is_a_defect(call):
-    with pytest.raises(TypeError, match="parameter 'on': the command line takes no <class 'bool'>"):
+    with pytest.raises(TypeError, match="parameter 'on': the command line takes no <class 'complex'>"):
         call(unheard_of, "--on", "true")
 
 

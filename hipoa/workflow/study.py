@@ -147,6 +147,16 @@ class Study:
     def _count_builtin(self) -> dict[str, int]:
         return count_patients(self.config["phantom"]["population"], self.config["phantom"])
 
+    def count_graded_patients(self) -> dict[str, int]:
+        """The patients of each graded cohort that has cases, own and built-in."""
+        builtin = self._count_builtin() if self.config["data"]["builtin_cohort"] else {}
+        own = {
+            cohort: {normalise(case.patient_id) for case in self.cohorts.get(cohort, ())}
+            for cohort in _GRADED
+        }
+        counts = {cohort: len(own[cohort]) + builtin.get(cohort, 0) for cohort in _GRADED}
+        return {cohort: n for cohort, n in counts.items() if n}
+
     @cached_property
     def shards(self) -> dict[str, dict[str, list[str]]]:
         """The case ids, own and built-in, by cohort and shard; a cohort without cases has no shards."""

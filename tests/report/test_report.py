@@ -10,6 +10,7 @@ from markupsafe import escape
 
 from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv, write_csv
+from hipoa.evaluation.comparison.precision import PlannedStudy, expect
 from hipoa.report import sections
 from hipoa.report.cohort import read_hips
 from hipoa.report.manifest import hash_files, hide_paths
@@ -406,3 +407,22 @@ def test_scores_of_other_experiments_are_refused(study):
     said = r"^metrics\.csv: it scores regression, which this study does not predict\. "
     with pytest.raises(TableError, match=said):
         study.report()
+
+
+def test_question_and_precision_are_stated_before_the_results(fabricated, page):
+    section = page.split('<section id="precision">')[1].split("</section>")[0]
+    assert page.index('<section id="precision">') < page.index('<section id="accuracy">')
+    for text in ("ECA of out-of-fold grades", "trained anew", "Refused hips (3)", "External cohort"):
+        assert text in section
+    scores = read_csv(fabricated.root / "metrics.csv")
+    counts = {
+        cohort: int(find_row(scores, experiment="vit", cohort=cohort, metric="ECA")["n_patients"])
+        for cohort in ("labelled", "external")
+    }
+    settings = PlannedStudy(experiments=2, repeats=2, primary="ECA")
+    for row in expect(counts, settings, read_csv(fabricated.root / "differences.csv")):
+        assert "".join(f"<td>{cell}</td>" for cell in row[:3]) in section
+        assert row.interval in section
+        assert row.smallest in section
+    reporting = page.split('<section id="reporting">')[1].split("</section>")[0]
+    assert "labelled patients show a difference in ECA of" in reporting

@@ -1,4 +1,4 @@
-"""What a study costs, said beforehand, is what it then costs."""
+"""What a study costs, said beforehand, is what it then costs; and what its patients can show is said."""
 
 import json
 import shutil
@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
+from hipoa.cli import main
 from hipoa.core.errors import ConfigError
-from hipoa.workflow import plan
+from hipoa.core.files import read_csv
+from hipoa.workflow import costs, plan
 from hipoa.workflow.config import resolve
 from hipoa.workflow.study import Study
 
@@ -28,7 +30,7 @@ def ask(folder, *arguments):
 def test_the_jobs_are_those_of_a_dry_run(unrun):
     unrun.configure(data={"builtin_cohort": True, "shards": 3}, repeats=2)
     config = yaml.safe_load((unrun.folder / "config.yaml").read_text(encoding="utf-8"))
-    assert plan.count_jobs(Study(resolve(config))) == unrun.planned()
+    assert costs.count_jobs(Study(resolve(config))) == unrun.planned()
 
 
 def test_the_sizes_are_those_of_the_files(finished):
@@ -50,7 +52,7 @@ def test_the_sizes_are_those_of_the_files(finished):
 def test_a_study_that_the_disk_cannot_hold_is_refused(unrun, monkeypatch):
     unrun.configure(data={"builtin_cohort": True})
     monkeypatch.chdir(unrun.folder)
-    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    monkeypatch.setattr(costs.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     with pytest.raises(ConfigError, match=r"^disk: the study needs .* MB and 1 kB are free. Set keep_models"):
         plan.run(steps=0)
 
@@ -81,13 +83,61 @@ def test_a_run_is_told_what_it_costs_only_where_it_trains(unrun):
 def test_settings_that_save_disk(changes, smaller):
     def disk(**given):
         study = Study(resolve({"preset": "published", "data": {"builtin_cohort": True}, **given}))
-        hips = plan.count_hips(study)
-        costs = {name: plan.estimate(study, name, hips, 0) for name in study.config["experiments"]}
-        return plan.sum_disk(study, costs, hips)
+        hips = costs.count_hips(study)
+        of = {name: costs.estimate(study, name, hips, 0) for name in study.config["experiments"]}
+        return costs.sum_disk(study, of, hips)
 
     assert disk(**changes) < smaller * disk()
 
 
 def test_the_published_study_has_180_trainings():
     study = Study(resolve({"preset": "published", "data": {"builtin_cohort": True}}))
-    assert plan.count_jobs(study)["train"] == 180
+    assert costs.count_jobs(study)["train"] == 180
+
+
+PUBLISHED = "study: big\npreset: published\ndata: {builtin_cohort: true}\nphantom: {population: study}\n"
+
+
+def test_what_the_patients_can_show_is_said_without_torch(tmp_path):
+    (tmp_path / "config.yaml").write_text(PUBLISHED)
+    (tmp_path / "torch.py").write_text("raise ImportError")  # found before the real one
+    told = ask(tmp_path, "--precision", "--out", "plan.json").splitlines()
+    rows = {tuple(line.split("  ")[0:1] + line[10:].split("  ")[0:1]): line for line in told}
+    assert "0.590 to 0.705" in rows["labelled", "ECA of 0.65"]
+    assert "52" in rows["external", "ONCA of 0.95"]
+    assert " 198 " in rows["labelled", "difference in ECA"]
+    assert "Assumed: two hips per patient" in told[-1]
+    facts = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    needed = facts["expected"][2]["needed"]
+    assert rows["labelled", "difference in ECA"].endswith(f" {needed}")
+    more = ask(tmp_path, "--precision", "--difference", "0.1")
+    assert needed not in more
+    assert "one of 0.1." in more
+
+
+@pytest.mark.parametrize("difference", ["0", "-0.1", "1", "nan"])
+def test_a_difference_that_is_none_is_refused(tmp_path, difference, monkeypatch, capsys):
+    (tmp_path / "config.yaml").write_text(PUBLISHED)
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "--precision", "--difference", difference]) == 2
+    told = capsys.readouterr().err
+    assert told == f"difference: {difference} is not between 0 and 1. Give one that matters, such as 0.05.\n"
+
+
+def test_a_finished_study_is_planned_with_its_own_spread_too(finished):
+    told = ask(finished.folder, "--precision")
+    differences = read_csv(finished.folder / "results/small/differences.csv")
+    row = next(row for row in differences if row["role"] == "primary" and row["cohort"] == "labelled")
+    named = f"{row['metric']}, {row['a']} less {row['b']}"
+    lines = [line for line in told.splitlines() if named in line]
+    assert len(lines) == bool(row["low"])
+    for line in lines:
+        half = max(
+            float(row["high"]) - float(row["difference"]), float(row["difference"]) - float(row["low"])
+        )
+        assert f"± {half:.2g} " in line
+
+
+def test_patients_are_counted_once_and_not_those_that_nobody_graded():
+    builtin = {"preset": "published", "data": {"builtin_cohort": True}, "phantom": {"population": "study"}}
+    assert Study(resolve(builtin)).count_graded_patients() == {"labelled": 198, "external": 52}

@@ -10,6 +10,7 @@ from hipoa.report.cohort_tables import describe_acquisition, describe_people
 from hipoa.report.results import Results
 from hipoa.report.scores import find_row, list_words, write_row
 from hipoa.report.sections.checklists import CHECKLISTS, Checklist
+from hipoa.report.sections.precision import describe_size
 from hipoa.report.sections.readers import describe_intra
 
 _QUOTED = {
@@ -63,7 +64,9 @@ def _answer_data(results: Results) -> dict[str, Answer]:
             "The report and all tables contain pseudonyms only: no name, date or DICOM identifier."
         ),
         "size": Answer(
-            f"{flow['patients']} patients, {flow['predicted']} scored hips.", "patients", "why so many"
+            f"{flow['patients']} patients, {flow['predicted']} scored hips. {describe_size(results)}".strip(),
+            "precision",
+            "what set their number",
         ),
         "numbers": Answer(f"{flow['predicted']} scored hips; every table gives its own numbers.", "patients"),
         "flow": Answer("Flow diagram with reasons.", "patients"),
