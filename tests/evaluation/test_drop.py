@@ -8,8 +8,8 @@ from hipoa.evaluation.comparison.compare import run
 from hipoa.evaluation.settings import CompareSettings
 
 
-@pytest.mark.parametrize(("external", "digits"), [(12, 6), (1, 0)])
-def test_it_has_six_digits_and_one_patient_has_none(write_uncertainty, tmp_path, external, digits):
+@pytest.mark.parametrize(("external", "digits"), [(12, 3), (1, 0)])
+def test_it_has_three_digits_and_one_patient_has_none(write_uncertainty, tmp_path, external, digits):
     random = np.random.default_rng([12])
     rows = [
         {"hip_id": f"{cohort}{hip}_L", "cohort": cohort, "grade": 3, "predicted": int(random.integers(1, 6))}

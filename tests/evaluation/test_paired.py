@@ -142,7 +142,7 @@ def test_the_corrected_test_is_that_of_its_source(write_uncertainty, differences
     # A quarter of the patients is tested, three quarters are trained on.
     error = np.sqrt((1 / 8 + 1 / 3) * difference.var(ddof=1))
     expected = 2 * stats.t.sf(abs(difference.mean() / error), 7)
-    assert float(row["resampled_t_p"]) == pytest.approx(expected, rel=1e-5)
+    assert float(row["resampled_t_p"]) == pytest.approx(expected, rel=5e-3)
     # The correction is the whole difference from the naive paired test.
     naive = stats.ttest_rel(*scores)
     assert naive.statistic * np.sqrt((1 / 8) / (1 / 8 + 1 / 3)) == pytest.approx(difference.mean() / error)
@@ -175,7 +175,7 @@ def test_the_drop_of_several_networks_is_adjusted(write_uncertainty, differences
     ]
     rows = pick(differences(*tables), question="drop", metric="ECA")
     least = min(rows, key=lambda row: float(row["p"]))
-    assert float(least["p_holm"]) == pytest.approx(2 * float(least["p"]), rel=1e-4)
+    assert float(least["p_holm"]) == pytest.approx(2 * float(least["p"]), rel=1e-2)
 
 
 def test_the_two_cohorts_are_of_different_patients(write_uncertainty, differences):
@@ -204,7 +204,7 @@ def test_six_patients_cannot_show_more_than_their_signs(write_uncertainty, diffe
         for name, right in {"right": 1.0, "wrong": 0.0}.items()
     ]
     (row,) = pick(differences(*tables), question="experiments", metric="ECA")
-    assert float(row["p"]) == pytest.approx(2 / 64)
+    assert row["p"] == "0.0312"
 
 
 def test_a_network_is_compared_with_the_best_constant_on_its_own_hips(write_uncertainty, differences):

@@ -71,7 +71,7 @@ def _compare_pair(one: Graded, other: Graded, scores: ScoreSet) -> Iterator[Row]
         yield {
             **_name(one, "experiments", metric, a.unit, one.experiment, other.experiment),
             **_compare(a, found[metric]),
-            "resampled_t_p": format_number(resampled_t_test(values[0] - values[1], folds)),
+            "resampled_t_p": _format_p(resampled_t_test(values[0] - values[1], folds)),
         }
 
 
@@ -149,8 +149,8 @@ def adjust(rows: Sequence[Row], primary: str) -> list[Row]:
             if role == PRIMARY:
                 gate[row["a"], row["b"]] = p if np.isfinite(p) else 1.0
             verdict = _judge(row, p) if np.isfinite(p) else ""
-            row |= {"role": role, "p_holm": format_number(p), "verdict": verdict}
-            row["p"] = format_number(float(str(row["p"])))
+            row |= {"role": role, "p_holm": _format_p(p), "verdict": verdict}
+            row["p"] = _format_p(float(str(row["p"])))
     return list(rows)
 
 
@@ -160,6 +160,11 @@ def _adjust_defined(p: Sequence[float]) -> np.ndarray:
     known = np.isfinite(values)
     values[known] = adjust_holm(values[known].tolist())
     return values
+
+
+def _format_p(p: float) -> str:
+    """With three digits: more would claim what no p value knows."""
+    return f"{p:.3g}" if np.isfinite(p) else ""
 
 
 def _judge(row: Row, p: float) -> str:
