@@ -130,7 +130,7 @@ def test_the_second_round_is_set_against_the_first(second, read):
     assert int(found["newly graded hips"]["value"]) == len(read) == READ
     gain = found["ECA, gain on the round before"]
     assert -1 <= float(gain["value"]) <= 1
-    # One external patient: there is nobody to resample.
+    # One external patient is too few for an interval.
     assert (gain["n_patients"], gain["low"], gain["high"]) == ("1", "", "")
     assert "the external cohort" in gain["note"]
     assert int(found["left the list"]["value"]) >= READ
