@@ -20,7 +20,7 @@ from hipoa.report.outputs import FIGURES, TABLES
 from hipoa.report.published_results import CITATION
 from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
-from hipoa.report.scores import find_row, pivot, write_row
+from hipoa.report.scores import find_reason, find_row, pivot, write_row
 from hipoa.report.sections import (
     accuracy,
     calibration,
@@ -39,7 +39,7 @@ from hipoa.report.sections.sets import judge_size
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (
     *(count_unknown, describe_acquisition, describe_people),
-    *(find_row, judge_size, name_measure, pivot, write_row),
+    *(find_reason, find_row, judge_size, name_measure, pivot, write_row),
 )
 """What every template may call."""
 

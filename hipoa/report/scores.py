@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hipoa.evaluation.comparison.paired import BETTER, SAME
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.scores import LOWER_IS_BETTER
@@ -58,8 +59,36 @@ def write_row(row: Row | None) -> str:
         return "not defined"
     if row["low"] and row["high"]:
         return f"{float(row['value']):.3f} ({float(row['low']):.3f} to {float(row['high']):.3f})"
-    reason = row["note"].rpartition("; ")[2]
-    return f"{float(row['value']):.3f}" + (f" ({reason})" if "interval: " in reason else "")
+    reason = find_reason(row)
+    return f"{float(row['value']):.3f}" + (f" ({reason})" if reason else "")
+
+
+def find_reason(row: Row) -> str:
+    """Why a row has no interval, such as "too few for an interval: 2 patients"; "" if its note does not say.
+
+    The note has several parts, of which it need not be the last.
+    """
+    parts = (row.get("note") or "").split("; ")
+    return next(
+        (part for part in parts if part.startswith(("no interval: ", "too few for an interval: "))), ""
+    )
+
+
+def write_difference(row: Row) -> str:
+    """The difference of a row of differences.csv with its interval; see `write_row`."""
+    return write_row({**row, "value": row["difference"]})
+
+
+def find_better(row: Row) -> str:
+    """The better of the two that a row of differences.csv compares; "" where neither is shown to be."""
+    return "" if row["verdict"] in ("", SAME) else row["verdict"].removesuffix(BETTER)
+
+
+def find_side(row: Row | None, target: float) -> int | None:
+    """-1 where the 95 % interval lies below a target, 1 above, 0 where it includes it; None without one."""
+    if row is None or not (row["low"] and row["high"]):
+        return None
+    return int(float(row["low"]) > target) - int(float(row["high"]) < target)
 
 
 def list_words(words: Sequence[str]) -> str:

@@ -49,6 +49,8 @@ def test_a_value_without_an_interval_says_why():
     assert write_row(score("", "", note=few)) == "0.100 (too few for an interval: 2 patients)"
     alike = "out of fold; no interval: all patients are alike"
     assert write_row(score("", "", note=alike)) == "0.100 (no interval: all patients are alike)"
+    assert write_row(score("", "", note=f"{alike}; near its level")) == write_row(score("", "", note=alike))
+    assert write_row(score("", "", note="95 % interval: new patients; one repeat")) == "0.100"
 
 
 def test_rows_of_the_same_keys_stand_side_by_side():

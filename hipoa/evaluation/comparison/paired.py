@@ -39,6 +39,8 @@ SCORE_SETS = (CLASSES.pick([name for name in get_args(PrimaryScore) if name in C
 PRIMARY, SECONDARY = "primary", "secondary"
 SAME = "not shown to differ"
 """The verdict where p_holm is not below 0.05."""
+BETTER = " better"
+"""Follows the name of the better one in other verdicts."""
 
 _DROP_NOTE = (
     "labelled less this cohort; one fold's model in each repeat grades a labelled hip, the mean of all these"
@@ -171,7 +173,7 @@ def _judge(row: Row, p: float) -> str:
     if p >= 0.05:
         return SAME
     a_is_better = (float(str(row["difference"])) > 0) != (row["metric"] in LOWER_IS_BETTER)
-    return f"{row['a'] if a_is_better else row['b']} better"
+    return f"{row['a'] if a_is_better else row['b']}{BETTER}"
 
 
 def resampled_t_test(differences: np.ndarray, n_folds: int) -> float:

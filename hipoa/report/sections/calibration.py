@@ -11,7 +11,7 @@ from hipoa.evaluation.calibration.recalibration import IN_THE_LARGE, SLOPE
 from hipoa.evaluation.metrics.questions import BINARY, DISLOCATED, THRESHOLDS, WRONG
 from hipoa.evaluation.statistics.intervals import LEAST_PATIENTS
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_row, write_row
+from hipoa.report.scores import Row, find_row, find_side, write_row
 
 _THRESHOLD = "0.5"
 """At which a hip missed weighs as much as one acted on needlessly; the figure shows the others."""
@@ -62,10 +62,9 @@ def _describe_decisions(rows: Sequence[Row], experiment: str) -> Iterator[str]:
 
 def judge(row: Row | None, target: int, below: str, above: str) -> str:
     """A value with its interval, and what follows where the interval lies below or above the target."""
-    if row is None or not row["low"]:
+    side = find_side(row, target)
+    if side is None:
         return write_row(row)
-    if float(row["high"]) < target:
-        return f"{write_row(row)}: {below}"
-    if float(row["low"]) > target:
-        return f"{write_row(row)}: {above}"
+    if side:
+        return f"{write_row(row)}: {above if side > 0 else below}"
     return f"{write_row(row)}, an interval that includes {target}, so that no difference from it is shown"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hipoa.evaluation.comparison.paired import PRIMARY, SAME
+from hipoa.evaluation.comparison.paired import PRIMARY
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_row, list_words, write_row
+from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_row
 from hipoa.report.sections.subgroups import list_differing
 
 _FEW_HIPS = 10
@@ -58,11 +58,11 @@ def _check_drop(results: Results, experiment: str) -> Iterator[str]:
     for row in results.table("differences.csv"):
         if (row["question"], row["role"], row["a"]) != ("drop", PRIMARY, f"{experiment}, labelled"):
             continue
-        difference = write_row({**row, "value": row["difference"]})
-        if row["verdict"] in ("", SAME):
+        difference, better = write_difference(row), find_better(row)
+        if not better:
             yield (
                 f"Whether {results.primary} is worse in the external cohort is not known: labelled less "
                 f"external {difference}."
             )
-        elif row["verdict"] == f"{row['a']} better":
+        elif better == row["a"]:
             yield f"In the external cohort {results.primary} is worse: labelled less external {difference}."

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from hipoa.evaluation.metrics.indices import PUBLISHED_BINARY
+from hipoa.evaluation.metrics.questions import BINARY
 from hipoa.report.published_results import FOLDS, PUBLISHED, Published
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_row, score_map, split_maps, write_row
+from hipoa.report.scores import Row, find_row, find_side, score_map, split_maps, write_row
 
 _PROTOCOL = {"epochs": 200, "folds": 4, "repeats": 15, "passes": 50}
 _DASH = "\N{EN DASH}"
@@ -20,7 +21,7 @@ def gather(results: Results) -> dict[str, Any]:
     folds = [(name, [score_map(rows) for (experiment, _), rows in maps.items() if experiment == name])
              for name in results.experiments]  # fmt: skip
     own = (
-        {"experiment": name, "cohort": "labelled", "metric": f"KL >= 2 {part}"}
+        {"experiment": name, "cohort": "labelled", "metric": f"{BINARY} {part}"}
         for name in results.experiments
         for part in ("accuracy", "AUROC")
     )
@@ -81,6 +82,6 @@ def _explain(own: Row | None, value: float, *, synthetic: bool) -> str:
         return "this network was not trained here"
     if synthetic:
         return "synthetic patients: the difference has no meaning"
-    if own["low"] and float(own["low"]) <= value <= float(own["high"]):
+    if find_side(own, value) == 0:
         return "published value within the 95 % interval: may be chance"
     return "unknown; known differences are listed below"

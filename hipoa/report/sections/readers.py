@@ -9,7 +9,7 @@ from hipoa.evaluation.metrics.against_readers import SCORED
 from hipoa.evaluation.metrics.ceiling import LIMIT, REACHABLE
 from hipoa.reading.agreement import CEILING, DIFFERENCE, INTER, INTRA, NETWORK
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_row, pivot, write_row
+from hipoa.report.scores import Row, find_row, find_side, pivot, write_row
 
 _QUESTIONS = (NETWORK, INTER, INTRA, CEILING)
 _SUBJECTS = {REACHABLE: "a grader who errs as a reader does", LIMIT: "limit for any grader"}
@@ -74,9 +74,10 @@ def _compare(rows: Sequence[Row]) -> Iterator[str]:
 
 def _judge(row: Row, others: str) -> str:
     network, reader, said = row["a"], row["hips"], f"difference in ECA {write_row(row)}"
-    if not row["low"] or not row["high"]:
+    side = find_side(row, 0)
+    if side is None:
         return f"{network} and {others} against {reader}: {said}."
-    if float(row["low"]) <= 0 <= float(row["high"]):
+    if not side:
         return f"Whether {network} or {others} agrees more with {reader} is open: {said}, which includes 0."
-    more = "more" if float(row["value"]) > 0 else "less"
+    more = "more" if side > 0 else "less"
     return f"{network} agrees {more} often with {reader} than {others}: {said}."

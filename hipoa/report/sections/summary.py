@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from hipoa.evaluation.comparison.paired import PRIMARY, SAME
+from hipoa.evaluation.comparison.paired import PRIMARY
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.cohort import count_units
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, count_words, find_row, list_words, write_row
+from hipoa.report.scores import (
+    Row,
+    count_words,
+    find_better,
+    find_row,
+    find_side,
+    list_words,
+    write_difference,
+    write_row,
+)
 from hipoa.report.sections.caveats import list_caveats
 from hipoa.report.sections.sets import judge_size
 
@@ -91,11 +100,11 @@ def _compare_with_constant(results: Results, experiment: str) -> Iterator[str]:
         if (row["question"], row["cohort"], row["a"]) != ("constant", "labelled", experiment):
             continue
         beside = f"{float(row['value_b']):.3f} of the best constant prediction"
-        difference = f"difference {write_row({**row, 'value': row['difference']})}"
-        if row["verdict"] in ("", SAME):
+        difference, better = f"difference {write_difference(row)}", find_better(row)
+        if not better:
             yield f"{row['metric']} is not shown to differ from the {beside}: {difference}."
         else:
-            side = "above" if row["verdict"] == f"{experiment} better" else "below"
+            side = "above" if better == experiment else "below"
             yield f"{row['metric']} is {side} the {beside}: {difference}."
 
 
@@ -107,10 +116,10 @@ def _describe_pairs(results: Results) -> Iterator[str]:
         if (row["question"], row["cohort"], row["role"]) == ("experiments", "labelled", PRIMARY)
     ]
     for row in pairs:
-        if row["verdict"] not in ("", SAME):
-            of = f"{row['a']} less {row['b']}: {write_row({**row, 'value': row['difference']})}"
-            yield f"{row['verdict'].removesuffix(' better')} is better by {results.primary} ({of})."
-    same = [row for row in pairs if row["verdict"] in ("", SAME)]
+        if better := find_better(row):
+            of = f"{row['a']} less {row['b']}: {write_difference(row)}"
+            yield f"{better} is better by {results.primary} ({of})."
+    same = [row for row in pairs if not find_better(row)]
     if same:
         which = "No network" if len(same) == len(pairs) else "No other network"
         yield f"{which} is shown to be better than another by {results.primary}, the primary score."
@@ -138,13 +147,14 @@ def _describe_certainty(results: Results) -> list[str]:
 
 
 def _describe_detection(auroc: Row | None, measure: str) -> str:
-    if auroc is None or not auroc["low"]:
+    side = find_side(auroc, 0.5)
+    if side is None:
         known = f"AUROC {write_row(auroc)}"
         return f"How well the uncertainty ({measure}) detects wrong grades is not known: {known}."
     found = f"AUROC {write_row(auroc)}, where 0.5 is chance"
-    if float(auroc["low"]) > 0.5:
+    if side > 0:
         return f"The uncertainty ({measure}) detects wrong grades better than chance: {found}."
-    if float(auroc["high"]) < 0.5:
+    if side < 0:
         return f"The uncertainty ({measure}) is lower for wrong grades: {found}."
     return f"The uncertainty ({measure}) is not shown to detect wrong grades: {found}."
 
