@@ -21,7 +21,6 @@ from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.metrics.estimates import (
     CLASSES,
-    NEW_PATIENTS,
     RANKED,
     ScoreSet,
     describe_interval,
@@ -43,7 +42,8 @@ BETTER = " better"
 """Follows the name of the better one in other verdicts."""
 
 _DROP_NOTE = (
-    "labelled less this cohort; one fold's model in each repeat grades a labelled hip, the mean of all these"
+    "labelled less this cohort; a labelled hip is graded by one fold's model in each repeat, a hip of this "
+    "cohort by the mean of all folds' models"
 )
 
 
@@ -127,7 +127,7 @@ def compare_cohorts(tables: Sequence[Graded], cohort: str, primary: str) -> Iter
                         **_subtract(inside, outside[metric]),
                         **interval.cells(),
                         "p": p,
-                        "note": f"{_DROP_NOTE}; {interval.reason or NEW_PATIENTS}",
+                        "note": f"{_DROP_NOTE}; {interval.reason or describe_interval(inside)}",
                     }
                 )
     yield from adjust(rows, primary)

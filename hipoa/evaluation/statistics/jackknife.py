@@ -36,11 +36,13 @@ def variance_of_training(pseudo: np.ndarray, fold: np.ndarray) -> float:
     """The part of a score's variance from cohort to cohort that the draw of the training patients makes.
 
     The models of a cross-validation share most of their training patients, so that they differ less than
-    models of new patients would. If the score is linear in the training patients, two training sets that
-    share the part (k - 1) / k of their patients differ by 1 / k of the variance of independent ones; their
-    mean over k folds varies by k - 1 times the variance between models (source: the covariances of Nadeau
-    and Bengio, Machine Learning 2003, 52, 239-281, whose factor 1/(k - 1) is of single test folds). The
-    variance between models is found by the method of moments from the sums of squares between and within
+    models of new patients would. If the score is linear in the training patients, models of two of k folds,
+    whose training sets share the part (k - 2) / (k - 1), vary by 1 / (k - 1) of what models of independent
+    training sets do. The latter, k - 1 times the variance between models, is taken: it is k / (k - 1) of what
+    the mean over the k folds varies by, so that it errs to the careful side (for the overlap see Nadeau and
+    Bengio, Machine Learning 2003, 52, 239-281).
+
+    The variance between models is found by the method of moments from the sums of squares between and within
     folds of what is left of the pseudo-values when each patient's mean over the repeats is taken away; with
     one repeat it is that of the one-way analysis of variance.
 
