@@ -20,8 +20,8 @@ Pairs = Sequence[tuple[int, int]]
 
 LEAST_KL, LEAST_CROWE = 2, 2
 BINARY = f"KL >= {LEAST_KL}"
-DISLOCATED = "Crowe >= II"
-THRESHOLDS = "class >= k"
+SUBLUXATED = "Crowe >= II"
+AT_LEAST = "class >= k"
 WRONG = "error >= 1"
 
 
@@ -61,12 +61,12 @@ def find_indices(table: Graded, read: Mapping[str, tuple[int, int]]) -> np.ndarr
 
 
 def ask_indices(table: Graded, read: Mapping[str, tuple[int, int]], pairs: Pairs) -> Iterator[Question]:
-    """Osteoarthritis (KL 2 or more) and dislocation (Crowe II or more), of the hips on which it was read.
+    """Osteoarthritis (KL 2 or more) and subluxation (Crowe II or more), of the hips with such a reading.
 
     The probability is the sum over the classes with such an index.
     """
     true, of_class = find_indices(table, read), np.array(pairs)
-    for name, index, least in ((BINARY, 1, LEAST_KL), (DISLOCATED, 0, LEAST_CROWE)):
+    for name, index, least in ((BINARY, 1, LEAST_KL), (SUBLUXATED, 0, LEAST_CROWE)):
         known = true[:, index] >= 0
         probability = table.probability[known][:, of_class[:, index] >= least].sum(axis=1)
         yield Question(name, table.where(known), probability, true[known, index] >= least)
@@ -78,7 +78,7 @@ def ask_thresholds(table: Graded) -> Question:
     least = np.tile(np.arange(2, N_GRADES + 1), len(table))
     # Cumulated from the top: one less a sum from below would leave no digits to a small probability.
     at_least = table.probability[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return Question(THRESHOLDS, table.where(rows), at_least[rows, least - 1], table.grade[rows] >= least)
+    return Question(AT_LEAST, table.where(rows), at_least[rows, least - 1], table.grade[rows] >= least)
 
 
 def ask_errors(table: Graded) -> Question:

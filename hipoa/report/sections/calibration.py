@@ -8,7 +8,7 @@ from typing import Any
 from hipoa.evaluation.calibration.calibrate import NONE
 from hipoa.evaluation.calibration.decision import ALL, GAIN, NETWORK
 from hipoa.evaluation.calibration.recalibration import IN_THE_LARGE, SLOPE
-from hipoa.evaluation.metrics.questions import BINARY, DISLOCATED, THRESHOLDS, WRONG
+from hipoa.evaluation.metrics.questions import AT_LEAST, BINARY, SUBLUXATED, WRONG
 from hipoa.evaluation.statistics.intervals import LEAST_PATIENTS
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_row, find_side, write_row
@@ -24,7 +24,7 @@ def gather(results: Results) -> dict[str, Any]:
     return {
         "recalibrations": [
             {"metric": f"{question} {name}"}
-            for question in (BINARY, DISLOCATED, THRESHOLDS)
+            for question in (BINARY, SUBLUXATED, AT_LEAST)
             for name in (IN_THE_LARGE, SLOPE)
         ],
         "strategies": [{"threshold": _THRESHOLD, "strategy": name} for name in (NETWORK, ALL, GAIN)],
@@ -50,7 +50,7 @@ def _describe_calibration(rows: Sequence[Row], experiment: str) -> Iterator[str]
 
 def _describe_decisions(rows: Sequence[Row], experiment: str) -> Iterator[str]:
     own = {"experiment": experiment, "cohort": "labelled", "threshold": _THRESHOLD}
-    for question in (BINARY, DISLOCATED, WRONG):
+    for question in (BINARY, SUBLUXATED, WRONG):
         benefit, gain = (find_row(rows, **own, question=question, strategy=name) for name in (NETWORK, GAIN))
         if benefit and gain:
             none, everyone = ((f"worse than {one}", f"better than {one}") for one in _OTHERS)
