@@ -195,7 +195,7 @@ def _grade(readings: Readings, index: str, classes: HipsSettings) -> _Grades:
 
 
 def _pair(grades: _Grades, hips: Hips) -> Iterator[tuple[str, str, list[Pair]]]:
-    """Two readers, or one twice, and the grades of each hip that both of them, or she twice, graded."""
+    """Two readers, or one twice, and the grades of each hip that both, or the one twice, graded."""
 
     def keep(both: Mapping[str, tuple[int | None, int | None]]) -> list[Pair]:
         return [

@@ -78,8 +78,8 @@ def tabulate_characteristics(
         _summarise("age, years", people, lambda person: person.years, write_years),
         _count("side, hips", hips, lambda hip: hip.side, SIDE_NAMES),
         _count("class, hips", hips, lambda hip: hip.grade, _name_classes(classes), _NOT_GRADED),
-        _count("Crowe, hips", hips, lambda hip: round_index(hip.crowe), _CROWE, _NOT_GRADED),
-        _count("KL, hips", hips, lambda hip: round_index(hip.kl), _KL, _NOT_GRADED),
+        _count("Crowe, hips", hips, lambda hip: _round_index(hip.crowe), _CROWE, _NOT_GRADED),
+        _count("KL, hips", hips, lambda hip: _round_index(hip.kl), _KL, _NOT_GRADED),
         _count("implant, hips", hips, lambda hip: hip.implant, {"yes": "yes", "": "no"}),
         *(
             _count(f"{column}, CTs", cts, attrgetter(column), _name_levels(cts, column))
@@ -90,7 +90,7 @@ def tabulate_characteristics(
     return [characteristic for characteristic in found if characteristic.rows]
 
 
-def round_index(cell: str) -> str:
+def _round_index(cell: str) -> str:
     """A grade of Crowe or KL as a whole number, empty where it was not read."""
     return f"{round(float(cell))}" if cell else ""
 

@@ -94,7 +94,7 @@ def _conclude(clear: Sequence[Difference], differences: Sequence[Difference]) ->
         return f"they differ in {list_words([_describe(difference) for difference in clear])}"
     tested = [difference for difference in differences if difference.p is not None]
     if not tested:
-        return "nothing is stated of both"
+        return "no characteristic is stated of both"
     return "no difference is significant after adjustment, which does not show that there is none"
 
 

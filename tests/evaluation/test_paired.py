@@ -166,6 +166,8 @@ def test_the_drop_from_the_labelled_to_the_external_cohort(write_uncertainty, di
     assert (row["cohort"], row["n_hips"], row["n_patients"]) == ("external", "60", "30")
     assert 0.2 < float(row["low"]) < float(row["difference"]) < float(row["high"]) < 0.7
     assert row["verdict"] == "vit, labelled better"
+    # The labelled side has the variance of training.
+    assert row["note"].endswith("95 % interval: new patients, and networks trained on other such patients")
 
 
 def test_the_drop_of_several_networks_is_adjusted(write_uncertainty, differences):
@@ -176,6 +178,7 @@ def test_the_drop_of_several_networks_is_adjusted(write_uncertainty, differences
     rows = pick(differences(*tables), question="drop", metric="ECA")
     least = min(rows, key=lambda row: float(row["p"]))
     assert float(least["p_holm"]) == pytest.approx(2 * float(least["p"]), rel=1e-2)
+    assert all(row["p"] == f"{float(row['p']):.3g}" for row in rows)
 
 
 def test_the_two_cohorts_are_of_different_patients(write_uncertainty, differences):
@@ -192,6 +195,12 @@ def test_one_patient_or_no_hip_makes_no_interval(write_uncertainty, differences)
     (row,) = pick(differences(*tables), question="experiments", metric="ECA")
     assert (row["low"], row["high"], row["p"], row["p_holm"], row["verdict"]) == ("", "", "", "", "")
     assert row["note"] == "too few for an interval: 1 patient"
+    outside = rows_of(0.5, cohort="external", hips=2)
+    (drop,) = pick(
+        differences(write_uncertainty("vit", rows_of(0.7) + outside)), question="drop", metric="ECA"
+    )
+    assert (drop["low"], drop["high"], drop["p"], drop["verdict"]) == ("", "", "", "")
+    assert drop["note"].endswith("too few for an interval: 1 patient")
     assert differences() == []
 
 

@@ -112,7 +112,7 @@ def test_without_an_image_no_implant_is_known():
         (1, 5, "1 hip of 1 patient refused, against 5 scored hips of 5 other patients: "
                "too few patients to compare."),
         (2, 3, "2 hips of 2 patients refused, against 3 scored hips of 3 other patients: "
-               "nothing is stated of both."),
+               "no characteristic is stated of both."),
     ],
 )  # fmt: skip
 def test_few_hips_left_out(out, kept, said):

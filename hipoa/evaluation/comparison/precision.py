@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, inf, nan
+from math import comb, inf
 from typing import NamedTuple
 
 import numpy as np
@@ -102,8 +102,8 @@ def expect_interval(share: float, spread: Spread, n: int) -> Interval:
 
 
 def half_width(spread: Spread, n: int) -> float:
-    """Half of the width of the 95 % interval of a difference with n patients; NaN with too few."""
-    return nan if n < LEAST_PATIENTS else float(student.ppf(0.975, n - 1)) * spread.error(n)
+    """Half of the width of the 95 % interval of a difference with n patients, at least 2."""
+    return float(student.ppf(0.975, n - 1)) * spread.error(n)
 
 
 def find_smallest(spread: Spread, n: int, tests: int) -> float:

@@ -50,7 +50,7 @@ class Estimate:
     pseudo: np.ndarray  # (n, repeats) pseudo-values of the jackknife by patient
     unit: str  # decides the scale of the interval
     fold: np.ndarray | None = None  # (n, repeats) of the model that graded a patient; None where several did
-    smallest: int | None = None  # patients of the smallest class of a mean over classes
+    smallest: int | None = None  # patients of the smallest class, where the score needs every class
     difference: bool = False
     added: float = 0.0  # variance from other sources than patients and folds, such as seeds
     freedom: int | None = None  # degrees of freedom; of all patients, less one, if None

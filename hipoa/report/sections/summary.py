@@ -80,10 +80,12 @@ def _describe_accuracy(results: Results) -> list[str]:
     own = {"experiment": name, "cohort": "labelled"}
     eca, onca = (find_row(results.scores, **own, metric=metric) for metric in ("ECA", "ONCA"))
     other = f", {primary} {write_row(best)}" if primary not in ("ECA", "ONCA") else ""
+    allowed = " The 95 % intervals allow for other patients and for networks trained on them."
+    allowed = allowed if eca and eca["low"] else ""
     sentences = [
         f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
         f"share graded exactly (ECA) {write_row(eca)}, at most one class off (ONCA) {write_row(onca)}{other}."
-        " The 95 % intervals allow for other patients and for networks trained on them.",
+        f"{allowed}",
         *_compare_with_constant(results, name),
         *_describe_pairs(results),
     ]
