@@ -142,7 +142,7 @@ def test_the_answer_of_the_simulation_is_stated(fabricated, page):
     simulation = page.split('<section id="simulation">')[1].split("</section>")[0]
     (answer,) = (row for row in read_csv(fabricated.root / "simulation.csv") if row["quantity"] == "answer")
     assert str(escape(answer["note"])) in simulation
-    assert simulation.count("no better than random") >= 1
+    assert simulation.count("not shown to differ from random") >= 1
 
 
 def test_without_a_simulation_and_without_label_errors_the_report_says_so(study):

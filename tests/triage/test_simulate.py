@@ -183,13 +183,13 @@ def make_curves(gain, seeds=6, patients=40, rounds=5):
     return Curves("heads", (RANDOM, "entropy"), read, error, np.arange(patients))
 
 
-def test_a_strategy_like_random_is_said_to_be_no_better():
+def test_a_strategy_like_random_is_not_shown_to_differ():
     rows = list(describe(make_curves(0.0)))
     gain = next(row for row in rows if row["quantity"] == "gain")
-    assert (gain["verdict"], gain["value"]) == ("no better than random", "0")
+    assert (gain["verdict"], gain["value"]) == ("not shown to differ from random", "0")
     counts = {"n_test_hips": 40, "n_test_patients": 40, "n_hips": 50, "n_seeds": 6}
     answer = state_answer([row | counts for row in rows], "the external cohort")
-    assert answer.startswith("No better than random: entropy gained nothing. ")
+    assert answer.startswith("Choosing is not shown to pay: entropy. ")
     assert "40 hips of 40 patients" in answer
 
 
@@ -211,7 +211,7 @@ def test_a_better_strategy_is_told_with_its_gain():
 def test_the_verdict_follows_the_adjusted_p():
     assert judge(0.1, 0.04) == "better than random"
     assert judge(-0.1, 0.04) == "worse than random"
-    assert judge(0.1, 0.06) == judge(0.1, float("nan")) == "no better than random"
+    assert judge(0.1, 0.06) == judge(0.1, float("nan")) == "not shown to differ from random"
 
 
 def write_cohort(folder, cohort, patients, shift=0):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from hipoa.core.columns import format_number
 from hipoa.evaluation.passes import name_measure
@@ -14,6 +15,8 @@ from hipoa.evaluation.statistics.intervals import Estimate, Row
 from hipoa.evaluation.statistics.jackknife import pseudo_values
 
 RANDOM = "random"
+NOT_SHOWN = "not shown to differ from random"
+"""The verdict where p_holm is not below 0.05."""
 LEVELS = (0.5, 0.75, 0.9)
 METRICS = {"ECA": 0, "ONCA": 1}
 """Score to the largest error in classes that counts as correct."""
@@ -116,24 +119,13 @@ def _cells(score: np.ndarray, unit: str) -> Row:
 def judge(gain: float, p_holm: float) -> str:
     """The verdict on a mean difference from random, by its adjusted p."""
     if not p_holm < 0.05:
-        return "no better than random"
+        return NOT_SHOWN
     return "better than random" if gain > 0 else "worse than random"
 
 
 def make_rise(score: np.ndarray) -> np.ndarray:
-    """The non-decreasing curves (..., rounds) nearest to noisy ones.
-
-    Isotonic regression by its max-min formula, of thousands of short curves at once (source: Robertson,
-    Wright, Dykstra, Order Restricted Statistical Inference, 1988, theorem 1.4.4).
-    """
-    rounds = score.shape[-1]
-    before = np.concatenate([np.zeros((*score.shape[:-1], 1)), score.cumsum(axis=-1)], axis=-1)
-    first, last = np.arange(rounds)[:, None], np.arange(rounds)[None]
-    total = before[..., None, 1:] - before[..., :-1, None]
-    mean = np.where(last >= first, total / np.maximum(last - first + 1, 1), np.inf)
-    # Of the stretches that begin at a the least mean of those that end at i or later; the largest of a <= i.
-    least = np.minimum.accumulate(mean[..., ::-1], axis=-1)[..., ::-1]
-    return np.where(last >= first, least, -np.inf).max(axis=-2)
+    """The non-decreasing curves (..., rounds) nearest to noisy ones, by isotonic regression."""
+    return np.apply_along_axis(lambda curve: isotonic_regression(curve).x, -1, score)
 
 
 def save_labels(
@@ -166,8 +158,7 @@ def state_answer(rows: Sequence[Mapping[str, object]], test_set: str) -> str:
         return "Nothing was set against random."
     better, worse = (_list_gains(gains, f"{verdict} than random") for verdict in ("better", "worse"))
     tried = list(dict.fromkeys(name_measure(str(row["strategy"])) for row in gains))
-    gained = f"none of {', '.join(tried)} gained" if len(tried) > 1 else f"{tried[0]} gained nothing"
-    answer = f"Choosing paid: {better}" if better else f"No better than random: {gained}"
+    answer = f"Choosing paid: {better}" if better else f"Choosing is not shown to pay: {', '.join(tried)}"
     answer += f"; worse than random: {worse}" if worse else ""
     first = gains[0]
     return (
