@@ -19,7 +19,16 @@ from hipoa.evaluation.metrics.against_readers import (
 )
 from hipoa.evaluation.metrics.ceiling import imply_ceiling
 from hipoa.evaluation.metrics.estimates import interval_rows
-from hipoa.evaluation.metrics.raters import AGREEMENT, Pair, tabulate_pairs
+from hipoa.evaluation.metrics.raters import (
+    AGREEMENT,
+    CEILING,
+    DIFFERENCE,
+    INTER,
+    INTRA,
+    NETWORK,
+    Pair,
+    tabulate_pairs,
+)
 from hipoa.evaluation.statistics.intervals import Row
 from hipoa.grading.data.labels import combine
 from hipoa.grading.settings import HipsSettings
@@ -30,14 +39,6 @@ COLUMNS = (
     *("question", "cohort", "a", "b", "hips", "index", "metric", "value", "unit", "low", "high"),
     *("n_hips", "n_patients", "note"),
 )
-NETWORK, DIFFERENCE, INTER, INTRA, CEILING = (
-    "network",
-    "difference",
-    "inter-reader",
-    "intra-reader",
-    "ceiling",
-)
-"""What a row is about."""
 LABEL, OTHERS, ONE = "label", "other readers", "one reader"
 """Stand in the column ``b``."""
 

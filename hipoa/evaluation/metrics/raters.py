@@ -17,6 +17,15 @@ from hipoa.evaluation.statistics.intervals import Row
 RATERS = "reader against reader"
 """Stands in the column ``experiment``; its spaces distinguish it from any experiment."""
 
+NETWORK, DIFFERENCE, INTER, INTRA, CEILING = (
+    "network",
+    "difference",
+    "inter-reader",
+    "intra-reader",
+    "ceiling",
+)
+"""What a row of agreement.csv is about."""
+
 # Neither rater is the reference standard that these two scores need.
 AGREEMENT = CLASSES.pick([name for name in SCORES if name not in ("balanced accuracy", "macro MAE")])
 """The scores of two raters against each other."""

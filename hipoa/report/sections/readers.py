@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hipoa.evaluation.metrics.against_readers import SCORED
 from hipoa.evaluation.metrics.ceiling import LIMIT, REACHABLE
-from hipoa.reading.agreement import CEILING, DIFFERENCE, INTER, INTRA, NETWORK
+from hipoa.evaluation.metrics.raters import CEILING, DIFFERENCE, INTER, INTRA, NETWORK
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_row, find_side, pivot, write_row
 
