@@ -1,6 +1,9 @@
 """Builds the files that the stages of this room read, as the contract names them."""
 
 import csv
+import importlib.util
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +114,16 @@ def write_uncertainty(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def intervals():
+    """The module benchmarks/intervals.py, whose cohorts are simulated and whose classifiers are trained."""
+    path = Path(__file__).parents[2] / "benchmarks/intervals.py"
+    spec = importlib.util.spec_from_file_location("intervals", path)
+    module = importlib.util.module_from_spec(spec)
+    # Its data classes look their own module up.
+    sys.modules["intervals"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["intervals"]

@@ -1,23 +1,7 @@
 """A small version of benchmarks/intervals.py: what intervals and tests promise, they keep, with training."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-PATH = Path(__file__).parents[2] / "benchmarks/intervals.py"
-
-
-@pytest.fixture(scope="module")
-def intervals():
-    spec = importlib.util.spec_from_file_location("intervals", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["intervals"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["intervals"]
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,6 @@
 """What a number of patients can show: by hand, against statsmodels, and on simulated cohorts."""
 
-import importlib.util
-import sys
 from math import inf
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +24,6 @@ from hipoa.evaluation.comparison.precision import (
 )
 from hipoa.evaluation.metrics.estimates import CLASSES
 
-PATH = Path(__file__).parents[2] / "benchmarks/intervals.py"
 PAIRS = PlannedStudy(experiments=2, repeats=15, primary="ECA")
 NAMES = ("question", "cohort", "role", "metric", "unit", "a", "b", "difference", "low", "high")
 CELLS = ("experiments", "labelled", "primary", "ECA", "share", "vit", "vgg", "0.01", "-0.05", "0.07")
@@ -166,21 +162,11 @@ def test_one_network_has_nothing_to_differ_from_and_another_primary_score_is_pla
     assert list(expect({"labelled": 100}, PlannedStudy(2, 15, "ONCA")))[-1].of == "difference in ONCA"
 
 
-@pytest.fixture(scope="module")
-def simulated():
-    spec = importlib.util.spec_from_file_location("intervals", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["intervals"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["intervals"]
-
-
 @pytest.mark.parametrize("recipe", ["STABLE", "UNSTABLE"])
 @pytest.mark.parametrize("repeats", [3, 15])
-def test_trained_classifiers_vary_as_assumed(simulated, recipe, repeats):
-    recipe = getattr(simulated, recipe)
-    world = simulated.World(recipe, (recipe.noise,) * 2, patients=10)
+def test_trained_classifiers_vary_as_assumed(intervals, recipe, repeats):
+    recipe = getattr(intervals, recipe)
+    world = intervals.World(recipe, (recipe.noise,) * 2, patients=10)
     scores = CLASSES.pick(["ECA"])
     widths, differences = [], []
     for number in range(40):

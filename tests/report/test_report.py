@@ -11,6 +11,7 @@ from markupsafe import escape
 from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.evaluation.comparison.precision import PlannedStudy, expect
+from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.report import sections
 from hipoa.report.cohort import read_hips
 from hipoa.report.manifest import hash_files, hide_paths
@@ -100,6 +101,17 @@ def test_the_summary_has_the_numbers_of_the_tables(fabricated, page):
         f"above the {float(constant['value']):.3f} of the best constant prediction",
     ):
         assert text in summary
+
+
+@pytest.mark.parametrize("approximate", [True, False])
+def test_the_summary_says_where_an_interval_is_approximate(study, approximate):
+    path = study.root / "metrics.csv"
+    rows = read_csv(path)
+    for row in rows:
+        row["note"] = row["note"].replace(APPROXIMATE, "") + (APPROXIMATE if approximate else "")
+    write_csv(path, list(rows[0]), rows)
+    summary = study.report().split('<section id="summary">')[1].split("</section>")[0]
+    assert ("They are approximate: training varies the score more" in summary) == approximate
 
 
 def test_a_long_list_of_warnings_hides_no_refusal(study):

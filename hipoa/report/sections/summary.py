@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hipoa.evaluation.comparison.paired import PRIMARY
+from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.cohort import count_units
 from hipoa.report.results import Results
@@ -82,6 +83,8 @@ def _describe_accuracy(results: Results) -> list[str]:
     other = f", {primary} {write_row(best)}" if primary not in ("ECA", "ONCA") else ""
     allowed = " The 95 % intervals allow for other patients and for networks trained on them."
     allowed = allowed if eca and eca["low"] else ""
+    if eca and eca["low"] and APPROXIMATE in eca["note"]:
+        allowed += " They are approximate: training varies the score more than patients do."
     sentences = [
         f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
         f"share graded exactly (ECA) {write_row(eca)}, at most one class off (ONCA) {write_row(onca)}{other}."
