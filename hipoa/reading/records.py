@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hipoa.reading.measurements import Measurement
+
 MAX_COMMENT = 1000
 MAX_SECONDS = 86_400
 REASONS = {
@@ -42,6 +44,8 @@ class Record(BaseModel):
     blind: bool = True  # the reader had not been shown the model's class of this hip
     image: str = ""  # what was shown: view (16 bits, fine) or radiograph (150 x 150 pixels)
     image_sha256: str = ""  # of the PNG file that was shown
+    also_seen: str = ""  # what was opened beside it: slices, other_ct, joined by a blank
+    measurements: tuple[Measurement, ...] = ()
     undoes: str = ""  # of an undoing, the id of the reading that no longer counts
     study: str = ""
     version: str = ""  # of hipoa
@@ -66,6 +70,7 @@ class ReadingIndex:
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._by_reader: dict[str, dict[str, Record]] = {}
         self._seen: dict[str, set[str]] = {}
+        self._undone: dict[tuple[str, str], Record] = {}
         for record in records:
             self.add(record)
 
@@ -74,7 +79,8 @@ class ReadingIndex:
         own = self._by_reader.setdefault(record.reader, {})
         self._seen.setdefault(record.reader, set()).add(record.hip_id)
         if record.kind == "undo":
-            own.pop(record.undoes, None)
+            if gone := own.pop(record.undoes, None):
+                self._undone[record.reader, gone.hip_id] = gone
         else:
             own[record.id] = record
 
@@ -90,6 +96,10 @@ class ReadingIndex:
     def seen(self, reader: str) -> set[str]:
         """Every hip that the reader ever read, undone readings too."""
         return self._seen.get(reader, set())
+
+    def undone(self, reader: str, hip_id: str) -> Record | None:
+        """The reading of a hip that the reader undid last."""
+        return self._undone.get((reader, hip_id))
 
     def current(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's latest reading of it, hidden second readings left out."""

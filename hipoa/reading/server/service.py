@@ -17,6 +17,7 @@ from hipoa.reading.log import Log
 from hipoa.reading.records import REASONS, Record, agree, same_grade
 from hipoa.reading.server.form_tokens import FormTokens, now_utc
 from hipoa.reading.server.queue import comes_again, queue_hips
+from hipoa.reading.server.tools import find_earlier, present_tools, take_tools
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import Hip, Worklist
 
@@ -96,6 +97,7 @@ class ReadingService:
         """
         record = self._tokens.to_record(reader, form)
         hip = self._hip(record.hip_id)
+        record = take_tools(record, form, hip)
         stored = self.log.append(record)
         if not same_grade(stored, record):
             grade = REASONS[stored.reason] if stored.reason else f"Crowe {stored.crowe}, KL {stored.kl}"
@@ -164,6 +166,7 @@ class ReadingService:
             "synthetic": hip.synthetic,
             "form_token": token,
             "images": {name: image.describe() for name, image in images.items()},
+            **present_tools(hip, images, find_earlier(self.log.index, reader, hip.hip_id, kind, again=again)),
             # A reference of the same patient would give the grade away.
             "hidden_references": [n for n, reference in references if reference.hip.patient == hip.patient],
         }
@@ -207,5 +210,5 @@ class ReadingService:
 def _to_json(record: Record) -> dict[str, Any]:
     return record.model_dump(
         include={"id", "kind", "reader", "time", "hip_id", "case_id", "side", "crowe", "kl"}
-        | {"reason", "comment", "seconds"}
+        | {"reason", "comment", "seconds", "measurements"}
     )

@@ -1,4 +1,5 @@
 // The reading page: one hip at a time, graded by keys. All text from the server is set as text, never as HTML.
+import { Tools } from "/static/tools.js";
 import { Viewer } from "/static/viewer.js";
 
 const $ = (id) => document.getElementById(id);
@@ -35,6 +36,11 @@ async function fetchPixels(address) {
   }
   return fetched.get(address);
 }
+
+const tools = new Tools({
+  viewer: viewers.hip, fetchPixels, onError: showError,
+  describe: (shown, name) => ask(`/api/images/${encodeURIComponent(shown.hip_id)}/${name}`),
+});
 
 const addressOf = (shown, kind) => `/api/images/${encodeURIComponent(shown.hip_id)}/${kind}/${shown.images[kind].sha256}`;
 
@@ -160,6 +166,7 @@ function draw(images) {
   $("fault").hidden = true;
   $("others").hidden = true;
   if (hip.prediction) $("last").textContent = `The model: class ${hip.prediction.grade} (Crowe ${ROMAN[hip.prediction.crowe]}, KL ${hip.prediction.kl})`;
+  tools.show(hip, images);
   showReading();
   showReferences();
 }
@@ -256,7 +263,7 @@ const save = once(async () => {
   if ($("save").disabled || current() !== "workspace") return;
   const started = performance.now();
   const given = { form_token: hip.form_token, crowe: reading.crowe, kl: reading.kl, reason: reading.reason ?? "" };
-  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read() });
+  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read(), ...tools.collect() });
   lastId = answer.recorded.id;
   const prediction = answer.prediction ? ` The model: class ${answer.prediction.grade} (Crowe ${ROMAN[answer.prediction.crowe]}, KL ${answer.prediction.kl}).` : "";
   const side = answer.recorded.side === "R" ? "right" : "left";
@@ -368,6 +375,7 @@ document.addEventListener("keydown", (event) => {
     if (key === "Enter" || key === "Escape") { event.preventDefault(); $("hip").focus(); }
     return;
   }
+  if (tools.key(event, key)) { event.preventDefault(); return; }
   // Enter and space on a button press that button.
   if (key === "Enter" && event.target.tagName === "BUTTON" && event.target.id !== "save") $("hip").focus();
   const action = /^[0-9]$/.test(key) ? () => grade(Number(key)) : KEYS[key];
