@@ -156,8 +156,8 @@ class Page:
 
     def open(self, only_reader=""):
         self.log = Log(self.path)
-        worklist = read_worklist(self.study, self.study / "triage.csv")
-        service = ReadingService(self.study.name, worklist, self.log, self.settings, "s" * 64)
+        self.worklist = read_worklist(self.study, self.study / "triage.csv")
+        service = ReadingService(self.study.name, self.worklist, self.log, self.settings, "s" * 64)
         self.app = make_app(service, port=PORT, key=KEY, only_reader=only_reader)
         return self
 
@@ -255,6 +255,49 @@ class Browserless:
                 answer = self.ask("/api/readings", {"form_token": hip["form_token"], "crowe": 1, "kl": 2})
                 acknowledged.append(answer["recorded"]["id"])
         return acknowledged
+
+
+@pytest.fixture(scope="package")
+def browser(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    contexts = []
+
+    def start(served, name="Ann", width=1366, height=768):
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+        page = contexts[-1].new_page()
+        page.faults = []
+        page.on("console", lambda m: page.faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(served.address)
+        if name:
+            page.fill("#name", name)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#workspace:not([hidden])")
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def wait_for(page, hip):
+    """Until the hip is on the screen."""
+    page.wait_for_function("hip => document.body.dataset.shown === hip", arg=hip)
+
+
+def press(page, *keys):
+    """One key after another."""
+    for key in keys:
+        page.keyboard.press(key)
 
 
 @pytest.fixture
