@@ -66,7 +66,7 @@ class Worklist:
     references: Sequence[Reference]  # at most one per class and side
     without_image: int  # hips of the list that cannot be shown
     set_aside: int  # hips of the list without a rank
-    classes: HipsSettings  # the pairs of Crowe and KL
+    classes: HipsSettings  # the pairs of Crowe and KL, and what happens to others
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:
@@ -126,7 +126,7 @@ def _count_readers(row: Mapping[str, str]) -> int:
 def _read_classes(study: Path) -> HipsSettings:
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
-    given = {name: hips[name] for name in ClassTable.model_fields if name in hips}
+    given = {name: hips[name] for name in (*ClassTable.model_fields, "off_table") if name in hips}
     return HipsSettings.model_validate(given)
 
 

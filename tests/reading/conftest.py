@@ -169,8 +169,8 @@ class Page:
 
     def open(self, only_reader=""):
         self.log = Log(self.path)
-        worklist = read_worklist(self.study, self.study / "triage.csv")
-        service = ReadingService(self.study.name, worklist, self.log, self.settings, "s" * 64)
+        self.worklist = read_worklist(self.study, self.study / "triage.csv")
+        service = ReadingService(self.study.name, self.worklist, self.log, self.settings, "s" * 64)
         self.app = make_app(service, port=PORT, key=KEY, only_reader=only_reader)
         return self
 

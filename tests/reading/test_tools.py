@@ -7,7 +7,7 @@ import pytest
 
 from hipoa.reading.measurements import KINDS, grade_proportion, measure
 
-from .conftest import make_study, wait_for
+from .conftest import make_study, press, wait_for
 from .test_on_demand import ONE_PATIENT, change_hips
 
 
@@ -24,11 +24,6 @@ def page(open_page, serve, study):
     wait_for(shown, "p00000_L")
     yield shown
     assert shown.faults == []
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def spot(page, canvas, x, y):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, redirect, request, session
 from werkzeug.exceptions import HTTPException
 
 import hipoa
+from hipoa.core import grade_definitions
 from hipoa.core.errors import HipoaError
 from hipoa.reading.images import LoadedImage, load_image
 from hipoa.reading.records import REASONS
@@ -19,16 +21,7 @@ from hipoa.reading.server.service import ReadingService
 from hipoa.reading.server.tools import describe_on_demand
 from hipoa.reading.worklist import Worklist
 
-_ASSETS = {
-    "geometry.js": "text/javascript; charset=utf-8",
-    "measure.js": "text/javascript; charset=utf-8",
-    "read.css": "text/css; charset=utf-8",
-    "read.js": "text/javascript; charset=utf-8",
-    "slices.js": "text/javascript; charset=utf-8",
-    "tools.css": "text/css; charset=utf-8",
-    "tools.js": "text/javascript; charset=utf-8",
-    "viewer.js": "text/javascript; charset=utf-8",
-}
+_ASSET_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
 def make_app(service: ReadingService, *, port: int, key: str, only_reader: str = "") -> Flask:
@@ -67,7 +60,11 @@ def make_app(service: ReadingService, *, port: int, key: str, only_reader: str =
 def _add_page(app: Flask, key: str) -> None:
     folder = files("hipoa.reading.server") / "static"
     page = (folder / "read.html").read_bytes()
-    assets = {name: (folder / name).read_bytes() for name in _ASSETS}
+    assets = {
+        file.name: (file.read_bytes(), _ASSET_TYPES[Path(file.name).suffix])
+        for file in folder.iterdir()
+        if Path(file.name).suffix in _ASSET_TYPES
+    }
 
     @app.get("/", endpoint="page")
     def show_page() -> Any:
@@ -82,7 +79,8 @@ def _add_page(app: Flask, key: str) -> None:
     def show_asset(name: str) -> Response:
         if name not in assets:
             abort(404)
-        return Response(assets[name], content_type=_ASSETS[name])
+        content, kind = assets[name]
+        return Response(content, content_type=kind)
 
 
 def _add_session(app: Flask, service: ReadingService, only_reader: str) -> None:
@@ -97,7 +95,14 @@ def _add_session(app: Flask, service: ReadingService, only_reader: str) -> None:
             reader=session.get("reader", ""),
             readers=[] if only_reader else service.log.index.readers,
             reasons=REASONS,
-            classes=service.worklist.classes.class_table,
+            definitions={
+                "crowe": grade_definitions.CROWE,
+                "kl": grade_definitions.KL,
+                "measured": grade_definitions.HOW_CROWE_IS_MEASURED,
+                "sources": grade_definitions.SOURCES,
+            },
+            senior=service.settings.senior,
+            next_command=service.next_command,
             prediction=service.settings.prediction,
             again_every=service.settings.again_every,
             without_image=service.worklist.without_image,
@@ -128,8 +133,10 @@ def _add_reading(app: Flask, service: ReadingService) -> None:
     actions: list[tuple[str, str, Callable[..., object]]] = [
         ("GET", "/api/next", service.next_hips),
         ("POST", "/api/readings", lambda reader: service.record(reader, _body())),
+        ("POST", "/api/later", lambda reader: service.put_off(reader, _body())),
         ("POST", "/api/undo", lambda reader: service.undo(reader, _body().get("id"))),
         ("GET", "/api/mine", service.list_own),
+        ("POST", "/api/model", service.show_model),
         ("GET", "/api/disagreements", service.list_disagreements),
         ("GET", "/api/consensus/<hip_id>", service.consensus_hip),
         ("GET", "/api/references", lambda _: service.list_references()),

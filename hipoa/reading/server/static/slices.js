@@ -1,5 +1,6 @@
 // Axial, coronal and sagittal CT slices through the head: the wheel or the arrows go from slice to slice.
 import { Viewer } from "/static/viewer.js";
+import { make } from "/static/words.js";
 
 // Left and right edge of each plane, and where a slice lies that is before or after the middle one.
 const PLANES = [
@@ -18,18 +19,13 @@ export class Slices {
   }
 
   make(plane, number) {
-    const figure = document.createElement("figure");
-    const canvas = document.createElement("canvas");
-    canvas.tabIndex = 0;
+    const canvas = make("canvas", { tabIndex: 0 });
     for (const [name, value] of [["role", "slider"], ["aria-label", `${plane.name} slice`], ["aria-orientation", "vertical"]]) canvas.setAttribute(name, value);
-    const [left, right, caption, bar] = ["span", "span", "figcaption", "p"].map((tag) => document.createElement(tag));
-    left.className = "marker small right-side";
-    right.className = "marker small left-side";
-    [left.textContent, right.textContent] = plane.edges;
-    bar.className = "scale";
-    bar.textContent = `${BAR_MM} mm`;
-    figure.append(canvas, left, right, caption, bar);
-    this.section.append(figure);
+    const [left, right] = plane.edges;
+    const [caption, bar] = [make("figcaption"), make("span")];
+    this.section.append(make("figure", {}, canvas,
+      make("span", { className: "marker small right-side" }, left), make("span", { className: "marker small left-side" }, right),
+      caption, make("p", { className: "scale" }, bar, `${BAR_MM} mm`)));
     const viewer = new Viewer(canvas, { still: true });
     viewer.onDraw = (pxPerMm) => { bar.style.width = `${Math.round(BAR_MM * pxPerMm)}px`; };
     canvas.addEventListener("draw", () => this.drawLines(number));

@@ -1,11 +1,12 @@
 // The tools of the page: measurements, another CT of the patient, CT slices. Nothing is fetched before it is asked for.
 import { KINDS, describeValue } from "/static/geometry.js";
 import { Marks } from "/static/measure.js";
+import { closeComparison } from "/static/references.js";
+import { ask, fetchPixels } from "/static/server.js";
 import { Slices } from "/static/slices.js";
 import { Viewer } from "/static/viewer.js";
+import { $, make, sideClass } from "/static/words.js";
 
-const $ = (id) => document.getElementById(id);
-const SIDE_CLASS = { R: "right-side", L: "left-side" };
 // Name of a button to its key and its words.
 const BUTTONS = {
   ruler: ["m", "Ruler"],
@@ -21,10 +22,9 @@ const MISSING = {
 };
 
 export class Tools {
-  // viewer: of the hip. describe: asks the server for an image on demand. fetchPixels: of an address.
-  // onError: shows an error.
-  constructor({ viewer, describe, fetchPixels, onError }) {
-    Object.assign(this, { viewer, describe, fetchPixels, onError, list: [], opened: new Set() });
+  // viewer: of the hip. onError: shows an error.
+  constructor(viewer, onError) {
+    Object.assign(this, { viewer, onError, list: [], opened: new Set() });
     this.pelvis = new Viewer($("pelvis-large"));
     this.other = new Viewer($("other-ct-image"));
     this.slices = new Slices($("slices"));
@@ -33,21 +33,19 @@ export class Tools {
       hip: new Marks(viewer, $("hip-marks"), "hip", changed),
       pelvis: new Marks(this.pelvis, $("pelvis-marks"), "pelvis", changed),
     };
-    for (const [name, [key, text]] of Object.entries(BUTTONS)) this.makeButton(name, key, text);
+    for (const [name, [key, text]] of Object.entries(BUTTONS)) {
+      const button = make("button", {}, make("kbd", {}, key.toUpperCase()), ` ${text}`);
+      button.dataset.tool = name;
+      button.addEventListener("click", () => this.toggle(name));
+      $("tools").append(button);
+    }
     for (const button of document.querySelectorAll(".close-tool")) button.addEventListener("click", () => this.close(button.parentElement.id));
-    this.other.onDraw = (pxPerMm) => { $("other-ct-scale").style.width = `${Math.round(50 * pxPerMm)}px`; };
-    // The other CT is shown in the window of the hip.
-    viewer.canvas.addEventListener("draw", () => this.followWindow());
+    this.other.onDraw = (pxPerMm) => { $("other-ct-bar").style.width = `${Math.round(50 * pxPerMm)}px`; };
   }
 
-  makeButton(name, key, text) {
-    const button = document.createElement("button");
-    const cap = document.createElement("kbd");
-    cap.textContent = key.toUpperCase();
-    button.append(cap, document.createTextNode(` ${text}`));
-    button.dataset.tool = name;
-    button.addEventListener("click", () => this.toggle(name));
-    $("tools").append(button);
+  // Key to what it does on the page.
+  get keys() {
+    return Object.fromEntries(Object.entries(BUTTONS).map(([name, [key]]) => [key, () => this.toggle(name)]));
   }
 
   // A new hip: everything is closed, and what the reader measured on it before is drawn.
@@ -72,7 +70,7 @@ export class Tools {
     return Object.values(this.marks).find((marks) => marks.started);
   }
 
-  // ---- keys: true where one was taken
+  // ---- keys of what is open: true where one was taken
 
   key(event, key) {
     if (this.marks.hip.key(event, key) || this.marks.pelvis.key(event, key) || this.slices.key(event, key)) return true;
@@ -81,9 +79,7 @@ export class Tools {
       this.say("The measurement is not complete: set its points, or leave it with Esc. ");
       return true;
     }
-    const name = Object.keys(BUTTONS).find((each) => BUTTONS[each][0] === key);
-    if (name) this.toggle(name);
-    return Boolean(name);
+    return false;
   }
 
   leave() {
@@ -132,10 +128,12 @@ export class Tools {
     const section = { slices: "slices", other_ct: "other-ct" }[name];
     if (!$(section).hidden) return this.close(section);
     const { hip } = this;
-    const image = await this.describe(hip, name);
-    image.pixels = await this.fetchPixels(`/api/images/${encodeURIComponent(hip.hip_id)}/${name}/${image.sha256}`);
+    const address = `/api/images/${encodeURIComponent(hip.hip_id)}/${name}`;
+    const image = await ask(address);
+    image.pixels = await fetchPixels(`${address}/${image.sha256}`);
     if (hip !== this.hip) return undefined;
     this.opened.add(name);
+    closeComparison();
     for (const marks of Object.values(this.marks)) marks.stop();
     $(section).hidden = false;
     if (name === "slices") {
@@ -144,20 +142,13 @@ export class Tools {
       this.slices.planes[0].canvas.focus({ preventScroll: true });
     } else {
       $("other-ct-marker").textContent = hip.side;
-      $("other-ct-marker").className = `marker small ${SIDE_CLASS[hip.side]}`;
+      $("other-ct-marker").className = `marker small ${sideClass(hip.side)}`;
       $("other-ct-caption").textContent = image.caption;
-      this.other.show(image);
-      this.followWindow();
+      // Line integrals of both are on one scale, so that one window shows them alike.
+      const { source, window } = this.images.hip;
+      this.other.show(image.source === source ? { ...image, window } : image);
     }
     return this.say();
-  }
-
-  followWindow() {
-    const { viewer, other } = this;
-    if ($("other-ct").hidden || !other.image || !viewer.image) return;
-    if (other.low === viewer.low && other.high === viewer.high && other.invert === viewer.invert) return;
-    Object.assign(other, { low: viewer.low, high: viewer.high, invert: viewer.invert });
-    other.render();
   }
 
   // ---- words
@@ -170,11 +161,7 @@ export class Tools {
     const open = { slices: !$("slices").hidden, other_ct: !$("other-ct").hidden, crowe: !$("pelvis-layer").hidden };
     const on = started?.started.kind;
     for (const button of $("tools").children) button.setAttribute("aria-pressed", String(open[button.dataset.tool] ?? button.dataset.tool === on));
-    $("measured").replaceChildren(...this.list.map((one) => {
-      const line = document.createElement("li");
-      line.textContent = this.describeOne(one);
-      return line;
-    }));
+    $("measured").replaceChildren(...this.list.map((one) => make("li", {}, this.describeOne(one))));
   }
 
   describeOne(one) {
