@@ -123,7 +123,8 @@ class ReadingService:
         Raises:
             ReadingError: The token is not this reader's, or of a consensus.
         """
-        record = self.log.append(self._tokens.to_put_off(reader, form))
+        record = self._tokens.to_put_off(reader, form)
+        record = self.log.append(take_tools(record, form, self._hip(record.hip_id)))
         return {"recorded": _to_json(record), "notes": [], **self.next_hips(reader, count=1)}
 
     def undo(self, reader: str, record_id: object) -> dict[str, Any]:
