@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hipoa.evaluation.comparison.paired import PRIMARY
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_row
+from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_score
 from hipoa.report.sections.subgroups import list_differing
 
 _FEW_HIPS = 10
@@ -45,7 +45,7 @@ def _check_scores(results: Results, best: Row) -> Iterator[str]:
     worst = min((row for row in recalls if row), key=lambda row: float(row["value"]), default=None)
     if worst and float(worst["value"]) < _LOW_RECALL:
         yield (
-            f"Of the {worst['n_hips']} hips of class {worst['metric'][-1]}, a share of {write_row(worst)} is "
+            f"Of the {worst['n_hips']} hips of class {worst['metric'][-1]}, {write_score(worst)} are "
             "graded as such."
         )
     for difference in list_differing(results.table("subgroups.csv"), best["experiment"], "labelled"):
