@@ -21,7 +21,7 @@ from hipoa.report.outputs import FIGURES, TABLES
 from hipoa.report.published_results import CITATION
 from hipoa.report.radiographs import embed_file
 from hipoa.report.results import Results
-from hipoa.report.scores import find_reason, find_row, pivot, write_row
+from hipoa.report.scores import find_reason, find_row, pivot, write_row, write_score, write_share
 from hipoa.report.sections import (
     accuracy,
     calibration,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hipoa.evaluation.comparison.paired import PRIMARY
+from hipoa.evaluation.comparison.verdicts import PRIMARY
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_score
 from hipoa.report.sections.subgroups import list_differing
