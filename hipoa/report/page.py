@@ -131,6 +131,7 @@ def render(results: Results, figures: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = "{:g}".format
+    environment.filters["shorten"] = _shorten
     environment.globals |= {function.__name__: function for function in _FUNCTIONS}
     environment.globals |= {
         "results": results,
@@ -156,6 +157,14 @@ def render(results: Results, figures: Path) -> str:
 def _render_section(environment: jinja2.Environment, section: Section, results: Results) -> Markup:
     template = environment.get_template(f"sections/{section.name}.html")
     return Markup(explain_words(template.render(section.gather(results) if section.gather else {})))
+
+
+def _shorten(cell: str) -> str:
+    """A cell as a narrow column can show it: fractions with four digits, names that may wrap."""
+    try:
+        return f"{float(cell):.4g}" if "." in cell else cell
+    except ValueError:
+        return cell.replace("_", " ")
 
 
 def _read_caption(name: str) -> str:

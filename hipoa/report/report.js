@@ -83,6 +83,12 @@ for (const table of document.querySelectorAll("main table:not(.matrix)")) {
   addCsv(table);
 }
 
+// A part of a table that is out of sight is announced; tables in details get their size when these open.
+const watched = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.classList.toggle("cut", target.scrollWidth > target.clientWidth + 1);
+});
+document.querySelectorAll(".scroll").forEach((box) => watched.observe(box));
+
 // ---- figures: save as SVG and PNG
 
 function savePng(image, name) {
@@ -253,16 +259,14 @@ if (root) startMap(root);
 const appendix = document.getElementById("appendix");
 const undo = [];
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("#surgeon details")) {
-    if (details.parentElement.closest("details")) continue;
+  for (const details of document.querySelectorAll("#surgeon details:not([open])")) {
     const number = undo.length + 1;
-    const open = details.open;
     const note = make("p", { class: "quiet" }, plain(details.querySelector("summary").textContent) + ": see appendix " + number);
     const title = make("p", { class: "appendix-title" }, "Appendix " + number);
     details.replaceWith(note);
     appendix.append(title, details);
     details.open = true;
-    undo.push(() => { details.open = open; note.replaceWith(details); title.remove(); });
+    undo.push(() => { details.open = false; note.replaceWith(details); title.remove(); });
   }
   appendix.hidden = !undo.length;
   for (const details of document.querySelectorAll("#technical details[data-print]:not([open])")) {

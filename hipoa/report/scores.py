@@ -59,13 +59,15 @@ def write_row(row: Row | None) -> str:
 
 
 def write_score(row: Row | None) -> str:
-    """As `write_row`, but a share in percent, such as "65 % (60 to 70)": for the part that a surgeon reads."""
-    return _write(row, 100, "z.0f", " %") if row and row["unit"] == "share" else write_row(row)
+    """As `write_row`, but a share in percent, such as "65 % (60 to 70)", for the surgeon."""
+    return (
+        _write(row, 100, "z.0f", "\N{NO-BREAK SPACE}%") if row and row["unit"] == "share" else write_row(row)
+    )
 
 
 def write_share(share: float | str) -> str:
     """A share in percent, such as "65 %"."""
-    return f"{100 * float(share):.0f} %"
+    return f"{100 * float(share):.0f}\N{NO-BREAK SPACE}%"
 
 
 def _write(row: Row | None, factor: float, form: str, unit: str) -> str:
@@ -92,7 +94,10 @@ def find_reason(row: Row) -> str:
 def write_difference(row: Row) -> str:
     """The difference of a row of differences.csv with its interval; of shares in percentage points."""
     points = row["unit"] == "share"
-    return _write({**row, "value": row["difference"]}, *((100, "z.0f", " percentage points") if points else (1, "z.3f", "")))
+    return _write(
+        {**row, "value": row["difference"]},
+        *((100, "z.0f", " percentage points") if points else (1, "z.3f", "")),
+    )
 
 
 def find_better(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""The result at a glance: a sentence, a confusion matrix, caveats and what to do; then the study in five answers."""
+"""The result: a sentence, a confusion matrix, caveats, what to do next; then the study in five answers."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ class Matrix(NamedTuple):
 
 def gather(results: Results) -> dict[str, Any]:
     """What the first screen shows, and the answers beneath it."""
+    result, basis = _state_result(results)
     return {
-        "result": _state_result(results),
+        "result": result,
+        "basis": basis,
         "matrix": _find_matrix(results),
         "caveats": list_caveats(results),
         "first": _FIRST,
@@ -64,22 +66,32 @@ def gather(results: Results) -> dict[str, Any]:
     }
 
 
-def _state_result(results: Results) -> str:
-    """The result in one sentence, which first says so where the best network is not shown to beat a constant."""
+def _state_result(results: Results) -> tuple[str, str]:
+    """The result in one sentence, and of what it is.
+
+    Where the best network is not shown to beat a constant, the sentence says that first.
+    """
     best = results.best
     if best is None:
-        return "No graded hip was predicted, so there is no result."
+        return "No graded hip was predicted, so there is no result.", ""
     name = best["experiment"]
     own = {"experiment": name, "cohort": "labelled"}
     eca, onca = (find_row(results.scores, **own, metric=metric) for metric in ("ECA", "ONCA"))
-    graded = f"of {count_units(results.find_scored(name, 'labelled'))} {write_score(eca)} were graded in exactly the class "
-    graded += f"that was read, {write_score(onca)} at most one class off"
-    who = f"{name}, the best of {len(results.experiments)} networks," if len(results.experiments) > 1 else name
-    if results.beats_constant(name):
-        return f"By {who} {graded}; it is better than the same answer for every hip."
     constant = find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric="ECA")
-    beside = f", where the same answer for every hip has {write_share(constant['value'])} exactly" if constant else ""
-    return f"{who} is not shown to grade better than the same answer for every hip: {graded}{beside}."
+    hips = count_words(int(best["n_hips"]), "hip")
+    graded = f"graded {write_score(eca)} of {hips} in exactly the class that was read"
+    score = "" if results.primary == "ECA" else f", by {results.primary}"
+    if results.beats_constant(name):
+        near = f"{write_score(onca)} at most one class off"
+        said = f"{name} {graded}, {near}: better than one answer for every hip{score}."
+    else:
+        beside = f"; the best such answer {write_share(constant['value'])}" if constant else ""
+        said = (
+            f"{name} is not shown to grade better than one answer for every hip{score}: it {graded}{beside}."
+        )
+    chosen = f"The best of {len(results.experiments)} networks; " if len(results.experiments) > 1 else ""
+    units = count_units(results.find_scored(name, "labelled"))
+    return said, f"{chosen}{units}, graded by networks trained without them. In brackets: 95 % intervals."
 
 
 def _find_matrix(results: Results) -> Matrix | None:
@@ -128,8 +140,8 @@ def _describe_accuracy(results: Results) -> list[str]:
         allowed += " They are approximate: training varies the score more than patients do."
     sentences = [
         f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
-        f"share graded exactly (ECA) {write_score(eca)}, at most one class off (ONCA) {write_score(onca)}{other}."
-        f"{allowed}",
+        f"share graded exactly (ECA) {write_score(eca)}, at most one class off (ONCA) {write_score(onca)}"
+        f"{other}.{allowed}",
         *_compare_with_constant(results, name),
         *_describe_pairs(results),
     ]
