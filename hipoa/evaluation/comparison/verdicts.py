@@ -32,3 +32,10 @@ def beats_constant(rows: Iterable[Mapping[str, object]], experiment: str) -> boo
         for row in rows
         if (row["question"], row["cohort"], row["role"], row["a"]) == question
     )
+
+
+def describe_weakness(rows: Iterable[Mapping[str, object]], experiment: str) -> str:
+    """In words that a network is not shown to be better than the best constant prediction; "" if it is."""
+    if beats_constant(rows, experiment):
+        return ""
+    return f"{experiment} is not shown to grade better than the same answer for every hip"

@@ -25,8 +25,8 @@ def _check_data(results: Results) -> Iterator[str]:
     flow = results.flow["all"]
     if results.synthetic:
         yield "The patients are synthetic: the results say nothing about real patients."
-    if results.config["preset"] == "demo":
-        yield "Settings are for demonstration: small networks, few epochs."
+    if results.config["not_for_results"]:
+        yield results.config["not_for_results"]
     if flow["refused"] > _MANY_REFUSED * flow["hips"]:
         yield f"{flow['refused']} of {flow['hips']} hips were refused; the others may be easier to grade."
     grades = [
