@@ -11,17 +11,21 @@ from markupsafe import escape
 from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.evaluation.comparison.precision import PlannedStudy, expect
+from hipoa.evaluation.comparison.verdicts import SAME
 from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.report import sections
 from hipoa.report.cohort import read_hips
+from hipoa.report.flow import STEPS
+from hipoa.report.glossary import GLOSSARY, explain_words
 from hipoa.report.manifest import hash_files, hide_paths
 from hipoa.report.outputs import TABLES
-from hipoa.report.page import LIMITS, SECTIONS
+from hipoa.report.page import LIMITS, PARTS, SECTIONS
 from hipoa.report.published_results import PUBLISHED
-from hipoa.report.scores import find_best, find_row, write_row
+from hipoa.report.scores import find_best, find_row, write_score, write_share
+from hipoa.report.sections import caveats
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
 
-DEMONSTRATION = "These are settings for demonstration."
+DEMONSTRATION = "The preset own is not for results: the networks are small."
 SYNTHETIC = "Synthetic patients."
 
 
@@ -63,8 +67,8 @@ def test_own_data_with_the_published_settings_carry_no_warning(page):
     assert "not a medical device" in page
 
 
-def test_own_data_with_the_demo_settings(study):
-    study.config(preset="demo")
+def test_own_data_with_a_preset_that_is_not_for_results(study):
+    study.config(not_for_results=DEMONSTRATION)
     page = study.report()
     assert page.index(DEMONSTRATION) < page.index("<main")
     assert SYNTHETIC not in page
@@ -96,11 +100,97 @@ def test_the_summary_has_the_numbers_of_the_tables(fabricated, page):
     for text in (
         "34 CTs of 34 patients contain 68 hips: 64 with a radiograph, 3 refused, 1 excluded.",
         f"{best['experiment']} (the best ECA of 2, chosen on these same hips)",
-        f"(ECA) {write_row(best)}",
-        f"(ONCA) {write_row(near)}",
-        f"above the {float(constant['value']):.3f} of the best constant prediction",
+        f"(ECA) {write_score(best)}",
+        f"(ONCA) {write_score(near)}",
+        f"above the {write_share(constant['value'])} of the best constant prediction",
     ):
         assert text in summary
+
+
+def test_the_result_is_one_sentence_with_its_interval(fabricated, page):
+    best = find_best(read_csv(fabricated.root / "metrics.csv"), "ECA")
+    result = re.search(r'<p class="result">(.*?)</p>', page)[1]
+    assert result.startswith(f"{best['experiment']} graded {write_score(best)} of {best['n_hips']} hips")
+    assert result.endswith("better than one answer for every hip.")
+    assert "The best of 2 networks; 34 hips of 19 patients" in page
+
+
+def test_a_model_not_shown_to_beat_a_constant_is_said_first(study):
+    path = study.root / "differences.csv"
+    rows = read_csv(path)
+    changed = [row | ({"verdict": SAME} if row["question"] == "constant" else {}) for row in rows]
+    write_csv(path, list(rows[0]), changed)
+    page = study.report()
+    best = find_best(read_csv(study.root / "metrics.csv"), "ECA")["experiment"]
+    result = re.search(r'<p class="result">(.*?)</p>', page)[1]
+    assert result.startswith(f"{best} is not shown to grade better than one answer for every hip")
+    assert "at most one class off" not in result
+
+
+def test_the_picture_is_the_confusion_matrix_of_the_best_network(fabricated, page):
+    best = find_best(read_csv(fabricated.root / "metrics.csv"), "ECA")["experiment"]
+    matrix = page.split('<table class="matrix">')[1].split("</table>")[0]
+    shown = [float(text or 0) for text in re.findall(r"<td[^>]*>([\d.]*)</td>", matrix.split("<tbody>")[1])]
+    counted = [
+        float(row[f"predicted_{grade}"])
+        for row in read_csv(fabricated.root / "confusion.csv")
+        for grade in range(1, 8)
+        if (row["experiment"], row["cohort"]) == (best, "labelled")
+    ]
+    assert shown == counted
+    assert f"class predicted by {best}" in matrix
+
+
+def test_the_first_three_caveats_stand_on_the_first_screen_and_all_beneath(fabricated, monkeypatch):
+    monkeypatch.setattr(caveats, "_MANY_REFUSED", 0)
+    monkeypatch.setattr(caveats, "_LOW_RECALL", 2)
+    first, rest = (
+        fabricated.report("caveats.html", "caveats.json")
+        .split('<div class="first">')[1]
+        .split('<dl class="answers">')
+    )
+    distrusted = first.split("What to distrust</h3>")[1].split("</ul>")[0]
+    every = re.findall("<li>(.*?)</li>", rest.split('<div id="caveats">')[1].split("</div>")[0])
+    assert re.findall("<li>(.*?)</li>", distrusted) == every[:3]
+    assert len(every) > 3
+    assert f"{len(every)} caveats in all" in first
+
+
+def test_shares_are_in_percent_for_the_surgeon_and_decimal_for_the_methods(page):
+    surgeon, technical = page.split('<div class="part" id="technical"')
+    assert re.search(r"\d{2}\N{NO-BREAK SPACE}% \(\d\d to \d\d\)", surgeon)
+    summary = surgeon.split('<section id="summary">')[1].split("</section>")[0]
+    assert not re.search(r"E?CA\)? 0\.\d{3}", summary)
+    assert re.search(r"0\.\d{3}", technical.split('<section id="sets">')[1].split("</section>")[0])
+
+
+def test_an_abbreviation_is_explained_where_a_section_first_uses_it(fabricated):
+    fabricated.report("explained.html", "explained.json")
+    text = (fabricated.root / "explained.html").read_text(encoding="utf-8")
+    section = text.split('<section id="uncertainty">')[1].split("</section>")[0]
+    assert section.count(f'<abbr title="{escape(GLOSSARY["AUROC"])}">AUROC</abbr>') <= 1
+    summary = text.split('<section id="summary">')[1].split("</section>")[0]
+    for word in ("ECA", "ONCA", "KL", "AUROC"):
+        assert summary.count(f'<abbr title="{escape(GLOSSARY[word])}">{word}</abbr>') == 1
+    glossary = text.split('<section id="glossary">')[1].split("</section>")[0]
+    assert all(f"<dt>{escape(word)}</dt>" in re.sub("</?abbr[^>]*>", "", glossary) for word in GLOSSARY)
+
+
+def test_explanations_stay_out_of_tags_headings_and_code():
+    text = '<h2>ECA</h2><img alt="the ECA"><code>ECA</code><p>Of ECA, ECAs and ECA</p>'
+    explained = explain_words(text)
+    assert explained == text.replace("Of ECA", f'Of <abbr title="{escape(GLOSSARY["ECA"])}">ECA</abbr>')
+
+
+def test_a_count_of_nothing_is_left_out_of_the_flow(study):
+    flow = study.report().split("<caption>Flow of hips")[1].split("</table>")[0]
+    assert STEPS["off_table"] in flow
+    path = study.root / "hips/labelled.csv"
+    rows = read_csv(path)
+    write_csv(path, list(rows[0]), [row | {"off_table": ""} for row in rows])
+    flow = study.report().split("<caption>Flow of hips")[1].split("</table>")[0]
+    assert STEPS["off_table"] not in flow
+    assert STEPS["graded"] in flow
 
 
 @pytest.mark.parametrize("approximate", [True, False])
@@ -421,9 +511,9 @@ def test_scores_of_other_experiments_are_refused(study):
         study.report()
 
 
-def test_question_and_precision_are_stated_before_the_results(fabricated, page):
+def test_question_and_precision_come_first_in_the_part_on_methods(fabricated, page):
     section = page.split('<section id="precision">')[1].split("</section>")[0]
-    assert page.index('<section id="precision">') < page.index('<section id="accuracy">')
+    assert PARTS[1].sections[0].name == "precision"
     for text in ("ECA of out-of-fold grades", "trained anew", "Refused hips (3)", "External cohort"):
         assert text in section
     scores = read_csv(fabricated.root / "metrics.csv")

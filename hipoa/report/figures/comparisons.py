@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from matplotlib.figure import Figure
 
-from hipoa.evaluation.comparison.paired import PRIMARY
+from hipoa.evaluation.comparison.verdicts import PRIMARY
 from hipoa.evaluation.metrics.baselines import CONSTANT, MAJORITY
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.subgroups import HIDDEN, LEAST_PATIENTS, LEAST_SHOWN
