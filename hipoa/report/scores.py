@@ -15,6 +15,8 @@ Row = Mapping[str, Any]
 
 NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS, SIDES)
 """What is scored beside the experiments."""
+COLUMN_NAMES = {"kernel_kind": "kernel", "kv": "tube voltage", "step_mm": "slice spacing"}
+"""Columns of the tables of hips whose names say too little."""
 
 
 def find_row(rows: Iterable[Row], **cells: str) -> Row | None:

@@ -241,6 +241,63 @@ def test_possible_label_errors_are_shown_with_the_models_class(fabricated, page)
     assert "external cohort is left out" in section
 
 
+def weaken(study, *names):
+    """Takes from networks that they are shown to beat a constant, and makes list and label errors again."""
+    path = study.root / "differences.csv"
+    rows = read_csv(path)
+    for row in rows:
+        if row["question"] == "constant" and row["a"] in names:
+            row["verdict"] = SAME
+    write_csv(path, list(rows[0]), rows)
+    study.list_hips()
+
+
+def read_section(page, name):
+    return page.split(f'<section id="{name}">')[1].split("</section>")[0]
+
+
+NO_BETTER = "is not shown to grade better than the same answer for every hip"
+NO_ORDER = "This order is not shown to be better than a random one: vit is not shown to grade better"
+
+
+def test_a_network_that_beats_no_constant_commands_nothing(study):
+    weaken(study, "vit", "vgg")
+    page = study.report()
+    assert "No label is doubted: no network is shown" in read_section(page, "label_errors")
+    assert "labelled hips again" not in page
+    assert NO_ORDER in read_section(page, "simulation")
+    assert NO_ORDER in read_section(page, "card")
+    assert f"{NO_BETTER}: what rests on its grades" in read_section(page, "summary")
+
+
+def test_a_network_that_beats_a_constant_keeps_its_lists_and_sentences(fabricated, page):
+    assert "No label is doubted" not in page
+    assert NO_ORDER not in page
+    assert NO_BETTER not in page
+    assert "networks that are shown to\ngrade better than the same answer for every hip (vit, vgg)" in page
+    assert [row for row in read_csv(fabricated.root / "label_errors.csv") if row["doubted"]]
+
+
+def test_labels_are_doubted_by_the_networks_that_beat_a_constant_alone(study):
+    weaken(study, "vgg")
+    section = read_section(study.report(), "label_errors")
+    assert "for every hip (vit)" in section
+
+
+@pytest.mark.parametrize(("hips", "said"), [(40, True), (37, False)])
+def test_a_network_that_gives_nearly_every_hip_one_class_is_as_good_as_no_model(study, hips, said):
+    weaken(study, "vit")
+    path = study.root / "confusion.csv"
+    rows = read_csv(path)
+    own = [row for row in rows if (row["experiment"], row["cohort"]) == ("vit", "labelled")]
+    for row in own:
+        row |= {f"predicted_{grade}": "0" for grade in range(1, 8)}
+    own[0] |= {"predicted_3": str(hips), "predicted_5": str(40 - hips)}
+    write_csv(path, list(rows[0]), rows)
+    page = study.report()
+    assert (f"vit predicts class 3 for {hips} of 40 hips: as good as no model." in page) == said
+
+
 def test_the_answer_of_the_simulation_is_stated(fabricated, page):
     simulation = page.split('<section id="simulation">')[1].split("</section>")[0]
     (answer,) = (row for row in read_csv(fabricated.root / "simulation.csv") if row["quantity"] == "answer")
