@@ -66,7 +66,14 @@ class Worklist:
     references: Sequence[Reference]  # at most one per class and side
     without_image: int  # hips of the list that cannot be shown
     set_aside: int  # hips of the list without a rank
+    caveat: str  # on its order; empty if there is none
     classes: HipsSettings  # the pairs of Crowe and KL, and what happens to others
+
+    def describe(self) -> str:
+        """How many hips there are to read, and the caveat on their order."""
+        of_list = f"{len(self.hips)} hips to read, {self.set_aside} set aside"
+        counts = f"{of_list}, {self.without_image} without an image."
+        return f"{counts}\nNote: {self.caveat}." if self.caveat else counts
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:
@@ -92,6 +99,7 @@ def read_worklist(study: Path, listed: Path) -> Worklist:
         references=choose_references(rows, by_id),
         without_image=len(ranked) - len(shown),
         set_aside=len(order) - len(ranked),
+        caveat=next((row.get("caveat", "") for row in ranked), ""),
         classes=_read_classes(study),
     )
 
