@@ -159,6 +159,7 @@ def test_points_are_dragged_and_a_cross_deletes(page, study):
     page.mouse.move(*spot(page, "hip", 20, 20), steps=2)
     page.mouse.up()
     assert page.text_content("#hip-marks text") == "4.0 mm"
+    press(page, "3", "Backspace")  # of the grade, not of the point that was dragged
     page.locator("#hip-marks [aria-label='2: delete the ruler'] .grip").click()
     save(page, "p00000_R")
     assert [one["value"] for one in read_log(study)[0]["measurements"]] == [4.0]

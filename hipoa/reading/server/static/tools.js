@@ -142,6 +142,7 @@ export class Tools {
       this.slices.show(image);
       this.slices.planes[0].canvas.focus({ preventScroll: true });
     } else {
+      $("slices").hidden = true;
       $("other-ct-marker").textContent = hip.side;
       $("other-ct-marker").className = `marker small ${sideClass(hip.side)}`;
       $("other-ct-caption").textContent = image.caption;
