@@ -105,6 +105,10 @@ class ReadingIndex:
         """A reader's records, undone readings left out."""
         return list(self._by_reader.get(reader, {}).values())
 
+    def readings(self, reader: str) -> list[Record]:
+        """A reader's first and second readings in their order, without those of a consensus."""
+        return [record for record in self.of(reader) if record.kind == "reading"]
+
     def put_off(self, reader: str) -> dict[str, int]:
         """Hip that the reader put off to its place among them, from 1, the longest put off first."""
         return {hip: place for place, hip in enumerate(self._put_off.get(reader, {}), start=1)}
@@ -119,7 +123,7 @@ class ReadingIndex:
 
     def current(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's latest reading of it, hidden second readings left out."""
-        return {r.hip_id: r for r in self.of(reader) if r.kind == "reading" and not r.again}
+        return {r.hip_id: r for r in self.readings(reader) if not r.again}
 
     def repeats(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's hidden second reading of it."""

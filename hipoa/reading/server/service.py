@@ -218,7 +218,9 @@ class ReadingService:
             return []
         index, queue = self.log.index, self._queue(reader)
         may_return = bool(queue) and self.settings.again_every > 0
-        lately = {record.hip_id for record in index.of(reader)[-_SHOWN_AFTER:]} if may_return else set[str]()
+        lately = (
+            {record.hip_id for record in index.readings(reader)[-_SHOWN_AFTER:]} if may_return else set[str]()
+        )
         by_id = self.worklist.by_id
         waiting = {hip.patient for hip, _ in queue} | {by_id[name].patient for name in lately & by_id.keys()}
         read = (by_id[name] for name in index.current(reader) if name in by_id)
