@@ -46,7 +46,7 @@ export class Marks {
     if (!this.started) return "";
     const { name, points } = KINDS[this.started.kind];
     const number = this.started.points.length;
-    return `${name}: set ${points[number]} (${number + 1} of ${points.length})`;
+    return `${name[0].toUpperCase()}${name.slice(1)}: set ${points[number]} (${number + 1} of ${points.length})`;
   }
 
   value({ kind, points }) {

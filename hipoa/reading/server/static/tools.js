@@ -157,7 +157,7 @@ export class Tools {
 
   say(text = "") {
     const started = this.started;
-    const keys = started ? ". Or move the cross by the arrows and set it by Space. Esc leaves" : "";
+    const keys = started ? ". Arrows and Space do it by keyboard; Esc leaves" : "";
     const variant = { crowe_head: ". T: by the height of the pelvis, if every head is deformed", crowe_pelvis: ". T: by the diameter of a head" };
     $("tool-hint").textContent = text + (started ? started.wanted + (variant[started.started.kind] ?? "") + keys : "");
     const open = { slices: !$("slices").hidden, other_ct: !$("other-ct").hidden, crowe: !$("pelvis-layer").hidden };
