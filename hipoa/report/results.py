@@ -10,6 +10,7 @@ from typing import Any
 
 from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv
+from hipoa.evaluation.comparison.verdicts import beats_constant
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic, split_cohorts
 from hipoa.report.flow import count_hips
 from hipoa.report.radiographs import embed_radiographs
@@ -73,6 +74,13 @@ class Results:
     def best(self) -> Row | None:
         """The network with the best primary score of labelled hips, None if no graded hip was predicted."""
         return find_best(self.scores, self.primary)
+
+    def beats_constant(self, experiment: str) -> bool:
+        """Whether an experiment is shown to be better than the best constant prediction of labelled hips.
+
+        See `hipoa.evaluation.comparison.verdicts.beats_constant`.
+        """
+        return beats_constant(self.table("differences.csv"), experiment)
 
     @property
     def primary(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hipoa.evaluation.comparison.paired import BETTER, SAME
+from hipoa.evaluation.comparison.verdicts import BETTER, SAME
 from hipoa.evaluation.metrics.baselines import CONSTANT, GEOMETRY, MAJORITY
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.scores import LOWER_IS_BETTER

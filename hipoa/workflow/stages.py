@@ -197,7 +197,7 @@ STAGES = {
         "hipoa.triage.triage",
         "rank the unread hips",
         ("triage.csv",),
-        (_UNCERTAINTY, _HIPS, _MODELS),
+        (_UNCERTAINTY, _HIPS, _MODELS, "differences.csv"),
         ("triage",),
         need=Need(minutes=30, mb_per_1000=100, minutes_per_1000=1),
     ),
@@ -205,7 +205,7 @@ STAGES = {
         "hipoa.triage.label_errors",
         "find likely label errors",
         ("label_errors.csv",),
-        (_UNCERTAINTY, "hips/labelled.csv"),
+        (_UNCERTAINTY, "hips/labelled.csv", "differences.csv"),
         ("label_errors",),
     ),
     "simulate": Stage(

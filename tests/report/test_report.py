@@ -21,7 +21,7 @@ from hipoa.report.published_results import PUBLISHED
 from hipoa.report.scores import find_best, find_row, write_row
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
 
-DEMONSTRATION = "These are settings for demonstration."
+DEMONSTRATION = "The preset own is not for results: the networks are small."
 SYNTHETIC = "Synthetic patients."
 
 
@@ -63,8 +63,8 @@ def test_own_data_with_the_published_settings_carry_no_warning(page):
     assert "not a medical device" in page
 
 
-def test_own_data_with_the_demo_settings(study):
-    study.config(preset="demo")
+def test_own_data_with_a_preset_that_is_not_for_results(study):
+    study.config(not_for_results=DEMONSTRATION)
     page = study.report()
     assert page.index(DEMONSTRATION) < page.index("<main")
     assert SYNTHETIC not in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hipoa.evaluation.comparison.paired import PRIMARY
+from hipoa.evaluation.comparison.verdicts import PRIMARY
 from hipoa.report.results import Results
 from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_row
 from hipoa.report.sections.subgroups import list_differing
@@ -25,8 +25,8 @@ def _check_data(results: Results) -> Iterator[str]:
     flow = results.flow["all"]
     if results.synthetic:
         yield "The patients are synthetic: the results say nothing about real patients."
-    if results.config["preset"] == "demo":
-        yield "Settings are for demonstration: small networks, few epochs."
+    if results.config["not_for_results"]:
+        yield results.config["not_for_results"]
     if flow["refused"] > _MANY_REFUSED * flow["hips"]:
         yield f"{flow['refused']} of {flow['hips']} hips were refused; the others may be easier to grade."
     grades = [

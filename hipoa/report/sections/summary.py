@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from hipoa.evaluation.comparison.paired import PRIMARY
+from hipoa.evaluation.comparison.verdicts import PRIMARY
 from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.evaluation.passes import name_measure
 from hipoa.report.cohort import count_units
@@ -100,7 +100,7 @@ def _describe_accuracy(results: Results) -> list[str]:
 
 
 def _compare_with_constant(results: Results, experiment: str) -> Iterator[str]:
-    """Whether ECA and ONCA are above those of the best constant prediction for the same hips."""
+    """Whether its scores are above those of the best constant prediction for the same hips."""
     for row in results.table("differences.csv"):
         if (row["question"], row["cohort"], row["a"]) != ("constant", "labelled", experiment):
             continue
@@ -109,7 +109,7 @@ def _compare_with_constant(results: Results, experiment: str) -> Iterator[str]:
         if not better:
             yield f"{row['metric']} is not shown to differ from the {beside}: {difference}."
         else:
-            side = "above" if better == experiment else "below"
+            side = "above" if float(row["difference"]) > 0 else "below"
             yield f"{row['metric']} is {side} the {beside}: {difference}."
 
 
