@@ -12,7 +12,7 @@ from hipoa.core.constants import SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
-from hipoa.grading.settings import ClassTable, HipsSettings
+from hipoa.grading.settings import HipsSettings
 from hipoa.reading.images import ImageFile
 
 
@@ -51,7 +51,7 @@ class Worklist:
     references: Sequence[Reference]  # at most one per class and side
     without_image: int  # hips of the list that cannot be shown
     set_aside: int  # hips of the list without a rank
-    classes: HipsSettings  # the pairs of Crowe and KL
+    classes: HipsSettings  # the pairs of Crowe and KL, and what becomes of others
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:
@@ -77,7 +77,7 @@ def read_worklist(study: Path, listed: Path) -> Worklist:
         references=choose_references(rows, by_id),
         without_image=len(ranked) - len(shown),
         set_aside=len(order) - len(ranked),
-        classes=_read_classes(study),
+        classes=read_rule(study),
     )
 
 
@@ -108,10 +108,11 @@ def _count_readers(row: Mapping[str, str]) -> int:
     return max(1, len(row["reader_grades"].split()))
 
 
-def _read_classes(study: Path) -> HipsSettings:
+def read_rule(study: Path) -> HipsSettings:
+    """The class table and the label rule of a study's last run."""
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
-    given = {name: hips[name] for name in ClassTable.model_fields if name in hips}
+    given = {name: hips[name] for name in HipsSettings.model_fields if name in hips}
     return HipsSettings.model_validate(given)
 
 
