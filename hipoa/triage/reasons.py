@@ -57,3 +57,8 @@ def explain_moves(ranked: np.ndarray, order: np.ndarray, unit: np.ndarray, budge
         else:
             moved.append("")
     return moved
+
+
+def warn_of_order(weakness: str) -> str:
+    """The caveat on an order by a network of which ``weakness`` says that it may be as good as a constant."""
+    return f"this order is not shown to be better than a random one: {weakness}" if weakness else ""

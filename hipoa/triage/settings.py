@@ -72,7 +72,7 @@ class LabelErrorsSettings(Settings):
         ge=0,
         le=6,
         description="smallest expected distance at which a label counts as a possible error, classes "
-        "(readers often differ by one); 0: every label that is not the class of which the models are surest",
+        "(readers often differ by one)",
     )
 
 

@@ -10,20 +10,21 @@ import numpy as np
 
 from hipoa.core.columns import format_number
 from hipoa.core.errors import CohortError, ConfigError
-from hipoa.core.files import write_csv
+from hipoa.core.files import read_csv, write_csv
+from hipoa.evaluation.comparison.verdicts import describe_weakness
 from hipoa.evaluation.passes import MEASURES
 from hipoa.evaluation.predictions import PredictionFile, sort_predictions
 from hipoa.triage.acquisition_functions import Measured, measure_hips
 from hipoa.triage.batch import choose_batch, group_units
 from hipoa.triage.neighbours import Labelled, UnreadDistances, find_neighbours, read_features
-from hipoa.triage.reasons import explain_moves, give_reasons
+from hipoa.triage.reasons import explain_moves, give_reasons, warn_of_order
 from hipoa.triage.settings import TriageSettings
 from hipoa.triage.unread import Columns, explain_set_aside, read_labelled, read_unread
 
 COLUMNS = (
     *("rank", "hip_id", "case_id", "side", "cohort", "set_aside", "predicted"),
     *("uncertainty", "measure", "max_probability", "n_models", "experiment"),
-    *("patient_id", "in_budget", "why", *(name for name in MEASURES if name != "max_probability")),
+    *("patient_id", "in_budget", "why", "caveat", *(name for name in MEASURES if name != "max_probability")),
     *("distance", "set_size", "neighbours", "neighbour_grades"),
 )
 _COPIED = ("hip_id", "case_id", "patient_id", "side", "cohort")
@@ -48,11 +49,14 @@ def run(
     uncertainty: list[Path],
     predictions: list[Path],
     hips: list[Path],
+    differences: Path,
     out: Path,
 ) -> None:
     """Ranks the unread hips for reading, and lists those set aside with the reason.
 
-    A hip of the external cohort is never listed: reading it would spend the cohort that validates.
+    A hip of the external cohort is never listed: reading it would spend the cohort that validates. Of a
+    network that is not shown to grade better than a constant the order stays, since hips must be read in some
+    order and a random one has nothing more to say for it; the list then says that it may be no better.
 
     Args:
         settings: The measure, the experiment, the batch, and what is set aside.
@@ -61,6 +65,7 @@ def run(
             with unread hips, whose features are compared; of the first repeat alone. Without them there are
             no distances and no neighbours.
         hips: The tables ``{cohort}.csv``.
+        differences: The table of differences, which tells whether the network beats a constant.
         out: The table to write.
 
     Raises:
@@ -72,7 +77,8 @@ def run(
     labelled = read_labelled(tables.get("labelled"))
     files = [file for file in sort_predictions(predictions) if file.experiment == table.stem]
     candidates = gather(read_unread(list(tables.values())), measure_hips(table), files, labelled, table.stem)
-    write_csv(out, COLUMNS, list_hips(candidates, labelled, settings))
+    caveat = warn_of_order(describe_weakness(read_csv(differences), table.stem))
+    write_csv(out, COLUMNS, list_hips(candidates, labelled, settings, caveat))
 
 
 def choose_experiment(tables: Sequence[Path], name: str) -> Path:
@@ -157,9 +163,9 @@ def order_hips(
 
 
 def list_hips(
-    candidates: Candidates, labelled: Labelled, settings: TriageSettings
+    candidates: Candidates, labelled: Labelled, settings: TriageSettings, caveat: str
 ) -> Iterator[dict[str, object]]:
-    """The rows of the ranked hips, then those of the hips set aside."""
+    """The rows of the ranked hips, each with the caveat on the order, then those of the hips set aside."""
     hips, measured = candidates.hips, candidates.measured
     value = np.where(candidates.predicted, measured[settings.measure], np.nan)
     why = explain_set_aside(hips, value, settings)
@@ -171,7 +177,7 @@ def list_hips(
     probability, distance = measured["probability"][order], measured["distance"][order]
     reasons = give_reasons(settings.measure, value[order], probability, distance, moves)
     for rank, (row, reason) in enumerate(zip(order.tolist(), reasons, strict=True), start=1):
-        cells = {"rank": rank, "in_budget": "yes" if rank <= batch else "", "why": reason}
+        cells = {"rank": rank, "in_budget": "yes" if rank <= batch else "", "why": reason, "caveat": caveat}
         yield _describe(candidates, row, labelled, settings.measure) | cells
     for row in np.lexsort((hips["hip_id"], ~candidates.predicted)).tolist():
         if why[row]:

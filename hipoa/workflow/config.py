@@ -85,6 +85,11 @@ OLD_NAMES: dict[str, str] = {
 The message is the path, a colon and this text.
 """
 
+_NOT_FOR_RESULTS = (
+    "The preset {name} is not for results: where config.yaml says nothing else, {reason}. For results set "
+    "preset: published."
+)
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 
@@ -187,6 +192,9 @@ class Config(Settings):
 def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
     """The configuration: the user's settings over the named preset over the defaults.
 
+    Beside the settings it holds ``not_for_results``, a sentence where the preset's file says by a key of this
+    name why what it sets is not for results; else empty. It is no setting: nobody can turn it off.
+
     Args:
         given: The user's settings, ``preset`` among them.
         home: The folder in which ``workflow/presets`` lies.
@@ -200,7 +208,9 @@ def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
     name = given.get("preset")
     if name not in presets:
         raise ConfigError("preset", f'"{name}" is no preset', f"Use one of: {', '.join(presets)}.")
-    merged = _merge(yaml.safe_load(presets[name].read_text(encoding="utf-8")), given)
+    below = yaml.safe_load(presets[name].read_text(encoding="utf-8"))
+    reason = below.pop("not_for_results", "")
+    merged = _merge(below, given)
     try:
         # As JSON, in which a list from YAML may be a tuple of the model.
         config = Config.model_validate_json(json.dumps(merged, default=str))
@@ -211,6 +221,7 @@ def resolve(given: Mapping[str, Any], home: Path = HOME) -> dict[str, Any]:
         ) from None
     resolved = config.model_dump(mode="json")
     resolved["experiments"] = {name: row for name, row in resolved["experiments"].items() if row is not None}
+    resolved["not_for_results"] = _NOT_FOR_RESULTS.format(name=name, reason=reason) if reason else ""
     return resolved
 
 

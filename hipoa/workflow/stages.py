@@ -53,7 +53,7 @@ _GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") f
 _SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, _MODELS)
 _DRAWN = (
     *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
-    *("decision.csv", "simulation.csv"),
+    *("decision.csv", "simulation.csv", "differences.csv", "subgroups.csv"),
 )
 
 STAGES = {
@@ -190,7 +190,7 @@ STAGES = {
         "hipoa.triage.triage",
         "rank the unread hips",
         ("triage.csv",),
-        (_UNCERTAINTY, _HIPS, _MODELS),
+        (_UNCERTAINTY, _HIPS, _MODELS, "differences.csv"),
         ("triage",),
         need=Need(minutes=30, mb_per_1000=100, minutes_per_1000=1),
     ),
@@ -198,7 +198,7 @@ STAGES = {
         "hipoa.triage.label_errors",
         "find likely label errors",
         ("label_errors.csv",),
-        (_UNCERTAINTY, "hips/labelled.csv"),
+        (_UNCERTAINTY, "hips/labelled.csv", "differences.csv"),
         ("label_errors",),
     ),
     "simulate": Stage(

@@ -1,11 +1,14 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from hipoa.core.files import read_csv
 from hipoa.evaluation.comparison.compare import run
-from hipoa.evaluation.comparison.paired import COLUMNS, SAME, adjust, resampled_t_test
-from hipoa.evaluation.settings import CompareSettings
+from hipoa.evaluation.comparison.paired import COLUMNS, adjust, resampled_t_test
+from hipoa.evaluation.comparison.verdicts import SAME, beats_constant
+from hipoa.evaluation.settings import CompareSettings, PrimaryScore
 
 
 @pytest.fixture
@@ -225,3 +228,50 @@ def test_a_network_is_compared_with_the_best_constant_on_its_own_hips(write_unce
     assert all(float(row["low"]) > 0 for row in rows)
     (worse, _) = pick(differences(write_uncertainty("bad", rows_of(0.0))), question="constant")
     assert worse["verdict"] == "constant better"
+
+
+SCORES_OF_PAIRS = get_args(PrimaryScore)
+
+
+@pytest.mark.parametrize("primary", SCORES_OF_PAIRS)
+def test_a_good_network_is_shown_to_beat_a_constant_by_every_primary_score(
+    write_uncertainty, differences, primary
+):
+    rows = differences(write_uncertainty("good", rows_of(0.9, hips=240)), primary=primary)
+    (row,) = pick(rows, question="constant", role="primary")
+    assert row["metric"] == primary
+    assert row["low"]
+    assert beats_constant(rows, "good")
+    assert not beats_constant(rows, "other")
+
+
+@pytest.mark.parametrize("primary", SCORES_OF_PAIRS)
+def test_a_network_of_one_class_beats_no_constant(write_uncertainty, differences, primary):
+    table = write_uncertainty("same", [{**row, "predicted": 4} for row in rows_of(1.0)])
+    assert not beats_constant(differences(table, primary=primary), "same")
+
+
+def test_too_few_patients_show_no_network_to_beat_a_constant(write_uncertainty, differences):
+    rows = differences(write_uncertainty("perfect", rows_of(1.0, hips=10)))
+    (row,) = pick(rows, question="constant", role="primary")
+    assert float(row["difference"]) > 0
+    assert (row["low"], row["verdict"]) == ("", "")
+    assert not beats_constant(rows, "perfect")
+
+
+def test_only_labelled_hips_and_the_primary_score_show_that_a_network_beats_a_constant():
+    row = {
+        "question": "constant",
+        "cohort": "labelled",
+        "role": "primary",
+        "a": "vit",
+        "verdict": "vit better",
+    }
+    assert beats_constant([row], "vit")
+    for other in (
+        {"cohort": "external"},
+        {"role": "secondary"},
+        {"question": "experiments"},
+        {"verdict": SAME},
+    ):
+        assert not beats_constant([row | other], "vit")

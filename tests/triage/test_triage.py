@@ -53,7 +53,7 @@ class Study:
         np.savez(path, hip_id=names, features=np.array(list(features.values()), dtype=np.float32))
         self.files.append(path)
 
-    def triage(self, **settings):
+    def triage(self, verdict="vit better", **settings):
         hips = [
             write(self.folder / "hips" / f"{name}.csv", HIPS, rows) for name, rows in self.cohorts.items()
         ]
@@ -63,7 +63,22 @@ class Study:
         ]
         out = self.folder / "triage.csv"
         chosen = TriageSettings(**{"measure": "variance"} | settings)
-        run(chosen, uncertainty=tables, predictions=self.files, hips=hips, out=out)
+        row = {
+            "question": "constant",
+            "cohort": "labelled",
+            "role": "primary",
+            "a": "vit",
+            "verdict": verdict,
+        }
+        differences = write(self.folder / "differences.csv", list(row), [row])
+        run(
+            chosen,
+            uncertainty=tables,
+            predictions=self.files,
+            hips=hips,
+            differences=differences,
+            out=out,
+        )
         assert out.read_text().splitlines()[0] == ",".join(COLUMNS)
         return read_csv(out)
 
@@ -88,6 +103,25 @@ def test_the_most_uncertain_come_first_and_equal_ones_by_name(study):
         *("1", "e_R", "e", "R", "pool", "", "3"),
         *("0.03", "variance", "0.8", "4", "vit"),
     ]
+
+
+@pytest.mark.parametrize("verdict", ["vit better", "not shown to differ", "constant better", ""])
+def test_the_list_of_a_network_that_beats_no_constant_says_that_its_order_may_be_no_better(study, verdict):
+    for name, variance in [("b_L", 0.02), ("a_L", 0.01)]:
+        study.hip(name)
+        study.say(name, variance)
+    study.hip("c_L", status="refused", reason="no hip")
+    rows = study.triage(verdict=verdict)
+    assert ranked(rows) == ["b_L", "a_L"]
+    said = (
+        ""
+        if verdict == "vit better"
+        else (
+            "this order is not shown to be better than a random one: vit is not shown to grade better than "
+            "the same answer for every hip"
+        )
+    )
+    assert [row["caveat"] for row in rows] == [said, said, ""]
 
 
 def test_the_repeats_are_averaged(study):

@@ -31,8 +31,35 @@ def test_schema_and_preset_are_those_of_the_settings():
 @pytest.mark.parametrize("name", ["demo", "micro", "published"])
 def test_a_preset_fills_everything_left_out(name):
     config = resolve({"study": "a", "preset": name, "data": {"builtin_cohort": True}})
+    config.pop("not_for_results")
     assert Config.model_validate(config).model_dump(mode="json") == config
     assert Study(config).jobs["train"]
+
+
+def test_every_preset_but_the_published_one_says_why_it_is_not_for_results():
+    said = {
+        path.stem: resolve({"preset": path.stem})["not_for_results"]
+        for path in (ROOT / "workflow/presets").glob("*.yaml")
+    }
+    assert said.pop("published") == ""
+    assert {"demo", "micro"} <= said.keys()
+    for name, sentence in said.items():
+        assert sentence.startswith(f"The preset {name} is not for results: where config.yaml says nothing ")
+    assert "a single epoch" in said["micro"]
+
+
+def test_a_preset_of_ones_own_says_so_by_its_file_and_not_by_its_name(tmp_path):
+    folder = tmp_path / "workflow/presets"
+    folder.mkdir(parents=True)
+    (folder / "demo.yaml").write_text("repeats: 3\n")
+    (folder / "own.yaml").write_text("not_for_results: the folds are few\nfolds: {folds: 2}\n")
+    assert resolve({"preset": "demo"}, tmp_path)["not_for_results"] == ""
+    assert "the folds are few" in resolve({"preset": "own"}, tmp_path)["not_for_results"]
+
+
+def test_no_user_can_turn_off_that_a_preset_is_not_for_results():
+    with pytest.raises(ConfigError, match="not_for_results: there is no such setting"):
+        resolve({"preset": "demo", "not_for_results": ""})
 
 
 def test_the_published_preset_is_the_protocol_of_the_source():

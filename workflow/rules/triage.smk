@@ -3,6 +3,7 @@ use rule stage as triage with:
         uncertainty=UNCERTAINTY,
         predictions=study.feature_files(),
         hips=HIPS,
+        differences=f"{R}/differences.csv",
     output:
         out=shown(f"{R}/triage.csv", "triage_table", "Hips to read next"),
     log:
@@ -20,6 +21,7 @@ use rule stage as label_errors with:
     input:
         uncertainty=UNCERTAINTY,
         hips=f"{R}/hips/labelled.csv",
+        differences=f"{R}/differences.csv",
     output:
         out=f"{R}/label_errors.csv",
     log:

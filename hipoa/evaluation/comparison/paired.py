@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from hipoa.core.columns import format_number
+from hipoa.evaluation.comparison.verdicts import AGAINST_CONSTANT, BETTER, PRIMARY, SAME, SECONDARY
 from hipoa.evaluation.graded import Graded
 from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.metrics.estimates import (
@@ -26,6 +27,7 @@ from hipoa.evaluation.metrics.estimates import (
     describe_interval,
 )
 from hipoa.evaluation.metrics.scores import LOWER_IS_BETTER, SCORES, find_best_constant
+from hipoa.evaluation.predictions import N_GRADES
 from hipoa.evaluation.settings import PrimaryScore
 from hipoa.evaluation.statistics.holm import adjust_holm
 from hipoa.evaluation.statistics.intervals import Estimate, Row, compare_groups
@@ -35,11 +37,6 @@ COLUMNS = (
     *("low", "high", "p", "p_holm", "verdict", "resampled_t_p", "n_hips", "n_patients", "note"),
 )
 SCORE_SETS = (CLASSES.pick([name for name in get_args(PrimaryScore) if name in CLASSES.scores]), RANKED)
-PRIMARY, SECONDARY = "primary", "secondary"
-SAME = "not shown to differ"
-"""The verdict where p_holm is not below 0.05."""
-BETTER = " better"
-"""Follows the name of the better one in other verdicts."""
 
 _DROP_NOTE = (
     "labelled less this cohort; a labelled hip is graded by one fold's model in each repeat, a hip of this "
@@ -79,10 +76,12 @@ def _compare_pair(one: Graded, other: Graded, scores: ScoreSet) -> Iterator[Row]
 
 def _compare(one: Estimate, other: Estimate) -> Row:
     """The cells of the difference of two scores of the same patients."""
-    difference = one.minus(other)
+    return {**_subtract(one, other), **_test(one.minus(other))}
+
+
+def _test(difference: Estimate) -> Row:
     interval = difference.interval()
     return {
-        **_subtract(one, other),
         **interval.cells(),
         "p": difference.p_value(),
         "note": interval.reason or describe_interval(difference),
@@ -90,25 +89,33 @@ def _compare(one: Estimate, other: Estimate) -> Row:
 
 
 def compare_constants(tables: Sequence[Graded], primary: str) -> Iterator[Row]:
-    """Every experiment in a cohort less the constant prediction that is best for its hips, by ECA and ONCA.
+    """Every experiment in a cohort less the constant prediction that is best for its hips.
 
-    The constant is chosen on the same hips, which favours it a little.
+    By the primary score, ECA and ONCA. The constant is chosen on the same hips, which favours it a little.
     """
     rows = []
     for table in tables:
-        grade = table.grade[table.repeat == table.repeat.min()]
-        for metric in ("ECA", "ONCA"):
-            best = find_best_constant(grade, SCORES[metric][0])
-            guess = replace(table, experiment=CONSTANT, predicted=np.full(len(table), best))
-            scores = CLASSES.pick([metric])
-            own, other = (scores.estimate(one)[metric] for one in (table, guess))
-            rows.append(
-                {
-                    **_name(table, "constant", metric, own.unit, table.experiment, CONSTANT),
-                    **_compare(own, other),
-                }
-            )
+        for metric in dict.fromkeys((primary, "ECA", "ONCA")):
+            scores = RANKED if metric in RANKED.scores else CLASSES.pick([metric])
+            own, other = (scores.estimate(one)[metric] for one in (table, _predict_constant(table, metric)))
+            difference = own.minus(other)
+            if own.unit == "kappa":
+                # That of a constant is 0 by definition: the error of the difference is the network's alone.
+                difference = replace(difference, obstacle="")
+            names = _name(table, AGAINST_CONSTANT, metric, own.unit, table.experiment, CONSTANT)
+            rows.append({**names, **_subtract(own, other), **_test(difference)})
     yield from adjust(rows, primary)
+
+
+def _predict_constant(table: Graded, metric: str) -> Graded:
+    """The same table with the best constant: a class or, of a score of probabilities, the classes' shares."""
+    grade = table.grade[table.repeat == table.repeat.min()]
+    if metric in RANKED.scores:
+        share = np.bincount(grade - 1, minlength=N_GRADES) / len(grade)
+        return replace(table, experiment=CONSTANT, probability=np.tile(share, (len(table), 1)))
+    score, sign = SCORES[metric][0], -1 if metric in LOWER_IS_BETTER else 1
+    best = find_best_constant(grade, lambda confusion: sign * score(confusion))
+    return replace(table, experiment=CONSTANT, predicted=np.full(len(table), best))
 
 
 def compare_cohorts(tables: Sequence[Graded], cohort: str, primary: str) -> Iterator[Row]:

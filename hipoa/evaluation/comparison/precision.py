@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from scipy.stats import nct
 from scipy.stats import t as student
 
-from hipoa.evaluation.comparison.paired import PRIMARY
+from hipoa.evaluation.comparison.verdicts import PRIMARY
 from hipoa.evaluation.statistics.intervals import EXACT_PATIENTS, LEAST_PATIENTS, Estimate, Interval
 
 POWER = 0.8
