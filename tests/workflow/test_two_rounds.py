@@ -94,6 +94,7 @@ class Round:
     def __init__(self, workspace, data):
         config = {"study": "clinic", "preset": "micro", "phantom": {}}
         tables = {"cases": str(data / "cases.csv"), "grades": str(data / "grades.csv")}
+        config["explain"] = {"explained_hips": 0}
         config["data"] = tables | {"builtin_cohort": False, "shards": 1}
         (workspace.folder / "config.yaml").write_text(json.dumps(config))
         done = workspace.snakemake()
@@ -109,9 +110,8 @@ class Round:
         self.predicted = {row["hip_id"]: row for row in uncertainty}
 
     def list_section(self, name):
-        """The text of a section of the report."""
-        start = self.report.index(f'id="{name}"')
-        return self.report[start : self.report.index("<h2", start + 10)]
+        """A section of the report."""
+        return self.report.split(f'<section id="{name}">')[1].split("</section>")[0]
 
 
 @pytest.fixture(scope="module")
