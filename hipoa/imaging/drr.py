@@ -127,7 +127,6 @@ def make_radiographs(
 def _describe(row: Row, mm_per_px: float) -> Row:
     return {
         "centre_ras_mm": [row[f"centre_{axis}_mm"] for axis in "ras"],
-        **{name: row[name] for name in ("radius_mm", "method", "confidence", "mark_to_head_mm")},
-        "implant": row["implant"] == "yes",
+        **{name: row[name] for name in ("radius_mm", "method", "confidence", "mark_to_head_mm", "implant")},
         "mm_per_px": mm_per_px,
     }
