@@ -27,7 +27,7 @@ from hipoa.workflow.parameters import *
 from hipoa.workflow.resources import ask_memory, ask_minutes
 from hipoa.workflow.stages import TABLES, TABLES_DRAWN
 from hipoa.workflow.study import Study
-from hipoa.workflow.summary import MEND, describe, describe_failures
+from hipoa.workflow.summary import MEND, describe, describe_caveats, describe_failures
 
 
 configfile: "config.yaml"
@@ -97,7 +97,8 @@ onstart:
 
 
 onsuccess:
-    print(*remove_leftovers(study), *describe(Path(R)), f"The report is {R}/report.html.", sep="\n")
+    told = [*remove_leftovers(study), *describe(Path(R)), *describe_caveats(Path(R))]
+    print(*told, f"The report is {R}/report.html.", sep="\n")
 
 
 onerror:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hipoa.core.constants import ROMAN, SIDE_NAMES
+from hipoa.evaluation.conformal.conform import HALF
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.report.sections.sets import HALF
 
 GUESS = 2 / N_GRADES
 """Twice the probability of a guess among the classes, below which a grade counts as little more than one."""
@@ -46,7 +46,7 @@ def describe_set(hip: Record) -> str:
     first, last = classes[0], classes[-1]
     if first == last:
         return f"{name}: class {first} alone"
-    settles = ", more than half of all: it settles little" if len(classes) > HALF else ""
+    settles = ", more than half of all: it settles little" if len(classes) >= HALF else ""
     return f"{name}: classes {first} to {last}{settles}"
 
 

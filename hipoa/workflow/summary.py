@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hipoa.core.files import read_csv
+from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
 from hipoa.workflow.stages import STAGES
 
@@ -42,13 +42,21 @@ def run(*, results: Path) -> None:
     Args:
         results: The folder of the study, such as results/demo.
     """
-    for line in describe(results):
+    for line in [*describe(results), *describe_caveats(results)]:
         print(line)
 
 
 def describe(results: Path, *, stages: bool = True) -> list[str]:
     """Cases done, refused and why, and what each stage took; nothing of what is not there yet."""
     return [*_describe_cases(results), *_describe_stages(measure(results) if stages else {})]
+
+
+def describe_caveats(results: Path) -> list[str]:
+    """Why the results of a finished study may be worth little: its preset, and the order of hips to read."""
+    manifest, listed = results / "manifest.json", results / "triage.csv"
+    preset = read_json(manifest)["configuration"].get("not_for_results") if manifest.is_file() else ""
+    caveats = {row["caveat"] for row in read_csv(listed) if row["rank"]} if listed.is_file() else set()
+    return [*filter(None, [preset]), *(f"{listed.name}: {caveat}." for caveat in sorted(caveats - {""}))]
 
 
 def measure(results: Path) -> dict[str, list[tuple[float, float]]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -242,22 +243,7 @@ class Study:
             hips=self.root / "hips" / "labelled.csv",
             out=self.root / "embedding.csv",
         )
-        ranking = self.root / "predictions" / next(iter(EXPERIMENTS))
-        triage.run(
-            TriageSettings(),
-            uncertainty=tables,
-            predictions=sorted(path for path in ranking.glob("r0f*/*.npz") if path.stem != "external"),
-            hips=self.hips,
-            differences=self.root / "differences.csv",
-            out=self.root / "triage.csv",
-        )
-        label_errors.run(
-            LabelErrorsSettings(),
-            uncertainty=tables,
-            hips=self.root / "hips" / "labelled.csv",
-            differences=self.root / "differences.csv",
-            out=self.root / "label_errors.csv",
-        )
+        self.list_hips()
         rounds.run(
             uncertainty=tables,
             hips=self.root / "hips" / "labelled.csv",
@@ -275,6 +261,26 @@ class Study:
             out=self.root / "agreement.csv",
         )
         self._simulate()
+
+    def list_hips(self):
+        """The hips to read next and the possible label errors."""
+        tables = self.uncertainty
+        ranking = self.root / "predictions" / next(iter(EXPERIMENTS))
+        triage.run(
+            TriageSettings(),
+            uncertainty=tables,
+            predictions=sorted(path for path in ranking.glob("r0f*/*.npz") if path.stem != "external"),
+            hips=self.hips,
+            differences=self.root / "differences.csv",
+            out=self.root / "triage.csv",
+        )
+        label_errors.run(
+            LabelErrorsSettings(),
+            uncertainty=tables,
+            hips=self.root / "hips" / "labelled.csv",
+            differences=self.root / "differences.csv",
+            out=self.root / "label_errors.csv",
+        )
 
     def _write_grades(self):
         """The readings from which the columns `reader_grades` come."""
@@ -362,7 +368,8 @@ class Study:
             out=self.root / out,
             manifest=self.root / manifest,
         )
-        return (self.root / out).read_text(encoding="utf-8")
+        # As a reader sees it: without what explains abbreviations.
+        return re.sub("</?abbr[^>]*>", "", (self.root / out).read_text(encoding="utf-8"))
 
 
 def fabricate(root, scanner="Scanner A", sizes=SIZES):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hipoa.core.files import write_csv
-from hipoa.workflow.summary import describe, describe_failures
+from hipoa.core.files import write_csv, write_json
+from hipoa.workflow.summary import describe, describe_caveats, describe_failures
 
 LOG = """
 [Thu Nov 26 00:07:36 2026]
@@ -84,4 +84,14 @@ def test_after_a_failure_times_are_left_out(tmp_path):
 
 
 def test_nothing_is_said_of_what_is_not_there_yet(tmp_path):
-    assert describe(tmp_path) == []
+    assert describe(tmp_path) == describe_caveats(tmp_path) == []
+
+
+@pytest.mark.parametrize("caveat", ["this order is not shown to be better than a random one: vit", ""])
+@pytest.mark.parametrize("preset", ["The preset micro is not for results.", ""])
+def test_why_results_are_worth_little(tmp_path, caveat, preset):
+    write_json(tmp_path / "manifest.json", {"configuration": {"not_for_results": preset}})
+    rows = [{"rank": "1", "caveat": caveat}, {"rank": "2", "caveat": caveat}, {"rank": "", "caveat": ""}]
+    write_csv(tmp_path / "triage.csv", ("rank", "caveat"), rows)
+    of_list = f"triage.csv: {caveat}." if caveat else ""
+    assert describe_caveats(tmp_path) == [line for line in (preset, of_list) if line]
