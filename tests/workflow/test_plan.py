@@ -121,6 +121,14 @@ def test_of_a_gpu_that_is_not_here_only_what_was_measured_is_told(tmp_path):
     assert "on 8 cores, without the networks of vit, small (CTs" in without
 
 
+@pytest.mark.parametrize(("given", "flag"), [({"cores": -1}, "--cores"), ({"gpus": -1}, "--gpus")])
+def test_fewer_cores_than_none_are_refused(given, flag):
+    with pytest.raises(ConfigError, match=rf"^{flag}: -1 is negative. Name how many there are"):
+        costs.find_machine(**given)
+    assert costs.find_machine(3, 0) == Machine(3)
+    assert costs.find_machine().cores >= 1
+
+
 def test_models_that_are_not_kept_wait_for_their_predictions():
     study = Study(resolve({"preset": "published", "keep_models": "none", "data": {"builtin_cohort": True}}))
     hips = costs.count_hips(study)
