@@ -13,7 +13,7 @@ GUESS = 2 / N_GRADES
 """Twice the probability of a guess among the classes, below which a grade counts as little more than one."""
 SURE = 0.8
 
-_METAL = "There is metal near it, and the models have learned from hips without."
+_METAL = "There is metal near it, of which the models may have seen little."
 
 Record = Mapping[str, Any]
 
