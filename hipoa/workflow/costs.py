@@ -25,8 +25,8 @@ from hipoa.workflow.study import Study
 _FLOAT_BYTES = 4
 _HIP_BYTES = 60_000
 """Of a hip's radiograph and its rows, in all the files that hold it; measured in the demo."""
-_VIEW_BYTES = 1_500_000
-"""Of a hip's view, and half of its pelvis', in the results and in the cache."""
+_VIEW_BYTES = 2_500_000
+"""Of a hip's view, its CT slices and half of its pelvis' view, in the results and in the cache."""
 _REPORT_BYTES = 15_000_000
 """Of report, figures, saliency maps and tables; measured in the demo."""
 _CT_MM3_BYTES = 36e6
