@@ -53,7 +53,7 @@ _GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") f
 _SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, _MODELS)
 _DRAWN = (
     *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
-    *("decision.csv", "simulation.csv"),
+    *("decision.csv", "simulation.csv", "differences.csv", "subgroups.csv"),
 )
 
 STAGES = {

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -367,7 +368,8 @@ class Study:
             out=self.root / out,
             manifest=self.root / manifest,
         )
-        return (self.root / out).read_text(encoding="utf-8")
+        # As a reader sees it: without what explains abbreviations.
+        return re.sub("</?abbr[^>]*>", "", (self.root / out).read_text(encoding="utf-8"))
 
 
 def fabricate(root, scanner="Scanner A", sizes=SIZES):

@@ -15,11 +15,14 @@ from hipoa.evaluation.comparison.verdicts import SAME
 from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.report import sections
 from hipoa.report.cohort import read_hips
+from hipoa.report.flow import STEPS
+from hipoa.report.glossary import GLOSSARY, explain_words
 from hipoa.report.manifest import hash_files, hide_paths
 from hipoa.report.outputs import TABLES
-from hipoa.report.page import LIMITS, SECTIONS
+from hipoa.report.page import LIMITS, PARTS, SECTIONS
 from hipoa.report.published_results import PUBLISHED
-from hipoa.report.scores import find_best, find_row, write_row
+from hipoa.report.scores import find_best, find_row, write_score, write_share
+from hipoa.report.sections import caveats
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
 
 DEMONSTRATION = "The preset own is not for results: the networks are small."
@@ -97,11 +100,98 @@ def test_the_summary_has_the_numbers_of_the_tables(fabricated, page):
     for text in (
         "34 CTs of 34 patients contain 68 hips: 64 with a radiograph, 3 refused, 1 excluded.",
         f"{best['experiment']} (the best ECA of 2, chosen on these same hips)",
-        f"(ECA) {write_row(best)}",
-        f"(ONCA) {write_row(near)}",
-        f"above the {float(constant['value']):.3f} of the best constant prediction",
+        f"(ECA) {write_score(best)}",
+        f"(ONCA) {write_score(near)}",
+        f"above the {write_share(constant['value'])} of the best constant prediction",
     ):
         assert text in summary
+
+
+def test_the_result_is_one_sentence_with_its_interval(fabricated, page):
+    best = find_best(read_csv(fabricated.root / "metrics.csv"), "ECA")
+    result = re.search(r'<p class="result">(.*?)</p>', page)[1]
+    assert result.startswith(f"{best['experiment']} graded {write_score(best)} of {best['n_hips']} hips")
+    assert result.endswith("better than the same answer for every hip.")
+    assert "The best of 2 networks; 34 hips of 19 patients" in page
+
+
+def test_a_model_not_shown_to_beat_a_constant_is_said_first(study):
+    path = study.root / "differences.csv"
+    rows = read_csv(path)
+    changed = [row | ({"verdict": SAME} if row["question"] == "constant" else {}) for row in rows]
+    write_csv(path, list(rows[0]), changed)
+    page = study.report()
+    best = find_best(read_csv(study.root / "metrics.csv"), "ECA")["experiment"]
+    result = re.search(r'<p class="result">(.*?)</p>', page)[1]
+    assert result.startswith(f"{best} is not shown to grade better than the same answer for every hip")
+    assert "at most one class off" not in result
+
+
+def test_the_picture_is_the_confusion_matrix_of_the_best_network(fabricated, page):
+    best = find_best(read_csv(fabricated.root / "metrics.csv"), "ECA")["experiment"]
+    matrix = page.split('<table class="matrix">')[1].split("</table>")[0]
+    shown = [float(text or 0) for text in re.findall(r"<td[^>]*>([\d.]*)</td>", matrix.split("<tbody>")[1])]
+    counted = [
+        float(row[f"predicted_{grade}"])
+        for row in read_csv(fabricated.root / "confusion.csv")
+        for grade in range(1, 8)
+        if (row["experiment"], row["cohort"]) == (best, "labelled")
+    ]
+    assert shown == counted
+    assert f"class predicted by {best}" in matrix
+
+
+def test_the_first_three_caveats_stand_on_the_first_screen_and_the_rest_beneath(fabricated, monkeypatch):
+    def read(part):
+        return re.findall("<li>(.*?)</li>", part.split("</ul>")[0])
+
+    first, rest = fabricated.report("caveats.html", "caveats.json").split('<dl class="answers">', 1)
+    assert 0 < len(read(first.split("What to distrust</h3>")[1])) <= 3
+    assert "#caveats" not in first
+    assert "What else to distrust" not in rest
+    monkeypatch.setattr(caveats, "_MANY_REFUSED", 0)
+    monkeypatch.setattr(caveats, "_LOW_RECALL", 2)
+    first, rest = fabricated.report("caveats.html", "caveats.json").split('<dl class="answers">', 1)
+    more = read(rest.split("What else to distrust")[1])
+    assert len(read(first.split("What to distrust</h3>")[1])) == 3
+    assert f'href="#caveats">{len(more)} more</a>' in first
+
+
+def test_shares_are_in_percent_for_the_surgeon_and_decimal_for_the_methods(page):
+    surgeon, technical = page.split('<div class="part" id="technical"')
+    assert re.search(r"\d{2}\N{NO-BREAK SPACE}% \(\d\d to \d\d\)", surgeon)
+    summary = surgeon.split('<section id="summary">')[1].split("</section>")[0]
+    assert not re.search(r"E?CA\)? 0\.\d{3}", summary)
+    assert re.search(r"0\.\d{3}", technical.split('<section id="sets">')[1].split("</section>")[0])
+
+
+def test_an_abbreviation_is_explained_where_a_section_first_uses_it(fabricated):
+    fabricated.report("explained.html", "explained.json")
+    text = (fabricated.root / "explained.html").read_text(encoding="utf-8")
+    section = text.split('<section id="uncertainty">')[1].split("</section>")[0]
+    assert section.count(f'<abbr title="{escape(GLOSSARY["AUROC"])}">AUROC</abbr>') <= 1
+    summary = text.split('<section id="summary">')[1].split("</section>")[0]
+    for word in ("ECA", "ONCA", "KL", "AUROC"):
+        assert summary.count(f'<abbr title="{escape(GLOSSARY[word])}">{word}</abbr>') == 1
+    glossary = text.split('<section id="glossary">')[1].split("</section>")[0]
+    assert all(f"<dt>{escape(word)}</dt>" in re.sub("</?abbr[^>]*>", "", glossary) for word in GLOSSARY)
+
+
+def test_explanations_stay_out_of_tags_headings_and_code():
+    text = '<h2>ECA</h2><img alt="the ECA"><code>ECA</code><p>Of ECA, ECAs and ECA</p>'
+    explained = explain_words(text)
+    assert explained == text.replace("Of ECA", f'Of <abbr title="{escape(GLOSSARY["ECA"])}">ECA</abbr>')
+
+
+def test_a_count_of_nothing_is_left_out_of_the_flow(study):
+    flow = study.report().split("<caption>Flow of hips")[1].split("</table>")[0]
+    assert STEPS["off_table"] in flow
+    path = study.root / "hips/labelled.csv"
+    rows = read_csv(path)
+    write_csv(path, list(rows[0]), [row | {"off_table": ""} for row in rows])
+    flow = study.report().split("<caption>Flow of hips")[1].split("</table>")[0]
+    assert STEPS["off_table"] not in flow
+    assert STEPS["graded"] in flow
 
 
 @pytest.mark.parametrize("approximate", [True, False])
@@ -311,7 +401,50 @@ def test_a_file_outside_the_results_tells_no_folders(tmp_path):
 def test_no_network_was_trained(study):
     for path in [*study.uncertainty, study.root / "metrics.csv", study.root / "compare.csv"]:
         path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert "No graded hip was predicted, so there is no accuracy." in study.report()
+    page = study.report()
+    assert "No graded hip was predicted, so there is no accuracy." in page
+    assert "No graded hip was predicted, so there is no result." in page
+    assert '<table class="matrix">' not in page
+
+
+@pytest.mark.parametrize("cohorts", [("labelled",), ("labelled", "external", "pool")])
+def test_a_missing_external_cohort_is_a_reason_for_distrust(study, cohorts):
+    study.sizes = {name: study.sizes[name] for name in cohorts}
+    first = study.report().split('<dl class="answers">')[0]
+    assert ("There is no external cohort: performance at another hospital is unknown." in first) == (
+        "external" not in cohorts
+    )
+
+
+def list_steps(page):
+    return page.split("What to do next</h3>")[1].split("</ul>")[0]
+
+
+def test_what_to_do_next_is_only_what_there_is_to_do(study):
+    for words in ("unread hips can be read next", "labelled hip", "with a warning"):
+        assert words in list_steps(study.report())
+    for name in ("triage.csv", "label_errors.csv"):
+        path = study.root / name
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    for path in study.hips:
+        rows = read_csv(path)
+        write_csv(path, list(rows[0]), [row | {"warnings": ""} for row in rows])
+    steps = list_steps(study.report())
+    assert "Answer the items of the reporting guidelines" in steps
+    assert steps.count("<li>") == 1
+
+
+def test_an_order_no_better_than_chance_is_not_sold(study):
+    weak = "in an order not shown to be better than a random one"
+    assert weak not in study.report()
+    path = study.root / "triage.csv"
+    rows = read_csv(path)
+    write_csv(
+        path,
+        list(rows[0]),
+        [row | {"caveat": "not shown to be better" if row["rank"] else ""} for row in rows],
+    )
+    assert weak in list_steps(study.report())
 
 
 def test_a_network_without_pre_trained_weights(study):
@@ -481,9 +614,9 @@ def test_scores_of_other_experiments_are_refused(study):
         study.report()
 
 
-def test_question_and_precision_are_stated_before_the_results(fabricated, page):
+def test_question_and_precision_come_first_in_the_part_on_methods(fabricated, page):
     section = page.split('<section id="precision">')[1].split("</section>")[0]
-    assert page.index('<section id="precision">') < page.index('<section id="accuracy">')
+    assert PARTS[1].sections[0].name == "precision"
     for text in ("ECA of out-of-fold grades", "trained anew", "Refused hips (3)", "External cohort"):
         assert text in section
     scores = read_csv(fabricated.root / "metrics.csv")

@@ -81,7 +81,7 @@ def _answer_data(results: Results) -> dict[str, Answer]:
             "protocol are reported.",
             "subgroups",
         ),
-        "predictors": Answer("Only the radiograph of the hip.", "radiographs"),
+        "predictors": Answer("Only the radiograph of the hip.", "quality"),
         "no_judgement": Answer("None: the radiograph is computed.", "methods"),
         "imbalance": Answer(
             f"Folds are stratified by class; the loss is {weighted}weighted by class. Balanced accuracy and "
