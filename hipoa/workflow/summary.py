@@ -57,7 +57,9 @@ def describe_caveats(results: Path) -> list[str]:
     """Why the results of a finished study may be worth little: its preset, and the order of hips to read."""
     manifest, listed = results / "manifest.json", results / "triage.csv"
     preset = read_json(manifest)["configuration"].get("not_for_results") if manifest.is_file() else ""
-    caveats = {row["caveat"] for row in read_csv(listed) if row["rank"]} if listed.is_file() else set()
+    caveats = (
+        {row.get("caveat", "") for row in read_csv(listed) if row["rank"]} if listed.is_file() else set()
+    )
     return [*filter(None, [preset]), *(f"{listed.name}: {caveat}." for caveat in sorted(caveats - {""}))]
 
 

@@ -274,7 +274,9 @@ def read_section(page, name):
 
 
 NO_BETTER = "is not shown to grade better than the same answer for every hip"
-NO_ORDER = "This order is not shown to be better than a random one: vit is not shown to grade better"
+NO_ORDER = (
+    "The order of hips to read is not shown to be better than a random one: vit is not shown to grade better"
+)
 
 
 def test_a_network_that_beats_no_constant_commands_nothing(study):

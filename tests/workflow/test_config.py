@@ -54,7 +54,9 @@ def test_every_preset_but_the_published_one_says_why_it_is_not_for_results():
     assert said.pop("published") == ""
     assert {"demo", "micro"} <= said.keys()
     for name, sentence in said.items():
-        assert sentence.startswith(f"The preset {name} is not for results: where config.yaml says nothing ")
+        assert sentence.startswith(
+            f"The preset {name} is not for results: unless config.yaml says otherwise, "
+        )
     assert "a single epoch" in said["micro"]
 
 

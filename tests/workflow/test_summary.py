@@ -127,7 +127,9 @@ def test_nothing_is_said_of_what_is_not_there_yet(tmp_path):
     assert describe(tmp_path) == describe_caveats(tmp_path) == []
 
 
-@pytest.mark.parametrize("caveat", ["this order is not shown to be better than a random one: vit", ""])
+@pytest.mark.parametrize(
+    "caveat", ["the order of hips to read is not shown to be better than a random one: vit", ""]
+)
 @pytest.mark.parametrize("preset", ["The preset micro is not for results.", ""])
 def test_why_results_are_worth_little(tmp_path, caveat, preset):
     write_json(tmp_path / "manifest.json", {"configuration": {"not_for_results": preset}})
