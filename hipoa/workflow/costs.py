@@ -60,7 +60,14 @@ class Disk:
 
 
 def find_machine(cores: int = 0, gpus: int | None = None) -> Machine:
-    """So many cores and GPUs, by default those that this process may use."""
+    """So many cores and GPUs, by default those that this process may use.
+
+    Raises:
+        ConfigError: A number is negative.
+    """
+    for flag, number in (("--cores", cores), ("--gpus", gpus or 0)):
+        if number < 0:
+            raise ConfigError(flag, f"{number} is negative", "Name how many there are.")
     return Machine(cores or len(os.sched_getaffinity(0)), torch.cuda.device_count() if gpus is None else gpus)
 
 
