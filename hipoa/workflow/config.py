@@ -86,7 +86,7 @@ The message is the path, a colon and this text.
 """
 
 _NOT_FOR_RESULTS = (
-    "The preset {name} is not for results: where config.yaml says nothing else, {reason}. For results set "
+    "The preset {name} is not for results: unless config.yaml says otherwise, {reason}. For results set "
     "preset: published."
 )
 

@@ -17,6 +17,12 @@ from hipoa.core.tables.rows import COHORTS
 from hipoa.grading.data.labels import find_unused
 from hipoa.workflow.stages import STAGES
 
+MEND = (
+    "Mend it and start the same command again: what is done is kept. "
+    "What each stage took: python -m hipoa summary --results {}"
+)
+"""The last line of a run that failed."""
+
 _REASONS, _NAMED = 5, 20
 _IMPLANTS = {"replacement": "a replacement of the joint", "fixation": "nails, screws or plates"}
 _LAST_LINES = 3
@@ -42,16 +48,18 @@ def run(*, results: Path) -> None:
         print(line)
 
 
-def describe(results: Path) -> list[str]:
+def describe(results: Path, *, stages: bool = True) -> list[str]:
     """Cases done, refused and why, and what each stage took; nothing of what is not there yet."""
-    return [*_describe_cases(results), *_describe_stages(measure(results))]
+    return [*_describe_cases(results), *_describe_stages(measure(results) if stages else {})]
 
 
 def describe_caveats(results: Path) -> list[str]:
     """Why the results of a finished study may be worth little: its preset, and the order of hips to read."""
     manifest, listed = results / "manifest.json", results / "triage.csv"
     preset = read_json(manifest)["configuration"].get("not_for_results") if manifest.is_file() else ""
-    caveats = {row["caveat"] for row in read_csv(listed) if row["rank"]} if listed.is_file() else set()
+    caveats = (
+        {row.get("caveat", "") for row in read_csv(listed) if row["rank"]} if listed.is_file() else set()
+    )
     return [*filter(None, [preset]), *(f"{listed.name}: {caveat}." for caveat in sorted(caveats - {""}))]
 
 

@@ -241,7 +241,7 @@ def test_a_figure_is_saved_as_svg_and_png(opened):
     page, faults = opened(DESKTOP)
     for kind, begins in (("SVG", b"<?xml"), ("PNG", b"\x89PNG")):
         name, content = save_from(page, page.locator(f'#published figcaption button:text-is("{kind}")'))
-        assert name == f"accuracy.{kind.lower()}"
+        assert name == f"published.{kind.lower()}"
         assert content.startswith(begins)
     assert faults == []
 

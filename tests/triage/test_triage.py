@@ -117,8 +117,8 @@ def test_the_list_of_a_network_that_beats_no_constant_says_that_its_order_may_be
         ""
         if verdict == "vit better"
         else (
-            "this order is not shown to be better than a random one: vit is not shown to grade better than "
-            "the same answer for every hip"
+            "the order of hips to read is not shown to be better than a random one: vit is not shown to "
+            "grade better than the same answer for every hip"
         )
     )
     assert [row["caveat"] for row in rows] == [said, said, ""]

@@ -115,11 +115,21 @@ def test_cases_refusals_and_costs(tmp_path):
     ]
 
 
+def test_after_a_failure_times_are_left_out(tmp_path):
+    write_csv(tmp_path / "hips/pool.csv", ("case_id", "status", "reason"), [{"case_id": "a", "status": "ok"}])
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/figures.tsv").write_text("s\tmax_rss\n1\t2\n")
+    assert describe(tmp_path, stages=False) == ["pool: 1 of 1 CTs done"]
+    assert len(describe(tmp_path)) == 3
+
+
 def test_nothing_is_said_of_what_is_not_there_yet(tmp_path):
     assert describe(tmp_path) == describe_caveats(tmp_path) == []
 
 
-@pytest.mark.parametrize("caveat", ["this order is not shown to be better than a random one: vit", ""])
+@pytest.mark.parametrize(
+    "caveat", ["the order of hips to read is not shown to be better than a random one: vit", ""]
+)
 @pytest.mark.parametrize("preset", ["The preset micro is not for results.", ""])
 def test_why_results_are_worth_little(tmp_path, caveat, preset):
     write_json(tmp_path / "manifest.json", {"configuration": {"not_for_results": preset}})
