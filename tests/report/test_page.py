@@ -240,9 +240,19 @@ def test_a_figure_is_saved_as_svg_and_png(opened):
     page, faults = opened(DESKTOP)
     for kind, begins in (("SVG", b"<?xml"), ("PNG", b"\x89PNG")):
         name, content = save_from(page, page.locator(f'#published figcaption button:text-is("{kind}")'))
-        assert name == f"accuracy.{kind.lower()}"
+        assert name == f"published.{kind.lower()}"
         assert content.startswith(begins)
     assert faults == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_no_forest_plot_and_no_list_is_cut_at_any_width(opened, width):
+    page, _ = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    boxes = "#surgeon figure.narrow, #technical figure.narrow, .scroll:has(.cards)"
+    assert page.locator(boxes).count() >= 7
+    cut = f"[...document.querySelectorAll('{boxes}')].filter(box => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{cut}.map(box => box.ariaLabel || box.dataset.name)") == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

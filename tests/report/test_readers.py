@@ -9,7 +9,8 @@ from hipoa.core.files import read_csv, write_csv
 from hipoa.reading.agreement import COLUMNS
 from hipoa.report.sections.readers import compare_readers, describe_intra
 
-CELLS = dict.fromkeys(COLUMNS, "") | {"cohort": "labelled", "index": "class", "metric": "ECA", "n_hips": "9"}
+CELLS = dict.fromkeys(COLUMNS, "") | {"cohort": "labelled", "index": "class", "metric": "ECA"}
+CELLS |= {"unit": "share", "n_hips": "9"}
 
 
 def row(question, a, b, value, low="", high="", **more):
@@ -33,25 +34,27 @@ def results(*rows):
     [
         (
             difference("-0.12", "-0.2", "-0.03"),
-            "vit agrees less often with reader 1 than reader 2: difference in ECA -0.120 (-0.200 to -0.030).",
+            "vit agrees less often with reader 1 than reader 2: difference in ECA -12 percentage points "
+            "(-20 to -3).",
         ),
         (
             difference("0.12", "0.03", "0.2", hips="reader 2"),
-            "vit agrees more often with reader 2 than reader 1: difference in ECA 0.120 (0.030 to 0.200).",
+            "vit agrees more often with reader 2 than reader 1: difference in ECA 12 percentage points "
+            "(3 to 20).",
         ),
         (
             difference("-0.05", "-0.14", "0.04"),
-            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -0.050 (-0.140 to "
-            "0.040), which includes 0.",
+            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -5 percentage "
+            "points (-14 to 4), which includes 0.",
         ),
         (
             difference("-0.05", "-0.1", "0"),
-            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -0.050 (-0.100 to "
-            "0.000), which includes 0.",
+            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -5 percentage "
+            "points (-10 to 0), which includes 0.",
         ),
         (
             difference("-0.05"),
-            "vit and reader 2 against reader 1: difference in ECA -0.050.",
+            "vit and reader 2 against reader 1: difference in ECA -5 percentage points.",
         ),
     ],
 )
@@ -75,11 +78,11 @@ def test_the_ceiling_has_its_assumptions_and_its_intervals():
     (found,) = compare_readers(results(pair(), *ends))
     assert found.sentences == [
         "Ceiling implied by the readers: if they are interchangeable and err independently of each other on "
-        "the same hip, the best possible grader has against one reader an ECA of at least 0.700 (0.600 to "
-        "0.800) and at most 0.837 (0.775 to 0.894)."
+        "the same hip, the best possible grader has against one reader an ECA of at least "
+        "70\N{NO-BREAK SPACE}% (60 to 80) and at most 84\N{NO-BREAK SPACE}% (78 to 89)."
     ]
     (found,) = compare_readers(results(pair(), *(end | {"low": "", "high": ""} for end in ends)))
-    assert found.sentences[0].endswith("of at least 0.700 and at most 0.837.")
+    assert found.sentences[0].endswith("of at least 70\N{NO-BREAK SPACE}% and at most 84\N{NO-BREAK SPACE}%.")
 
 
 def test_nothing_is_compared_unless_two_readers_graded_the_same_hips():
@@ -98,7 +101,7 @@ def test_the_agreement_within_readers():
 
 def read_lines(page):
     """The rows of the table of the labelled cohort, as text."""
-    part = page.split("<h3>Networks and readers</h3>")[1].split("</table>")[0]
+    part = page.split("<summary>Tables of networks and readers")[1].split("</table>")[0]
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", part, re.DOTALL)
     return [[" ".join(re.sub("<[^>]*>", " ", cell).split()) for cell in re.split("</t[hd]>", line)]
             for line in rows]  # fmt: skip
@@ -117,7 +120,7 @@ def test_the_table_shows_readers_networks_and_the_limit(study):
     own = {"question": "network", "cohort": "labelled", "a": "vit", "b": "reader 2", "metric": "ECA"}
     (eca,) = (row for row in rows if own.items() <= row.items())
     line = lines[named.index(("vit", "reader 2", "reader 2"))]
-    assert line[3].split()[0] == f"{float(eca['value']):.3f}"
+    assert line[3].split()[0] == f"{100 * float(eca['value']):.0f}"
     assert line[7:9] == [eca["n_hips"], eca["n_patients"]]
 
 
