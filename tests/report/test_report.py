@@ -459,7 +459,7 @@ def test_no_network_was_trained(study):
     assert '<table class="matrix">' not in page
 
 
-@pytest.mark.parametrize("cohorts", [("labelled",), ("labelled", "external", "pool")])
+@pytest.mark.parametrize("cohorts", [("labelled", "pool"), ("labelled", "external", "pool")])
 def test_a_missing_external_cohort_is_a_reason_for_distrust(study, cohorts):
     study.sizes = {name: study.sizes[name] for name in cohorts}
     first = study.report().split('<dl class="answers">')[0]
