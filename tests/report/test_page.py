@@ -224,6 +224,7 @@ def save_from(page, button):
 def test_a_table_is_saved_as_csv_and_no_formula_runs(opened):
     page, _ = opened(DESKTOP)
     page.evaluate("""() => {
+        document.querySelectorAll('#refused details').forEach(folded => folded.open = true);
         const rows = [...document.querySelectorAll('#refused table')].at(-1).tBodies[0].rows;
         rows[0].cells[3].textContent = '=HYPERLINK("http://x","y")';
         rows[1].cells[3].textContent = '@SUM(1)';
