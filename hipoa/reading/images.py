@@ -16,6 +16,10 @@ from PIL import Image, UnidentifiedImageError
 from hipoa.core.errors import ReadingError
 
 _MAX_PX = 4096
+# The acetabular roof reaches to about one and a half radii from the middle of the head.
+_JOINT_RADII = 1.8
+# The densest bone stays this share of the window below white, so that its own shades are told apart.
+_ABOVE_BONE = 0.05
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,15 @@ def load_image(file: ImageFile) -> LoadedImage:
     Raises:
         ReadingError: The file is missing or damaged, or its own text names another side.
     """
-    # Both hips share the view of the pelvis, but each has its own head in it.
-    return LoadedImage(*_load(file.path, file.side, mirrored=file.mirrored), file)
+    # Both hips share the view of the pelvis, but each has its own head in it, without a radius.
+    head = file.head if not any(map(math.isnan, file.head)) else None
+    return LoadedImage(*_load(file.path, file.side, head, mirrored=file.mirrored), file)
 
 
 @lru_cache(100)  # of views of 500 x 500 pixels 50 MB
-def _load(path: Path, side: str, *, mirrored: bool) -> tuple[np.ndarray, str, tuple[int, int]]:
+def _load(
+    path: Path, side: str, head: tuple[float, ...] | None, *, mirrored: bool
+) -> tuple[np.ndarray, str, tuple[int, int]]:
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
@@ -89,14 +96,28 @@ def _load(path: Path, side: str, *, mirrored: bool) -> tuple[np.ndarray, str, tu
         raise ReadingError(path.name, "the image is not grey", "Run snakemake again.")
     wide = pixels.astype(np.uint16) * (257 if pixels.dtype == np.uint8 else 1)
     turned = np.ascontiguousarray(wide[:, ::-1] if mirrored else wide)
-    return turned, hashlib.sha256(content).hexdigest(), _choose_window(turned, texts)
+    return turned, hashlib.sha256(content).hexdigest(), _choose_window(turned, texts, head)
 
 
-def _choose_window(pixels: np.ndarray, texts: dict[str, str]) -> tuple[int, int]:
+def _choose_window(
+    pixels: np.ndarray, texts: dict[str, str], head: tuple[float, ...] | None
+) -> tuple[int, int]:
+    """From the grey of the body, as the file says, but white no darker than the densest bone at the joint.
+
+    The file's white is a percentile of the whole image. In a sclerotic roof, which is small, the bone would
+    be white throughout, and its edges would not be seen.
+    """
     try:
         white = float(texts["window_high"])
         low, high = (65535 * float(texts[name]) / white for name in ("shown_low", "shown_high"))
     except (KeyError, ValueError, ZeroDivisionError):
         low, high = np.percentile(pixels, (1, 99.8))
+    if head is not None:
+        x, y, radius = head
+        rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
+        joint = pixels[np.hypot(columns - x, rows - y) < _JOINT_RADII * radius]
+        if joint.size:
+            densest = float(np.percentile(joint, 99.9))
+            high = max(high, densest + _ABOVE_BONE * max(0.0, densest - low))
     low = int(np.clip(low, 0, 65534))
     return low, int(np.clip(high, low + 1, 65535))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -54,9 +55,10 @@ def run(
     worklist = read_worklist(study, hips or study / "triage.csv")
     opened = Log(path)
     secret = read_secret(path.parent / "secret")
-    service = ReadingService(study.resolve().name, worklist, opened, settings, secret)
-    if reader:
-        service.find_reader(reader)
+    command = _name_next_command(study, log)
+    service = ReadingService(study.resolve().name, worklist, opened, settings, secret, command)
+    for name in filter(None, (reader, settings.senior)):
+        service.find_reader(name)
     key = secrets.token_urlsafe(16)
     app = make_app(service, port=port, key=key, only_reader=reader)
     try:
@@ -82,10 +84,18 @@ def run(
         f"{worklist.describe()}\n"
         f"Readings go to {path}, which belongs in your backup.\n"
         f"Open http://{LOOPBACK}:{port}/?key={key}\n"
-        "Ctrl+C ends the page; every reading is on the disk already.",
+        "Ctrl+C ends the page; every reading is on the disk already. Then turn them into grades:\n"
+        f"  {command}",
         flush=True,
     )
     server.run()
+
+
+def _name_next_command(study: Path, log: Path | None) -> str:
+    """What turns the readings into grades, with the paths as they were typed."""
+    of_log = ["--log", str(log)] if log else []
+    words = ["python", "-m", "hipoa", "readings", "--study", str(study), *of_log, "--out", "grades.csv"]
+    return shlex.join(words)
 
 
 def find_log(study: Path) -> Path:

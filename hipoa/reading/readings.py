@@ -13,8 +13,10 @@ from hipoa.core.identifiers import normalise
 from hipoa.core.tables.rows import CONSENSUS, Reading, hip_id, write_grades
 from hipoa.core.tables.study_tables import read_grades
 from hipoa.grading.data.persistent_folds import keep_folds
-from hipoa.reading.agreement import COLUMNS, measure_agreement
+from hipoa.reading.agreement import COLUMNS as AGREEMENT_COLUMNS
+from hipoa.reading.agreement import measure_agreement
 from hipoa.reading.log import read_log
+from hipoa.reading.measurements import COLUMNS, list_measurements
 from hipoa.reading.read import find_log
 from hipoa.reading.records import ReadingIndex, Record, agree
 from hipoa.reading.settings import DeriveSettings
@@ -29,6 +31,7 @@ def run(
     grades: Path | None = None,
     log: Path | None = None,
     records: Path | None = None,
+    measurements: Path | None = None,
     agreement: Path | None = None,
 ) -> None:
     """Writes a table of grades from the readings of a study, after the rows of the user's own table.
@@ -42,6 +45,7 @@ def run(
         grades: The user's own table of grades, whose rows are all kept; it may not be the table to write.
         log: The log of readings; by default history/NAME/readings.jsonl.
         records: A table to write with every reading that was not undone.
+        measurements: A table to write with every measurement of these readings, one row each.
         agreement: A table to write with the inter- and intra-reader kappas.
 
     Raises:
@@ -62,11 +66,15 @@ def run(
     known = set(map(key, own))
     write_grades(out, [*own, *(row for row in derived if key(row) not in known)])
     if records is not None:
-        write_csv(records, list(Record.model_fields), list_records(index))
+        columns = [name for name in Record.model_fields if name != "measurements"]
+        write_csv(records, columns, list_records(index))
+    if measurements is not None:
+        counted = (record for reader in index.readers for record in index.of(reader))
+        write_csv(measurements, COLUMNS, list_measurements(counted))
     if agreement is not None:
         listed = read_worklist(study, study / "triage.csv")
         patients = {name: hip.patient for name, hip in listed.by_id.items()}
-        write_csv(agreement, COLUMNS, measure_agreement(index, patients, listed.classes))
+        write_csv(agreement, AGREEMENT_COLUMNS, measure_agreement(index, patients, listed.classes))
     _say(index, derived, own, settings.rule, out)
     if {hip_id(row.case_id, row.side) for row in derived} - _list_graded(study):
         keep_folds(study)
@@ -108,7 +116,7 @@ def list_records(index: ReadingIndex) -> Iterator[dict[str, object]]:
     """Every reading that counts, as rows for a spreadsheet."""
     for reader in index.readers:
         for record in index.of(reader):
-            row = record.model_dump()
+            row = record.model_dump(exclude={"measurements"})
             # A spreadsheet would run a cell that starts like this.
             dangerous = record.comment.startswith(("=", "+", "-", "@"))
             yield {**row, "comment": f"'{record.comment}" if dangerous else record.comment}

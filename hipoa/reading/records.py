@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hipoa.reading.measurements import Measurement
+
 MAX_COMMENT = 1000
 MAX_SECONDS = 86_400
 REASONS = {
@@ -26,8 +28,9 @@ class Record(BaseModel):
 
     # Of the form token that came with the hip, so that a second click is not a second reading.
     id: str = Field(min_length=8, max_length=80)
-    # A reading, a consensus of several readers, or the undoing of one of them.
-    kind: Literal["reading", "consensus", "undo"]
+    # A reading; a consensus, proposed or confirmed by one of its readers; the hip was put off to the end of
+    # the list; the model's class of the hip was shown to the reader; or one of the first three was undone.
+    kind: Literal["reading", "consensus", "later", "shown", "undo"]
     reader: str = Field(min_length=1, max_length=40)  # the name under which the reader has signed in
     time: str = Field(min_length=10, max_length=40)  # when it was recorded, UTC, ISO 8601
     hip_id: str = Field(min_length=1, max_length=80)
@@ -40,8 +43,11 @@ class Record(BaseModel):
     seconds: float = Field(0, ge=0, le=MAX_SECONDS)  # how long the hip was looked at, pauses left out, s
     again: bool = False  # the second reading of a hip by the same reader, who was not told so
     blind: bool = True  # the reader had not been shown the model's class of this hip
+    senior: bool = False  # of a consensus: by the senior reader, so that it counts alone
     image: str = ""  # what was shown: view (16 bits, fine) or radiograph (150 x 150 pixels)
     image_sha256: str = ""  # of the PNG file that was shown
+    also_seen: str = ""  # what was opened beside it: slices, other_ct, joined by a blank
+    measurements: tuple[Measurement, ...] = ()
     undoes: str = ""  # of an undoing, the id of the reading that no longer counts
     study: str = ""
     version: str = ""  # of hipoa
@@ -50,8 +56,8 @@ class Record(BaseModel):
     def _complete(self) -> Self:
         graded = self.crowe is not None and self.kl is not None
         empty = self.crowe is None and self.kl is None
-        if self.kind == "undo":
-            if not self.undoes:
+        if self.kind in {"later", "shown", "undo"}:
+            if self.kind == "undo" and not self.undoes:
                 raise ValueError("an undoing names no reading")
         elif self.reason and (self.reason not in REASONS or not empty):
             raise ValueError("reason is unknown, or stands beside a grade")
@@ -65,18 +71,29 @@ class ReadingIndex:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._by_reader: dict[str, dict[str, Record]] = {}
-        self._seen: dict[str, set[str]] = {}
+        self._undone: dict[tuple[str, str], Record] = {}
+        self._put_off: dict[str, dict[str, str]] = {}
+        self._shown: dict[str, set[str]] = {}
         for record in records:
             self.add(record)
 
     def add(self, record: Record) -> None:
         """Adds one more line of the log."""
         own = self._by_reader.setdefault(record.reader, {})
-        self._seen.setdefault(record.reader, set()).add(record.hip_id)
-        if record.kind == "undo":
-            own.pop(record.undoes, None)
+        put_off = self._put_off.setdefault(record.reader, {})
+        if record.kind == "shown":
+            self._shown.setdefault(record.reader, set()).add(record.hip_id)
+        elif record.kind == "undo":
+            if gone := own.pop(record.undoes, None):
+                self._undone[record.reader, gone.hip_id] = gone
+            if put_off.get(record.hip_id) == record.undoes:
+                del put_off[record.hip_id]
         else:
-            own[record.id] = record
+            put_off.pop(record.hip_id, None)
+            if record.kind == "later":
+                put_off[record.hip_id] = record.id
+            else:
+                own[record.id] = record
 
     @property
     def readers(self) -> list[str]:
@@ -87,9 +104,17 @@ class ReadingIndex:
         """A reader's records, undone readings left out."""
         return list(self._by_reader.get(reader, {}).values())
 
-    def seen(self, reader: str) -> set[str]:
-        """Every hip that the reader ever read, undone readings too."""
-        return self._seen.get(reader, set())
+    def put_off(self, reader: str) -> dict[str, int]:
+        """Hip that the reader put off to its place among them, from 1, the longest put off first."""
+        return {hip: place for place, hip in enumerate(self._put_off.get(reader, {}), start=1)}
+
+    def shown(self, reader: str) -> set[str]:
+        """Every hip whose class by the model the reader has been shown, whatever was undone since."""
+        return self._shown.get(reader, set())
+
+    def undone(self, reader: str, hip_id: str) -> Record | None:
+        """The reading of a hip that the reader undid last."""
+        return self._undone.get((reader, hip_id))
 
     def current(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's latest reading of it, hidden second readings left out."""
@@ -107,10 +132,24 @@ class ReadingIndex:
                 found.setdefault(hip, {})[reader] = record
         return found
 
+    def proposals(self) -> dict[str, dict[str, Record]]:
+        """Hip to reader to her latest consensus reading of it, the latest last."""
+        made = [r for reader in self.readers for r in self.of(reader) if r.kind == "consensus"]
+        found: dict[str, dict[str, Record]] = {}
+        for record in sorted(made, key=lambda record: record.time):
+            by_reader = found.setdefault(record.hip_id, {})
+            by_reader.pop(record.reader, None)
+            by_reader[record.reader] = record
+        return found
+
     def consensus(self) -> dict[str, Record]:
-        """Hip to its latest consensus reading."""
-        settled = [r for reader in self.readers for r in self.of(reader) if r.kind == "consensus"]
-        return {record.hip_id: record for record in sorted(settled, key=lambda record: record.time)}
+        """Hip to its consensus: the latest that the senior reader or two readers alike have recorded."""
+        settled: dict[str, Record] = {}
+        for hip, proposals in self.proposals().items():
+            for record in proposals.values():
+                if record.senior or sum(same_grade(record, other) for other in proposals.values()) > 1:
+                    settled[hip] = record
+        return settled
 
 
 def same_grade(one: Record, other: Record) -> bool:

@@ -12,8 +12,9 @@ class ReadSettings(Settings):
 
     prediction: Literal["after", "never", "before"] = Field(
         "after",
-        description="when the model's class is shown: after the reading, never, or before it "
-        "(the reading is then recorded as not blind)",
+        description="when the model's class is shown: after the reading (under My readings, once no hip of "
+        "the patient is left to read, also not a second time), never, or before it (the reading is then "
+        "recorded as not blind)",
     )
     again_every: int = Field(
         10,
@@ -28,6 +29,11 @@ class ReadSettings(Settings):
         le=20,
         description="readings wanted of each hip where several readers share the list: a hip that this many "
         "other readers have read is skipped; 0: every reader reads every hip",
+    )
+    senior: str = Field(
+        "",
+        description="name of the senior reader, whose consensus counts alone; any other needs two of the "
+        "hip's readers",
     )
 
 

@@ -75,7 +75,7 @@ GLOSSARY = {
 _ABBREVIATIONS = "|".join(word for word in GLOSSARY if word.isupper())
 # Elements in which an explanation would be lost or in the way, any other tag, or an abbreviation in text.
 _FOUND = re.compile(
-    rf"<(script|style|svg|summary|select|code|thead|h\d)\b.*?</\1>|<[^>]*>|\b(?P<word>{_ABBREVIATIONS})\b",
+    rf"<(script|style|svg|summary|select|code|thead|dt|h\d)\b.*?</\1>|<[^>]*>|\b(?P<word>{_ABBREVIATIONS})\b",
     re.DOTALL,
 )
 

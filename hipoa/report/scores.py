@@ -93,13 +93,14 @@ def find_reason(row: Row) -> str:
     )
 
 
+def write_points(row: Row) -> str:
+    """A difference with its 95 % interval; of shares in percentage points. See `write_row`."""
+    return _write(row, 100, "z.0f", " percentage points") if row["unit"] == "share" else write_row(row)
+
+
 def write_difference(row: Row) -> str:
-    """The difference of a row of differences.csv with its interval; of shares in percentage points."""
-    points = row["unit"] == "share"
-    return _write(
-        {**row, "value": row["difference"]},
-        *((100, "z.0f", " percentage points") if points else (1, "z.3f", "")),
-    )
+    """The difference of a row of differences.csv; see `write_points`."""
+    return write_points({**row, "value": row["difference"]})
 
 
 def find_better(row: Row) -> str:

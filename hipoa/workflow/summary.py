@@ -16,6 +16,12 @@ from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
 from hipoa.workflow.stages import STAGES
 
+MEND = (
+    "Mend it and start the same command again: what is done is kept. "
+    "What each stage took: python -m hipoa summary --results {}"
+)
+"""The last line of a run that failed."""
+
 _REASONS = 5
 _LAST_LINES = 3
 _LAST_BYTES = 20_000
@@ -40,9 +46,9 @@ def run(*, results: Path) -> None:
         print(line)
 
 
-def describe(results: Path) -> list[str]:
+def describe(results: Path, *, stages: bool = True) -> list[str]:
     """Cases done, refused and why, and what each stage took; nothing of what is not there yet."""
-    return [*_describe_cases(results), *_describe_stages(measure(results))]
+    return [*_describe_cases(results), *_describe_stages(measure(results) if stages else {})]
 
 
 def describe_caveats(results: Path) -> list[str]:

@@ -115,7 +115,7 @@ def test_many_threads_lose_no_line_and_write_no_id_twice(path):
 RULES = [
     ("consensus", "", [("p0", "L", 1, 2, "consensus"), ("p1", "L", 1, 3, "consensus")]),
     ("senior", "Ann", [("p0", "L", 1, 2, "Ann"), ("p1", "L", 1, 4, "Ann"), ("p2", "L", 2, 4, "Ann")]),
-    ("latest", "", [("p0", "L", 1, 2, "Bob"), ("p1", "L", 1, 3, "Bob"), ("p2", "L", 3, 4, "Bob")]),
+    ("latest", "", [("p0", "L", 1, 2, "Bob"), ("p1", "L", 1, 3, "Ann"), ("p2", "L", 3, 4, "Bob")]),
 ]
 
 
@@ -131,10 +131,45 @@ def test_each_rule_says_which_reading_counts(rule, senior, wanted):
             record(5, "Bob", "p1", kl=2),
             record(6, "Bob", "p2", crowe=3, kl=4),
             record(7, "Bob", "p1", kl=3, kind="consensus"),
+            record(8, "Ann", "p1", kl=3, kind="consensus"),
         ]
     )
     rows = readings.derive_grades(index, DeriveSettings(rule=rule, senior=senior))
     assert [(r.case_id, r.side, r.crowe, r.kl, r.reader) for r in rows] == wanted
+
+
+@pytest.mark.parametrize(
+    ("proposals", "wanted"),
+    [
+        ([("Ann", {})], None),
+        ([("Ann", {}), ("Ann", {})], None),
+        ([("Ann", {}), ("Bob", {"kl": 4})], None),
+        ([("Ann", {}), ("Bob", {})], 3),
+        ([("Ann", {"senior": True})], 3),
+        ([("Ann", {}), ("Bob", {}), ("Eve", {"kl": 4})], 3),
+        ([("Ann", {}), ("Bob", {}), ("Ann", {"kl": 4})], None),
+        ([("Ann", {"senior": True}), ("Bob", {"kl": 4}), ("Eve", {"kl": 4})], 4),
+    ],
+)
+def test_a_consensus_needs_two_readers_alike_or_the_senior_one(proposals, wanted):
+    index = ReadingIndex(
+        record(number, reader, kind="consensus", **{"kl": 3, **more})
+        for number, (reader, more) in enumerate(proposals)
+    )
+    settled = index.consensus().get("p00000_L")
+    assert (settled and settled.kl) == wanted
+
+
+def test_a_hip_that_was_put_off_is_last_until_it_is_read_or_that_is_undone():
+    def later(number, case):
+        return record(number, case=case, kind="later", crowe=None, kl=None)
+
+    put_off = [later(0, "p0"), later(1, "p1"), later(2, "p0")]
+    assert ReadingIndex(put_off).put_off("Ann") == {"p1_L": 1, "p0_L": 2}
+    assert ReadingIndex([*put_off, record(3, case="p0")]).put_off("Ann") == {"p1_L": 1}
+    undo = record(4, case="p1", kind="undo", undoes="reading-1", crowe=None, kl=None)
+    assert ReadingIndex([*put_off, undo]).put_off("Ann") == {"p0_L": 1}
+    assert ReadingIndex(put_off).of("Ann") == []
 
 
 def test_the_rule_every_gives_each_readers_own_reading_once():

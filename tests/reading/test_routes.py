@@ -2,51 +2,15 @@
 
 import pytest
 
-from .conftest import make_study
+from .conftest import make_study, wait_for
 
 WIDTH, HEIGHT = 1366, 768
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def open_page(browser, serve):
-    contexts = []
-
-    def start(served, name="Ann"):
-        contexts.append(browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}))
-        page = contexts[-1].new_page()
-        page.faults = []
-        page.on("console", lambda m: page.faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.goto(served.address)
-        if name:
-            page.fill("#name", name)
-            page.keyboard.press("Enter")
-            page.wait_for_selector("#workspace:not([hidden])")
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture
 def page(open_page, serve, tmp_path):
     study = make_study(tmp_path / "results" / "seen", views=True)
     return open_page(serve("--again-every", "0", study=study))
-
-
-def wait_for(page, hip):
-    page.wait_for_function("hip => document.body.dataset.shown === hip", arg=hip)
 
 
 def middle_of_light(page, canvas):
@@ -65,7 +29,7 @@ def test_hips_are_read_by_keys_alone(page):
     for keys in ("2", "4", "Enter"):
         page.keyboard.press(keys)
     wait_for(page, "p00000_R")
-    assert "left, Crowe II, KL 4. The model: class 5 (Crowe II, KL 4)" in page.inner_text("#last")
+    assert page.inner_text("#last") == "Saved: p00000 left, Crowe II, KL 4."
     page.keyboard.press("x")
     page.keyboard.press("1")
     page.keyboard.press("c")

@@ -9,8 +9,8 @@ from hipoa.core.files import read_csv, write_csv
 from hipoa.reading.agreement import COLUMNS
 from hipoa.report.sections.readers import compare_readers, describe_intra
 
-CELLS = dict.fromkeys(COLUMNS, "") | {"cohort": "labelled", "index": "class", "metric": "ECA"}
-CELLS |= {"unit": "share", "n_hips": "9"}
+CELLS = dict.fromkeys(COLUMNS, "") | {"cohort": "labelled", "index": "class", "metric": "ECA", "n_hips": "9"}
+CELLS["unit"] = "share"
 
 
 def row(question, a, b, value, low="", high="", **more):
@@ -34,13 +34,13 @@ def results(*rows):
     [
         (
             difference("-0.12", "-0.2", "-0.03"),
-            "vit agrees less often with reader 1 than reader 2: difference in ECA -12 percentage points "
-            "(-20 to -3).",
+            "vit agrees less often with reader 1 than reader 2: difference in ECA -12 percentage "
+            "points (-20 to -3).",
         ),
         (
             difference("0.12", "0.03", "0.2", hips="reader 2"),
-            "vit agrees more often with reader 2 than reader 1: difference in ECA 12 percentage points "
-            "(3 to 20).",
+            "vit agrees more often with reader 2 than reader 1: difference in ECA 12 percentage "
+            "points (3 to 20).",
         ),
         (
             difference("-0.05", "-0.14", "0.04"),
@@ -94,7 +94,7 @@ def test_nothing_is_compared_unless_two_readers_graded_the_same_hips():
 def test_the_agreement_within_readers():
     again = row("intra-reader", "reader 2", "reader 2", "0.9", "0.8", "1")
     assert describe_intra(results(pair(), again)) == (
-        "Intra-reader agreement: ECA of reader 2 0.900 (0.800 to 1.000)."
+        "Intra-reader agreement: ECA of reader 2 90\N{NO-BREAK SPACE}% (80 to 100)."
     )
     assert describe_intra(results(pair())) == ""
 

@@ -112,7 +112,7 @@ def test_the_result_is_one_sentence_with_its_interval(fabricated, page):
     best = find_best(read_csv(fabricated.root / "metrics.csv"), "ECA")
     result = re.search(r'<p class="result">(.*?)</p>', page)[1]
     assert result.startswith(f"{best['experiment']} graded {write_score(best)} of {best['n_hips']} hips")
-    assert result.endswith("better than one answer for every hip.")
+    assert result.endswith("better than the same answer for every hip.")
     assert "The best of 2 networks; 34 hips of 19 patients" in page
 
 
@@ -124,7 +124,7 @@ def test_a_model_not_shown_to_beat_a_constant_is_said_first(study):
     page = study.report()
     best = find_best(read_csv(study.root / "metrics.csv"), "ECA")["experiment"]
     result = re.search(r'<p class="result">(.*?)</p>', page)[1]
-    assert result.startswith(f"{best} is not shown to grade better than one answer for every hip")
+    assert result.startswith(f"{best} is not shown to grade better than the same answer for every hip")
     assert "at most one class off" not in result
 
 
@@ -142,19 +142,20 @@ def test_the_picture_is_the_confusion_matrix_of_the_best_network(fabricated, pag
     assert f"class predicted by {best}" in matrix
 
 
-def test_the_first_three_caveats_stand_on_the_first_screen_and_all_beneath(fabricated, monkeypatch):
+def test_the_first_three_caveats_stand_on_the_first_screen_and_the_rest_beneath(fabricated, monkeypatch):
+    def read(part):
+        return re.findall("<li>(.*?)</li>", part.split("</ul>")[0])
+
+    first, rest = fabricated.report("caveats.html", "caveats.json").split('<dl class="answers">', 1)
+    assert 0 < len(read(first.split("What to distrust</h3>")[1])) <= 3
+    assert "#caveats" not in first
+    assert "What else to distrust" not in rest
     monkeypatch.setattr(caveats, "_MANY_REFUSED", 0)
     monkeypatch.setattr(caveats, "_LOW_RECALL", 2)
-    first, rest = (
-        fabricated.report("caveats.html", "caveats.json")
-        .split('<div class="first">')[1]
-        .split('<dl class="answers">')
-    )
-    distrusted = first.split("What to distrust</h3>")[1].split("</ul>")[0]
-    every = re.findall("<li>(.*?)</li>", rest.split('<div id="caveats">')[1].split("</div>")[0])
-    assert re.findall("<li>(.*?)</li>", distrusted) == every[:3]
-    assert len(every) > 3
-    assert f"{len(every)} caveats in all" in first
+    first, rest = fabricated.report("caveats.html", "caveats.json").split('<dl class="answers">', 1)
+    more = read(rest.split("What else to distrust")[1])
+    assert len(read(first.split("What to distrust</h3>")[1])) == 3
+    assert f'href="#caveats">{len(more)} more</a>' in first
 
 
 def test_shares_are_in_percent_for_the_surgeon_and_decimal_for_the_methods(page):
@@ -433,7 +434,50 @@ def test_a_file_outside_the_results_tells_no_folders(tmp_path):
 def test_no_network_was_trained(study):
     for path in [*study.uncertainty, study.root / "metrics.csv", study.root / "compare.csv"]:
         path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert "No graded hip was predicted, so there is no accuracy." in study.report()
+    page = study.report()
+    assert "No graded hip was predicted, so there is no accuracy." in page
+    assert "No graded hip was predicted, so there is no result." in page
+    assert '<table class="matrix">' not in page
+
+
+@pytest.mark.parametrize("cohorts", [("labelled",), ("labelled", "external", "pool")])
+def test_a_missing_external_cohort_is_a_reason_for_distrust(study, cohorts):
+    study.sizes = {name: study.sizes[name] for name in cohorts}
+    first = study.report().split('<dl class="answers">')[0]
+    assert ("There is no external cohort: performance at another hospital is unknown." in first) == (
+        "external" not in cohorts
+    )
+
+
+def list_steps(page):
+    return page.split("What to do next</h3>")[1].split("</ul>")[0]
+
+
+def test_what_to_do_next_is_only_what_there_is_to_do(study):
+    for words in ("unread hips can be read next", "labelled hip", "with a warning"):
+        assert words in list_steps(study.report())
+    for name in ("triage.csv", "label_errors.csv"):
+        path = study.root / name
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    for path in study.hips:
+        rows = read_csv(path)
+        write_csv(path, list(rows[0]), [row | {"warnings": ""} for row in rows])
+    steps = list_steps(study.report())
+    assert "Answer the items of the reporting guidelines" in steps
+    assert steps.count("<li>") == 1
+
+
+def test_an_order_no_better_than_chance_is_not_sold(study):
+    weak = "in an order not shown to be better than a random one"
+    assert weak not in study.report()
+    path = study.root / "triage.csv"
+    rows = read_csv(path)
+    write_csv(
+        path,
+        list(rows[0]),
+        [row | {"caveat": "not shown to be better" if row["rank"] else ""} for row in rows],
+    )
+    assert weak in list_steps(study.report())
 
 
 def test_a_network_without_pre_trained_weights(study):

@@ -75,6 +75,14 @@ def test_cases_refusals_and_costs(tmp_path):
     ]
 
 
+def test_after_a_failure_times_are_left_out(tmp_path):
+    write_csv(tmp_path / "hips/pool.csv", ("case_id", "status", "reason"), [{"case_id": "a", "status": "ok"}])
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/figures.tsv").write_text("s\tmax_rss\n1\t2\n")
+    assert describe(tmp_path, stages=False) == ["pool: 1 of 1 CTs done"]
+    assert len(describe(tmp_path)) == 3
+
+
 def test_nothing_is_said_of_what_is_not_there_yet(tmp_path):
     assert describe(tmp_path) == describe_caveats(tmp_path) == []
 

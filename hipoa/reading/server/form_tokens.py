@@ -6,6 +6,7 @@ the token's id makes a second click, or a second try after a lost answer, the sa
 
 from __future__ import annotations
 
+import hmac
 import math
 import secrets
 import unicodedata
@@ -25,12 +26,19 @@ class FormTokens:
     """Issues form tokens, signed with a secret, and makes records of the forms that come back."""
 
     def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
         self._signer = URLSafeSerializer(secret, salt="form token")
 
-    def issue(self, reader: str, fields: Mapping[str, Any]) -> str:
-        """A token with the fields of `Record` that the server knows: hip, side, kind, image and so on."""
+    def issue(self, reader: str, fields: Mapping[str, Any], *, again: bool = False) -> str:
+        """A token with the fields of `Record` that the server knows: hip, side, kind, image and so on.
+
+        A token is signed, but whoever has it can read it; whether the hip comes `again` cannot be read.
+        """
         token = {**fields, "id": secrets.token_hex(12), "reader": reader, "time": now_utc()}
-        return str(self._signer.dumps(token))
+        return str(self._signer.dumps({**token, "mark": self._mark(token["id"], again=again)}))
+
+    def _mark(self, token_id: str, *, again: bool) -> str:
+        return hmac.new(self._secret, f"{token_id} {again}".encode(), "sha256").hexdigest()
 
     def to_record(self, reader: str, form: Mapping[str, Any]) -> Record:
         """The record of a form: form_token, crowe, kl, reason, comment, seconds.
@@ -47,6 +55,8 @@ class FormTokens:
             "comment": _to_one_line(form.get("comment")),
             "seconds": _limit(form.get("seconds"), elapsed.total_seconds()),
         }
+        if entered["reason"] == "other" and not entered["comment"]:
+            raise ReadingError("reading", "another reason needs a comment", "Say in the comment what it is.")
         fields = {**token, **entered, "time": now_utc(), "version": hipoa.__version__}
         try:
             return Record.model_validate(fields, strict=True)
@@ -58,6 +68,17 @@ class FormTokens:
             do = "Crowe is 1-4, KL 0-4; shorten the comment if that is it."
             raise ReadingError("reading", "; ".join(found), do) from None
 
+    def to_put_off(self, reader: str, form: Mapping[str, Any]) -> Record:
+        """The record of a hip that the reader puts off to the end of the list, of a form as above.
+
+        Raises:
+            ReadingError: The token is forged or another reader's.
+        """
+        token = self._open(reader, form.get("form_token"))
+        # Its own id, since the hip may yet be graded on the same token in another tab.
+        fields = {**token, "id": f"later-{token['id']}", "kind": "later", "again": False}
+        return Record.model_validate({**fields, "time": now_utc(), "version": hipoa.__version__})
+
     def _open(self, reader: str, text: object) -> dict[str, Any]:
         try:
             token = self._signer.loads(text if isinstance(text, str) else "")
@@ -65,7 +86,8 @@ class FormTokens:
             raise ReadingError("reading", "this form has expired", "Reload the page.") from None
         if token["reader"] != reader:
             raise ReadingError("reading", "this form is another reader's", "Reload the page.")
-        return token
+        again = hmac.compare_digest(token.pop("mark", ""), self._mark(token["id"], again=True))
+        return {**token, "again": again}
 
 
 def now_utc() -> str:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, redirect, request, session
 from werkzeug.exceptions import HTTPException
 
 import hipoa
+from hipoa.core import grade_definitions
 from hipoa.core.errors import HipoaError
 from hipoa.reading.images import LoadedImage, load_image
 from hipoa.reading.records import REASONS
 from hipoa.reading.server.access import MAX_BODY, guard, open_session
 from hipoa.reading.server.service import ReadingService
+from hipoa.reading.server.tools import describe_on_demand
 from hipoa.reading.worklist import Worklist
 
-_ASSETS = {
-    "read.css": "text/css; charset=utf-8",
-    "read.js": "text/javascript; charset=utf-8",
-    "viewer.js": "text/javascript; charset=utf-8",
-}
+_ASSET_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
 def make_app(service: ReadingService, *, port: int, key: str, only_reader: str = "") -> Flask:
@@ -61,7 +60,11 @@ def make_app(service: ReadingService, *, port: int, key: str, only_reader: str =
 def _add_page(app: Flask, key: str) -> None:
     folder = files("hipoa.reading.server") / "static"
     page = (folder / "read.html").read_bytes()
-    assets = {name: (folder / name).read_bytes() for name in _ASSETS}
+    assets = {
+        file.name: (file.read_bytes(), _ASSET_TYPES[Path(file.name).suffix])
+        for file in folder.iterdir()
+        if Path(file.name).suffix in _ASSET_TYPES
+    }
 
     @app.get("/", endpoint="page")
     def show_page() -> Any:
@@ -76,7 +79,8 @@ def _add_page(app: Flask, key: str) -> None:
     def show_asset(name: str) -> Response:
         if name not in assets:
             abort(404)
-        return Response(assets[name], content_type=_ASSETS[name])
+        content, kind = assets[name]
+        return Response(content, content_type=kind)
 
 
 def _add_session(app: Flask, service: ReadingService, only_reader: str) -> None:
@@ -91,7 +95,14 @@ def _add_session(app: Flask, service: ReadingService, only_reader: str) -> None:
             reader=session.get("reader", ""),
             readers=[] if only_reader else service.log.index.readers,
             reasons=REASONS,
-            classes=service.worklist.classes.class_table,
+            definitions={
+                "crowe": grade_definitions.CROWE,
+                "kl": grade_definitions.KL,
+                "measured": grade_definitions.HOW_CROWE_IS_MEASURED,
+                "sources": grade_definitions.SOURCES,
+            },
+            senior=service.settings.senior,
+            next_command=service.next_command,
             prediction=service.settings.prediction,
             again_every=service.settings.again_every,
             without_image=service.worklist.without_image,
@@ -122,8 +133,10 @@ def _add_reading(app: Flask, service: ReadingService) -> None:
     actions: list[tuple[str, str, Callable[..., object]]] = [
         ("GET", "/api/next", service.next_hips),
         ("POST", "/api/readings", lambda reader: service.record(reader, _body())),
+        ("POST", "/api/later", lambda reader: service.put_off(reader, _body())),
         ("POST", "/api/undo", lambda reader: service.undo(reader, _body().get("id"))),
         ("GET", "/api/mine", service.list_own),
+        ("POST", "/api/model", service.show_model),
         ("GET", "/api/disagreements", service.list_disagreements),
         ("GET", "/api/consensus/<hip_id>", service.consensus_hip),
         ("GET", "/api/references", lambda _: service.list_references()),
@@ -144,11 +157,20 @@ def _add_images(app: Flask, worklist: Worklist) -> None:
             abort(404)
         return _send(load_image(worklist.references[number].hip.images["hip"]))
 
+    @app.get("/api/images/<hip_id>/<kind>")
+    def describe_image(hip_id: str, kind: str) -> Any:
+        _reader()
+        try:
+            return jsonify(describe_on_demand(worklist.by_id[hip_id], kind))
+        except KeyError:
+            abort(404)
+
     @app.get("/api/images/<hip_id>/<kind>/<sha256>")
     def show_image(hip_id: str, kind: str, sha256: str) -> Response:
         _reader()
         try:
-            image = load_image(worklist.by_id[hip_id].images[kind])
+            hip = worklist.by_id[hip_id]
+            image = load_image(hip.on_demand[kind].file if kind in hip.on_demand else hip.images[kind])
         except KeyError:
             abort(404)
         if image.sha256 != sha256:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import hipoa
+from hipoa.core.constants import ROMAN
 from hipoa.core.errors import ReadingError
 from hipoa.core.identifiers import normalise
+from hipoa.grading.data.labels import combine
 from hipoa.reading.agreement import measure_agreement
 from hipoa.reading.images import load_image
 from hipoa.reading.log import Log
 from hipoa.reading.records import REASONS, Record, agree, same_grade
 from hipoa.reading.server.form_tokens import FormTokens, now_utc
-from hipoa.reading.server.queue import comes_again, queue_hips
+from hipoa.reading.server.queue import AGAIN_AFTER, queue_hips
+from hipoa.reading.server.tools import find_earlier, present_tools, take_tools
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import Hip, Worklist
 
+_SHOWN_AFTER = 2 * AGAIN_AFTER
+"""Readings after which the model's class of a hip may be shown: any second reading is done by then."""
 _MAX_SKIPPED = 20
 _MAX_LISTED = 500
 _NAME = re.compile(r"[^\W_](?:[\w .'-]{0,38}[\w.])?")
@@ -34,6 +40,7 @@ class ReadingService:
     log: Log
     settings: ReadSettings
     secret: str
+    next_command: str = ""  # what turns the readings into grades, as it is typed
 
     @cached_property
     def _tokens(self) -> FormTokens:
@@ -58,7 +65,7 @@ class ReadingService:
 
         A hip whose reading was just undone comes `first`.
         """
-        queue = queue_hips(reader, self.worklist, self.log.index, self.settings)
+        queue = self._queue(reader)
         if first:
             queue.sort(key=lambda entry: entry[0].hip_id != first)
         hips: list[dict[str, Any]] = []
@@ -70,11 +77,11 @@ class ReadingService:
                 hips.append(self._present(hip, reader, "reading", again=again))
             except ReadingError as error:  # one damaged image must not end the list
                 skipped.append(f"passed over: {error}")
-        done = len(self.log.index.current(reader))
+        done = len(self.log.index.current(reader)) + len(self.log.index.repeats(reader))
         return {"hips": hips, "read": done, "left": len(queue), "skipped": skipped}
 
     def consensus_hip(self, reader: str, hip_id: str) -> dict[str, Any]:
-        """A hip on which readers disagree, with the reading of each.
+        """A hip on which readers disagree, with the reading of each and what each proposed as consensus.
 
         Raises:
             ReadingError: The reader takes part in no such disagreement.
@@ -83,27 +90,41 @@ class ReadingService:
         if readings is None:
             raise ReadingError("hip", "there is no open disagreement that you took part in", "See the list.")
         hip = self._present(self._hip(hip_id), reader, "consensus")
-        return {"hips": [hip], "readings": list(map(_to_json, readings.values()))}
+        return {"hips": [hip], **self._describe_disagreement(hip_id, readings)}
 
     def record(self, reader: str, form: Mapping[str, Any]) -> dict[str, Any]:
         """Records a reading; the form token says of which hip, by whom and of which image.
 
         Returns:
-            The recorded reading, the model's class if it may be shown, and the next hip.
+            The recorded reading, what its reader should know of it, and the next hip.
 
         Raises:
             ReadingError: The token is not this reader's, or the reading is incomplete.
         """
         record = self._tokens.to_record(reader, form)
-        hip = self._hip(record.hip_id)
-        stored = self.log.append(record)
+        # The model's class may have been shown since the form was made.
+        blind = record.blind and record.hip_id not in self.log.index.shown(reader)
+        senior = record.kind == "consensus" and self._is_senior(reader)
+        record = take_tools(record, form, self._hip(record.hip_id))
+        stored = self.log.append(record.model_copy(update={"blind": blind, "senior": senior}))
         if not same_grade(stored, record):
-            grade = REASONS[stored.reason] if stored.reason else f"Crowe {stored.crowe}, KL {stored.kl}"
             raise ReadingError(
-                stored.hip_id, f"it was recorded as {grade}", "Undo that reading to change it."
+                stored.hip_id, f"it was recorded as {_say_grade(stored)}", "Undo that reading to change it."
             )
-        prediction = self._predict(hip) if self._may_show_prediction(hip.hip_id) else None
-        return {"recorded": _to_json(stored), "prediction": prediction, **self.next_hips(reader, count=1)}
+        return {
+            "recorded": _to_json(stored),
+            "notes": list(self._note(stored)),
+            **self.next_hips(reader, count=1),
+        }
+
+    def put_off(self, reader: str, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Puts a hip off to the end of the reader's list.
+
+        Raises:
+            ReadingError: The token is not this reader's, or of a consensus.
+        """
+        record = self.log.append(self._tokens.to_put_off(reader, form))
+        return {"recorded": _to_json(record), "notes": [], **self.next_hips(reader, count=1)}
 
     def undo(self, reader: str, record_id: object) -> dict[str, Any]:
         """Takes back one of the reader's own readings, by another line of the log.
@@ -112,25 +133,37 @@ class ReadingService:
             ReadingError: It is not a reading of this reader.
         """
         record = self.log.find(record_id) if isinstance(record_id, str) else None
-        if record is None or record.reader != reader or record.kind == "undo":
+        if record is None or record.reader != reader or record.kind in {"shown", "undo"}:
             raise ReadingError("undo", "you can only undo your own readings", "Choose one of them.")
         kept = record.model_dump(include={"reader", "hip_id", "case_id", "side"})
-        undoing = {"id": f"undo-{record.id}", "kind": "undo", "undoes": record.id, "time": now_utc()}
-        undoing |= {"study": self.study, "version": hipoa.__version__}
-        self.log.append(Record.model_validate({**kept, **undoing}))
+        self._append("undo", f"undo-{record.id}", {**kept, "undoes": record.id})
         return {"undone": _to_json(record), **self.next_hips(reader, record.hip_id, count=1)}
 
     def list_own(self, reader: str) -> dict[str, Any]:
-        """The reader's last readings, the latest first."""
-        return {"readings": list(map(_to_json, self.log.index.of(reader)[-_MAX_LISTED:][::-1]))}
+        """The reader's last readings, the latest first, and the model's classes that she has been shown."""
+        shown, open_to_her = self.log.index.shown(reader), self._find_showable(reader)
+        return {
+            "readings": list(map(_to_json, self.log.index.of(reader)[-_MAX_LISTED:][::-1])),
+            "predictions": {hip.hip_id: self._predict(hip) for hip in open_to_her if hip.hip_id in shown},
+            "n_to_show": sum(hip.hip_id not in shown for hip in open_to_her),
+        }
+
+    def show_model(self, reader: str) -> dict[str, Any]:
+        """The reader's last readings with the model's classes, once the log says that she was shown them."""
+        for hip in self._find_showable(reader):
+            if hip.hip_id not in self.log.index.shown(reader):
+                named = {"hip_id": hip.hip_id, "case_id": hip.case_id, "side": hip.side, "reader": reader}
+                self._append("shown", f"shown-{secrets.token_hex(12)}", named)
+        return self.list_own(reader)
 
     def list_disagreements(self, reader: str) -> dict[str, Any]:
         """Hips that the reader and others graded differently, and how well readers agree.
 
-        Others' readings of hips that the reader has not read stay hidden, so that hers will be blind.
+        Others' readings of hips that the reader has not read stay hidden, so that hers will be blind; so do
+        those of hips that she will read a second time.
         """
         cases = [
-            {"hip_id": hip_id, "readings": list(map(_to_json, readings.values()))}
+            {"hip_id": hip_id, **self._describe_disagreement(hip_id, readings)}
             for hip_id, readings in self._disagreements(reader).items()
         ]
         patients = {name: hip.patient for name, hip in self.worklist.by_id.items()}
@@ -154,9 +187,10 @@ class ReadingService:
         images = {name: load_image(file) for name, file in hip.images.items()}
         named = {"hip_id": hip.hip_id, "case_id": hip.case_id, "side": hip.side, "kind": kind}
         shown = {"image": images["hip"].file.source, "image_sha256": images["hip"].sha256}
-        blind = self._is_blind(hip.hip_id, reader)
+        before = self.settings.prediction == "before"
+        blind = not before and hip.hip_id not in self.log.index.shown(reader)
         token = self._tokens.issue(
-            reader, {**named, **shown, "again": again, "blind": blind, "study": self.study}
+            reader, {**named, **shown, "blind": blind, "study": self.study}, again=again
         )
         references = enumerate(self.worklist.references)
         presented = {
@@ -164,20 +198,48 @@ class ReadingService:
             "synthetic": hip.synthetic,
             "form_token": token,
             "images": {name: image.describe() for name, image in images.items()},
+            **present_tools(hip, images, find_earlier(self.log.index, reader, hip.hip_id, kind, again=again)),
             # A reference of the same patient would give the grade away.
             "hidden_references": [n for n, reference in references if reference.hip.patient == hip.patient],
         }
-        before = self.settings.prediction == "before"
         return {**presented, "prediction": self._predict(hip)} if before else presented
 
-    def _is_blind(self, hip_id: str, reader: str) -> bool:
-        if self.settings.prediction == "before":
-            return False
-        return not self._may_show_prediction(hip_id) or hip_id not in self.log.index.seen(reader)
+    def _queue(self, reader: str) -> list[tuple[Hip, bool]]:
+        return queue_hips(reader, self.worklist, self.log.index, self.settings)
 
-    def _may_show_prediction(self, hip_id: str) -> bool:
-        """Never of a hip that comes again, or its second reading would not be blind."""
-        return self.settings.prediction != "never" and not comes_again(hip_id, self.settings.again_every)
+    def _find_showable(self, reader: str) -> list[Hip]:
+        """The hips whose class by the model the reader may see: none of the patient's is left to read.
+
+        A hip that will come again must look like any other. So while one may, no hip that was read lately
+        is shown, until every second reading must have come.
+        """
+        if self.settings.prediction == "never":
+            return []
+        index, queue = self.log.index, self._queue(reader)
+        may_return = bool(queue) and self.settings.again_every > 0
+        lately = {record.hip_id for record in index.of(reader)[-_SHOWN_AFTER:]} if may_return else set[str]()
+        by_id = self.worklist.by_id
+        waiting = {hip.patient for hip, _ in queue} | {by_id[name].patient for name in lately & by_id.keys()}
+        read = (by_id[name] for name in index.current(reader) if name in by_id)
+        return [hip for hip in read if hip.patient not in waiting and self._predict(hip)]
+
+    def _append(self, kind: str, record_id: str, fields: Mapping[str, Any]) -> None:
+        known = {"kind": kind, "id": record_id, "time": now_utc(), "study": self.study}
+        self.log.append(Record.model_validate({**fields, **known, "version": hipoa.__version__}))
+
+    def _is_senior(self, reader: str) -> bool:
+        return bool(self.settings.senior) and reader == self.find_reader(self.settings.senior)
+
+    def _note(self, record: Record) -> Iterable[str]:
+        """What the reader should know of a reading that was saved."""
+        classes = self.worklist.classes
+        strict = classes.model_copy(update={"off_table": "leave_out"})
+        if record.crowe and record.kl is not None and combine(record.crowe, record.kl, strict) is None:
+            nearest = combine(record.crowe, record.kl, classes)
+            then = f"it counts as class {nearest}" if nearest else "the hip will not be trained on"
+            yield f"{_say_grade(record)} is in no class of this study: {then}. Press Z to correct it."
+        if record.kind == "consensus" and record.hip_id not in self.log.index.consensus():
+            yield "This is a proposal: it counts once another reader of the hip records the same."
 
     def _hip(self, hip_id: str) -> Hip:
         if hip_id not in self.worklist.by_id:
@@ -194,18 +256,32 @@ class ReadingService:
 
     def _disagreements(self, reader: str) -> dict[str, Mapping[str, Record]]:
         settled = self.log.index.consensus()
+        returning = {hip.hip_id for hip, again in self._queue(reader) if again}
         return {
             hip_id: readings
             for hip_id, readings in self.log.index.by_hip().items()
             if hip_id in self.worklist.by_id
-            and hip_id not in settled
+            and hip_id not in settled.keys() | returning
             and reader in readings
             and not agree(readings)
         }
+
+    def _describe_disagreement(self, hip_id: str, readings: Mapping[str, Record]) -> dict[str, Any]:
+        proposals = self.log.index.proposals().get(hip_id, {})
+        return {
+            "readings": list(map(_to_json, readings.values())),
+            "proposals": list(map(_to_json, proposals.values())),
+        }
+
+
+def _say_grade(record: Record) -> str:
+    if record.reason:
+        return REASONS[record.reason]
+    return f"Crowe {ROMAN[record.crowe or 1]}, KL {record.kl}"
 
 
 def _to_json(record: Record) -> dict[str, Any]:
     return record.model_dump(
         include={"id", "kind", "reader", "time", "hip_id", "case_id", "side", "crowe", "kl"}
-        | {"reason", "comment", "seconds"}
+        | {"reason", "comment", "seconds", "measurements"}
     )

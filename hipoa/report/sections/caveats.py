@@ -16,17 +16,13 @@ _MANY_REFUSED = 0.05
 
 
 def list_caveats(results: Results) -> list[str]:
-    """Sentences, each with its number, the most serious first."""
+    """Sentences, each with its number, the most serious first, beside those of the banners atop the page."""
     of_scores = _check_scores(results, results.best) if results.best else ()
     return [*_check_data(results), *of_scores]
 
 
 def _check_data(results: Results) -> Iterator[str]:
     flow = results.flow["all"]
-    if results.synthetic:
-        yield "The patients are synthetic: the results say nothing about real patients."
-    if results.config["not_for_results"]:
-        yield results.config["not_for_results"]
     yield from results.single_class.values()
     if results.best and (weakness := results.describe_weakness(results.best["experiment"])):
         yield (

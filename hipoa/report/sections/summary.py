@@ -83,12 +83,11 @@ def _state_result(results: Results) -> tuple[str, str]:
     score = "" if results.primary == "ECA" else f", by {results.primary}"
     if results.beats_constant(name):
         near = f"{write_score(onca)} at most one class off"
-        said = f"{name} {graded}, {near}: better than one answer for every hip{score}."
+        said = f"{name} {graded}, {near}: better than the same answer for every hip{score}."
     else:
-        beside = f"; the best such answer {write_share(constant['value'])}" if constant else ""
-        said = (
-            f"{name} is not shown to grade better than one answer for every hip{score}: it {graded}{beside}."
-        )
+        beside = f"; the best such answer, {write_share(constant['value'])}" if constant else ""
+        weak = "is not shown to grade better than the same answer for every hip"
+        said = f"{name} {weak}{score}: it {graded}{beside}."
     chosen = f"The best of {len(results.experiments)} networks; " if len(results.experiments) > 1 else ""
     units = count_units(results.find_scored(name, "labelled"))
     return said, f"{chosen}{units}, graded by networks trained without them. In brackets: 95 % intervals."
@@ -238,10 +237,11 @@ def _describe_sets(sets: Sequence[Row], experiment: str) -> list[str]:
 
 def _list_steps(results: Results) -> Iterator[tuple[str, str]]:
     """What to do next, and the section that has it."""
-    ranked = [row["hip_id"] for row in results.triage if row["rank"]]
+    ranked = [row for row in results.triage if row["rank"]]
     if ranked:
-        first = f"first {list_words(ranked[:_FIRST])}"
-        yield f"{count_words(len(ranked), 'unread hip')} can be read next, {first}.", "triage"
+        first = f"first {list_words([row['hip_id'] for row in ranked[:_FIRST]])}"
+        weak = ", in an order not shown to be better than a random one" if ranked[0]["caveat"] else ""
+        yield f"{count_words(len(ranked), 'unread hip')} can be read next{weak}, {first}.", "triage"
     doubted = sum(row["doubted"] == "yes" for row in results.table("label_errors.csv"))
     if doubted:
         hips = count_words(doubted, "labelled hip")

@@ -1,59 +1,35 @@
-// The reading page: one hip at a time, graded by keys. All text from the server is set as text, never as HTML.
-import { Viewer } from "/static/viewer.js";
+// The reading page: one hip at a time, graded by keys.
+import { fillHelp } from "/static/help.js";
+import { fillDisagreements, fillMine } from "/static/lists.js";
+import { closeComparison, loadReferences, showReferences, stepReference, toggleComparison } from "/static/references.js";
+import { ask, fetchImages, keepPixels, loadState, Refused, state } from "/static/server.js";
+import { Tools } from "/static/tools.js";
+import { changeWindow, invert, resetWindow, Viewer } from "/static/viewer.js";
+import { $, describe, make, ROMAN, sayGrade, SIDES, sideClass } from "/static/words.js";
 
-const $ = (id) => document.getElementById(id);
-const ROMAN = { 1: "I", 2: "II", 3: "III", 4: "IV" };
-const WORDS = { L: "LEFT hip", R: "RIGHT hip" };
+const VIEWS = ["workspace", "sign-in", "pause", "done", "mine", "disagreements", "help", "fatal"];
 const viewers = { hip: new Viewer($("hip")), other: new Viewer($("other")), pelvis: new Viewer($("pelvis")) };
-const fetched = new Map(); // address to pixels, of the hips to come
-let state, hip, upcoming = [], reading, references = [], lastId = "", busy = false;
+const tools = new Tools(viewers.hip, showError);
+let hip, reading, lastId = "", busy = false;
 
-// ---- requests to the server
+// ---- views
 
-class Refused extends Error {}
-
-async function ask(path, body) {
-  const options = body === undefined ? {} : {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": state.csrf },
-    body: JSON.stringify(body),
-  };
-  const answer = await fetch(path, options);
-  const content = await answer.json();
-  if (!answer.ok) throw new Refused(content.error);
-  return content;
-}
-
-async function fetchPixels(address) {
-  if (!fetched.has(address)) {
-    const waiting = fetch(address).then(async (answer) => {
-      if (!answer.ok) throw new Refused((await answer.json()).error);
-      return new Uint16Array(await answer.arrayBuffer());
-    });
-    waiting.catch(() => fetched.delete(address));
-    fetched.set(address, waiting);
-  }
-  return fetched.get(address);
-}
-
-const addressOf = (shown, kind) => `/api/images/${encodeURIComponent(shown.hip_id)}/${kind}/${shown.images[kind].sha256}`;
-
-async function fetchImages(shown) {
-  const kinds = Object.keys(shown.images);
-  const pixels = await Promise.all(kinds.map((kind) => fetchPixels(addressOf(shown, kind))));
-  return Object.fromEntries(kinds.map((kind, i) => [kind, { ...shown.images[kind], pixels: pixels[i] }]));
-}
-
-// ---- what is shown
+const current = () => VIEWS.find((name) => !$(name).hidden);
+let left = null; // what had the focus in the workspace
 
 function open(view) {
-  for (const name of ["workspace", "sign-in", "pause", "done", "mine", "disagreements", "fatal"]) $(name).hidden = name !== view;
+  if (current() === "workspace" && view !== "workspace") left = document.activeElement;
+  for (const name of VIEWS) $(name).hidden = name !== view;
   clock.run(view === "workspace");
-  if (view === "workspace") $("hip").focus({ preventScroll: true });
+  if (view === "workspace") {
+    const there = left?.isConnected && $("workspace").contains(left) && left.getClientRects().length;
+    (there ? left : $("hip")).focus({ preventScroll: true });
+  } else {
+    $(view).querySelector("[data-focus]")?.focus();
+  }
 }
 
-const current = () => ["sign-in", "pause", "done", "mine", "disagreements", "fatal", "workspace"].find((name) => !$(name).hidden);
-const back = () => open(hip ? "workspace" : "done");
+const back = () => open(!state.reader ? "sign-in" : hip ? "workspace" : "done");
 
 // Seconds that a hip was looked at: not while paused, elsewhere on the page or in another window.
 const clock = {
@@ -67,49 +43,41 @@ const clock = {
 };
 document.addEventListener("visibilitychange", () => clock.run(current() === "workspace"));
 
+const say = (words) => { $("status").textContent = words; };
+
 function showError(error) {
-  $("fault").textContent = error instanceof Refused ? error.message : "Not saved: the server does not answer. Press Enter to try again.";
+  const words = error instanceof Refused ? error.message : "Not saved: the server does not answer. Press Enter to try again.";
+  $("fault").textContent = words;
   $("fault").hidden = false;
 }
 
-function press(group, value) {
-  for (const button of $(group).querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === String(value)));
-}
+// ---- the hip
 
-function showReading() {
-  press("crowe", reading.crowe);
-  press("kl", reading.kl);
-  press("reasons", reading.reason);
-  const refused = reading.reason !== null;
-  $("reasons").hidden = !refused;
-  $("crowe").hidden = $("kl").hidden = refused;
-  $("crowe").classList.toggle("next", reading.crowe === null);
-  $("kl").classList.toggle("next", reading.crowe !== null && reading.kl === null);
-  $("save").disabled = !(reading.reason || (!refused && reading.crowe !== null && reading.kl !== null));
-}
-
-function describe(record) {
-  const grade = record.reason ? state.reasons[record.reason] : `Crowe ${ROMAN[record.crowe]}, KL ${record.kl}`;
-  return record.comment ? `${grade} (${record.comment})` : grade;
-}
-
-async function showHip(next, words = "") {
-  hip = next.hips[0];
+async function showHip(next, words = "", notes = []) {
+  const shown = next.hips[0];
+  // The former hip stays until the next one can be drawn: a grade belongs to what is on the screen.
+  const images = shown && await fetchImages(shown);
+  hip = shown;
   if (next.read !== undefined) {
     $("place").textContent = `${next.read} read · ${next.left} to go`;
+    $("progress").hidden = false;
     $("progress").max = Math.max(1, next.read + next.left);
     $("progress").value = next.read;
   }
   $("last").textContent = words;
+  $("notes").textContent = notes.join("\n");
+  say("");
+  $("fault").hidden = true;
+  left = null;
   if (!hip) {
     $("case").textContent = "";
     $("synthetic").hidden = true;
     $("done-words").textContent = `${next.read} hips read. ${words} ${next.skipped?.[0] ?? ""}`;
+    $("done-notes").textContent = notes.join("\n");
     open("done");
     return;
   }
   reading = { crowe: null, kl: null, reason: null };
-  const images = await fetchImages(hip);
   draw(images);
   if (next.skipped?.length) showError(new Refused(next.skipped[0]));
   open("workspace");
@@ -124,30 +92,23 @@ async function fetchAhead() {
     const shown = hip;
     const { hips } = await ask("/api/next");
     if (hip !== shown) return;
-    upcoming = hips.filter((one) => one.hip_id !== shown.hip_id);
-    dropPixels();
+    const upcoming = hips.filter((one) => one.hip_id !== shown.hip_id);
+    keepPixels([hip, ...upcoming]);
     await Promise.all(upcoming.map(fetchImages));
   } catch { /* it is loaded when it is shown */ }
 }
 
-// Pixels of earlier hips.
-function dropPixels() {
-  const wanted = new Set([hip, ...upcoming].flatMap((one) => Object.keys(one.images).map((kind) => addressOf(one, kind))));
-  for (const address of fetched.keys()) if (!wanted.has(address) && !address.startsWith("/api/references/")) fetched.delete(address);
-}
-
-const sideClass = (side) => (side === "R" ? "right-side" : "left-side");
-
 function draw(images) {
-  viewers.hip.show(images.hip);
-  for (const kind of ["other", "pelvis"]) {
-    if (images[kind]) viewers[kind].show(images[kind], kind === "pelvis" ? images.pelvis.head : null);
-    else viewers[kind].clear();
+  resetWindow();
+  for (const [kind, viewer] of Object.entries(viewers)) {
+    if (images[kind]) viewer.show(images[kind], kind === "pelvis" ? images.pelvis.head : null);
+    else viewer.clear();
   }
+  const consensus = hip.kind === "consensus";
   const other = hip.side === "R" ? "L" : "R";
   $("case").textContent = `case ${hip.case_id}`;
   $("synthetic").hidden = !hip.synthetic;
-  $("side-words").textContent = WORDS[hip.side] + (hip.kind === "consensus" ? ", consensus" : "");
+  $("side-words").textContent = `${SIDES[hip.side].toUpperCase()} hip${consensus ? ", consensus" : ""}`;
   $("marker").textContent = hip.side;
   $("marker").className = `marker ${sideClass(hip.side)}`;
   $("other-marker").textContent = images.other ? other : "";
@@ -157,246 +118,229 @@ function draw(images) {
   for (const marker of document.querySelectorAll("#beside figure:first-child .marker")) marker.hidden = !images.pelvis;
   $("film-note").textContent = images.hip.source === "view" ? "" : "Radiograph of 150 x 150 pixels: there is no fine view (set reading: true and run snakemake)";
   $("comment").value = "";
-  $("fault").hidden = true;
   $("others").hidden = true;
-  if (hip.prediction) $("last").textContent = `The model: class ${hip.prediction.grade} (Crowe ${ROMAN[hip.prediction.crowe]}, KL ${hip.prediction.kl})`;
+  $("later").hidden = consensus;
+  $("unsettled").hidden = !consensus;
+  if ("prediction" in hip) $("last").textContent = hip.prediction ? `The model: class ${hip.prediction.grade} (${sayGrade(hip.prediction)})` : "The model gives no class.";
+  closeComparison();
+  tools.show(hip, images);
   showReading();
-  showReferences();
-}
-
-// ---- reference images
-
-async function loadReferences() {
-  references = (await ask("/api/references")).references;
-  for (const reference of references) {
-    reference.image.pixels = await fetchPixels(`/api/references/${reference.number}`);
-  }
-  if (hip) showReferences();
-}
-
-function showReferences() {
-  const box = $("references");
-  const fitting = references.filter((r) => r.side === hip.side && r.image.pixels && !hip.hidden_references.includes(r.number));
-  const names = fitting.map((r) => r.number).join(" ");
-  if (box.dataset.names === names && box.childElementCount) return;
-  box.dataset.names = names;
-  box.replaceChildren();
-  if (!fitting.length) {
-    const none = document.createElement("p");
-    none.textContent = references.length ? "No graded hip of this side to compare with." : "";
-    box.append(none);
-  }
-  for (const reference of fitting) box.append(makeReference(reference));
-}
-
-function makeReference(reference) {
-  const button = document.createElement("button");
-  const canvas = document.createElement("canvas");
-  const words = document.createElement("span");
-  const [name, who, made] = ["b", "span", "em"].map((tag) => document.createElement(tag));
-  name.textContent = `Crowe ${ROMAN[reference.crowe]}, KL ${reference.kl}`;
-  who.textContent = reference.readers > 1 ? `${reference.readers} readers agree` : "one reading";
-  made.textContent = reference.synthetic ? "synthetic" : "";
-  words.append(name, who, made);
-  button.append(canvas, words);
-  button.title = "show beside the hip";
-  button.setAttribute("aria-pressed", "false");
-  button.addEventListener("click", () => showBeside(button, reference));
-  new Viewer(canvas, { still: true }).show(reference.image);
-  return button;
-}
-
-async function showBeside(button, reference) {
-  const on = button.getAttribute("aria-pressed") !== "true";
-  for (const each of $("references").querySelectorAll("button")) each.setAttribute("aria-pressed", "false");
-  button.setAttribute("aria-pressed", String(on));
-  const images = await fetchImages(hip);
-  const shown = on ? reference.image : images.other;
-  if (shown) viewers.other.show(shown); else viewers.other.clear();
-  $("other-marker").textContent = on ? reference.side : images.other ? (hip.side === "R" ? "L" : "R") : "";
-  $("other-marker").className = `marker small ${sideClass(on ? reference.side : hip.side === "R" ? "L" : "R")}`;
-  $("other-caption").textContent = on ? `reference: Crowe ${ROMAN[reference.crowe]}, KL ${reference.kl}` : "other side";
+  showReferences(hip);
 }
 
 // ---- grading
 
-function grade(digit) {
-  if (reading.reason !== null) {
-    const reason = Object.keys(state.reasons)[digit - 1];
-    if (reason) reading.reason = reason;
-  } else if (reading.crowe === null) {
-    if (digit >= 1 && digit <= 4) reading.crowe = digit;
-  } else if (reading.kl === null && digit <= 4) {
-    reading.kl = digit;
-  }
+function press(group, value) {
+  for (const button of $(group).querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === String(value)));
+}
+
+function showReading() {
+  press("crowe", reading.crowe);
+  press("kl", reading.kl);
+  press("reasons", reading.reason);
+  const refused = reading.reason !== null;
+  $("reasons").hidden = !refused;
+  $("crowe").hidden = $("kl").hidden = refused;
+  $("crowe").classList.toggle("next", reading.crowe === null);
+  $("kl").classList.toggle("next", reading.crowe !== null && reading.kl === null);
+  $("save").classList.toggle("ready", !missing());
+}
+
+// What a reading lacks, in words.
+function missing() {
+  if (reading.reason === "") return `the reason is missing: press 1 to ${Object.keys(state.reasons).length}.`;
+  if (reading.reason === "other" && !$("comment").value.trim()) return "another reason needs a comment: press C and say what it is.";
+  if (reading.reason !== null) return "";
+  if (reading.crowe === null) return "Crowe is missing: press 1 to 4.";
+  return reading.kl === null ? "KL is missing: press 0 to 4." : "";
+}
+
+function choose(group, value) {
+  reading[group] = value;
+  say("");
   showReading();
 }
 
+function grade(digit) {
+  const reasons = Object.keys(state.reasons);
+  if (reading.reason !== null) {
+    if (digit < 1 || digit > reasons.length) return say(`There is no reason ${digit}: press 1 to ${reasons.length}.`);
+    return choose("reason", reasons[digit - 1]);
+  }
+  if (reading.crowe === null) return digit >= 1 && digit <= 4 ? choose("crowe", digit) : say(`There is no Crowe ${digit}: press 1 to 4.`);
+  if (reading.kl === null) return digit <= 4 ? choose("kl", digit) : say(`There is no KL ${digit}: press 0 to 4.`);
+  return say(`${sayGrade(reading)} is complete: ${digit} was not taken. Enter saves, Backspace deletes the last digit.`);
+}
+
 function clearLast() {
-  if (reading.reason !== null) reading.reason = null;
-  else if (reading.kl !== null) reading.kl = null;
-  else reading.crowe = null;
-  showReading();
+  const last = ["reason", "kl", "crowe"].find((name) => reading[name] !== null);
+  if (last) choose(last, null); else say("There is no digit to delete. Z takes back the last reading.");
 }
 
 function toggleUngradable() {
   reading = { crowe: null, kl: null, reason: reading.reason === null ? "" : null };
+  say("");
   showReading();
 }
 
+// ---- what the server is told
+
 function once(action) {
-  return async () => {
+  return async (...given) => {
     if (busy) return;
     busy = true;
-    try { await action(); } catch (error) { showError(error); } finally { busy = false; }
+    try { await action(...given); } catch (error) { showError(error); } finally { busy = false; }
   };
 }
 
-const save = once(async () => {
-  if ($("save").disabled || current() !== "workspace") return;
+// What was pressed since the last hip was sent off; it is for the next one. Null while no hip is on its way.
+let early = null;
+
+function perform(action) {
+  if (early) early.push(action); else action();
+}
+
+function advance(action) {
+  return async (...given) => {
+    if (busy) return;
+    early = [];
+    let arrived = false;
+    await once(async () => { await action(...given); arrived = true; })();
+    const kept = early;
+    early = null;
+    if (arrived) for (const pressed of kept) perform(pressed);
+    else if (kept.length) say("What you pressed meanwhile was for the next hip and was dropped.");
+  };
+}
+
+const send = advance(async () => {
   const started = performance.now();
   const given = { form_token: hip.form_token, crowe: reading.crowe, kl: reading.kl, reason: reading.reason ?? "" };
-  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read() });
+  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read(), ...tools.collect() });
   lastId = answer.recorded.id;
-  const prediction = answer.prediction ? ` The model: class ${answer.prediction.grade} (Crowe ${ROMAN[answer.prediction.crowe]}, KL ${answer.prediction.kl}).` : "";
-  const side = answer.recorded.side === "R" ? "right" : "left";
-  await showHip(answer, `Saved: ${answer.recorded.case_id} ${side}, ${describe(answer.recorded)}.${prediction}`);
+  await showHip(answer, `Saved: ${name(answer.recorded)}, ${describe(answer.recorded)}.`, answer.notes);
   document.body.dataset.milliseconds = String(performance.now() - started);
 });
 
-async function undoReading(id) {
-  const answer = await ask("/api/undo", { id });
+const name = (record) => `${record.case_id} ${SIDES[record.side]}`;
+
+function save() {
+  if (missing()) say(`Not saved: ${missing()}`); else send();
+}
+
+const decideLater = advance(async () => {
+  if (hip.kind === "consensus") return leaveConsensus();
+  const answer = await ask("/api/later", { form_token: hip.form_token, seconds: clock.read() });
+  lastId = answer.recorded.id;
+  return showHip(answer, `Put off: ${name(answer.recorded)}. It comes back at the end of the list.`);
+});
+
+const undoReading = advance(async (id) => {
+  const undone = id ?? (lastId || (await ask("/api/mine")).readings[0]?.id);
+  if (!undone) { say("There is nothing to undo."); return; }
+  const answer = await ask("/api/undo", { id: undone });
   lastId = "";
-  await showHip(answer, `Undone: ${describe(answer.undone)}. Read it again.`);
-}
-
-const undo = once(async () => {
-  const id = lastId || (await ask("/api/mine")).readings[0]?.id;
-  if (id) await undoReading(id);
+  await showHip(answer, `Undone: ${name(answer.undone)}, ${describe(answer.undone)}. Read it again.`);
 });
-
-// ---- lists
-
-const cells = (row, ...texts) => { for (const text of texts) row.insertCell().textContent = text; };
-
-const openMine = once(async () => {
-  const { readings } = await ask("/api/mine");
-  const body = $("mine").querySelector("tbody");
-  body.replaceChildren();
-  for (const r of readings) {
-    const row = body.insertRow();
-    const note = r.reason ? `${state.reasons[r.reason]} ${r.comment}` : r.comment;
-    cells(row, r.time.slice(0, 16).replace("T", " "), r.case_id, r.side, ROMAN[r.crowe] ?? "", r.kl ?? "", note, r.seconds);
-    addButton(row, "Undo and read again", () => undoReading(r.id));
-  }
-  open("mine");
-});
-
-const openDisagreements = once(async () => {
-  const found = await ask("/api/disagreements");
-  const body = $("open-cases").tBodies[0];
-  body.replaceChildren();
-  for (const one of found.open) {
-    const row = body.insertRow();
-    cells(row, `${one.readings[0].case_id} ${one.readings[0].side}`, one.readings.map((r) => `${r.reader}: ${describe(r)}`).join(" · "));
-    addButton(row, "Record consensus", () => settle(one.hip_id));
-  }
-  if (!found.open.length) cells(body.insertRow(), "none", "", "");
-  const kappas = $("kappas").tBodies[0];
-  kappas.replaceChildren();
-  for (const k of found.agreement) {
-    const who = k.question === "intra-reader" ? `${k.a}, repeated` : `${k.a} and ${k.b}`;
-    const digits = (cell) => Number(cell).toFixed(2);
-    const span = k.low === "" ? "" : ` (${digits(k.low)} to ${digits(k.high)})`;
-    const metric = { ECA: "exact agreement", ONCA: "at most one apart" }[k.metric] ?? k.metric;
-    cells(kappas.insertRow(), who, k.index, metric, k.value === "" ? "not defined" : digits(k.value) + span, k.n_hips);
-  }
-  if (!found.agreement.length) cells(kappas.insertRow(), "no other reader has read two of your hips", "", "", "", "");
-  open("disagreements");
-});
-
-function addButton(row, text, action) {
-  const button = document.createElement("button");
-  button.textContent = text;
-  button.addEventListener("click", once(action));
-  row.insertCell().append(button);
-}
 
 async function settle(hipId) {
   const found = await ask(`/api/consensus/${encodeURIComponent(hipId)}`);
   await showHip(found);
-  $("others").textContent = found.readings.map((r) => `${r.reader}: ${describe(r)}`).join("\n");
+  const lines = [...found.readings.map((r) => `${r.reader}: ${describe(r)}`), ...found.proposals.map((r) => `${r.reader} proposed: ${describe(r)}`)];
+  $("others").textContent = lines.join("\n");
   $("others").hidden = false;
 }
 
-// ---- keys and buttons
-
-function makeButtons(group, values) {
-  for (const [value, key, text] of values) {
-    const button = document.createElement("button");
-    const cap = document.createElement("kbd");
-    cap.textContent = key;
-    button.value = value;
-    button.append(cap, document.createTextNode(text));
-    button.addEventListener("click", () => {
-      reading[group === "reasons" ? "reason" : group] = group === "reasons" ? value : Number(value);
-      showReading();
-    });
-    $(group).append(button);
-  }
+async function leaveConsensus() {
+  await showHip(await ask("/api/next"), "No consensus was recorded; the hip stays under Disagreements.");
 }
 
+const openMine = once(async () => { fillMine(await ask("/api/mine"), undoReading); open("mine"); });
+const showModel = once(async () => fillMine(await ask("/api/model", {}), undoReading));
+const openDisagreements = once(async () => { fillDisagreements(await ask("/api/disagreements"), once(settle)); open("disagreements"); });
+
+// ---- keys and buttons
+
+const zoom = (factor) => viewers.hip.zoomAt(factor, $("hip").width / 2, $("hip").height / 2);
 const KEYS = {
-  Enter: save, x: toggleUngradable, z: undo, Backspace: clearLast,
-  c: () => $("comment").focus(), p: () => open("pause"),
-  f: () => viewers.hip.fit(), w: () => viewers.hip.resetWindow(),
-  i: () => { for (const viewer of Object.values(viewers)) { viewer.invert = !viewer.invert; if (viewer.image) viewer.render(); } },
-  "+": () => viewers.hip.zoomAt(1.25, $("hip").width / 2, $("hip").height / 2),
-  "-": () => viewers.hip.zoomAt(0.8, $("hip").width / 2, $("hip").height / 2),
-  ArrowUp: () => viewers.hip.changeWindow(-6, 0), ArrowDown: () => viewers.hip.changeWindow(6, 0),
-  ArrowLeft: () => viewers.hip.changeWindow(0, -12), ArrowRight: () => viewers.hip.changeWindow(0, 12),
+  ...tools.keys,
+  Enter: save, x: toggleUngradable, z: () => undoReading(), d: decideLater, Backspace: clearLast,
+  c: () => $("comment").focus(), p: () => open("pause"), "?": () => open("help"),
+  v: () => say(toggleComparison(reading)), PageUp: () => say(stepReference(-1)), PageDown: () => say(stepReference(1)),
+  Escape: () => closeComparison() || (hip.kind === "consensus" && advance(leaveConsensus)()),
+  f: () => viewers.hip.fit(), w: resetWindow, i: invert, "+": () => zoom(1.25), "-": () => zoom(0.8),
+  ArrowUp: () => changeWindow(-6, 0), ArrowDown: () => changeWindow(6, 0),
+  ArrowLeft: () => changeWindow(0, -12), ArrowRight: () => changeWindow(0, 12),
 };
+const CLOSED_BY = { pause: ["p", "Enter", "Escape"], mine: ["Escape"], disagreements: ["Escape"], help: ["Escape", "?"] };
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const view = current(), key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (view === "pause" && key === "p") { event.preventDefault(); open("workspace"); return; }
-  if ((view === "mine" || view === "disagreements") && key === "Escape") { event.preventDefault(); back(); return; }
-  if (view === "done" && key === "z") { event.preventDefault(); undo(); return; }
-  if (view !== "workspace" || event.repeat && !key.startsWith("Arrow")) return;
+  if (CLOSED_BY[view]?.includes(key)) { event.preventDefault(); back(); return; }
+  if (view === "done" && key === "z") { event.preventDefault(); undoReading(); return; }
+  if (view !== "workspace" || (event.repeat && !key.startsWith("Arrow"))) return;
   if (event.target === $("comment")) {
-    if (key === "Enter" || key === "Escape") { event.preventDefault(); $("hip").focus(); }
+    if (key === "Enter" || key === "Escape") { event.preventDefault(); $("hip").focus(); showReading(); }
     return;
   }
-  // Enter and space on a button press that button.
-  if (key === "Enter" && event.target.tagName === "BUTTON" && event.target.id !== "save") $("hip").focus();
-  const action = /^[0-9]$/.test(key) ? () => grade(Number(key)) : KEYS[key];
-  if (action) { event.preventDefault(); action(); }
+  // What is pressed while the next hip is on its way is no point on the former one.
+  if (!early && tools.key(event, key)) { event.preventDefault(); return; }
+  // On a button that was reached by Tab, Enter and space press that button.
+  if ((key === "Enter" || key === " ") && event.target.tagName === "BUTTON") return;
+  pressKey(event, key);
 });
 
-$("save").addEventListener("click", save);
-$("ungradable").addEventListener("click", toggleUngradable);
-$("undo").addEventListener("click", undo);
-$("done-undo").addEventListener("click", undo);
-$("pause-open").addEventListener("click", () => { if (current() === "workspace") open("pause"); });
-$("resume").addEventListener("click", () => open("workspace"));
-$("mine-open").addEventListener("click", openMine);
-$("disagreements-open").addEventListener("click", openDisagreements);
+function pressKey(event, key) {
+  const action = /^[0-9]$/.test(key) ? () => grade(Number(key)) : KEYS[key];
+  if (action) event.preventDefault();
+  // A hip is never saved before it was on the screen.
+  if (early && key === "Enter") perform(() => say("Enter came before this hip was shown: press it again."));
+  else if (action) perform(action);
+  else if (key.length === 1 && key !== " ") perform(() => say(`The key ${key} does nothing: ? shows the keys.`));
+}
+
+// values: of each button its value, its key, its text and its meaning.
+function makeButtons(group, field, values) {
+  for (const [value, key, text, meaning] of values) {
+    const button = make("button", { value, title: meaning }, make("kbd", {}, key), text);
+    button.addEventListener("click", () => perform(() => choose(field, field === "reason" ? value : Number(value))));
+    $(group).append(button);
+  }
+}
+
+// Buttons of the header are there before anyone has signed in.
+function whenSignedIn(action) {
+  return () => {
+    if (state.reader) { action(); return; }
+    open("sign-in");
+    $("sign-in-fault").textContent = "Sign in with your name first.";
+    $("name").focus();
+  };
+}
+
+for (const [id, action] of Object.entries({
+  save: () => perform(save), ungradable: () => perform(toggleUngradable), later: () => perform(decideLater), undo: () => perform(() => undoReading()),
+  unsettled: () => perform(decideLater), "done-undo": () => undoReading(), "close-comparison": closeComparison,
+  "mine-open": whenSignedIn(openMine), "disagreements-open": whenSignedIn(openDisagreements), "show-model": showModel,
+  "pause-open": whenSignedIn(() => { if (current() === "workspace") open("pause"); else say("Nothing is being read."); }),
+  "help-open": () => (current() === "help" ? back() : open("help")), resume: back,
+  leave: whenSignedIn(once(async () => { await ask("/api/leave", {}); location.reload(); })),
+})) $(id).addEventListener("click", action);
+// After a click the keys go to the hip again, or Enter would press the button that was clicked.
+$("workspace").addEventListener("click", (event) => { if (event.detail && event.target.closest("button")) $("hip").focus({ preventScroll: true }); });
 for (const button of document.querySelectorAll(".close")) button.addEventListener("click", back);
-$("leave").addEventListener("click", once(async () => { await ask("/api/leave", {}); location.reload(); }));
-viewers.hip.onDraw = (pxPerMm) => {
-  $("film-scale").textContent = "50 mm";
-  $("film-scale").style.width = `${Math.round(50 * pxPerMm)}px`;
-};
+$("comment").addEventListener("input", showReading);
+viewers.hip.onDraw = (pxPerMm) => { $("film-bar").style.width = `${Math.round(50 * pxPerMm)}px`; };
 
 // ---- start
 
 async function signIn(name) {
   if (name !== undefined) await ask("/api/reader", { name });
-  state = await ask("/api/state");
-  $("reader").textContent = state.reader;
+  await loadState();
+  $("leave").textContent = `Sign out ${state.reader}`;
   await showHip(await ask("/api/next"));
-  loadReferences().catch(showError);
+  loadReferences().then(() => hip && showReferences(hip)).catch(showError);
 }
 
 $("sign-in-form").addEventListener("submit", async (event) => {
@@ -405,15 +349,18 @@ $("sign-in-form").addEventListener("submit", async (event) => {
 });
 
 async function start() {
-  state = await ask("/api/state");
-  makeButtons("crowe", [1, 2, 3, 4].map((value) => [String(value), String(value), ROMAN[value]]));
-  makeButtons("kl", [0, 1, 2, 3, 4].map((value) => [String(value), String(value), String(value)]));
-  makeButtons("reasons", Object.entries(state.reasons).map(([name, text], i) => [name, String(i + 1), text]));
+  await loadState();
+  const { crowe, kl } = state.definitions;
+  makeButtons("crowe", "crowe", Object.entries(crowe).map(([grade, text]) => [grade, grade, ROMAN[grade], `Crowe ${ROMAN[grade]}: ${text}`]));
+  makeButtons("kl", "kl", Object.entries(kl).map(([grade, text]) => [grade, grade, grade, `KL ${grade}: ${text}`]));
+  makeButtons("reasons", "reason", Object.entries(state.reasons).map(([name, text], i) => [name, String(i + 1), text, text]));
+  fillHelp();
+  $("next-command").textContent = state.next_command;
   if (state.reader) return signIn();
   $("sign-in-study").textContent = `Study ${state.study}`;
-  $("known").replaceChildren(...state.readers.map((name) => { const option = document.createElement("option"); option.value = name; return option; }));
+  $("known").replaceChildren(...state.readers.map((name) => make("option", { value: name })));
   const notes = [];
-  if (state.prediction === "after") notes.push("The model's class is shown after you have read a hip.");
+  if (state.prediction === "after") notes.push("The model's class of a hip is not shown before both hips of the patient are read, and then only under My readings.");
   if (state.prediction === "before") notes.push("The model's class is shown beside each hip: these readings are not blind.");
   if (state.again_every) notes.push(`About one hip in ${state.again_every} is shown a second time, unmarked, to measure your intra-reader agreement.`);
   $("sign-in-notes").textContent = notes.join(" ");
@@ -422,4 +369,8 @@ async function start() {
   return undefined;
 }
 
-start().catch((error) => { $("fatal-words").textContent = error.message; open("fatal"); });
+start().catch((error) => {
+  $("fatal-words").textContent = error.message;
+  $("tabs").hidden = true;
+  open("fatal");
+});

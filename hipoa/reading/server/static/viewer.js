@@ -1,14 +1,37 @@
 // One image of 16 bits on a canvas: zoom, pan, window and level. Nothing here flips an image.
 
+// Window and inversion, the same for all images: each image applies them to the window that it opens with.
+const look = { level: 0, width: 1, invert: false };
+const viewers = new Set();
+let waiting = false;
+
+export function resetWindow() { changeLook({ level: 0, width: 1 }); }
+export function invert() { changeLook({ invert: !look.invert }); }
+// Both in 300ths of the window that an image opens with.
+export function changeWindow(level, width) {
+  changeLook({ level: look.level + level / 300, width: Math.max(0.02, look.width + width / 300) });
+}
+
+function changeLook(change) {
+  if (Object.entries(change).every(([name, value]) => look[name] === value)) return;
+  Object.assign(look, change);
+  if (waiting) return;
+  waiting = true;
+  // A mouse moves more often than ten images can be drawn.
+  requestAnimationFrame(() => {
+    waiting = false;
+    for (const viewer of viewers) if (viewer.canvas.isConnected) viewer.render(); else viewers.delete(viewer);
+  });
+}
+
 export class Viewer {
   // canvas: where it is drawn. still: without zoom and pan.
   constructor(canvas, { still = false } = {}) {
     this.canvas = canvas;
-    this.pixels = null;
     this.buffer = document.createElement("canvas");
-    this.invert = false;
     this.greys = new Uint8ClampedArray(65536);
     this.table = new Uint32Array(65536);
+    viewers.add(this);
     new ResizeObserver(() => this.draw()).observe(canvas);
     if (!still) this.listen();
   }
@@ -21,7 +44,7 @@ export class Viewer {
     this.buffer.height = image.height;
     this.zoom = 1;
     this.shift = [0, 0];
-    this.resetWindow();
+    this.render();
   }
 
   clear() {
@@ -35,28 +58,15 @@ export class Viewer {
     this.draw();
   }
 
-  resetWindow() {
-    if (!this.image) return;
-    [this.low, this.high] = this.image.window;
-    this.render();
-  }
-
-  changeWindow(level, width) {
-    if (!this.image) return;
-    const [low, high] = this.image.window;
-    const step = (high - low) / 300;
-    const middle = (this.low + this.high) / 2 + level * step;
-    const half = Math.max(step * 3, (this.high - this.low) / 2 + (width * step) / 2);
-    [this.low, this.high] = [middle - half, middle + half];
-    this.render();
-  }
-
   render() {
-    const { pixels, width, height } = this.image;
-    const scale = 255 / (this.high - this.low);
+    if (!this.image) return;
+    const { pixels, width, height, window: [from, to] } = this.image;
+    const span = (to - from) * look.width;
+    const low = (from + to) / 2 + look.level * (to - from) - span / 2;
+    const scale = 255 / span;
     for (let value = 0; value < 65536; value += 1) {
-      const grey = (value - this.low) * scale;
-      this.greys[value] = this.invert ? 255 - grey : grey;
+      const grey = (value - low) * scale;
+      this.greys[value] = look.invert ? 255 - grey : grey;
       this.table[value] = 0xff000000 | (this.greys[value] * 0x010101);
     }
     const context = this.buffer.getContext("2d");
@@ -84,7 +94,12 @@ export class Viewer {
     if (this.canvas.width !== wanted[0] || this.canvas.height !== wanted[1]) [this.canvas.width, this.canvas.height] = wanted;
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, ...wanted);
-    if (!this.image) return;
+    if (this.image) this.drawImage(context, ratio);
+    // What is drawn over the image follows it.
+    this.canvas.dispatchEvent(new Event("draw"));
+  }
+
+  drawImage(context, ratio) {
     const { scale, left, top } = this.layout();
     context.imageSmoothingEnabled = scale < 6;
     context.imageSmoothingQuality = "high";
@@ -135,7 +150,7 @@ export class Viewer {
         this.shift[1] += event.movementY * ratio();
         this.draw();
       } else {
-        this.changeWindow(event.movementY, event.movementX);
+        changeWindow(event.movementY, event.movementX);
       }
     });
   }

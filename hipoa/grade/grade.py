@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from hipoa.core.constants import SIDE_NAMES
-from hipoa.core.errors import ConfigError
-from hipoa.core.files import read_csv, read_json, read_npz, sha256, write_json
-from hipoa.core.settings import settings_error
+from hipoa.core.files import read_csv, write_json, write_text
 from hipoa.core.tables.rows import hip_id
 from hipoa.evaluation.passes import HipUncertainty, combine_models, summarise_passes
+from hipoa.grade.evidence import fit_sets, list_caveats, list_classes
+from hipoa.grade.models import Model, find_models, read_manifest, read_study_settings
+from hipoa.grade.page import render
+from hipoa.grade.statements import print_lines
 from hipoa.grading.device import explain_out_of_memory
 from hipoa.grading.inference.knn_distance import out_of_distribution_score
 from hipoa.grading.inference.predict import (
@@ -30,22 +29,13 @@ from hipoa.grading.inference.predict import (
 from hipoa.grading.settings import ClassTable, PredictSettings
 from hipoa.grading.tasks import CROWE, GRADE, HEADS, KL
 from hipoa.imaging.ct.formats import stem
-from hipoa.imaging.drr import make_radiographs
-from hipoa.imaging.settings import DevelopSettings, MarkSettings, ProjectSettings
+from hipoa.imaging.drr import HipRadiographs, make_radiographs
+from hipoa.imaging.settings import MarkSettings
 
+_RESEARCH = "Research software, not a medical device: nothing here may decide about a patient."
+_REPLACED = "the joint is replaced, in which there is no osteoarthritis to be graded"
 UNLIKE = 0.99
 """A new hip that is farther from the study's hips than this share of them is said to be unlike them."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """One trained network of the study."""
-
-    where: str  # how messages and seeds name it
-    fold: int
-    file: Path
-    facts: Mapping[str, Any]
-    reference: np.ndarray  # (n, D), the features of hips that it has not seen
 
 
 def run(
@@ -62,8 +52,9 @@ def run(
 ) -> None:
     """Grades both hips of one CT with the models that the study's manifest lists.
 
-    Prints each hip's grade, probability and uncertainty, and writes NAME.json and the radiographs that the
-    models saw, NAME_L.png and NAME_R.png. The patient must not be one of the study.
+    Prints each hip's grade, probability and set of classes, and writes NAME.json, the radiographs that the
+    models saw, NAME_L.png and NAME_R.png, and a page with all of it, NAME.html, which names neither CT nor
+    patient. A replaced hip is not graded. The patient must not be one of the study.
 
     Args:
         marks: What becomes of landmarks and labels that the CT does not confirm.
@@ -80,84 +71,73 @@ def run(
         CtError: The CT cannot be read, or shows no hip.
         ConfigError: The study has no such models.
     """
-    manifest = _read_manifest(study)
+    manifest = read_manifest(study)
     config = manifest["configuration"]
-    project, look, settings, table = _read_settings(config, marks)
-    models = _find_models(study, manifest, experiment, repeats)
+    project, look, settings, table = read_study_settings(config, marks)
+    models = find_models(study, manifest, experiment, repeats)
     made = make_radiographs(ct, labels, landmarks, series, project, look, free_ct=False)
-    radiographs = np.stack([image for image, _ in made.images.values()])
-    names = np.array([hip_id(stem(ct), side) for side in made.images])
+    record = {
+        "study": manifest["study"],
+        "models": [model.where for model in models],
+        "experiment": models[0].facts["experiment"],
+        "passes": settings.passes,
+        "hips": dict(_refuse_replaced(made)) | _grade(made, ct, models, settings, table, config),
+        **made.describe(),
+    }
+    record["hips"] = {side: record["hips"][side] for side in made.images}
+    fitted = fit_sets(study, config, record["experiment"], max(1, repeats))
+    if fitted is not None:
+        _add_sets(record["hips"], *fitted)
+    record["caveats"] = list(list_caveats(study, config, record["experiment"]))
+    record["warnings"] += _compare_renderer(str(record["renderer"]), study)
+    made.write(ct, out)
+    write_json(out / f"{stem(ct)}.json", record)
+    write_text(out / f"{stem(ct)}.html", render(record, made, table.class_table))
+    said, warned = print_lines(record)
+    print(*said, _RESEARCH, sep="\n")
+    for line in warned:
+        print(line, file=sys.stderr)
+
+
+def _refuse_replaced(made: HipRadiographs) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The record of every hip that is not graded, by side."""
+    for side in made.images:
+        if made.rows[side]["implant"] == "replacement":
+            yield side, {"grade": None, "reason": _REPLACED, "implant": "replacement"}
+
+
+def _grade(
+    made: HipRadiographs,
+    ct: Path,
+    models: Sequence[Model],
+    settings: PredictSettings,
+    table: ClassTable,
+    config: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """The record of every hip that is graded, by side."""
+    sides = [side for side in made.images if made.rows[side]["implant"] != "replacement"]
+    if not sides:
+        return {}
+    radiographs = np.stack([made.images[side][0] for side in sides])
+    names = np.array([hip_id(stem(ct), side) for side in sides])
     predictions = [_predict(model, radiographs, names, settings, table, config["seed"]) for model in models]
     heads = _combine(models, predictions, config["uncertainty"]["variance_of"])
     pairs = zip(models, predictions, strict=True)
     novelty = np.mean(
         [out_of_distribution_score(one.features, model.reference) for model, one in pairs], axis=0
     )
-    hips = {side: _describe(heads, row, table, float(novelty[row])) for row, side in enumerate(made.images)}
-    record = {
-        "study": manifest["study"],
-        "models": [model.where for model in models],
-        "experiment": models[0].facts["experiment"],
-        "passes": settings.passes,
-        "hips": hips,
-        **made.describe(),
+    return {
+        side: _describe(heads, row, table, float(novelty[row])) | {"implant": made.rows[side]["implant"]}
+        for row, side in enumerate(sides)
     }
-    record["warnings"] += _compare_renderer(str(record["renderer"]), study)
-    made.write(ct, out)
-    write_json(out / f"{stem(ct)}.json", record)
-    _print_grades(record)
 
 
-def _find_models(study: Path, manifest: Mapping[str, Any], experiment: str, repeats: int) -> list[Model]:
-    """The models of an experiment, or of the one that ranks the pool, each checked by its hash."""
-    experiments = list(dict.fromkeys(entry["experiment"] for entry in manifest["models"]))
-    wanted = experiment or manifest["configuration"]["triage"]["experiment"] or next(iter(experiments), "")
-    chosen = [
-        _find_model(study, entry)
-        for entry in manifest["models"]
-        if entry["experiment"] == wanted and entry["repeat"] < max(1, repeats)
-    ]
-    if not chosen:
-        found = f'the study has no models of "{wanted}"'
-        raise ConfigError("--experiment", found, f"Use one of: {', '.join(experiments)}.")
-    return chosen
-
-
-def _read_manifest(study: Path) -> dict[str, Any]:
-    path = study / "manifest.json"
-    if path.is_file():
-        return read_json(path)
-    do = "Name the results of a finished study."
-    raise ConfigError(f"--study {study.name}", "there is no manifest.json", do)
-
-
-def _read_settings(
-    config: Mapping[str, Any], marks: MarkSettings
-) -> tuple[ProjectSettings, DevelopSettings, PredictSettings, ClassTable]:
-    try:
-        return (
-            ProjectSettings.model_validate(config["project"] | marks.model_dump()),
-            DevelopSettings.model_validate(config["develop"]),
-            PredictSettings.model_validate(config["predict"]),
-            ClassTable.model_validate({name: config["hips"][name] for name in ClassTable.model_fields}),
-        )
-    except ValidationError as error:
-        do = "Run the study again with settings that this version of hipoa has."
-        raise settings_error("manifest.json", error, do) from None
-
-
-def _find_model(study: Path, entry: Mapping[str, Any]) -> Model:
-    file = study / entry["file"]
-    if not file.is_file():
-        do = "Run the study again with keep_models: all."
-        raise ConfigError(entry["file"], "the model is not there", do)
-    if sha256(file) != entry["sha256"]:
-        found = "the file is not the one that the manifest lists"
-        raise ConfigError(entry["file"], found, "Run the study again.")
-    experiment, name = entry["experiment"], f"r{entry['repeat']}f{entry['fold']}"
-    unseen = read_npz(study / "predictions" / experiment / name / "labelled.npz")
-    facts = read_json(file.with_suffix(".json"))
-    return Model(f"{experiment} {name}", entry["fold"], file, facts, unseen["features"])
+def _add_sets(hips: Mapping[str, dict[str, Any]], level: float, threshold: float) -> None:
+    for hip in hips.values():
+        if hip["grade"] is not None:
+            value = np.nan if hip["value"] is None else hip["value"]
+            classes = list_classes(np.array(hip["probabilities"]), value, threshold)
+            hip |= {"set": classes, "set_level": level}
 
 
 def _compare_renderer(renderer: str, study: Path) -> list[str]:
@@ -221,19 +201,3 @@ def _describe(
         "closer_than_this": None if np.isnan(novelty) else round(novelty, 3),
         "unlike_the_study": bool(novelty > UNLIKE),
     }
-
-
-def _print_grades(record: Mapping[str, Any]) -> None:
-    for side, hip in record["hips"].items():
-        name = f"{SIDE_NAMES[side]} hip"
-        print(
-            f"{name}: class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']}), "
-            f"probability {hip['probability']:.2f}, variance {hip['variance']:.3g} over "
-            f"{record['passes']} passes of {hip['n_models']} models"
-        )
-        if hip["unlike_the_study"]:
-            warning = "warning: this hip is unlike the hips of the study; do not rely on its grade"
-            print(f"{name}: {warning}", file=sys.stderr)
-    for note in record["warnings"]:
-        print(note, file=sys.stderr)
-    print("Research software, not a medical device: nothing here may decide about a patient.")
