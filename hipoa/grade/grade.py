@@ -75,7 +75,7 @@ def run(
     config = manifest["configuration"]
     project, look, settings, table = read_study_settings(config, marks)
     models = find_models(study, manifest, experiment, repeats)
-    made = make_radiographs(ct, labels, landmarks, series, project, look, free_ct=False)
+    made = make_radiographs(ct, labels, landmarks, series, project, look, free_ct=False, with_slices=True)
     record = {
         "study": manifest["study"],
         "models": [model.where for model in models],

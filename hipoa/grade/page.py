@@ -18,6 +18,7 @@ from hipoa.grade.statements import (
     list_doubts,
 )
 from hipoa.imaging.drr import HipRadiographs
+from hipoa.imaging.projection.slices import MM_PER_PX
 from hipoa.report.radiographs import embed_jpeg, show_as_in_patient
 
 
@@ -55,6 +56,7 @@ def _show(side: str, hip: Mapping[str, Any], made: HipRadiographs) -> dict[str, 
     image, texts = made.images[side]
     row, mm_per_px = made.rows[side], float(texts["mm_per_px"])
     x, y, radius = (float(str(row[name])) / mm_per_px for name in ("head_x_mm", "head_y_mm", "radius_mm"))
+    coronal = made.coronal[side]
     graded, statement = hip["grade"] is not None, describe_hip(hip)
     return {
         "hip": hip,
@@ -64,6 +66,9 @@ def _show(side: str, hip: Mapping[str, Any], made: HipRadiographs) -> dict[str, 
         "x_px": round(RADIOGRAPH_PX / 2 + x, 1),
         "y_px": round(RADIOGRAPH_PX / 2 + y, 1),
         "radius_px": round(radius, 1),
+        "coronal": embed_jpeg(coronal),
+        "coronal_px": len(coronal),
+        "coronal_radius_px": round(float(str(row["radius_mm"])) / MM_PER_PX, 1),
         "width_mm": round(RADIOGRAPH_PX * mm_per_px),
         "statement": statement[0].upper() + statement[1:],
         "set": describe_set(hip),

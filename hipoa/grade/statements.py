@@ -13,7 +13,7 @@ GUESS = 2 / N_GRADES
 """Twice the probability of a guess among the classes, below which a grade counts as little more than one."""
 SURE = 0.8
 
-_METAL = "There is metal near it, and the models have learned from hips without."
+_METAL = "There is metal near it, of which the models may have seen little."
 
 Record = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ def describe_set(hip: Record) -> str:
     first, last = classes[0], classes[-1]
     if first == last:
         return f"{name}: class {first} alone"
-    settles = ", more than half of all: it settles little" if len(classes) > HALF else ""
+    settles = ", more than half of all: it settles little" if len(classes) >= HALF else ""
     return f"{name}: classes {first} to {last}{settles}"
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 
 from hipoa.core.errors import ConfigError, ReadingError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.tables.rows import CONSENSUS, Reading, hip_id, write_grades
+from hipoa.core.tables.rows import COHORTS, CONSENSUS, Reading, hip_id, write_grades
 from hipoa.core.tables.study_tables import read_grades
+from hipoa.grading.data.hips import grade_hips
+from hipoa.grading.data.labels import find_unused
 from hipoa.grading.data.persistent_folds import keep_folds
 from hipoa.reading.agreement import COLUMNS as AGREEMENT_COLUMNS
 from hipoa.reading.agreement import measure_agreement
@@ -20,7 +22,7 @@ from hipoa.reading.measurements import COLUMNS, list_measurements
 from hipoa.reading.read import find_log
 from hipoa.reading.records import ReadingIndex, Record, agree
 from hipoa.reading.settings import DeriveSettings
-from hipoa.reading.worklist import read_worklist
+from hipoa.reading.worklist import read_rule, read_worklist
 
 
 def run(
@@ -76,8 +78,20 @@ def run(
         patients = {name: hip.patient for name, hip in listed.by_id.items()}
         write_csv(agreement, AGREEMENT_COLUMNS, measure_agreement(index, patients, listed.classes))
     _say(index, derived, own, settings.rule, out)
+    _say_unused(find_unused_grades(study, [*own, *derived]))
     if {hip_id(row.case_id, row.side) for row in derived} - _list_graded(study):
         keep_folds(study)
+
+
+def find_unused_grades(study: Path, readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    """The hips whose grades the next run will not use, each with the reason, as far as the last run tells."""
+    tables = (study / f"hips/{cohort}.csv" for cohort in COHORTS)
+    rows = [row for path in tables if path.is_file() for row in read_csv(path)]
+    unknown = {hip_id(one.case_id, one.side) for one in readings} - {row["hip_id"] for row in rows}
+    return [
+        *find_unused(grade_hips(rows, readings, "", read_rule(study))),
+        *((hip, "not among the hips of the last run") for hip in sorted(unknown)),
+    ]
 
 
 def _list_graded(study: Path) -> set[str]:
@@ -138,6 +152,13 @@ def _choose(
     elif agree(readings):
         last = max(readings.values(), key=lambda record: record.time)
         yield (last.reader if len(readings) == 1 else CONSENSUS), last
+
+
+def _say_unused(unused: Sequence[tuple[str, str]]) -> None:
+    if unused:
+        print(f"warning: {len(unused)} graded hips will be neither trained on nor scored:", file=sys.stderr)
+    for hip, reason in unused:
+        print(f"    {hip}: {reason}", file=sys.stderr)
 
 
 def _say(index: ReadingIndex, derived: list[Reading], own: list[Reading], rule: str, out: Path) -> None:

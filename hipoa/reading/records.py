@@ -71,7 +71,7 @@ class ReadingIndex:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._by_reader: dict[str, dict[str, Record]] = {}
-        self._undone: dict[tuple[str, str], Record] = {}
+        self._left: dict[tuple[str, str], Record] = {}
         self._put_off: dict[str, dict[str, str]] = {}
         self._shown: dict[str, set[str]] = {}
         for record in records:
@@ -85,13 +85,14 @@ class ReadingIndex:
             self._shown.setdefault(record.reader, set()).add(record.hip_id)
         elif record.kind == "undo":
             if gone := own.pop(record.undoes, None):
-                self._undone[record.reader, gone.hip_id] = gone
+                self._left[record.reader, gone.hip_id] = gone
             if put_off.get(record.hip_id) == record.undoes:
                 del put_off[record.hip_id]
         else:
             put_off.pop(record.hip_id, None)
             if record.kind == "later":
                 put_off[record.hip_id] = record.id
+                self._left[record.reader, record.hip_id] = record
             else:
                 own[record.id] = record
 
@@ -104,6 +105,10 @@ class ReadingIndex:
         """A reader's records, undone readings left out."""
         return list(self._by_reader.get(reader, {}).values())
 
+    def readings(self, reader: str) -> list[Record]:
+        """A reader's first and second readings in their order, without those of a consensus."""
+        return [record for record in self.of(reader) if record.kind == "reading"]
+
     def put_off(self, reader: str) -> dict[str, int]:
         """Hip that the reader put off to its place among them, from 1, the longest put off first."""
         return {hip: place for place, hip in enumerate(self._put_off.get(reader, {}), start=1)}
@@ -112,13 +117,13 @@ class ReadingIndex:
         """Every hip whose class by the model the reader has been shown, whatever was undone since."""
         return self._shown.get(reader, set())
 
-    def undone(self, reader: str, hip_id: str) -> Record | None:
-        """The reading of a hip that the reader undid last."""
-        return self._undone.get((reader, hip_id))
+    def left(self, reader: str, hip_id: str) -> Record | None:
+        """With what the reader left a hip unread last: a reading that was undone, or a putting off."""
+        return self._left.get((reader, hip_id))
 
     def current(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's latest reading of it, hidden second readings left out."""
-        return {r.hip_id: r for r in self.of(reader) if r.kind == "reading" and not r.again}
+        return {r.hip_id: r for r in self.readings(reader) if not r.again}
 
     def repeats(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's hidden second reading of it."""

@@ -12,7 +12,7 @@ from hipoa.core.constants import SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
-from hipoa.grading.settings import ClassTable, HipsSettings
+from hipoa.grading.settings import HipsSettings
 from hipoa.reading.images import ImageFile
 
 _UNKNOWN_ORDER = "another CT of this patient (which is earlier is not known)"
@@ -100,7 +100,7 @@ def read_worklist(study: Path, listed: Path) -> Worklist:
         without_image=len(ranked) - len(shown),
         set_aside=len(order) - len(ranked),
         caveat=next((row.get("caveat", "") for row in ranked), ""),
-        classes=_read_classes(study),
+        classes=read_rule(study),
     )
 
 
@@ -131,10 +131,11 @@ def _count_readers(row: Mapping[str, str]) -> int:
     return max(1, len(row["reader_grades"].split()))
 
 
-def _read_classes(study: Path) -> HipsSettings:
+def read_rule(study: Path) -> HipsSettings:
+    """The class table and the label rule of a study's last run."""
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
-    given = {name: hips[name] for name in (*ClassTable.model_fields, "off_table") if name in hips}
+    given = {name: hips[name] for name in HipsSettings.model_fields if name in hips}
     return HipsSettings.model_validate(given)
 
 

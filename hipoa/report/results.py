@@ -12,6 +12,7 @@ from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv
 from hipoa.evaluation.comparison.verdicts import beats_constant, describe_weakness
 from hipoa.evaluation.predictions import N_GRADES
+from hipoa.grading.data.labels import find_unused
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic, split_cohorts
 from hipoa.report.flow import count_hips
 from hipoa.report.radiographs import embed_radiographs
@@ -144,6 +145,12 @@ class Results:
     def predicted(self) -> set[str]:
         """The graded hips that every experiment predicted."""
         return find_predicted(self.uncertainty)
+
+    @cached_property
+    def unused(self) -> list[tuple[Hip, str]]:
+        """The hips that a person graded and that are neither trained on nor scored, each with the reason."""
+        of_name = {hip.hip_id: hip for hip in self.hips}
+        return [(of_name[name], reason) for name, reason in find_unused(hip._asdict() for hip in self.hips)]
 
     def find_scored(self, experiment: str, cohort: str) -> list[Hip]:
         """The hips of a cohort on which an experiment is scored."""

@@ -25,8 +25,8 @@ from hipoa.workflow.study import Study
 _FLOAT_BYTES = 4
 _HIP_BYTES = 60_000
 """Of a hip's radiograph and its rows, in all the files that hold it; measured in the demo."""
-_VIEW_BYTES = 1_500_000
-"""Of a hip's view, and half of its pelvis', in the results and in the cache."""
+_VIEW_BYTES = 2_500_000
+"""Of a hip's view, its CT slices and half of its pelvis' view, in the results and in the cache."""
 _REPORT_BYTES = 15_000_000
 """Of report, figures, saliency maps and tables; measured in the demo."""
 _CT_MM3_BYTES = 36e6
@@ -60,7 +60,14 @@ class Disk:
 
 
 def find_machine(cores: int = 0, gpus: int | None = None) -> Machine:
-    """So many cores and GPUs, by default those that this process may use."""
+    """So many cores and GPUs, by default those that this process may use.
+
+    Raises:
+        ConfigError: A number is negative.
+    """
+    for flag, number in (("--cores", cores), ("--gpus", gpus or 0)):
+        if number < 0:
+            raise ConfigError(flag, f"{number} is negative", "Name how many there are.")
     return Machine(cores or len(os.sched_getaffinity(0)), torch.cuda.device_count() if gpus is None else gpus)
 
 

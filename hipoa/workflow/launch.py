@@ -104,8 +104,8 @@ def find_machine(workflow: Any, networks: Iterable[Any]) -> tuple[int | None, in
     at_once = workflow.global_resources["_cores" if workflow.local_exec else "_nodes"].value
     if not any(job.resources.get("gpu", 0) for job in networks):
         return at_once, None if workflow.local_exec else 0
-    limit = workflow.global_resources.get("gpu")
-    return at_once, at_once if limit is None else limit.value
+    limit = workflow.global_resources.get("gpu").value
+    return at_once, at_once if limit is None else limit
 
 
 def shell_prefix(home: Path = HOME, python: Path | None = None) -> str:

@@ -41,7 +41,7 @@ def run(
         out: A JSON file to which the same is written.
 
     Raises:
-        ConfigError: The configuration or the difference is at fault, or the disk is too small.
+        ConfigError: The configuration or a number is at fault, or the disk is too small.
     """
     study = Study(resolve(yaml.safe_load(config.read_text(encoding="utf-8")) or {}))
     if precision:

@@ -46,7 +46,9 @@ def make_hips():
     }
     row = {"head_x_mm": 0.0, "head_y_mm": 12.5, "radius_mm": 25.0, "method": "locator", "confidence": 0.97}
     rows = {"L": row | {"warnings": ""}, "R": row | {"warnings": "metal in the head"}}
-    return HipRadiographs(images, rows, [])
+    coronal = np.zeros((180, 180), np.uint8)
+    coronal[60:120, 60:120] = 200
+    return HipRadiographs(images, rows, coronal=dict.fromkeys("LR", coronal))
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +103,9 @@ def test_the_circle_lies_on_the_head(opened, tmp_path):
             return [x / box.width, y / box.height];
         })""",
     )
-    assert np.array(places) == pytest.approx(np.array([[0.5, 85 / 150]] * 2), abs=0.01)
+    assert np.array(places) == pytest.approx(np.array([[0.5, 85 / 150], [0.5, 0.5]] * 2), abs=0.01)
     # As the hip lies in the patient: of the left one, the black at its side is turned back.
-    page.locator(".view").nth(1).screenshot(path=tmp_path / "left.png")
+    page.locator(".view").nth(2).screenshot(path=tmp_path / "left.png")
     pixels = np.asarray(Image.open(tmp_path / "left.png").convert("L"))
     assert pixels[10, 5] < 20 < pixels[10, -5]
 

@@ -195,6 +195,17 @@ def test_a_hip_whose_class_was_shown_does_not_come_a_second_time(tmp_path, show)
     assert returning(page) - early
 
 
+def test_a_consensus_brings_no_second_reading(tmp_path):
+    page = Page(make_study(tmp_path / "results" / "again", pool=12), again_every=1)
+    ann, bob = page.reader("Ann"), page.reader("Bob")
+    bob.read(1, 4)
+    told = read_all(page, ann)
+    for _ in range(3):
+        ann.read(1, 1, ann.get("/api/consensus/p00000_L").json["hips"][0])
+    answer = ann.get("/api/next").json
+    assert (answer["hips"], answer["read"]) == ([], len(told))
+
+
 def test_others_readings_of_a_hip_that_will_come_again_stay_hidden(tmp_path):
     page = Page(make_study(tmp_path / "results" / "again", pool=30), again_every=1)
     ann, bob = page.reader("Ann"), page.reader("Bob")

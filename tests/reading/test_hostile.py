@@ -2,6 +2,7 @@
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -203,7 +204,7 @@ def test_what_is_no_grade_is_refused(page, ann, crowe, kl):
 @pytest.mark.parametrize("body", ["", "[]", "7", "null", '"text"', "{", '{"form_token":', "\x00"])
 def test_what_is_no_object_is_refused(page, ann, body):
     headers = {"Origin": HOME, "X-CSRF-Token": ann.csrf}
-    for path in ("/api/readings", "/api/undo", "/api/reader"):
+    for path in ("/api/readings", "/api/undo", "/api/reader", "/api/later"):
         sent = {"data": body, "content_type": "application/json", "base_url": HOME, "headers": headers}
         assert ann.client.post(path, **sent).status_code == 400
     assert page.path.read_text() == ""
@@ -291,9 +292,12 @@ def test_the_page_holds_no_inline_script_or_style(ann):
     page = ann.get("/").get_data(as_text=True)
     assert "<script>" not in page
     assert "style=" not in page
-    script = ann.get("/static/read.js").get_data(as_text=True)
-    for dangerous in ("innerHTML", "insertAdjacentHTML", "document.write", "eval("):
-        assert dangerous not in script
+    names = sorted(file.name for file in Path(read.__file__).parent.glob("server/static/*.js"))
+    assert "read.js" in names
+    for name in names:
+        script = ann.get(f"/static/{name}").get_data(as_text=True)
+        for dangerous in ("innerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert dangerous not in script
 
 
 def test_the_secret_is_for_its_owner_alone(tmp_path):

@@ -198,6 +198,20 @@ def test_measurements_come_back_after_an_undoing_and_with_a_consensus(page):
     assert bob.get("/api/consensus/p00000_L").json["hips"][0]["measurements"] == []
 
 
+def test_measurements_of_a_hip_that_is_put_off_come_back_with_it_and_are_no_result(page, tmp_path):
+    ann = page.reader("Ann")
+    hip = ann.next()
+    later = {"form_token": hip["form_token"], "seconds": 1, "measurements": [sent(hip)]}
+    assert ann.post("/api/later", later).status_code == 200
+    for _ in range(11):
+        ann.read()
+    hip = ann.next()
+    assert (hip["hip_id"], hip["measurements"]) == ("p00000_L", [sent(hip, points=[[1, 2], [4, 6]])])
+    out = tmp_path / "measurements.csv"
+    readings.run(DeriveSettings(), study=page.study, out=tmp_path / "grades.csv", measurements=out)
+    assert len(out.read_text().splitlines()) == 1
+
+
 def test_a_hidden_second_reading_comes_without_those_of_the_first(tmp_path):
     page = Page(make_study(tmp_path / "results" / "again", pool=30, views=True), again_every=1)
     ann = page.reader("Ann")

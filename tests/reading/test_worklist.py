@@ -4,7 +4,9 @@ from hipoa.core.files import read_csv, write_csv
 from hipoa.reading.worklist import read_worklist
 
 
-@pytest.mark.parametrize("caveat", ["this order is not shown to be better than a random one", ""])
+@pytest.mark.parametrize(
+    "caveat", ["the order of hips to read is not shown to be better than a random one", ""]
+)
 def test_the_worklist_says_what_its_order_is_worth(results, caveat):
     listed = results / "triage.csv"
     rows = [row | {"caveat": caveat} for row in read_csv(listed)]

@@ -97,7 +97,7 @@ class Study:
     def write(self):
         for cohort, rows in self.table.items():
             self._write_csv(self.root / "hips" / f"{cohort}.csv", rows)
-            names = [row["hip_id"] for row in rows if row["status"] == "ok"]
+            names = [row["hip_id"] for row in rows if row["status"] == "ok" or row["implant"]]
             stack = {
                 "hip_id": np.array(names, dtype=str),
                 "radiograph": np.array([self._radiograph() for _ in names], dtype=np.uint8).reshape(
@@ -382,7 +382,8 @@ def fabricate(root, scanner="Scanner A", sizes=SIZES):
     study.change("l005_L", crowe=3, kl=2, grade="", off_table="yes")
     study.change("l006_L", crowe="", kl=2, grade="")
     study.change("l007_L", crowe="", kl="", grade="", n_readings=0)
-    study.change("p001_L", implant="yes")
+    study.change("p001_L", status="excluded", reason="implant (fixation)", implant="fixation")
+    study.change("l008_L", status="excluded", reason="implant (replacement)", implant="replacement")
     study.change("p002_R", warnings="the hip lies near the edge of the CT")
     study.change("p004_L", cut="below", warnings="the CT ends within the field of view (below)")
     study.change("p005_R", confidence=0.512, warnings="the locator is not sure of this hip")

@@ -99,7 +99,7 @@ def test_the_summary_has_the_numbers_of_the_tables(fabricated, page):
     near = find_row(scores, experiment=best["experiment"], cohort="labelled", metric="ONCA")
     constant = find_row(scores, experiment="constant", cohort="labelled", metric="ECA")
     for text in (
-        "34 CTs of 34 patients contain 68 hips: 64 with a radiograph, 3 refused, 1 excluded.",
+        "34 CTs of 34 patients contain 68 hips: 62 with a radiograph, 3 refused, 3 excluded.",
         f"{best['experiment']} (the best ECA of 2, chosen on these same hips)",
         f"(ECA) {write_score(best)}",
         f"(ONCA) {write_score(near)}",
@@ -113,7 +113,7 @@ def test_the_result_is_one_sentence_with_its_interval(fabricated, page):
     result = re.search(r'<p class="result">(.*?)</p>', page)[1]
     assert result.startswith(f"{best['experiment']} graded {write_score(best)} of {best['n_hips']} hips")
     assert result.endswith("better than the same answer for every hip.")
-    assert "The best of 2 networks; 34 hips of 19 patients" in page
+    assert "The best of 2 networks; 33 hips of 19 patients" in page
 
 
 def test_a_model_not_shown_to_beat_a_constant_is_said_first(study):
@@ -212,7 +212,24 @@ def test_a_long_list_of_warnings_hides_no_refusal(study):
         write_csv(path, list(rows[0]), [row | {"warnings": "dim"} for row in rows])
     section = study.report().split('<section id="refused">')[1].split("</section>")[0]
     statuses = re.findall(r"<td>(refused|excluded|ok)</td>", section)
-    assert statuses == ["refused"] * 3 + ["excluded"] + ["ok"] * 64
+    assert statuses == ["refused"] * 3 + ["excluded"] * 3 + ["ok"] * 62
+
+
+def test_every_grade_that_is_not_used_is_named_with_the_reason(page):
+    section = page.split('<section id="refused">')[1].split("</section>")[0]
+    table = section.split("Grades that are not used")[-1].split("</table>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[1:]]
+    refused = "refused: slices are 0.6-5.0 mm apart: slices are missing"
+    assert [(hip, kl, reason) for hip, _, _, kl, reason in cells] == [
+        ("l003_L", "3", refused),
+        ("l003_R", "4", refused),
+        ("l004_R", "4", "excluded: excluded by cases.csv"),
+        ("l005_L", "2", "Crowe III, KL 2 is in no class"),
+        ("l006_L", "2", "without a Crowe grade"),
+        ("l008_L", "4", "excluded: implant (replacement)"),
+    ]
+    assert "1 of 16 hips of the pool were refused." in section
+    assert "showed an implant (1 a replacement of the joint, 1 nails, screws or plates)" in page
 
 
 def test_every_ranked_hip_and_every_reason_is_told(page):
@@ -292,7 +309,9 @@ def read_section(page, name):
 
 
 NO_BETTER = "is not shown to grade better than the same answer for every hip"
-NO_ORDER = "This order is not shown to be better than a random one: vit is not shown to grade better"
+NO_ORDER = (
+    "The order of hips to read is not shown to be better than a random one: vit is not shown to grade better"
+)
 
 
 def test_a_network_that_beats_no_constant_commands_nothing(study):
@@ -399,7 +418,7 @@ def test_the_ceiling_is_that_of_the_label_that_was_made(study, rules, shown):
     study.config(hips=rules)
     page = study.report(ceilings=[path])
     assert page.count("oracle, expected (synthetic hips)") == shown
-    assert page.count("<td>0.835</td><td>0.994</td>") == shown
+    assert page.count("<td>84\N{NO-BREAK SPACE}%</td><td>99\N{NO-BREAK SPACE}%</td>") == shown
     assert page.count("An oracle that knows") == shown
 
 
@@ -541,7 +560,7 @@ def test_the_run_answers_what_it_knows_and_leaves_the_rest_open(page):
         row = next(row for row in section.split("<tr>") if f"<td>{name}</td>" in row)
         assert '<b class="open">open</b>' in row
     size = next(row for row in section.split("<tr>") if "How the study size was determined" in row)
-    assert "34 patients, 46 scored hips" in size
+    assert "34 patients, 45 scored hips" in size
     assert len(asked) > 35
 
 
@@ -588,7 +607,7 @@ def test_cts_are_counted_where_a_patient_has_several(study):
     assert "in 19 CTs of" not in study.report()
     table.write_text(text.replace("P-l001", "P-l000"))
     page = study.report()
-    assert "graded 34 hips in 19 CTs of 18 patients unseen in training" in page
+    assert "graded 33 hips in 19 CTs of 18 patients unseen in training" in page
 
 
 def test_the_methods_say_what_was_configured(study):

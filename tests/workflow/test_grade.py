@@ -38,6 +38,8 @@ def test_a_ct_of_the_pool_is_graded_as_in_the_study(finished, unread, tmp_path):
     record = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
     assert record["models"] == ["efficientnet r0f0", "efficientnet r0f1"]
     for side, hip in record["hips"].items():
+        if hip["grade"] is None:  # a replaced one, which the study has not predicted either
+            continue
         name = f"{case['case_id']}_{side}"
         row = next(row for row in rows if row["hip_id"] == name)
         assert str(hip["grade"]) == row["predicted"]

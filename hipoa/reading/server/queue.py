@@ -31,7 +31,7 @@ def queue_hips(
     returning = dict(_find_returning(reader, worklist, index, settings.again_every))
     last = [place for place, hip in returning.items() if hip.hip_id in put_off]
     delayed = sorted((returning.pop(place) for place in last), key=lambda hip: put_off[hip.hip_id])
-    own = index.of(reader)
+    own = index.readings(reader)
     before = worklist.by_id.get(own[-1].hip_id) if own else None
     ahead = _look_ahead(firsts, deque(returning.items()), len(own), before, settings.again_every)
     return [*ahead, *((hip, True) for hip in delayed)]
@@ -76,7 +76,7 @@ def _find_returning(
     Of a hip whose class by the model has been shown, a second reading would not be blind.
     """
     repeats, current, shown = index.repeats(reader), index.current(reader), index.shown(reader)
-    for place, record in enumerate(index.of(reader)):
+    for place, record in enumerate(index.readings(reader)):
         once = current.get(record.hip_id) is record and record.hip_id not in repeats.keys() | shown
         if once and _comes_again(record.hip_id, every) and record.hip_id in worklist.by_id:
             yield place, worklist.by_id[record.hip_id]

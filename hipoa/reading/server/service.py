@@ -123,7 +123,8 @@ class ReadingService:
         Raises:
             ReadingError: The token is not this reader's, or of a consensus.
         """
-        record = self.log.append(self._tokens.to_put_off(reader, form))
+        record = self._tokens.to_put_off(reader, form)
+        record = self.log.append(take_tools(record, form, self._hip(record.hip_id)))
         return {"recorded": _to_json(record), "notes": [], **self.next_hips(reader, count=1)}
 
     def undo(self, reader: str, record_id: object) -> dict[str, Any]:
@@ -217,7 +218,9 @@ class ReadingService:
             return []
         index, queue = self.log.index, self._queue(reader)
         may_return = bool(queue) and self.settings.again_every > 0
-        lately = {record.hip_id for record in index.of(reader)[-_SHOWN_AFTER:]} if may_return else set[str]()
+        lately = (
+            {record.hip_id for record in index.readings(reader)[-_SHOWN_AFTER:]} if may_return else set[str]()
+        )
         by_id = self.worklist.by_id
         waiting = {hip.patient for hip, _ in queue} | {by_id[name].patient for name in lately & by_id.keys()}
         read = (by_id[name] for name in index.current(reader) if name in by_id)

@@ -29,15 +29,15 @@ def present_tools(
 def find_earlier(
     index: ReadingIndex, reader: str, hip_id: str, kind: str, *, again: bool
 ) -> tuple[Measurement, ...]:
-    """The reader's own measurements that a hip comes back with: after an undoing, or in a consensus.
+    """The reader's own measurements that a hip comes back with: undone, put off, or for a consensus.
 
     A hidden second reading has none of the first, which would give it away.
     """
     if kind == "consensus":
         own = index.current(reader).get(hip_id)
         return own.measurements if own else ()
-    undone = index.undone(reader, hip_id)
-    return undone.measurements if undone and (undone.kind, undone.again) == (kind, again) else ()
+    left = index.left(reader, hip_id)
+    return left.measurements if left and left.kind in (kind, "later") and left.again == again else ()
 
 
 def take_tools(record: Record, form: Mapping[str, Any], hip: Hip) -> Record:

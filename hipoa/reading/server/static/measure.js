@@ -46,7 +46,7 @@ export class Marks {
     if (!this.started) return "";
     const { name, points } = KINDS[this.started.kind];
     const number = this.started.points.length;
-    return `${name}: set ${points[number]} (${number + 1} of ${points.length})`;
+    return `${name[0].toUpperCase()}${name.slice(1)}: set ${points[number]} (${number + 1} of ${points.length})`;
   }
 
   value({ kind, points }) {
@@ -140,7 +140,13 @@ export class Marks {
       const [x, y] = this.toImage(event);
       this.movePoint(this.dragged.point, [x - this.dragged.point[0], y - this.dragged.point[1]]);
     });
-    for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => { this.dragged = null; });
+    for (const end of ["pointerup", "pointercancel"]) {
+      this.svg.addEventListener(end, () => {
+        this.dragged = null;
+        // The keys are the page's again: Backspace deletes a digit, not the point that was dragged.
+        canvas.focus({ preventScroll: true });
+      });
+    }
   }
 
   // Whole pixels are the centres of pixels.

@@ -230,7 +230,7 @@ function save() {
 
 const decideLater = advance(async () => {
   if (hip.kind === "consensus") return leaveConsensus();
-  const answer = await ask("/api/later", { form_token: hip.form_token, seconds: clock.read() });
+  const answer = await ask("/api/later", { form_token: hip.form_token, seconds: clock.read(), ...tools.collect() });
   lastId = answer.recorded.id;
   return showHip(answer, `Put off: ${name(answer.recorded)}. It comes back at the end of the list.`);
 });

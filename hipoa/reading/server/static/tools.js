@@ -55,7 +55,7 @@ export class Tools {
     for (const name of ["pelvis-layer", "slices", "other-ct"]) $(name).hidden = true;
     this.pelvis.clear();
     this.other.clear();
-    if (images.pelvis) this.pelvis.show(images.pelvis);
+    if (this.list.some((one) => KINDS[one.kind].image === "pelvis")) this.pelvis.show(images.pelvis);
     for (const marks of Object.values(this.marks)) marks.show(this.list, hip.side, hip.tilt_deg);
     const has = { crowe: images.pelvis, slices: "slices" in hip.on_demand, other_ct: "other_ct" in hip.on_demand };
     for (const button of $("tools").children) button.hidden = button.dataset.tool in has && !has[button.dataset.tool];
@@ -118,6 +118,7 @@ export class Tools {
     this.marks.hip.stop();
     $("slices").hidden = true;
     $("pelvis-layer").hidden = false;
+    if (!this.pelvis.image) this.pelvis.show(this.images.pelvis);
     $("pelvis-large").focus({ preventScroll: true });
     const kind = open && started?.kind === "crowe_head" ? "crowe_pelvis" : "crowe_head";
     if (!open && this.list.some((one) => one.kind.startsWith("crowe"))) this.say();
@@ -141,6 +142,7 @@ export class Tools {
       this.slices.show(image);
       this.slices.planes[0].canvas.focus({ preventScroll: true });
     } else {
+      $("slices").hidden = true;
       $("other-ct-marker").textContent = hip.side;
       $("other-ct-marker").className = `marker small ${sideClass(hip.side)}`;
       $("other-ct-caption").textContent = image.caption;
@@ -155,7 +157,7 @@ export class Tools {
 
   say(text = "") {
     const started = this.started;
-    const keys = started ? ". Or move the cross by the arrows and set it by Space. Esc leaves" : "";
+    const keys = started ? ". Arrows and Space do it by keyboard; Esc leaves" : "";
     const variant = { crowe_head: ". T: by the height of the pelvis, if every head is deformed", crowe_pelvis: ". T: by the diameter of a head" };
     $("tool-hint").textContent = text + (started ? started.wanted + (variant[started.started.kind] ?? "") + keys : "");
     const open = { slices: !$("slices").hidden, other_ct: !$("other-ct").hidden, crowe: !$("pelvis-layer").hidden };
