@@ -34,6 +34,7 @@ from hipoa.report.sections import (
     reporting,
     subgroups,
     summary,
+    triage,
 )
 
 _FOLDER = Path(__file__).parent
@@ -78,7 +79,7 @@ PARTS = (
             Section("refused", "Refused hips and warnings"),
             Section("accuracy", "Accuracy", accuracy.gather),
             Section("confusion", "Confusion matrices"),
-            Section("triage", "Hips to read next"),
+            Section("triage", "Hips to read next", triage.gather),
             Section("label_errors", "Possible label errors"),
             Section("gallery", "Successes and failures", gallery.gather),
         ),
