@@ -3,6 +3,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.17")  # the first that installs pydantic 2
@@ -12,13 +13,21 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 from hipoa.core.errors import HipoaError
 from hipoa.report.outputs import DRAWN as FIGURE_FILES, FIGURES
 from hipoa.workflow.config import resolve
-from hipoa.workflow.launch import announce, find_unseen, pattern, shell_prefix
+from hipoa.workflow.launch import (
+    announce,
+    find_machine,
+    find_missing_conda,
+    find_unseen,
+    is_repetition,
+    pattern,
+    shell_prefix,
+)
 from hipoa.workflow.leftovers import remove_leftovers
 from hipoa.workflow.parameters import *
 from hipoa.workflow.resources import ask_memory, ask_minutes
 from hipoa.workflow.stages import TABLES, TABLES_DRAWN
 from hipoa.workflow.study import Study
-from hipoa.workflow.summary import describe, describe_failures
+from hipoa.workflow.summary import MEND, describe, describe_caveats, describe_failures
 
 
 configfile: "config.yaml"
@@ -39,6 +48,10 @@ if workflow.is_main_process and study.warnings:
 gc.freeze()
 
 own_environments = "conda" in map(str, workflow.deployment_settings.deployment_method)
+if own_environments and (missing := find_missing_conda(workflow.deployment_settings.conda_base_path)):
+    print(missing, file=sys.stderr)
+    sys.exit(2)
+logger.addFilter(lambda record: not is_repetition(record))
 shell.prefix(shell_prefix(python=None if own_environments else Path(sys.executable)))
 R = study.results
 FOLDS = range(study.config["folds"]["folds"])
@@ -77,14 +90,22 @@ rule all:
 
 onstart:
     # Only networks cost much. Where jobs have environments of their own, this one may lack what the plan needs.
-    ahead = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if ahead & {"train", "predict"} and not own_environments:
-        announce(config)
+    networks = [job for job in workflow.dag.needrun_jobs() if job.rule.name in ("train", "predict")]
+    if networks and not own_environments:
+        at_once, gpus = find_machine(workflow, networks)
+        announce(config, at_once, gpus, elsewhere=not workflow.local_exec)
 
 
 onsuccess:
-    print(*remove_leftovers(study), *describe(Path(R)), f"The report is {R}/report.html.", sep="\n")
+    told = [*remove_leftovers(study), *describe(Path(R)), *describe_caveats(Path(R))]
+    print(*told, f"The report is {R}/report.html.", sep="\n")
 
 
 onerror:
-    print(*describe(Path(R)), *describe_failures(log), sep="\n", file=sys.stderr)
+    print(
+        *describe_failures(log),
+        *describe(Path(R), stages=False),
+        MEND.format(R),
+        sep="\n",
+        file=sys.stderr,
+    )

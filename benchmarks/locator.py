@@ -336,7 +336,7 @@ def score(scene: Scene, found: HipCentres) -> Iterator[dict[str, object]]:
                 row["outcome"] = "invented"
             else:
                 row["outcome"] = "found"
-            row |= {"error_mm": error, "confidence": hip.confidence, "warnings": list(hip.warnings)}
+            row |= {"error_mm": error, "confidence": hip.confidence, "replaced": hip.replaced}
             row |= {"radius_mm": hip.radius_mm, "offset_mm": (centre - scene.centres[side]).round(2).tolist()}
         yield row
 

@@ -26,7 +26,7 @@ from hipoa.core.settings import Settings, settings_error
 from hipoa.workflow.stages import STAGES
 
 COMMANDS = {
-    "grade": ("hipoa.grade", "grade one CT with the models of a finished study"),
+    "grade": ("hipoa.grade.grade", "grade one CT with the models of a finished study"),
     "read": ("hipoa.reading.read", "serve the page on which readers grade the listed hips"),
     "readings": ("hipoa.reading.readings", "derive a table of grades from the readings"),
     "keep-folds": ("hipoa.grading.data.persistent_folds", "keep the folds of a study for its next run"),

@@ -29,4 +29,6 @@ SOURCES = (
     "Kellgren JH, Lawrence JS. Radiological assessment of osteo-arthrosis. Ann Rheum Dis 1957;16:494-502. "
     "Wording for the hip: The Epidemiology of Chronic Rheumatism, vol. 2: Atlas of Standard Radiographs of "
     "Arthritis. Oxford: Blackwell, 1963.",
+    "Centre-edge angle: Wiberg G. Studies on dysplastic acetabula and congenital subluxation of the hip "
+    "joint. Acta Chir Scand 1939;83 Suppl 58.",
 )

@@ -36,7 +36,7 @@ class ClassTable(Settings):
 
 
 class HipsSettings(ClassTable):
-    """How readings become one grade per hip, and how many hips may be refused."""
+    """How readings become one grade per hip, and which hips are left out or stop the run."""
 
     off_table: Literal["leave_out", "nearest"] = Field(
         "leave_out",
@@ -48,11 +48,17 @@ class HipsSettings(ClassTable):
         description="the grade of a hip with several readings, Crowe and KL each: median (of two middle "
         "ones the milder), first (as the rows stand), latest (by date, YYYY-MM-DD)",
     )
+    leave_out_implants: tuple[Literal["replacement", "fixation"], ...] = Field(
+        ("replacement", "fixation"),
+        description="hips with an implant that are not used at all, even if graded: replacement (of head or "
+        "joint, resurfacing), fixation (nails, screws, plates); [replacement] keeps nails and screws",
+    )
     max_refused_share: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="share (0-1) of a cohort's hips that may be refused; with more the run stops",
+        description="share (0-1) of the hips of the labelled or the external cohort that may be refused; "
+        "with more the run stops. Refused hips of the pool stop no run",
     )
 
 

@@ -14,9 +14,10 @@ from hipoa.core.files import write_json
 from hipoa.core.tables.rows import SIDES
 from hipoa.imaging.ct.formats import stem
 from hipoa.imaging.develop import develop_hip, write_png
-from hipoa.imaging.localization.scan import locate_hips
-from hipoa.imaging.projection.render import crop_together
+from hipoa.imaging.localization.scan import Scan, locate_hips
+from hipoa.imaging.projection.render import ProjectionRequest, crop_together
 from hipoa.imaging.projection.request import Row, describe_ct, request_hip, request_images
+from hipoa.imaging.projection.slices import COUNT, PLANES
 from hipoa.imaging.settings import DevelopSettings, ProjectSettings
 
 
@@ -27,6 +28,8 @@ class HipRadiographs:
     # By side the radiograph (150, 150) uint8 and its PNG's text chunks; of one side at least.
     images: dict[str, tuple[np.ndarray, dict[str, str]]] = field(default_factory=dict)
     rows: dict[str, Row] = field(default_factory=dict)  # by side, what is known of the hip
+    # By side, the coronal CT slice through the head's centre, uint8, as `cut_slices` cuts it; if asked for.
+    coronal: dict[str, np.ndarray] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
 
     def write(self, ct: Path, out: Path) -> None:
@@ -92,10 +95,12 @@ def make_radiographs(
     look: DevelopSettings,
     *,
     free_ct: bool = True,
+    with_slices: bool = False,
 ) -> HipRadiographs:
     """Reads one CT as :func:`run`, finds its hips, projects and develops them; a fault of one costs one side.
 
-    With ``free_ct`` it renders a copy of what the rays meet, without holding the rest of the CT in memory.
+    With ``free_ct`` it renders a copy of what the rays meet, without holding the rest of the CT in memory;
+    ``with_slices`` needs all of it.
 
     Raises:
         CtError: The CT cannot be read, or shows no hip.
@@ -104,7 +109,8 @@ def make_radiographs(
     scan.centres.require_one(ct.name)
     missing = scan.centres.describe_missing()
     found = [side for side in SIDES if side in scan.centres.hips]
-    requested = request_images(scan, dict.fromkeys(found, request_hip), settings)
+    maker = _request_sliced if with_slices else request_hip
+    requested = request_images(scan, dict.fromkeys(found, maker), settings)
     # What is mapped is not held in memory.
     if free_ct and not scan.volume.mapped:
         requested = replace(requested, requests=crop_together(requested.requests))
@@ -120,14 +126,22 @@ def make_radiographs(
             continue
         made.images[side] = develop_hip(projections[side], side, look)
         made.rows[side] = rows[side]
+        slices = projections[side].slices
+        if slices is not None:
+            made.coronal[side] = slices[PLANES.index("coronal"), COUNT // 2]
         made.warnings.extend(f"{side}: {note}" for note in str(rows[side]["warnings"]).split("; ") if note)
     return made
+
+
+def _request_sliced(scan: Scan, side: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
+    row, request = request_hip(scan, side, settings)
+    centre = np.array(scan.centres.hips[side].centre_ras_mm)
+    return row, replace(request, slices_at_ras_mm=centre)
 
 
 def _describe(row: Row, mm_per_px: float) -> Row:
     return {
         "centre_ras_mm": [row[f"centre_{axis}_mm"] for axis in "ras"],
-        **{name: row[name] for name in ("radius_mm", "method", "confidence", "mark_to_head_mm")},
-        "implant": row["implant"] == "yes",
+        **{name: row[name] for name in ("radius_mm", "method", "confidence", "mark_to_head_mm", "implant")},
         "mm_per_px": mm_per_px,
     }

@@ -157,6 +157,7 @@ def _drop_other_cts(file: Path) -> None:
 
 def _keep(path: Path, rows: Mapping[str, Row], images: Mapping[str, Projection]) -> None:
     arrays = {f"image {name}": image.line_integral for name, image in images.items()}
+    arrays |= {f"slices {name}": image.slices for name, image in images.items() if image.slices is not None}
     scales = {name: image.mm_per_px for name, image in images.items()}
     write_npz(path, {**arrays, "about": np.array(json.dumps({"rows": dict(rows), "mm_per_px": scales}))})
 
@@ -164,5 +165,7 @@ def _keep(path: Path, rows: Mapping[str, Row], images: Mapping[str, Projection])
 def _restore(path: Path) -> Images:
     kept = read_npz(path)
     about = json.loads(str(kept["about"]))
-    scales = about["mm_per_px"].items()
-    return about["rows"], {name: Projection(kept[f"image {name}"], scale) for name, scale in scales}
+    return about["rows"], {
+        name: Projection(kept[f"image {name}"], scale, kept.get(f"slices {name}"))
+        for name, scale in about["mm_per_px"].items()
+    }

@@ -1,10 +1,11 @@
-"""High-resolution views of each hip and of the pelvis for human readers; no network sees them."""
+"""High-resolution views of each hip and of the pelvis, and CT slices, for readers; no network sees them."""
 
 from __future__ import annotations
 
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from hipoa.imaging.localization.scan import Scan
 from hipoa.imaging.projection.geometry import Projection
 from hipoa.imaging.projection.render import ProjectionRequest
 from hipoa.imaging.projection.request import Row, check_gaps, make_geometry, request_hip
+from hipoa.imaging.projection.slices import APART_MM, MM_PER_PX, lay_out
 from hipoa.imaging.settings import ProjectSettings
 from hipoa.imaging.shard import ImageCache, ShardOptions, select_cases
 
@@ -25,7 +27,7 @@ _HEAD = ("head_x_px", "head_y_px", "head_radius_px")
 COLUMNS = (
     *("hip_id", "case_id", "side", "status", "reason", "png", "mm_per_px", *_HEAD, "pelvis_png"),
     *("pelvis_mm_per_px", "pelvis_head_x_px", "pelvis_head_y_px"),
-    *("window_low", "window_high"),
+    *("window_low", "window_high", "slices_png", "slices_mm_per_px", "slices_apart_mm"),
 )
 PELVIS = "pelvis"
 # Sides of the squares in the plane of the hips, and the largest pixels, mm: the joint space is 1-3 mm wide,
@@ -54,7 +56,9 @@ def run(
     cache: Path,
     grades: Path | None = None,
 ) -> None:
-    """Renders the reading views of one shard of a cohort, 16-bit PNGs seen from the front and never mirrored.
+    """Renders the reading views of one shard of a cohort, seen from the front and never mirrored.
+
+    Views are 16-bit PNGs; the CT slices about each head are one PNG of 8 bits, a row for each plane.
 
     Args:
         settings: The projection.
@@ -75,12 +79,13 @@ def run(
     for case, (found, images) in kept.make_images(select_cases(cases, grades, cohort, options)):
         links: dict[str, str] = {}
         for name, image in images.items():
-            file = png / f"{hip_id(case.case_id, name)}.png"
-            write_png(file, quantise(image), _describe(image, name))
-            links[name] = Path(os.path.relpath(file, out.parent)).as_posix()
+            for kind, (pixels, texts) in _draw(image, name).items():
+                file = png / f"{hip_id(case.case_id, kind)}.png"
+                write_png(file, pixels, texts)
+                links[kind] = Path(os.path.relpath(file, out.parent)).as_posix()
         rows += [_tabulate(case, side, found, images, links) | window for side in SIDES]
         print(f"{case.case_id}: {len(images)} views", file=sys.stderr, flush=True)
-    remove_old_pngs(out, ("png", "pelvis_png"), rows)
+    remove_old_pngs(out, ("png", "pelvis_png", "slices_png"), rows)
     write_csv(out, COLUMNS, rows)
 
 
@@ -95,7 +100,8 @@ def request_hip_view(scan: Scan, side: str, settings: ProjectSettings) -> tuple[
     hip, geometry = scan.centres.hips[side], request.geometry
     x, y = geometry.find_in_image(np.array(hip.centre_ras_mm))
     head = {"head_x_px": x, "head_y_px": y, "head_radius_px": round(hip.radius_mm / geometry.mm_per_px, 1)}
-    return {"status": row["status"], "reason": row["reason"], **head}, request
+    shown = replace(request, slices_at_ras_mm=np.array(hip.centre_ras_mm))
+    return {"status": row["status"], "reason": row["reason"], **head}, shown
 
 
 def request_pelvis(scan: Scan, _: str, settings: ProjectSettings) -> tuple[Row, ProjectionRequest]:
@@ -126,6 +132,14 @@ def quantise(image: Projection) -> np.ndarray:
     return np.rint(_WHITE * np.clip(image.line_integral / _HIGHEST, 0, 1)).astype(np.uint16)
 
 
+def _draw(image: Projection, name: str) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
+    """The files of one view: by name the pixels and the text chunks, without the patient."""
+    drawn = {name: (quantise(image), _describe(image, name))}
+    if image.slices is not None:
+        drawn[f"{name}_slices"] = lay_out(image.slices), {"side": name, "mirrored": "no"}
+    return drawn
+
+
 def _count_px(field_mm: float, mm_per_px: float) -> int:
     return math.ceil(field_mm / mm_per_px - 1e-6)
 
@@ -153,6 +167,9 @@ def _tabulate(
     for name, before in ((side, ""), (PELVIS, "pelvis_")):
         if name in images:
             row |= {f"{before}png": links[name], f"{before}mm_per_px": f"{images[name].mm_per_px:.4g}"}
+    if f"{side}_slices" in links:
+        row |= {"slices_png": links[f"{side}_slices"]}
+        row |= {"slices_mm_per_px": f"{MM_PER_PX:g}", "slices_apart_mm": f"{APART_MM:g}"}
     for axis in "xy":
         row[f"pelvis_head_{axis}_px"] = found[PELVIS].get(f"{side}_{axis}_px")
     return row

@@ -81,8 +81,7 @@ def run(
     if opened.repaired:
         print(opened.repaired, file=sys.stderr)
     print(
-        f"{len(worklist.hips)} hips to read, {worklist.set_aside} set aside, "
-        f"{worklist.without_image} without an image.\n"
+        f"{worklist.describe()}\n"
         f"Readings go to {path}, which belongs in your backup.\n"
         f"Open http://{LOOPBACK}:{port}/?key={key}\n"
         "Ctrl+C ends the page; every reading is on the disk already. Then turn them into grades:\n"

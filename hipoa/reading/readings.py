@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 
 from hipoa.core.errors import ConfigError, ReadingError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.core.identifiers import normalise
-from hipoa.core.tables.rows import CONSENSUS, Reading, hip_id, write_grades
+from hipoa.core.tables.rows import COHORTS, CONSENSUS, Reading, hip_id, write_grades
 from hipoa.core.tables.study_tables import read_grades
+from hipoa.grading.data.hips import grade_hips
+from hipoa.grading.data.labels import find_unused
 from hipoa.grading.data.persistent_folds import keep_folds
-from hipoa.reading.agreement import COLUMNS, measure_agreement
+from hipoa.reading.agreement import COLUMNS as AGREEMENT_COLUMNS
+from hipoa.reading.agreement import measure_agreement
 from hipoa.reading.log import read_log
+from hipoa.reading.measurements import COLUMNS, list_measurements
 from hipoa.reading.read import find_log
 from hipoa.reading.records import ReadingIndex, Record, agree
 from hipoa.reading.settings import DeriveSettings
-from hipoa.reading.worklist import read_worklist
+from hipoa.reading.worklist import read_rule, read_worklist
 
 
 def run(
@@ -29,6 +33,7 @@ def run(
     grades: Path | None = None,
     log: Path | None = None,
     records: Path | None = None,
+    measurements: Path | None = None,
     agreement: Path | None = None,
 ) -> None:
     """Writes a table of grades from the readings of a study, after the rows of the user's own table.
@@ -42,6 +47,7 @@ def run(
         grades: The user's own table of grades, whose rows are all kept; it may not be the table to write.
         log: The log of readings; by default history/NAME/readings.jsonl.
         records: A table to write with every reading that was not undone.
+        measurements: A table to write with every measurement of these readings, one row each.
         agreement: A table to write with the inter- and intra-reader kappas.
 
     Raises:
@@ -62,14 +68,30 @@ def run(
     known = set(map(key, own))
     write_grades(out, [*own, *(row for row in derived if key(row) not in known)])
     if records is not None:
-        write_csv(records, list(Record.model_fields), list_records(index))
+        columns = [name for name in Record.model_fields if name != "measurements"]
+        write_csv(records, columns, list_records(index))
+    if measurements is not None:
+        counted = (record for reader in index.readers for record in index.of(reader))
+        write_csv(measurements, COLUMNS, list_measurements(counted))
     if agreement is not None:
         listed = read_worklist(study, study / "triage.csv")
         patients = {name: hip.patient for name, hip in listed.by_id.items()}
-        write_csv(agreement, COLUMNS, measure_agreement(index, patients, listed.classes))
+        write_csv(agreement, AGREEMENT_COLUMNS, measure_agreement(index, patients, listed.classes))
     _say(index, derived, own, settings.rule, out)
+    _say_unused(find_unused_grades(study, [*own, *derived]))
     if {hip_id(row.case_id, row.side) for row in derived} - _list_graded(study):
         keep_folds(study)
+
+
+def find_unused_grades(study: Path, readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    """The hips whose grades the next run will not use, each with the reason, as far as the last run tells."""
+    tables = (study / f"hips/{cohort}.csv" for cohort in COHORTS)
+    rows = [row for path in tables if path.is_file() for row in read_csv(path)]
+    unknown = {hip_id(one.case_id, one.side) for one in readings} - {row["hip_id"] for row in rows}
+    return [
+        *find_unused(grade_hips(rows, readings, "", read_rule(study))),
+        *((hip, "not among the hips of the last run") for hip in sorted(unknown)),
+    ]
 
 
 def _list_graded(study: Path) -> set[str]:
@@ -108,7 +130,7 @@ def list_records(index: ReadingIndex) -> Iterator[dict[str, object]]:
     """Every reading that counts, as rows for a spreadsheet."""
     for reader in index.readers:
         for record in index.of(reader):
-            row = record.model_dump()
+            row = record.model_dump(exclude={"measurements"})
             # A spreadsheet would run a cell that starts like this.
             dangerous = record.comment.startswith(("=", "+", "-", "@"))
             yield {**row, "comment": f"'{record.comment}" if dangerous else record.comment}
@@ -130,6 +152,13 @@ def _choose(
     elif agree(readings):
         last = max(readings.values(), key=lambda record: record.time)
         yield (last.reader if len(readings) == 1 else CONSENSUS), last
+
+
+def _say_unused(unused: Sequence[tuple[str, str]]) -> None:
+    if unused:
+        print(f"warning: {len(unused)} graded hips will be neither trained on nor scored:", file=sys.stderr)
+    for hip, reason in unused:
+        print(f"    {hip}: {reason}", file=sys.stderr)
 
 
 def _say(index: ReadingIndex, derived: list[Reading], own: list[Reading], rule: str, out: Path) -> None:

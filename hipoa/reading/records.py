@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hipoa.reading.measurements import Measurement
+
 MAX_COMMENT = 1000
 MAX_SECONDS = 86_400
 REASONS = {
@@ -44,6 +46,8 @@ class Record(BaseModel):
     senior: bool = False  # of a consensus: by the senior reader, so that it counts alone
     image: str = ""  # what was shown: view (16 bits, fine) or radiograph (150 x 150 pixels)
     image_sha256: str = ""  # of the PNG file that was shown
+    also_seen: str = ""  # what was opened beside it: slices, other_ct, joined by a blank
+    measurements: tuple[Measurement, ...] = ()
     undoes: str = ""  # of an undoing, the id of the reading that no longer counts
     study: str = ""
     version: str = ""  # of hipoa
@@ -67,6 +71,7 @@ class ReadingIndex:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._by_reader: dict[str, dict[str, Record]] = {}
+        self._left: dict[tuple[str, str], Record] = {}
         self._put_off: dict[str, dict[str, str]] = {}
         self._shown: dict[str, set[str]] = {}
         for record in records:
@@ -79,13 +84,15 @@ class ReadingIndex:
         if record.kind == "shown":
             self._shown.setdefault(record.reader, set()).add(record.hip_id)
         elif record.kind == "undo":
-            own.pop(record.undoes, None)
+            if gone := own.pop(record.undoes, None):
+                self._left[record.reader, gone.hip_id] = gone
             if put_off.get(record.hip_id) == record.undoes:
                 del put_off[record.hip_id]
         else:
             put_off.pop(record.hip_id, None)
             if record.kind == "later":
                 put_off[record.hip_id] = record.id
+                self._left[record.reader, record.hip_id] = record
             else:
                 own[record.id] = record
 
@@ -109,6 +116,10 @@ class ReadingIndex:
     def shown(self, reader: str) -> set[str]:
         """Every hip whose class by the model the reader has been shown, whatever was undone since."""
         return self._shown.get(reader, set())
+
+    def left(self, reader: str, hip_id: str) -> Record | None:
+        """With what the reader left a hip unread last: a reading that was undone, or a putting off."""
+        return self._left.get((reader, hip_id))
 
     def current(self, reader: str) -> dict[str, Record]:
         """Hip to the reader's latest reading of it, hidden second readings left out."""

@@ -89,8 +89,9 @@ def drop_hips(one: Round, hips: Collection[str]) -> Round:
 
 def describe_round(uncertainty: Sequence[Path], hips: Path, triage: Path, setup: str) -> Round:
     """A run as a round: the graded hips, the predictions of them, the worklist."""
-    labelled = read_columns(hips, ("hip_id", "grade"), filled="grade")
-    graded = dict(zip(labelled["hip_id"].tolist(), map(int, labelled["grade"]), strict=True))
+    labelled = read_columns(hips, ("hip_id", "grade", "status"), filled="grade")
+    rows = zip(*(labelled[name].tolist() for name in ("hip_id", "grade", "status")), strict=True)
+    graded = {hip: int(grade) for hip, grade, status in rows if status == "ok"}
     listed = read_columns(triage, ("hip_id", "rank"), filled="rank")
     order = np.argsort(listed["rank"].astype(np.float64), kind="stable") if len(listed["rank"]) else []
     tables = [read_graded(path) for path in uncertainty]

@@ -12,8 +12,19 @@ from hipoa.core.constants import SYNTHETIC_SCANNER
 from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
-from hipoa.grading.settings import ClassTable, HipsSettings
+from hipoa.grading.settings import HipsSettings
 from hipoa.reading.images import ImageFile
+
+_UNKNOWN_ORDER = "another CT of this patient (which is earlier is not known)"
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """An image that is shown beside a hip when the reader asks for it."""
+
+    file: ImageFile
+    caption: str
+    apart_mm: float | None = None  # of CT slices, from one to the next, mm
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,10 @@ class Hip:
     synthetic: bool  # it is of the built-in cohort
     # hip, other (the other side) and pelvis, where there are any.
     images: Mapping[str, ImageFile] = field(repr=False)
+    # slices and other_ct, where there are any.
+    on_demand: Mapping[str, OnDemand] = field(default_factory=dict, repr=False)
+    # Of the line through both heads, degrees, positive where the right one is higher; None without both.
+    tilt_deg: float | None = None
     # Its row of the list, with the model's class.
     predicted: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -51,7 +66,14 @@ class Worklist:
     references: Sequence[Reference]  # at most one per class and side
     without_image: int  # hips of the list that cannot be shown
     set_aside: int  # hips of the list without a rank
+    caveat: str  # on its order; empty if there is none
     classes: HipsSettings  # the pairs of Crowe and KL, and what happens to others
+
+    def describe(self) -> str:
+        """How many hips there are to read, and the caveat on their order."""
+        of_list = f"{len(self.hips)} hips to read, {self.set_aside} set aside"
+        counts = f"{of_list}, {self.without_image} without an image."
+        return f"{counts}\nNote: {self.caveat}." if self.caveat else counts
 
 
 def read_worklist(study: Path, listed: Path) -> Worklist:
@@ -77,7 +99,8 @@ def read_worklist(study: Path, listed: Path) -> Worklist:
         references=choose_references(rows, by_id),
         without_image=len(ranked) - len(shown),
         set_aside=len(order) - len(ranked),
-        classes=_read_classes(study),
+        caveat=next((row.get("caveat", "") for row in ranked), ""),
+        classes=read_rule(study),
     )
 
 
@@ -108,10 +131,11 @@ def _count_readers(row: Mapping[str, str]) -> int:
     return max(1, len(row["reader_grades"].split()))
 
 
-def _read_classes(study: Path) -> HipsSettings:
+def read_rule(study: Path) -> HipsSettings:
+    """The class table and the label rule of a study's last run."""
     path = study / "manifest.json"
     hips: dict[str, Any] = read_json(path)["configuration"]["hips"] if path.is_file() else {}
-    given = {name: hips[name] for name in (*ClassTable.model_fields, "off_table") if name in hips}
+    given = {name: hips[name] for name in HipsSettings.model_fields if name in hips}
     return HipsSettings.model_validate(given)
 
 
@@ -126,12 +150,14 @@ def _describe_hips(
     order: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Hip]:
     own = {row["hip_id"]: _own_image(row, views.get(row["hip_id"], {})) for row in rows}
+    others = _find_other_cts(rows, {name: file for name, file in own.items() if file})
     hips: dict[str, Hip] = {}
     for row in rows:
         name, side = row["hip_id"], row["side"]
         other = own.get(name.removesuffix(side) + ("L" if side == "R" else "R"))
         files = {"hip": own[name], "other": other, "pelvis": _pelvis_image(views.get(name, {}))}
         images = {kind: file for kind, file in files.items() if file and file.path.is_file()}
+        on_demand = {"slices": _slices(views.get(name, {})), "other_ct": others.get(name)}
         if "hip" in images:
             hips[name] = Hip(
                 hip_id=name,
@@ -140,6 +166,8 @@ def _describe_hips(
                 side=side,
                 synthetic=row["scanner"].startswith(SYNTHETIC_SCANNER),
                 images=images,
+                on_demand={kind: one for kind, one in on_demand.items() if one and one.file.path.is_file()},
+                tilt_deg=float(row["tilt_deg"]) if row.get("tilt_deg") else None,
                 predicted=order.get(name, {}),
             )
     return hips
@@ -162,6 +190,49 @@ def _pelvis_image(view: Mapping[str, str]) -> ImageFile | None:
     x, y = (float(view[f"pelvis_head_{axis}_px"] or "nan") for axis in "xy")
     scale = float(view["pelvis_mm_per_px"])
     return ImageFile(_beside(view, "pelvis_png"), "view", "both", False, scale, (x, y, math.nan))
+
+
+def _slices(view: Mapping[str, str]) -> OnDemand | None:
+    # A study that was made before there were slices has no such column.
+    if not view.get("slices_png"):
+        return None
+    scale, apart_mm = float(view["slices_mm_per_px"]), float(view["slices_apart_mm"])
+    file = ImageFile(_beside(view, "slices_png"), "slices", view["side"], False, scale)
+    return OnDemand(file, "CT slices through the head", apart_mm)
+
+
+def _find_other_cts(rows: Sequence[Mapping[str, str]], own: Mapping[str, ImageFile]) -> dict[str, OnDemand]:
+    """By hip the same hip in another CT of the patient: the last earlier one, else one of unknown order.
+
+    No table has the date of a CT; by the patient's age in years some are known to be earlier. A later one is
+    not shown: a hip is graded as it was.
+    """
+    same: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+    for row in rows:
+        if row["hip_id"] in own:
+            same.setdefault((row["patient_id"], row["side"]), []).append(row)
+    found: dict[str, OnDemand] = {}
+    for hips in same.values():
+        for row in hips:
+            others = [(_years_before(one, row), one["hip_id"]) for one in hips if one is not row]
+            fitting = [
+                (years is None, years or 0, name) for years, name in others if years is None or years > 0
+            ]
+            if fitting:
+                unknown, years, name = min(fitting)
+                caption = (
+                    _UNKNOWN_ORDER
+                    if unknown
+                    else f"earlier CT (by age, about {years} year{'s' * (years > 1)} before)"
+                )
+                found[row["hip_id"]] = OnDemand(own[name], caption)
+    return found
+
+
+def _years_before(one: Mapping[str, str], other: Mapping[str, str]) -> int | None:
+    """How many years before the other a CT was made, by the patient's age; None if that does not tell."""
+    ages = one.get("age", ""), other.get("age", "")
+    return int(ages[1]) - int(ages[0]) or None if all(map(str.isdecimal, ages)) else None
 
 
 def _beside(row: Mapping[str, str], column: str) -> Path:

@@ -22,6 +22,7 @@ NOT_STATED = "not stated"
 _NOT_GRADED = "not graded"
 _CROWE = {f"{grade}": numeral for grade, numeral in ROMAN.items()}
 _KL = {f"{grade}": f"{grade}" for grade in range(5)}
+IMPLANTS = {"": "none", "fixation": "nails, screws or plates", "replacement": "replacement of the joint"}
 _PLAIN = "{:.3g}".format
 SEXES = {"F": "female", "M": "male"}
 
@@ -80,7 +81,7 @@ def tabulate_characteristics(
         _count("class, hips", hips, lambda hip: hip.grade, _name_classes(classes), _NOT_GRADED),
         _count("Crowe, hips", hips, lambda hip: _round_index(hip.crowe), _CROWE, _NOT_GRADED),
         _count("KL, hips", hips, lambda hip: _round_index(hip.kl), _KL, _NOT_GRADED),
-        _count("implant, hips", hips, lambda hip: hip.implant, {"yes": "yes", "": "no"}),
+        _count("implant, hips", hips, lambda hip: hip.implant, IMPLANTS),
         *(
             _count(f"{column}, CTs", cts, attrgetter(column), _name_levels(cts, column))
             for column in ("scanner", "manufacturer")

@@ -51,6 +51,7 @@ class Hip(NamedTuple):
     kl: str
     grade: str
     off_table: str
+    n_readings: str
     cohort: str
 
     @property

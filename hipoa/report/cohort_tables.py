@@ -22,7 +22,7 @@ def tabulate_quality(hips: Sequence[Hip]) -> dict[str, str]:
         "images": f"{len(seen)}",
         "located by": ", ".join(f"{method} {count}" for method, count in sorted(methods.items())),
         "confidence, lowest and median": _summarise(confidences, "{:.2f}", min, statistics.median_low),
-        "implants": f"{sum(hip.implant == 'yes' for hip in seen)}",
+        "implants": _count(hip.implant for hip in hips),
         "CT ends within image": f"{sum(bool(hip.cut) for hip in seen)}",
         "longest voxel side, smallest and largest, mm": _summarise(voxels, "{:g}", min, max),
         "pelvic obliquity, median and largest, degrees": _summarise(

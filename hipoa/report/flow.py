@@ -16,7 +16,10 @@ STEPS = {
     "patients": "patients",
     "cts": "CTs",
     "hips": "hips, two per CT",
-    "excluded": "excluded in the table of cases",
+    "excluded": "excluded",
+    "listed": "by the table of cases",
+    "replacement": "for a replacement of the joint",
+    "fixation": "for nails, screws or plates",
     "refused": "refused",
     "radiographs": "with a radiograph",
     "graded": "graded, with a class",
@@ -25,12 +28,12 @@ STEPS = {
     "off_table": "graded, pair not in the class table",
     "partly": "graded in part (Crowe or KL only)",
     "ungraded": "not graded",
-    "implants": "with an implant (also counted above)",
+    "implants": "with an implant, and kept (also counted above)",
 }
 """Name of a count to its label, in the order of the flow.
 
-``hips`` is ``excluded + refused + radiographs``; ``radiographs`` is ``graded + off_table + partly +
-ungraded``; ``graded`` is ``predicted + unpredicted``.
+``hips`` is ``excluded + refused + radiographs``; ``excluded`` is ``listed + replacement + fixation``;
+``radiographs`` is ``graded + off_table + partly + ungraded``; ``graded`` is ``predicted + unpredicted``.
 """
 
 
@@ -50,6 +53,7 @@ def count_hips(hips: Sequence[Hip], predicted: Collection[str]) -> dict[str, int
             raise CohortError(hip.hip_id, found, "Make the table again.")
     shown = [hip for hip in hips if hip.status == "ok"]
     statuses = Counter(hip.status for hip in hips)
+    statuses.update(hip.implant or "listed" for hip in hips if hip.status == "excluded")
     gradings = Counter(map(find_grading, shown))
     scored = sum(bool(hip.grade) and hip.hip_id in predicted for hip in shown)
     counts = {
@@ -59,7 +63,7 @@ def count_hips(hips: Sequence[Hip], predicted: Collection[str]) -> dict[str, int
         "radiographs": len(shown),
         "predicted": scored,
         "unpredicted": gradings["graded"] - scored,
-        "implants": sum(hip.implant == "yes" for hip in shown),
+        "implants": sum(bool(hip.implant) for hip in shown),
     }
     return {name: counts.get(name, statuses[name] + gradings[name]) for name in STEPS}
 
@@ -74,7 +78,7 @@ def find_grading(hip: Hip) -> str:
 
 
 def count_reasons(hips: Iterable[Hip]) -> list[tuple[str, int]]:
-    """Why hips have no radiograph, the most frequent reason first; reasons that differ in numbers are one.
+    """Why hips are not used, the most frequent reason first; reasons that differ in numbers are one.
 
     Returns:
         Reason and number of hips; where the numbers of a reason differ, it has an ellipsis in their place.

@@ -10,7 +10,11 @@ FIGURES = {
     "augmentation": "png",
     "learning": "svg",
     "accuracy": "svg",
+    "published": "svg",
     "confusion": "svg",
+    "external_drop": "svg",
+    "network_differences": "svg",
+    "subgroup_scores": "svg",
     "reliability": "svg",
     "decision": "svg",
     "variance": "svg",
@@ -25,6 +29,7 @@ DRAWN = tuple(f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png"))
 """What the figures stage writes into ``R/figures``: each figure both ways."""
 
 TABLES = {
+    "metrics.csv": "Every score, with its interval and spread",
     "confusion.csv": "Confusion matrices",
     "differences.csv": "Differences between networks and between cohorts",
     "calibration.csv": "Calibration before and after temperature scaling",

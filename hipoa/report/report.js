@@ -78,10 +78,16 @@ function addCsv(table) {
   table.caption.append(" ", button);
 }
 
-for (const table of document.querySelectorAll("main table")) {
+for (const table of document.querySelectorAll("main table:not(.matrix)")) {
   addSorting(table);
   addCsv(table);
 }
+
+// A part of a table that is out of sight is announced; tables in details get their size when these open.
+const watched = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.classList.toggle("cut", target.scrollWidth > target.clientWidth + 1);
+});
+document.querySelectorAll(".scroll").forEach((box) => watched.observe(box));
 
 // ---- figures: save as SVG and PNG
 
@@ -247,14 +253,28 @@ function startMap(root) {
 const root = document.getElementById("map");
 if (root) startMap(root);
 
-// On a phone the summary comes before the contents.
-document.getElementById("contents").open = matchMedia("(min-width: 48rem)").matches;
+// ---- on paper
 
-// Details marked for it are open in print.
-const closed = [];
+// What part 1 folds is printed, unfolded, in the appendix, so that the part stays short. In the other part, what is marked for it.
+const appendix = document.getElementById("appendix");
+const undo = [];
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details:not([open])")) {
-    if (details.dataset.print !== undefined) { details.open = true; closed.push(details); }
+  for (const details of document.querySelectorAll("#surgeon details:not([open])")) {
+    const number = undo.length + 1;
+    const note = make("p", { class: "quiet" }, plain(details.querySelector("summary").textContent) + ": see appendix " + number);
+    const title = make("p", { class: "appendix-title" }, "Appendix " + number);
+    details.replaceWith(note);
+    appendix.append(title, details);
+    details.open = true;
+    undo.push(() => { details.open = false; note.replaceWith(details); title.remove(); });
+  }
+  appendix.hidden = !undo.length;
+  for (const details of document.querySelectorAll("#technical details[data-print]:not([open])")) {
+    details.open = true;
+    undo.push(() => { details.open = false; });
   }
 });
-addEventListener("afterprint", () => { for (const details of closed.splice(0)) details.open = false; });
+addEventListener("afterprint", () => {
+  for (const act of undo.splice(0)) act();
+  appendix.hidden = true;
+});

@@ -10,12 +10,17 @@ from typing import Any
 
 from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv
-from hipoa.evaluation.comparison.verdicts import beats_constant
+from hipoa.evaluation.comparison.verdicts import beats_constant, describe_weakness
+from hipoa.evaluation.predictions import N_GRADES
+from hipoa.grading.data.labels import find_unused
 from hipoa.report.cohort import Hip, describe_classes, find_predicted, is_synthetic, split_cohorts
 from hipoa.report.flow import count_hips
 from hipoa.report.radiographs import embed_radiographs
 from hipoa.report.scores import NO_NETWORKS, Row, find_best
 from hipoa.report.settings import ReportSettings
+
+_NEARLY_ALL = 0.95
+"""A share of hips."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,30 @@ class Results:
         """
         return beats_constant(self.table("differences.csv"), experiment)
 
+    def describe_weakness(self, experiment: str) -> str:
+        """In words that it is not shown to be, "" if it is."""
+        return describe_weakness(self.table("differences.csv"), experiment)
+
+    @cached_property
+    def order_caveat(self) -> str:
+        """That the order of the hips to read is not shown to be better than a random one, "" if it may be."""
+        caveat = next((row["caveat"] for row in self.triage if row["rank"]), "")
+        return f"{caveat[0].upper()}{caveat[1:]}." if caveat else ""
+
+    @cached_property
+    def judges_of_labels(self) -> list[str]:
+        """The experiments whose predictions can speak against a label: those that beat a constant."""
+        return [name for name in self.experiments if self.beats_constant(name)]
+
+    @cached_property
+    def single_class(self) -> dict[str, str]:
+        """Experiment to a sentence, of those that predict one class for nearly all labelled hips.
+
+        Of one that beats a constant nothing is said: nearly all hips may be of that class.
+        """
+        found = {name: _find_single_class(self.table("confusion.csv"), name) for name in self.experiments}
+        return {name: text for name, text in found.items() if text and name not in self.judges_of_labels}
+
     @property
     def primary(self) -> str:
         """The primary score."""
@@ -117,6 +146,12 @@ class Results:
         """The graded hips that every experiment predicted."""
         return find_predicted(self.uncertainty)
 
+    @cached_property
+    def unused(self) -> list[tuple[Hip, str]]:
+        """The hips that a person graded and that are neither trained on nor scored, each with the reason."""
+        of_name = {hip.hip_id: hip for hip in self.hips}
+        return [(of_name[name], reason) for name, reason in find_unused(hip._asdict() for hip in self.hips)]
+
     def find_scored(self, experiment: str, cohort: str) -> list[Hip]:
         """The hips of a cohort on which an experiment is scored."""
         scored = find_predicted([path for path in self.uncertainty if path.stem == experiment])
@@ -134,3 +169,13 @@ class Results:
     def renderers(self) -> list[str]:
         """The renderers that made the radiographs, by name."""
         return sorted({hip.renderer for hip in self.hips} - {""})
+
+
+def _find_single_class(confusion: Iterable[Row], experiment: str) -> str:
+    rows = [row for row in confusion if (row["experiment"], row["cohort"]) == (experiment, "labelled")]
+    hips = [sum(float(row[f"predicted_{grade}"]) for row in rows) for grade in range(1, N_GRADES + 1)]
+    most = max(hips)
+    if not rows or most < _NEARLY_ALL * sum(hips):
+        return ""
+    grade = hips.index(most) + 1
+    return f"{experiment} predicts class {grade} for {most:g} of {sum(hips):g} hips: as good as no model."

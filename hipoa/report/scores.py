@@ -15,6 +15,8 @@ Row = Mapping[str, Any]
 
 NO_NETWORKS = (CONSTANT, MAJORITY, GEOMETRY, RATERS, SIDES)
 """What is scored beside the experiments."""
+COLUMN_NAMES = {"kernel_kind": "kernel", "kv": "tube voltage", "step_mm": "slice spacing"}
+"""Columns of the tables of hips whose names say too little."""
 
 
 def find_row(rows: Iterable[Row], **cells: str) -> Row | None:
@@ -55,12 +57,29 @@ def pivot(
 
 def write_row(row: Row | None) -> str:
     """A value with its 95 % interval, such as "0.650 (0.600 to 0.700)", or why it has none."""
+    return _write(row, 1, "z.3f", "")
+
+
+def write_score(row: Row | None) -> str:
+    """As `write_row`, but a share in percent, such as "65 % (60 to 70)", for the surgeon."""
+    return (
+        _write(row, 100, "z.0f", "\N{NO-BREAK SPACE}%") if row and row["unit"] == "share" else write_row(row)
+    )
+
+
+def write_share(share: float | str) -> str:
+    """A share in percent, such as "65 %"."""
+    return f"{100 * float(share):.0f}\N{NO-BREAK SPACE}%"
+
+
+def _write(row: Row | None, factor: float, form: str, unit: str) -> str:
     if row is None or not row["value"]:
         return "not defined"
-    if row["low"] and row["high"]:
-        return f"{float(row['value']):.3f} ({float(row['low']):.3f} to {float(row['high']):.3f})"
-    reason = find_reason(row)
-    return f"{float(row['value']):.3f}" + (f" ({reason})" if reason else "")
+    value, low, high = (
+        format(factor * float(row[name]), form) if row[name] else "" for name in ("value", "low", "high")
+    )
+    said = f"{low} to {high}" if low and high else find_reason(row)
+    return f"{value}{unit}" + (f" ({said})" if said else "")
 
 
 def find_reason(row: Row) -> str:
@@ -74,9 +93,14 @@ def find_reason(row: Row) -> str:
     )
 
 
+def write_points(row: Row) -> str:
+    """A difference with its 95 % interval; of shares in percentage points. See `write_row`."""
+    return _write(row, 100, "z.0f", " percentage points") if row["unit"] == "share" else write_row(row)
+
+
 def write_difference(row: Row) -> str:
-    """The difference of a row of differences.csv with its interval; see `write_row`."""
-    return write_row({**row, "value": row["difference"]})
+    """The difference of a row of differences.csv; see `write_points`."""
+    return write_points({**row, "value": row["difference"]})
 
 
 def find_better(row: Row) -> str:

@@ -26,6 +26,7 @@ _AGE = "age, years, median"
 _INDICES = {"Crowe grade, median of patients' means": "crowe", "KL, median of patients' means": "kl"}
 _NUMBERS = (_AGE, *_INDICES)
 _UNSCORED = "unscored despite a radiograph"
+_IMPLANT = "left out for an implant"
 
 
 class Difference(NamedTuple):
@@ -58,10 +59,11 @@ def find_selections(
     """
     of_graded = [hip for hip in hips if hip.cohort != "pool"]
     scored = [hip for hip in of_graded if hip.hip_id in predicted]
-    found: dict[str, list[Hip]] = {"refused": [], "excluded": [], _UNSCORED: []}
+    found: dict[str, list[Hip]] = {"refused": [], "excluded": [], _IMPLANT: [], _UNSCORED: []}
     for hip in of_graded:
         if hip.hip_id not in predicted:
-            found[hip.status if hip.status in found else _UNSCORED].append(hip)
+            status = _IMPLANT if hip.status == "excluded" and hip.implant else hip.status
+            found[status if status in found else _UNSCORED].append(hip)
     ranked = {row["hip_id"]: bool(row["rank"]) for row in triage}
     unread = [hip for hip in hips if hip.hip_id in ranked and hip.status == "ok"]
     aside = [hip for hip in unread if not ranked[hip.hip_id]]
@@ -84,7 +86,7 @@ def compare_hips(name: str, left_out: Sequence[Hip], kept_as: str, kept: Sequenc
     )
     if min(len(patients), n_others) < _LEAST_PATIENTS:
         return Selection(name, f"{counts}: too few patients to compare.", [])
-    differences = _compare(left_out, others)
+    differences = [one for one in _compare(left_out, others) if (name, one.name) != (_IMPLANT, "implant")]
     clear = [difference for difference in differences if difference.p is not None and difference.p < _LEVEL]
     return Selection(name, f"{counts}: {_conclude(clear, differences)}.", differences)
 

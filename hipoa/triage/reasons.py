@@ -61,4 +61,8 @@ def explain_moves(ranked: np.ndarray, order: np.ndarray, unit: np.ndarray, budge
 
 def warn_of_order(weakness: str) -> str:
     """The caveat on an order by a network of which ``weakness`` says that it may be as good as a constant."""
-    return f"this order is not shown to be better than a random one: {weakness}" if weakness else ""
+    return (
+        f"the order of hips to read is not shown to be better than a random one: {weakness}"
+        if weakness
+        else ""
+    )

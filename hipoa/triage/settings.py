@@ -52,10 +52,6 @@ class TriageSettings(Settings):
         "chosen before it, so that near duplicates are not all read: 0 the measure alone, 1 the distance "
         "alone (k-centre)",
     )
-    set_aside_implants: bool = Field(
-        True,
-        description="hips with an implant are listed without a rank: they have no grade of osteoarthritis",
-    )
     set_aside_poor: bool = Field(
         True,
         description="hips with a poor image (confidence of the centre below 0.6, pelvis turned by more than "

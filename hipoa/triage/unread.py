@@ -15,7 +15,7 @@ from hipoa.triage.settings import TriageSettings
 _GRADES = ("crowe", "kl", "grade", "off_table")
 _COPIED = (
     *("hip_id", "case_id", "patient_id", "side", "status", "reason"),
-    *("implant", "method", "confidence", "turn_deg", "cut"),
+    *("method", "confidence", "turn_deg", "cut"),
 )
 _LARGEST_TURN_DEG, _MOST_CUTS = 20.0, 1
 _NOT_MEASURED = {
@@ -67,8 +67,6 @@ def explain_set_aside(hips: Columns, uncertainty: np.ndarray, settings: TriageSe
 def _find_faults(
     hips: Columns, uncertainty: np.ndarray, settings: TriageSettings
 ) -> Iterator[tuple[np.ndarray, str | np.ndarray]]:
-    if settings.set_aside_implants:
-        yield hips["implant"] == "yes", "implant"
     if settings.set_aside_poor:
         confidence, turn_deg, cut = (hips[name] for name in ("confidence", "turn_deg", "cut"))
         unsure = as_numbers(confidence) < UNSURE_BELOW

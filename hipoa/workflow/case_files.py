@@ -20,7 +20,7 @@ KILLED = "files of killed jobs"
 CACHES = ("project", "view")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\..+")
 _ENTRY = re.compile(r"[0-9a-f]{16}-[0-9a-f]{64}\.npz")
-_IMAGE = re.compile(r"(?P<case>.+)_(L|R|pelvis)\.png")
+_IMAGE = re.compile(r"(?P<case>.+)_((L|R)(_slices)?|pelvis)\.png")
 _SYNTHETIC = re.compile(r"(?P<case>phantom-[a-z]\d{3}(-2)?)\.(nii\.gz|csv)")
 _NAMED = {
     "png": ("images", _IMAGE),

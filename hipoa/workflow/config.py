@@ -76,6 +76,8 @@ OLD_NAMES: dict[str, str] = {
     "triage.largest_turn_deg": _GONE + "the value is 20 degrees; triage.set_aside_poor turns it off",
     "triage.least_confidence": _GONE + "the value is 0.6; triage.set_aside_poor turns it off",
     "triage.most_cuts": _GONE + "the value is 1; triage.set_aside_poor turns it off",
+    "triage.set_aside_implants": "is now hips.leave_out_implants, which keeps such hips from training and "
+    "scoring too; [] keeps all hips",
     "triage.set_level": _GONE + "triage.csv gives the size of the 90 % sets",
 }
 """Former settings by dotted path (``*`` for an experiment's name) or ``path=value``, and the advice.
@@ -84,7 +86,7 @@ The message is the path, a colon and this text.
 """
 
 _NOT_FOR_RESULTS = (
-    "The preset {name} is not for results: where config.yaml says nothing else, {reason}. For results set "
+    "The preset {name} is not for results: unless config.yaml says otherwise, {reason}. For results set "
     "preset: published."
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
@@ -17,33 +18,41 @@ def run(
     *,
     config: Path = Path("config.yaml"),
     steps: int = 2,
+    cores: int = 0,
+    gpus: int | None = None,
     precision: bool = False,
     difference: float = DIFFERENCE,
     out: Path | None = None,
 ) -> None:
     """Prints what the configured study will cost, and refuses it when the disk is too small.
 
-    Jobs and disk are counted, memory is a lower bound, time is that of a measured training step.
+    Jobs and disk are counted, memory is a lower bound. Time is that of a training step measured here, and of
+    other stages as measured on a reference machine. GPUs that this machine lacks are taken to be NVIDIA H200,
+    on which the published networks were measured.
 
     Args:
         config: The configuration, as for Snakemake.
-        steps: Training steps to time for each network; with 0 no time is estimated.
+        steps: Training steps to time for each network; with 0 none is timed.
+        cores: The cores on which the study will run; by default those of this machine.
+        gpus: The GPUs that train and predict, one job at a time on each; by default those of this machine.
         precision: Print instead what so many patients can show: the width of intervals, the smallest
             difference of two networks that is found, and the patients that a difference needs.
         difference: The difference in the primary score that should be found with 80 % power.
         out: A JSON file to which the same is written.
 
     Raises:
-        ConfigError: The configuration or the difference is at fault, or the disk is too small.
+        ConfigError: The configuration or a number is at fault, or the disk is too small.
     """
     study = Study(resolve(yaml.safe_load(config.read_text(encoding="utf-8")) or {}))
     if precision:
         announce_precision(study, difference, out)
         return
+    if gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is measured here is measured on the CPU
     # It needs torch, precision does not.
-    from hipoa.workflow.costs import announce_costs
+    from hipoa.workflow.costs import announce_costs, find_machine
 
-    announce_costs(study, steps, out)
+    announce_costs(study, find_machine(cores, gpus), steps, out)
 
 
 def announce_precision(study: Study, difference: float, out: Path | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Need:
-    """What one job asks a machine for; measured on a CPU, rounded up."""
+    """What one job asks a machine for, measured on a CPU and rounded up, and how long it should take."""
 
     mb: int = 1000  # memory whatever the number of hips, MB; libraries with torch take 800 of it
     minutes: int = 60  # time whatever the number of hips
@@ -19,6 +19,10 @@ class Need:
     minutes_per_1000: int = 0  # time for every 1000 hips
     mb_per_thread: int = 0  # memory for every thread, MB
     cohort: str = ""  # the cohort whose hips count; empty for those that the job's wildcards name
+    # Processor time on the reference machine (`hipoa.workflow.durations`) whatever the number of hips, most
+    # of it for loading libraries. Training and prediction take more, by their networks.
+    seconds: float = 0.8
+    seconds_per_hip: float = 0.0  # for every hip
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ _GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") f
 _SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, _MODELS)
 _DRAWN = (
     *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
-    *("decision.csv", "simulation.csv"),
+    *("decision.csv", "simulation.csv", "differences.csv", "subgroups.csv"),
 )
 
 STAGES = {
@@ -62,69 +66,71 @@ STAGES = {
         "make synthetic CTs with known grades",
         ("phantom/{cohort}/{shard}.cases.csv",),
         sections=("phantom",),
-        need=Need(minutes=30, mb_per_1000=0, minutes_per_1000=200),
+        need=Need(minutes=30, mb_per_1000=0, minutes_per_1000=200, seconds=1.6, seconds_per_hip=0.8),
     ),
     "project": Stage(
         "hipoa.imaging.project",
         "project CTs to line integrals about the hip centres",
         ("projections/{cohort}/{shard}.csv",),
         sections=("project",),
-        need=Need(mb_per_1000=800, minutes_per_1000=120, mb_per_thread=1500),
+        need=Need(
+            mb_per_1000=800, minutes_per_1000=120, mb_per_thread=1500, seconds=1.8, seconds_per_hip=0.25
+        ),
     ),
     "develop": Stage(
         "hipoa.imaging.develop",
         "turn line integrals into radiographs of 150 x 150 pixels",
         ("radiographs/{cohort}/{shard}.csv",),
         sections=("develop",),
-        need=Need(500, 20, mb_per_1000=500, minutes_per_1000=10),
+        need=Need(500, 20, mb_per_1000=500, minutes_per_1000=10, seconds=0.3, seconds_per_hip=0.005),
     ),
     "view": Stage(
         "hipoa.imaging.view",
         "make 16-bit views of hips and pelvis for readers",
         ("views/{cohort}/{shard}.csv",),
         sections=("project",),
-        need=Need(mb_per_1000=0, minutes_per_1000=120, mb_per_thread=1500),
+        need=Need(mb_per_1000=0, minutes_per_1000=120, mb_per_thread=1500, seconds=1.8, seconds_per_hip=0.5),
     ),
     "hips": Stage(
         "hipoa.grading.data.hips",
         "join the hips of a cohort with their grades",
         ("hips/{cohort}.csv", "hips/{cohort}.npz"),
         sections=("hips",),
-        need=Need(500, 20),
+        need=Need(500, 20, seconds=0.3),
     ),
     "folds": Stage(
         "hipoa.grading.data.folds",
         "assign patients to folds, stratified by grade",
         ("folds/r{repeat}.csv",),
         sections=("folds", "seed"),
-        need=Need(minutes=10, mb_per_1000=20, cohort="labelled"),
+        need=Need(minutes=10, mb_per_1000=20, cohort="labelled", seconds=1.2),
     ),
     "augment": Stage(
         "hipoa.grading.training.augment",
         "render samples of the augmentation",
         ("augmentation.npz",),
         sections=("train", "seed"),
-        need=Need(2000, 20, cohort="labelled"),
+        need=Need(2000, 20, cohort="labelled", seconds=3.9),
     ),
     "weights": Stage(
         "hipoa.grading.model.weights",
         "fetch pre-trained weights",
         ("weights/{network}.json",),
-        need=Need(4000, mb_per_1000=0),
+        need=Need(4000, mb_per_1000=0, seconds=4.5),
     ),
     "train": Stage(
         "hipoa.grading.training.train",
         "train one network on one fold",
         ("models/{experiment}/r{repeat}f{fold}.json",),
         sections=("train", "seed"),
-        need=Need(2500, 240, mb_per_1000=250, cohort="labelled"),
+        need=Need(2500, 240, mb_per_1000=250, cohort="labelled", seconds=4.2),
     ),
     "predict": Stage(
         "hipoa.grading.inference.predict",
         "predict a cohort with Monte Carlo dropout",
         ("predictions/{experiment}/r{repeat}f{fold}/{cohort}.npz",),
         sections=("predict", "seed"),
-        need=Need(2500, minutes_per_1000=10),
+        need=Need(2500, minutes_per_1000=10, seconds=3.9),
     ),
     "uncertainty": Stage(
         "hipoa.evaluation.uncertainty",
@@ -156,6 +162,7 @@ STAGES = {
         ("calibration.csv", "reliability.csv", "decision.csv"),
         (_UNCERTAINTY,),
         other_sections=("hips",),
+        need=Need(cohort="labelled", seconds=1.3, seconds_per_hip=0.05),
     ),
     "detect": Stage(
         "hipoa.evaluation.detect",
@@ -176,7 +183,7 @@ STAGES = {
         ("embedding.csv",),
         ("hips/labelled.csv", _MODELS),
         ("embed",),
-        need=Need(1500, cohort="labelled"),
+        need=Need(1500, cohort="labelled", seconds=9.8),
     ),
     "explain": Stage(
         "hipoa.evaluation.explain",
@@ -184,7 +191,7 @@ STAGES = {
         ("explanations/{experiment}.npz",),
         (_UNCERTAINTY, "hips/labelled.npz", "models/*/r0f*.json"),
         ("explain",),
-        need=Need(2500, cohort="labelled"),
+        need=Need(2500, cohort="labelled", seconds=5.7),
     ),
     "triage": Stage(
         "hipoa.triage.triage",
@@ -208,7 +215,7 @@ STAGES = {
         (*_GRADED, "weights/*.json"),
         ("simulate",),
         ("triage",),
-        need=Need(3000, 240, mb_per_1000=250, minutes_per_1000=120, cohort="labelled"),
+        need=Need(3000, 240, mb_per_1000=250, minutes_per_1000=120, cohort="labelled", seconds_per_hip=0.15),
     ),
     "rounds": Stage(
         "hipoa.reading.rounds",
@@ -228,7 +235,7 @@ STAGES = {
         "draw the figures",
         ("figures/*",),
         (*_SHOWN, *_DRAWN),
-        need=Need(1500, 30),
+        need=Need(1500, 30, seconds=5.0, seconds_per_hip=0.001),
     ),
     "report": Stage(
         "hipoa.report.report",
@@ -236,7 +243,7 @@ STAGES = {
         ("report.html",),
         ("*",),
         ("report",),
-        need=Need(1500, 30),
+        need=Need(1500, 30, seconds=2.0),
     ),
 }
 """The rules, in the order of the flow."""

@@ -1,6 +1,6 @@
 """The summary of a run: cases done, cases refused and why, time and memory per stage, failed jobs.
 
-Standard library only: the Snakefile imports this module from a bare Snakemake.
+Standard library and pydantic only: the Snakefile imports this module from a bare Snakemake.
 """
 
 from __future__ import annotations
@@ -8,15 +8,23 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hipoa.core.files import read_csv
+from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
+from hipoa.grading.data.labels import find_unused
 from hipoa.workflow.stages import STAGES
 
-_REASONS = 5
+MEND = (
+    "Mend it and start the same command again: what is done is kept. "
+    "What each stage took: python -m hipoa summary --results {}"
+)
+"""The last line of a run that failed."""
+
+_REASONS, _NAMED = 5, 20
+_IMPLANTS = {"replacement": "a replacement of the joint", "fixation": "nails, screws or plates"}
 _LAST_LINES = 3
 _LAST_BYTES = 20_000
 
@@ -36,13 +44,23 @@ def run(*, results: Path) -> None:
     Args:
         results: The folder of the study, such as results/demo.
     """
-    for line in describe(results):
+    for line in [*describe(results), *describe_caveats(results)]:
         print(line)
 
 
-def describe(results: Path) -> list[str]:
+def describe(results: Path, *, stages: bool = True) -> list[str]:
     """Cases done, refused and why, and what each stage took; nothing of what is not there yet."""
-    return [*_describe_cases(results), *_describe_stages(measure(results))]
+    return [*_describe_cases(results), *_describe_stages(measure(results) if stages else {})]
+
+
+def describe_caveats(results: Path) -> list[str]:
+    """Why the results of a finished study may be worth little: its preset, and the order of hips to read."""
+    manifest, listed = results / "manifest.json", results / "triage.csv"
+    preset = read_json(manifest)["configuration"].get("not_for_results") if manifest.is_file() else ""
+    caveats = (
+        {row.get("caveat", "") for row in read_csv(listed) if row["rank"]} if listed.is_file() else set()
+    )
+    return [*filter(None, [preset]), *(f"{listed.name}: {caveat}." for caveat in sorted(caveats - {""}))]
 
 
 def measure(results: Path) -> dict[str, list[tuple[float, float]]]:
@@ -106,17 +124,37 @@ def _last_words(log: Path | None) -> list[str]:
 def _describe_cases(results: Path) -> Iterator[str]:
     for cohort in COHORTS:
         table = results / "hips" / f"{cohort}.csv"
-        if not table.is_file():
-            continue
-        rows = read_csv(table)
-        done = {row["case_id"] for row in rows if row["status"] == "ok"}
-        reasons = Counter(row["reason"] for row in rows if row["status"] == "refused")
-        refused = f", {reasons.total()} hips refused ({table})" if reasons else ""
-        yield f"{cohort}: {len(done)} of {len({row['case_id'] for row in rows})} CTs done{refused}"
-        for reason, count in reasons.most_common(_REASONS):
-            yield f"    {count} x {reason}"
-        if len(reasons) > _REASONS:
-            yield f"    and {len(reasons) - _REASONS} more reasons"
+        if table.is_file():
+            yield from _describe_cohort(cohort, read_csv(table), table)
+
+
+def _describe_cohort(cohort: str, rows: Sequence[Mapping[str, str]], table: Path) -> Iterator[str]:
+    """CTs done, hips refused or left out, and the grades that are not used."""
+    reasons = Counter(row["reason"] for row in rows if row["status"] == "refused")
+    implants = Counter(row["implant"] for row in rows if row["status"] == "excluded" and row["implant"])
+    # A hip with an implant was seen, left out or not.
+    done = {row["case_id"] for row in rows if row["status"] == "ok" or row["implant"]}
+    told = [f"{reasons.total()} hips refused"] if reasons else []
+    told += [f"{count} left out for {_IMPLANTS[kind]}" for kind, count in sorted(implants.items())]
+    cts = f"{len(done)} of {len({row['case_id'] for row in rows})} CTs done"
+    yield f"{cohort}: {', '.join([cts, *told])}{f' ({table})' if told else ''}"
+    for reason, count in reasons.most_common(_REASONS):
+        yield f"    {count} x {reason}"
+    if len(reasons) > _REASONS:
+        yield f"    and {len(reasons) - _REASONS} more reasons"
+    if reasons and cohort == "pool":
+        yield f"    warning: {reasons.total()} of {len(rows)} hips of the pool cannot be ranked or read"
+    yield from _list_unused(rows, table)
+
+
+def _list_unused(rows: Iterable[Mapping[str, object]], table: Path) -> Iterator[str]:
+    """The hips that a person graded and that are not used, by name, up to 20; all are in the table."""
+    unused = list(find_unused(rows))
+    if unused:
+        yield f"    warning: {len(unused)} graded hips are neither trained on nor scored"
+    yield from (f"        {hip}: {reason}" for hip, reason in unused[:_NAMED])
+    if len(unused) > _NAMED:
+        yield f"        and {len(unused) - _NAMED} more ({table})"
 
 
 def _describe_stages(jobs: dict[str, list[tuple[float, float]]]) -> Iterator[str]:

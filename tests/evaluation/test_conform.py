@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from hipoa.core.files import read_csv
-from hipoa.evaluation.conformal.conform import COLUMNS, run
+from hipoa.evaluation.conformal.conform import COLUMNS, count_classes, judge_size, run
 from hipoa.evaluation.conformal.sets import (
     count_needed,
     find_threshold,
@@ -342,3 +342,45 @@ def test_no_set_is_empty_and_those_of_too_few_patients_say_so(write_uncertainty,
 
 def test_without_graded_hips_there_are_no_rows(write_uncertainty, conform):
     assert conform() == conform(write_uncertainty("vit", [])) == []
+
+
+HALF, SHARES = "half of the classes", "the 2 that suffice without a network"
+
+
+@pytest.mark.parametrize(
+    ("cells", "without", "said"),
+    [
+        (("2.1", "1.9", "2.3"), 5, ""),
+        (("3.4", "3.2", "3.6"), 5, f"perhaps uninformative: the interval reaches {HALF}"),
+        (("3.7", "3.1", "4.4"), 5, f"uninformative: not fewer than {HALF}"),
+        (("4.7", "3.0", "6.5"), 7, f"uninformative: not fewer than {HALF}"),
+        (("7", "7", "7"), 5, "uninformative: every set is of all classes"),
+        (("2.1", "1.9", "2.3"), 2, f"uninformative: not fewer than {SHARES}"),
+        (("1.9", "1.6", "2.2"), 2, f"perhaps uninformative: the interval reaches {SHARES}"),
+        (("1.5", "1.3", "1.7"), 2, ""),
+        (
+            ("2.1", "", ""),
+            5,
+            f"perhaps uninformative: without an interval they are not shown to be fewer than {HALF}",
+        ),
+    ],
+)
+def test_sets_are_informative_only_where_they_are_shown_to_be_small(cells, without, said):
+    assert judge_size(dict(zip(("value", "low", "high"), cells, strict=True)), without) == said
+
+
+def test_how_many_adjacent_classes_hold_so_many_hips_without_a_network():
+    grade = np.repeat([1, 2, 3, 7], [1, 6, 3, 10])
+    assert [count_classes(grade, level) for level in (0.5, 0.8, 0.95, 1.0)] == [1, 6, 6, 7]
+    assert count_classes(np.full(20, 4), 0.95) == 1
+    assert count_classes(grade[:0], 0.9) == 7
+
+
+def test_the_verdict_stands_beside_the_size_of_all_sets(write_uncertainty, conform):
+    rows = conform(write_uncertainty("vit", rows_of(5)))
+    judged = [row for row in rows if row["verdict"]]
+    assert {(row["metric"], row["hips"]) for row in judged} <= {("mean size", "all")}
+    (small,) = (
+        row for row in rows if (row["level"], row["metric"], row["hips"]) == ("0.8", "mean size", "all")
+    )
+    assert (float(small["high"]) < 3.5) == (small["verdict"] == "")

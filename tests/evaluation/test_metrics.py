@@ -8,6 +8,7 @@ from hipoa.evaluation.metrics.baselines import CONSTANT, MAJORITY
 from hipoa.evaluation.metrics.metrics import AVERAGED, COLUMNS, run
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.scores import SCORES
+from hipoa.evaluation.metrics.subgroups import HIDDEN
 from hipoa.evaluation.settings import MetricsSettings
 
 CLASS_TABLE = "[[1, 1], [1, 2], [1, 3], [1, 4], [2, 4], [3, 4], [4, 4]]"
@@ -376,10 +377,21 @@ def test_subgroups_are_scored_apart(write_uncertainty, metrics, study):
     assert {name: row["value"] for name, row in exact.items()} == {"F": "1", "M": "0.15"}
     # All hips of the women are graded exactly: there is a difference, but nothing to tell its error from.
     assert (exact["M"]["reference"], exact["M"]["difference"], exact["M"]["p"]) == ("F", "-0.85", "")
-    (few,) = pick(rows, column="sex", subgroup="not stated")
-    assert (few["n_hips"], few["n_patients"], few["value"]) == ("6", "3", "")
-    (one,) = pick(rows, column="implant", subgroup="yes")
-    assert one["note"] == "too few patients: fewer than 10"
+    (few,) = pick(rows, column="sex", subgroup=HIDDEN)
+    assert (few["n_hips"], few["n_patients"], few["value"]) == ("", "", "")
+    assert not pick(rows, column="implant", subgroup="yes")
+
+
+@pytest.mark.parametrize(("n_patients", "name", "count"), [(4, HIDDEN, ""), (5, "M", "5"), (9, "M", "9")])
+def test_a_subgroup_of_fewer_than_five_patients_is_not_named(
+    write_uncertainty, metrics, study, n_patients, name, count
+):
+    grade = [1 + row % 7 for row in range(20 + 2 * n_patients)]
+    table = study.hips("labelled", grade, sex=["F"] * 20 + ["M"] * 2 * n_patients)
+    rows = metrics(write_uncertainty("vit", named(study, grade, grade)), hips=[table], table="subgroups")
+    own = [row for row in pick(rows, column="sex") if row["subgroup"] != "F"]
+    assert [(row["subgroup"], row["n_patients"], row["metric"]) for row in own] == [(name, count, "")]
+    assert ("fewer than 5" in own[0]["note"]) == (name == HIDDEN)
 
 
 def test_scores_by_scanner_leave_out_who_would_stand_alone(write_uncertainty, metrics, study):

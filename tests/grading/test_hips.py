@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from hipoa.core.constants import CLASS_TABLE, SHARD_COLUMNS
 from hipoa.core.errors import CohortError, TableError
-from hipoa.core.files import read_csv, read_npz
+from hipoa.core.files import read_csv, read_npz, write_csv
 from hipoa.core.tables.rows import Reading
 from hipoa.grading.data import hips
 from hipoa.grading.data.hips import check_refused, grade_hips
-from hipoa.grading.data.labels import combine, grade_hip
+from hipoa.grading.data.labels import combine, find_unused, grade_hip
+from hipoa.grading.data.radiographs import read_radiographs
 from hipoa.grading.settings import HipsSettings
 
 
@@ -103,23 +104,80 @@ def test_readings_of_other_cases_are_ignored():
 
 
 def rows(*status):
-    return [{"hip_id": f"c{i}_L", "status": s, "reason": f"reason {i}."} for i, s in enumerate(status)]
+    return [
+        {"hip_id": f"c{i}_L", "case_id": f"c{i}", "status": s, "reason": f"reason {i}.", "n_readings": 1}
+        for i, s in enumerate(status)
+    ]
 
 
 def test_too_many_refused_hips_stop_the_run_with_number_share_and_reasons():
     status = ("refused",) * 4 + ("ok",) * 4 + ("excluded",) * 9
     with pytest.raises(CohortError) as caught:
-        check_refused(rows(*status), "pool", 0.2)
+        check_refused(rows(*status), "external", 0.2)
     assert str(caught.value) == (
-        "cohort pool: 4 of 8 hips (50%) were refused, 20% are allowed (c0_L: reason 0; c1_L: reason 1; "
-        "c2_L: reason 2; and 1 more). Correct these CTs, mark them in the column exclude, or raise "
-        "max_refused_share."
+        "cohort external: 4 of 8 hips (50%) were refused, 20% are allowed (c0_L: reason 0; c1_L: reason 1; "
+        "c2_L: reason 2; and 1 more). Look at these CTs. Where one shows the hip, mark its centre by "
+        "landmarks; where it does not, give a CT that does, or write L, R or both into the column exclude of "
+        "the table of cases. To go on without these hips, set hips.max_refused_share to 0.5."
     )
+    check_refused(rows(*status), "external", 0.5)
 
 
 @pytest.mark.parametrize("status", [(), ("excluded",), ("refused", "ok", "ok", "ok", "ok")])
 def test_few_refused_hips_do_not(status):
-    check_refused(rows(*status), "pool", 0.2)
+    check_refused(rows(*status), "labelled", 0.2)
+
+
+def ct(name, left, right, graded=""):
+    """Both hips of a CT; the sides in ``graded`` have a reading."""
+    return [
+        {
+            "hip_id": f"{name}_{side}",
+            "case_id": name,
+            "status": status,
+            "reason": "cut off",
+            "n_readings": int(side in graded),
+        }
+        for side, status in (("L", left), ("R", right))
+    ]
+
+
+@given(st.data())
+def test_a_ct_of_the_pool_in_which_a_hip_was_read_never_stops_a_run_that_passed(data):
+    """Only hips that are shown can be read."""
+    status = st.sampled_from(["ok", "refused", "excluded"])
+    case = st.tuples(status, status, st.sampled_from(["", "L", "R", "LR"]))
+    cases = data.draw(st.lists(case, max_size=8))
+    before = [hip for number, sides in enumerate(cases) for hip in ct(f"l{number}", *sides)]
+    share = data.draw(st.sampled_from([0.0, 0.2, 0.5]))
+    try:
+        check_refused(before, "labelled", share)
+    except CohortError:
+        return
+    other, graded = data.draw(st.tuples(status, st.sampled_from("LR")))
+    sides = ("ok", other) if graded == "L" else (other, "ok")
+    check_refused([*before, *ct("new", *sides, graded)], "labelled", share)
+
+
+@pytest.mark.parametrize(
+    ("cases", "stops"),
+    [
+        # The other side is outside the CT: no label is lost.
+        ([ct("a", "ok", "refused", "L"), ct("b", "refused", "ok", "R")], False),
+        # A label is lost, and with a CT that was refused both hips.
+        ([ct("a", "ok", "refused", "LR"), ct("b", "ok", "ok", "LR")], True),
+        ([ct("a", "refused", "refused", "L"), ct("b", "ok", "ok", "LR"), ct("c", "ok", "ok", "L")], True),
+        # An external CT that nobody has read yet.
+        ([ct("a", "ok", "refused"), ct("b", "ok", "ok")], True),
+    ],
+)
+def test_which_refused_hips_count(cases, stops):
+    hips = [hip for case in cases for hip in case]
+    if stops:
+        with pytest.raises(CohortError, match=r"hips\.max_refused_share"):
+            check_refused(hips, "external", 0.2)
+    else:
+        check_refused(hips, "external", 0.2)
 
 
 @pytest.fixture
@@ -184,6 +242,76 @@ def test_shards_become_one_table_and_one_stack_in_order_of_name(shards, tmp_path
     again, same, _ = run(tmp_path / "again", tables[::-1], stacks[::-1], [grades])
     assert [row | {"png": ""} for row in again] == [row | {"png": ""} for row in table]
     assert np.array_equal(same["radiograph"], stack["radiograph"])
+
+
+def refuse_all(table):
+    table.write_text(table.read_text().replace(",ok,", ",refused,"))
+
+
+def test_a_pool_of_refused_hips_stops_no_run_and_a_labelled_cohort_does(shards, tmp_path):
+    tables, stacks, _ = shards
+    for table in tables:
+        refuse_all(table)
+    table, stack, _ = run(tmp_path, tables, stacks, [], cohort="pool")
+    assert {row["status"] for row in table} == {"refused", "excluded"}
+    assert stack["hip_id"].shape == (0,)
+    with pytest.raises(CohortError, match=r"^cohort labelled: 7 of 7 hips \(100%\) were refused"):
+        run(tmp_path, tables, stacks, [])
+
+
+@pytest.fixture
+def metal(shards):
+    """The same, with a replacement in a_L, which is graded, and a screw in c_L."""
+    for table, hip, kind in ((1, "a_L", "replacement"), (1, "c_L", "fixation")):
+        rows = read_csv(shards[0][table])
+        rows = [row | ({"implant": kind} if row["hip_id"] == hip else {}) for row in rows]
+        write_csv(shards[0][table], SHARD_COLUMNS, rows)
+    return shards
+
+
+@pytest.mark.parametrize(
+    ("kinds", "left_out"),
+    [
+        (("replacement", "fixation"), {"a_L": "implant (replacement)", "c_L": "implant (fixation)"}),
+        (("replacement",), {"a_L": "implant (replacement)"}),
+        (("fixation",), {"c_L": "implant (fixation)"}),
+        ((), {}),
+    ],
+)
+def test_hips_with_an_implant_are_left_out_even_if_graded(metal, tmp_path, kinds, left_out):
+    tables, stacks, grades = metal
+    table, stack, out = run(tmp_path, tables, stacks, [grades], leave_out_implants=kinds)
+    found = {row["hip_id"]: row for row in table}
+    assert {hip: found[hip]["reason"] for hip in left_out} == left_out
+    assert {hip for hip, row in found.items() if row["status"] == "excluded"} == {*left_out, "a_R"}
+    assert (found["a_L"]["implant"], found["a_L"]["grade"]) == ("replacement", "1")
+    # The report shows them, and nothing else uses them.
+    assert {"a_L", "c_L"} <= set(stack["hip_id"].tolist())
+    used = read_radiographs(out, out.with_suffix(".npz"))
+    assert set(used.hip_id.tolist()) == set(stack["hip_id"].tolist()) - left_out.keys()
+    assert used.patient_id.tolist() == [f"p{hip[0]}" for hip in used.hip_id.tolist()]
+
+
+def test_no_grade_is_lost_without_a_reason(metal, tmp_path):
+    tables, stacks, grades = metal
+    with grades.open("a") as file:
+        file.write("a,R,1,2\nb,R,,2\nc,L,2,2\nd,L,3,\nd,R,1,3\n")
+    for settings, expected in (
+        ({}, {"c_L": "excluded: implant (fixation)", "b_L": "Crowe IV, KL 2 is in no class"}),
+        ({"leave_out_implants": ()}, {"c_L": "Crowe II, KL 2 is in no class"}),
+        ({"off_table": "nearest"}, {"c_L": "excluded: implant (fixation)"}),
+    ):
+        table, _, _ = run(tmp_path, tables, stacks, [grades], max_refused_share=1, **settings)
+        unused = dict(find_unused(table))
+        assert expected.items() <= unused.items()
+        assert {
+            "a_R": "excluded: ",
+            "b_R": "without a Crowe grade",
+            "d_L": "without a KL grade",
+            "d_R": "refused: ",
+        }.items() <= unused.items()
+        used = [row["hip_id"] for row in table if row["status"] == "ok" and row["grade"]]
+        assert sorted([*used, *unused]) == [row["hip_id"] for row in table if row["n_readings"] != "0"]
 
 
 def test_a_cohort_without_cases_is_an_empty_table(tmp_path):

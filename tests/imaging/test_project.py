@@ -63,8 +63,8 @@ def test_no_name_of_a_file_is_told(tables, capsys):
 
 def test_metal_near_a_hip_is_an_implant(tables):
     rows, _ = run(tables)
-    assert (rows["good_R"]["implant"], rows["good_L"]["implant"]) == ("yes", "")
-    assert "implant" in rows["good_R"]["warnings"]
+    assert (rows["good_R"]["implant"], rows["good_L"]["implant"]) == ("fixation", "")
+    assert rows["good_R"]["warnings"].split("; ")[-1] == "metal near the hip: nails, screws or plates"
 
 
 def test_a_hip_outside_the_ct_is_refused_alone(tables, landmarks):

@@ -43,11 +43,11 @@ def test_where_the_ct_ends(pelvis, heads):
 def test_every_hip_has_all_cells_in_words_and_numbers(pelvis, heads):
     row = describe(pelvis, "R", L=heads["L"] - [0, 0, 40], R=heads["R"] + [0, 40, 0])
     assert {*HIP_COLUMNS} - {"hip_id", "case_id", "patient_id", "side", "scanner"} == {*row, "renderer"}
-    assert (row["method"], row["confidence"], row["implant"]) == ("labels", 0.912, "yes")
+    assert (row["method"], row["confidence"], row["implant"]) == ("labels", 0.912, "fixation")
     assert [row[f"spacing_{axis}_mm"] for axis in "ras"] == [4, 4, 4]
     assert row["tilt_deg"] == pytest.approx(13.1, abs=0.05)
     assert row["warnings"].split("; ") == [
-        "metal near the hip: an implant",
+        "metal near the hip: nails, screws or plates",
         "the heads differ in height by 13 degrees: a tilted pelvis or a high head",
         "the pelvis is turned by 13 degrees about the body's long axis",
     ]

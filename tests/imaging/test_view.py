@@ -58,11 +58,14 @@ def test_every_hip_has_a_fine_view_and_its_pelvis(study):
     ]
     for row in rows.values():
         assert bool(row["png"]) == (row["status"] == "ok")
+        assert bool(row["slices_png"]) == (row["status"] == "ok")
         assert bool(row["pelvis_png"]) == (row["case_id"] != "c")
         assert bool(row["reason"]) == (row["status"] != "ok")
         assert not row["mm_per_px"] or float(row["mm_per_px"]) <= 0.4
     files = {path.relative_to(study / "views").as_posix() for path in (study / "views/png").iterdir()}
-    assert files == {row[name] for row in rows.values() for name in ("png", "pelvis_png")} - {""}
+    assert files == {row[name] for row in rows.values() for name in ("png", "pelvis_png", "slices_png")} - {
+        ""
+    }
 
 
 def test_a_view_says_what_it_shows_and_whose_it_is_not(study):
@@ -76,6 +79,25 @@ def test_a_view_says_what_it_shows_and_whose_it_is_not(study):
     raw = (study / "views" / rows["a_R"]["png"]).read_bytes() + (study / "views/0.csv").read_bytes()
     assert b"DOE" not in raw
     assert load(study, rows["a_R"]["pelvis_png"])[1]["side"] == "both"
+
+
+def test_each_hip_has_ct_slices_through_its_head_without_the_patient(study):
+    rows = run(study)
+    for side in "LR":
+        row = rows[f"a_{side}"]
+        assert (row["slices_mm_per_px"], row["slices_apart_mm"]) == ("0.8", "4")
+        path = study / "views" / row["slices_png"]
+        image = Image.open(path)
+        assert (image.mode, image.size, image.info) == (
+            "L",
+            (15 * 180, 3 * 180),
+            {"side": side, "mirrored": "no"},
+        )
+        assert b"DOE" not in path.read_bytes()
+        # The ball of bone is in the middle of the middle slice of each plane; metal only below the right one.
+        grey = np.asarray(image).reshape(3, 180, 15, 180)
+        assert (grey[:, 80:100, 7, 80:100] == round(255 * 1300 / 2000)).all()
+        assert (grey[1, 140:, 7].max() == 255) == (side == "R")
 
 
 def test_the_heads_are_where_the_table_says(study):

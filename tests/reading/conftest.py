@@ -45,7 +45,16 @@ def draw(side, size, depth, noise=0.0):
     return np.round(seen / 1.3 * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
 
 
-def make_study(folder, *, pool=6, labelled=8, views=False, scanner="phantom A", view_px=50, noise=0.0):
+def draw_slices(size=20, count=15):
+    """Each slice of each plane of another grey, brighter on its right half."""
+    grey = 3 * np.arange(3 * count).reshape(3, 1, count, 1) + np.zeros((3, size, count, size))
+    grey[..., size // 2 :] += 100
+    return grey.reshape(3 * size, count * size).astype(np.uint8)
+
+
+def make_study(
+    folder, *, pool=6, labelled=8, views=False, scanner="phantom A", view_px=50, noise=0.0, tilt_deg=""
+):
     """Writes what `hipoa read` reads: cases of two hips, the first of the list first by name.
 
     From the 40th case on hips share their image and have no views.
@@ -78,6 +87,7 @@ def make_study(folder, *, pool=6, labelled=8, views=False, scanner="phantom A", 
                         "reason": "",
                         "implant": "",
                         "warnings": "",
+                        "tilt_deg": tilt_deg,
                         "mirrored": "yes" if side == "L" else "",
                         "mm_per_px": 6.3,
                         "cohort": cohort,
@@ -96,7 +106,10 @@ def make_study(folder, *, pool=6, labelled=8, views=False, scanner="phantom A", 
                         "pelvis_head_x_px": 10 if side == "R" else 40,
                         "pelvis_head_y_px": 9,
                     }
+                    row |= {"side": side, "slices_png": f"png/{hip}_slices.png", "slices_mm_per_px": 0.8}
+                    row |= {"slices_apart_mm": 4}
                     at = folder / "views" / cohort / "png"
+                    write_png(at / f"{hip}_slices.png", draw_slices(), {"side": side, "mirrored": "no"})
                     write_png(at / f"{hip}.png", draw(side, view_px, 16, noise), {**texts, "side": side})
                     write_png(
                         at / f"{case}_pelvis.png", draw("R", view_px, 16, noise), {**texts, "side": "both"}

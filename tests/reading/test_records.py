@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from hipoa.core.errors import ConfigError, ReadingError
+from hipoa.core.files import read_csv, write_csv, write_json
 from hipoa.core.tables.rows import Reading
 from hipoa.core.tables.study_tables import read_grades
+from hipoa.grading.settings import HipsSettings
 from hipoa.reading import readings
 from hipoa.reading.log import Log, read_log
 from hipoa.reading.records import ReadingIndex, Record
@@ -205,9 +207,52 @@ def test_the_users_own_table_is_kept_and_comes_first(results, tmp_path, capsys):
     assert [(r.case_id, r.side, r.crowe, r.kl, r.reader) for r in rows[1:]] == [("p00000", "L", 2, 3, "Ann")]
     # A spreadsheet would run a cell that starts with "=".
     assert ",'=HYPERLINK(1)," in records.read_text()
-    assert "1 rows of your own table and 1 of 1 hips read" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "1 rows of your own table and 1 of 1 hips read" in told.out
+    assert told.err.splitlines()[:3] == [
+        "warning: 2 graded hips will be neither trained on nor scored:",
+        "    p00000_L: Crowe II, KL 3 is in no class",
+        "    x1_R: not among the hips of the last run",
+    ]
     with pytest.raises(ConfigError, match="it is the table to be written"):
         readings.run(DeriveSettings(), study=results, out=out, grades=out)
+
+
+@pytest.mark.parametrize(
+    ("cells", "grade", "reason"),
+    [
+        ({}, "1,2", None),
+        ({}, "1,", "without a KL grade"),
+        ({}, "2,3", "Crowe II, KL 3 is in no class"),
+        ({"status": "refused", "reason": "cut off."}, "1,2", "refused: cut off"),
+        (
+            {"status": "excluded", "reason": "implant (replacement)", "implant": "replacement"},
+            "1,2",
+            "excluded: implant (replacement)",
+        ),
+    ],
+)
+def test_a_grade_that_the_next_run_will_not_use_is_named_with_the_reason(
+    results, tmp_path, capsys, cells, grade, reason
+):
+    table = results / "hips/pool.csv"
+    rows = [row | (cells if row["hip_id"] == "p00001_R" else {}) for row in read_csv(table)]
+    write_csv(table, tuple(rows[0]), rows)
+    Page(results).reader("Ann").read(1, 2)
+    own = tmp_path / "mine.csv"
+    own.write_text(f"case_id,side,crowe,kl\np00001,R,{grade}\n")
+    readings.run(DeriveSettings(), study=results, out=tmp_path / "grades.csv", grades=own)
+    told = capsys.readouterr().err
+    assert ("neither trained on nor scored" in told) == (reason is not None)
+    assert (f"    p00001_R: {reason}\n" in told) == (reason is not None)
+
+
+def test_the_next_run_takes_the_nearest_class_where_the_last_one_did(results, tmp_path, capsys):
+    Page(results).reader("Ann").read(2, 3)
+    configuration = {"hips": HipsSettings(off_table="nearest").model_dump()}
+    write_json(results / "manifest.json", {"configuration": configuration})
+    readings.run(DeriveSettings(), study=results, out=tmp_path / "grades.csv")
+    assert "neither trained" not in capsys.readouterr().err
 
 
 def test_hips_without_a_consensus_are_named(results, tmp_path, capsys):

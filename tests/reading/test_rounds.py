@@ -43,8 +43,11 @@ class Study:
             "uncertainty": [self.write("net.csv", COLUMNS, rows)],
             "hips": self.write(
                 "labelled.csv",
-                ["hip_id", "grade"],
-                [{"hip_id": hip, "grade": grade} for hip, grade, _ in labelled],
+                ["hip_id", "grade", "status"],
+                [
+                    *({"hip_id": hip, "grade": grade, "status": "ok"} for hip, grade, _ in labelled),
+                    {"hip_id": "replaced_L", "grade": "1", "status": "excluded"},
+                ],
             ),
             "triage": self.write(
                 "triage.csv",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -96,7 +97,7 @@ class Study:
     def write(self):
         for cohort, rows in self.table.items():
             self._write_csv(self.root / "hips" / f"{cohort}.csv", rows)
-            names = [row["hip_id"] for row in rows if row["status"] == "ok"]
+            names = [row["hip_id"] for row in rows if row["status"] == "ok" or row["implant"]]
             stack = {
                 "hip_id": np.array(names, dtype=str),
                 "radiograph": np.array([self._radiograph() for _ in names], dtype=np.uint8).reshape(
@@ -242,22 +243,7 @@ class Study:
             hips=self.root / "hips" / "labelled.csv",
             out=self.root / "embedding.csv",
         )
-        ranking = self.root / "predictions" / next(iter(EXPERIMENTS))
-        triage.run(
-            TriageSettings(),
-            uncertainty=tables,
-            predictions=sorted(path for path in ranking.glob("r0f*/*.npz") if path.stem != "external"),
-            hips=self.hips,
-            differences=self.root / "differences.csv",
-            out=self.root / "triage.csv",
-        )
-        label_errors.run(
-            LabelErrorsSettings(),
-            uncertainty=tables,
-            hips=self.root / "hips" / "labelled.csv",
-            differences=self.root / "differences.csv",
-            out=self.root / "label_errors.csv",
-        )
+        self.list_hips()
         rounds.run(
             uncertainty=tables,
             hips=self.root / "hips" / "labelled.csv",
@@ -275,6 +261,26 @@ class Study:
             out=self.root / "agreement.csv",
         )
         self._simulate()
+
+    def list_hips(self):
+        """The hips to read next and the possible label errors."""
+        tables = self.uncertainty
+        ranking = self.root / "predictions" / next(iter(EXPERIMENTS))
+        triage.run(
+            TriageSettings(),
+            uncertainty=tables,
+            predictions=sorted(path for path in ranking.glob("r0f*/*.npz") if path.stem != "external"),
+            hips=self.hips,
+            differences=self.root / "differences.csv",
+            out=self.root / "triage.csv",
+        )
+        label_errors.run(
+            LabelErrorsSettings(),
+            uncertainty=tables,
+            hips=self.root / "hips" / "labelled.csv",
+            differences=self.root / "differences.csv",
+            out=self.root / "label_errors.csv",
+        )
 
     def _write_grades(self):
         """The readings from which the columns `reader_grades` come."""
@@ -362,7 +368,8 @@ class Study:
             out=self.root / out,
             manifest=self.root / manifest,
         )
-        return (self.root / out).read_text(encoding="utf-8")
+        # As a reader sees it: without what explains abbreviations.
+        return re.sub("</?abbr[^>]*>", "", (self.root / out).read_text(encoding="utf-8"))
 
 
 def fabricate(root, scanner="Scanner A", sizes=SIZES):
@@ -375,7 +382,8 @@ def fabricate(root, scanner="Scanner A", sizes=SIZES):
     study.change("l005_L", crowe=3, kl=2, grade="", off_table="yes")
     study.change("l006_L", crowe="", kl=2, grade="")
     study.change("l007_L", crowe="", kl="", grade="", n_readings=0)
-    study.change("p001_L", implant="yes")
+    study.change("p001_L", status="excluded", reason="implant (fixation)", implant="fixation")
+    study.change("l008_L", status="excluded", reason="implant (replacement)", implant="replacement")
     study.change("p002_R", warnings="the hip lies near the edge of the CT")
     study.change("p004_L", cut="below", warnings="the CT ends within the field of view (below)")
     study.change("p005_R", confidence=0.512, warnings="the locator is not sure of this hip")

@@ -15,7 +15,8 @@ HIPS = [
     # One woman with two CTs, ten years apart; a man with one hip refused; one of whom nothing is stated.
     *(hip("a1", side, "a", sex="female", age="60", step_mm="1.0", scanner="S", crowe="1", kl="2", grade="2")
       for side in "LR"),
-    *(hip("a2", side, "a", sex="F", age="70", step_mm="3.0", scanner="S", implant="yes") for side in "LR"),
+    *(hip("a2", side, "a", sex="F", age="70", step_mm="3.0", scanner="S", implant="replacement")
+      for side in "LR"),
     hip("b1", "L", "b", sex="m", age="90+", step_mm="2.0", scanner="T", crowe="4", kl="4", grade="7"),
     hip("b1", "R", "b", sex="m", age="90+", status="refused", crowe="3", kl="1"),
     hip("c1", "L", "c", crowe="2.0", kl="1"),
@@ -51,7 +52,11 @@ def test_each_is_counted_in_its_unit():
         *("2 (33 %)", "1 (17 %)", "0 (0 %)", "1 (17 %)", "2 (33 %)")
     ]
     assert found["KL, hips"]["1"] == ["1 (17 %)", "0 (0 %)"]
-    assert found["implant, hips"] == {"yes": ["2 (33 %)", "0 (0 %)"], "no": ["4 (67 %)", "1 (100 %)"]}
+    assert found["implant, hips"] == {
+        "none": ["4 (67 %)", "1 (100 %)"],
+        "nails, screws or plates": ["0 (0 %)", "0 (0 %)"],
+        "replacement of the joint": ["2 (33 %)", "0 (0 %)"],
+    }
     assert found["scanner, CTs"] == {
         "S": ["2 (50 %)", "0 (0 %)"],
         "T": ["1 (25 %)", "0 (0 %)"],
@@ -94,5 +99,5 @@ def test_the_page_has_the_table_and_how_alike_both_hips_are(fabricated):
     section = page.split('<section id="patients">')[1].split("</section>")[0]
     rows = [row for row in section.split("<tr") if "left against right hip" in row]
     assert len(rows) == 3
-    # 20 CTs, of which six have a hip without a class; all of the six external ones.
-    assert "<td>CTs with a class of both</td><td>15</td><td>6</td><td>0</td>" in rows[0]
+    # 20 CTs, of which seven have a hip without a class; all of the six external ones.
+    assert "<td>CTs with a class of both</td><td>14</td><td>6</td><td>0</td>" in rows[0]

@@ -5,7 +5,8 @@ from PIL import Image
 from hipoa.core.files import read_csv, read_json
 from hipoa.evaluation.graded import read_graded
 from hipoa.report.figures import style
-from hipoa.report.figures.charts import draw_accuracy, draw_learning
+from hipoa.report.figures.charts import draw_learning
+from hipoa.report.figures.comparisons import draw_accuracy, draw_published
 from hipoa.report.figures.figures import sort_rows
 from hipoa.report.figures.predictions import draw_confusion, draw_embedding, draw_variance
 from hipoa.report.outputs import DRAWN
@@ -50,7 +51,8 @@ def test_no_title_and_no_note_is_cut_with_one_experiment(fabricated):
             draw_confusion([table]),
             draw_embedding(maps[:5]),
             draw_learning([record]),
-            draw_accuracy(scores, ["vit"], synthetic=True),
+            draw_accuracy(scores, ["vit"], "ECA"),
+            draw_published(scores, ["vit"], synthetic=True),
         ):
             style.mark_synthetic(figure)
             figure.draw_without_rendering()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from hipoa.report.page import SECTIONS
 PHONE, DESKTOP = 390, 1280
 A4 = 680
 """What 15 mm of margin leave of a sheet, in pixels."""
+CUT = """[...document.querySelectorAll('main *')].filter(element =>
+  element.clientWidth && element.scrollWidth > element.clientWidth + 1
+  && !element.closest('.scroll, figure, svg') && getComputedStyle(element).display !== 'inline'
+).map(element => element.outerHTML.slice(0, 80))"""
+"""Elements that hide a part of what is in them; tables and figures scroll in boxes of their own."""
 BROKEN_NUMBERS = """[...document.querySelectorAll('td')].filter(cell => {
   const range = document.createRange();
   range.selectNodeContents(cell);
@@ -24,12 +30,19 @@ def opened(fabricated, chromium):
     """Opens the report at a width; gives the page and what went wrong."""
     from playwright.sync_api import sync_playwright
 
-    fabricated.report("page.html", "page.json")
+    text = fabricated.report("page.html", "page.json")
+    banners = (
+        '<p class="banner" role="note">These patients are synthetic, and what this shows is of software.</p>'
+        * 2
+    )
+    (fabricated.root / "synthetic.html").write_text(
+        text.replace("</h1>", f"</h1>{banners}"), encoding="utf-8"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
 
-        def open_page(width):
-            page = browser.new_page(viewport={"width": width, "height": 900})
+        def open_page(width, name="page.html"):
+            page = browser.new_page(viewport={"width": width, "height": 768})
             faults = []
             page.on(
                 "console", lambda message: faults.append(message.text) if message.type == "error" else None
@@ -40,7 +53,7 @@ def opened(fabricated, chromium):
                 "request",
                 lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
             )
-            page.goto(f"file://{fabricated.root / 'page.html'}")
+            page.goto(f"file://{fabricated.root / name}")
             return page, faults
 
         yield open_page
@@ -68,6 +81,7 @@ def test_every_picture_is_there_and_described(opened):
 
 def test_the_contents_lead_to_their_sections(opened):
     page, _ = opened(DESKTOP)
+    page.locator("nav summary").click()
     for link in page.locator("nav a").all():
         link.click()
         target = link.get_attribute("href")
@@ -86,12 +100,68 @@ def test_the_details_open_by_keyboard(opened):
     assert details.get_attribute("open") is not None
 
 
-def test_on_a_phone_the_summary_comes_before_the_contents(opened):
-    page, _ = opened(PHONE)
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_contents_are_folded_and_the_result_comes_first(opened, width):
+    page, _ = opened(width)
     assert not page.locator("nav a").first.is_visible()
     assert page.locator("#summary h2").bounding_box()["y"] < 700
     page.locator("nav summary").click()
     assert page.locator("nav a").first.is_visible()
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_the_first_screen_holds_result_picture_caveats_and_steps(opened, synthetic):
+    page, _ = opened(1366, "synthetic.html" if synthetic else "page.html")
+    assert page.locator(".banner").count() == (3 if synthetic else 1)
+    for part in (".result", ".matrix", ".first h3:text('distrust') + ul", ".first h3:text('next') + ul"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] < 768, part
+        assert box["x"] + box["width"] <= 1366, part
+
+
+def test_a_surgeon_reads_twelve_screens(opened):
+    page, _ = opened(DESKTOP)
+    assert page.locator("#technical").bounding_box()["y"] <= 12 * 800
+
+
+def count_sheets(page):
+    return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
+
+
+def test_on_paper_the_surgeons_part_is_short_and_what_it_folds_follows_in_an_appendix(opened):
+    page, _ = opened(DESKTOP)
+    page.add_style_tag(content="#technical, #appendix { display: none !important }")
+    assert count_sheets(page) <= 15
+    page, _ = opened(DESKTOP)
+    folded = page.locator("#surgeon details:not([open])").count()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#surgeon details:not([open])").count() == 0
+    assert page.locator("#appendix details[open]").count() == folded > 3
+    assert page.locator("#surgeon p:text('see appendix')").count() == folded
+    assert page.locator("#appendix").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#surgeon details:not([open])").count() == folded
+    assert not page.locator("#appendix").is_visible()
+
+
+def test_what_is_printed_is_the_page_with_its_appendix(opened):
+    page, _ = opened(DESKTOP)
+    whole = count_sheets(page)
+    page.add_style_tag(content="#appendix { display: none !important }")
+    assert count_sheets(page) < whole
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_nothing_is_cut_but_tables_that_scroll_and_say_so(opened, width):
+    page, _ = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate(CUT) == []
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    assert page.evaluate(f"{wide}.filter(e => !e.classList.contains('cut')).length") == 0
+    names = page.evaluate(f"{wide}.map(e => e.getAttribute('aria-label'))")
+    assert names if width == PHONE else names == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_pointing_at_a_hip_shows_it_and_a_click_keeps_it(opened):
@@ -154,12 +224,12 @@ def save_from(page, button):
 def test_a_table_is_saved_as_csv_and_no_formula_runs(opened):
     page, _ = opened(DESKTOP)
     page.evaluate("""() => {
-        const rows = document.querySelector('#refused table').tBodies[0].rows;
+        const rows = [...document.querySelectorAll('#refused table')].at(-1).tBodies[0].rows;
         rows[0].cells[3].textContent = '=HYPERLINK("http://x","y")';
         rows[1].cells[3].textContent = '@SUM(1)';
         rows[2].cells[3].textContent = '-1.5';
     }""")
-    name, content = save_from(page, page.locator("#refused caption button"))
+    name, content = save_from(page, page.locator("#refused caption button").last)
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
     assert name.endswith(".csv")
     assert rows[0][:3] == ["hip", "cohort", "status"]
@@ -170,7 +240,7 @@ def test_a_figure_is_saved_as_svg_and_png(opened):
     page, faults = opened(DESKTOP)
     for kind, begins in (("SVG", b"<?xml"), ("PNG", b"\x89PNG")):
         name, content = save_from(page, page.locator(f'#published figcaption button:text-is("{kind}")'))
-        assert name == f"accuracy.{kind.lower()}"
+        assert name == f"published.{kind.lower()}"
         assert content.startswith(begins)
     assert faults == []
 

@@ -23,6 +23,6 @@ def test_another_patient_comes_before_a_second_ct_of_the_same(fabricated):
 
 def test_a_hip_with_an_implant_comes_last(fabricated):
     hip = first_graded(fabricated)
-    metal = hip._replace(hip_id="a_L", patient_id="A", implant="yes")
+    metal = hip._replace(hip_id="a_L", patient_id="A", implant="replacement")
     assert choose_examples([metal, hip], 1)[1, "L"] == [hip]
     assert choose_examples([metal], 1)[1, "L"] == [metal]

@@ -10,6 +10,7 @@ from hipoa.reading.agreement import COLUMNS
 from hipoa.report.sections.readers import compare_readers, describe_intra
 
 CELLS = dict.fromkeys(COLUMNS, "") | {"cohort": "labelled", "index": "class", "metric": "ECA", "n_hips": "9"}
+CELLS["unit"] = "share"
 
 
 def row(question, a, b, value, low="", high="", **more):
@@ -33,25 +34,27 @@ def results(*rows):
     [
         (
             difference("-0.12", "-0.2", "-0.03"),
-            "vit agrees less often with reader 1 than reader 2: difference in ECA -0.120 (-0.200 to -0.030).",
+            "vit agrees less often with reader 1 than reader 2: difference in ECA -12 percentage "
+            "points (-20 to -3).",
         ),
         (
             difference("0.12", "0.03", "0.2", hips="reader 2"),
-            "vit agrees more often with reader 2 than reader 1: difference in ECA 0.120 (0.030 to 0.200).",
+            "vit agrees more often with reader 2 than reader 1: difference in ECA 12 percentage "
+            "points (3 to 20).",
         ),
         (
             difference("-0.05", "-0.14", "0.04"),
-            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -0.050 (-0.140 to "
-            "0.040), which includes 0.",
+            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -5 percentage "
+            "points (-14 to 4), which includes 0.",
         ),
         (
             difference("-0.05", "-0.1", "0"),
-            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -0.050 (-0.100 to "
-            "0.000), which includes 0.",
+            "Whether vit or reader 2 agrees more with reader 1 is open: difference in ECA -5 percentage "
+            "points (-10 to 0), which includes 0.",
         ),
         (
             difference("-0.05"),
-            "vit and reader 2 against reader 1: difference in ECA -0.050.",
+            "vit and reader 2 against reader 1: difference in ECA -5 percentage points.",
         ),
     ],
 )
@@ -75,11 +78,11 @@ def test_the_ceiling_has_its_assumptions_and_its_intervals():
     (found,) = compare_readers(results(pair(), *ends))
     assert found.sentences == [
         "Ceiling implied by the readers: if they are interchangeable and err independently of each other on "
-        "the same hip, the best possible grader has against one reader an ECA of at least 0.700 (0.600 to "
-        "0.800) and at most 0.837 (0.775 to 0.894)."
+        "the same hip, the best possible grader has against one reader an ECA of at least "
+        "70\N{NO-BREAK SPACE}% (60 to 80) and at most 84\N{NO-BREAK SPACE}% (78 to 89)."
     ]
     (found,) = compare_readers(results(pair(), *(end | {"low": "", "high": ""} for end in ends)))
-    assert found.sentences[0].endswith("of at least 0.700 and at most 0.837.")
+    assert found.sentences[0].endswith("of at least 70\N{NO-BREAK SPACE}% and at most 84\N{NO-BREAK SPACE}%.")
 
 
 def test_nothing_is_compared_unless_two_readers_graded_the_same_hips():
@@ -91,7 +94,7 @@ def test_nothing_is_compared_unless_two_readers_graded_the_same_hips():
 def test_the_agreement_within_readers():
     again = row("intra-reader", "reader 2", "reader 2", "0.9", "0.8", "1")
     assert describe_intra(results(pair(), again)) == (
-        "Intra-reader agreement: ECA of reader 2 0.900 (0.800 to 1.000)."
+        "Intra-reader agreement: ECA of reader 2 90\N{NO-BREAK SPACE}% (80 to 100)."
     )
     assert describe_intra(results(pair())) == ""
 

@@ -124,16 +124,30 @@ def test_every_hip_of_the_graded_cohorts_is_kept_or_left_out_once():
     scored, ungraded = hips("s", 4, cohort="external"), hips("u", 2)
     refused, excluded = hips("r", 3, status="refused"), hips("e", 1, status="excluded")
     pool = [*hips("p", 3, cohort="pool"), *hips("q", 2, cohort="pool", status="refused")]
+    metal = hips("m", 1, status="excluded", implant="replacement")
     triage = [{"hip_id": hip.hip_id, "rank": "" if hip.patient_id == "p0" else "1"} for hip in pool]
     found = find_selections(
-        [*scored, *ungraded, *refused, *excluded, *pool], {hip.hip_id for hip in scored}, triage
+        [*scored, *ungraded, *refused, *excluded, *metal, *pool], {hip.hip_id for hip in scored}, triage
     )
     assert [selection.sentence.partition(",")[0] for selection in found] == [
         "6 hips of 3 patients refused",
         "2 hips of 1 patient excluded",
+        "2 hips of 1 patient left out for an implant",
         "4 hips of 2 patients unscored despite a radiograph",
         "2 hips of 1 patient set aside by triage",
     ]
+
+
+def test_those_left_out_for_an_implant_are_not_compared_by_implant():
+    out = hips("out", 4, status="excluded", implant="fixation", sex="F")
+    kept = hips("kept", 9, sex=[*"FMMMMMMMM"])
+    (found,) = (
+        one for one in find_selections([*out, *kept], {hip.hip_id for hip in kept}, []) if one.differences
+    )
+    assert (found.name, [row.name for row in found.differences]) == (
+        "left out for an implant",
+        ["female sex"],
+    )
 
 
 def test_the_page_says_who_was_left_out(fabricated):

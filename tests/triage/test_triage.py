@@ -10,7 +10,7 @@ from hipoa.triage.triage import COLUMNS, run
 
 HIPS = (
     *("hip_id", "case_id", "patient_id", "side", "status", "reason", "crowe", "kl", "grade", "off_table"),
-    *("implant", "method", "confidence", "turn_deg", "cut"),
+    *("method", "confidence", "turn_deg", "cut"),
 )
 UNCERTAINTY = (
     *("cohort", "hip_id", "patient_id", "repeat", "fold", "grade", "predicted", "group", "n_models"),
@@ -117,8 +117,8 @@ def test_the_list_of_a_network_that_beats_no_constant_says_that_its_order_may_be
         ""
         if verdict == "vit better"
         else (
-            "this order is not shown to be better than a random one: vit is not shown to grade better than "
-            "the same answer for every hip"
+            "the order of hips to read is not shown to be better than a random one: vit is not shown to "
+            "grade better than the same answer for every hip"
         )
     )
     assert [row["caveat"] for row in rows] == [said, said, ""]
@@ -168,31 +168,29 @@ def test_what_a_surgeon_has_read_and_the_external_cohort_are_not_listed(study):
     assert [(row["hip_id"], row["cohort"]) for row in rows] == [("pool_L", "pool"), ("unread_R", "labelled")]
 
 
-def test_a_hip_with_an_implant_is_set_aside(study):
-    for name, implant, variance in [("a_L", "yes", 0.9), ("b_L", "", 0.1), ("c_L", "yes", 0.2)]:
-        study.hip(name, implant=implant)
-        study.say(name, variance)
+def test_a_hip_left_out_for_an_implant_is_set_aside_without_a_class(study):
+    study.hip("a_L", status="excluded", reason="implant (replacement)")
+    study.hip("b_L")
+    study.hip("c_L", "labelled", status="excluded", reason="implant (fixation)", crowe="1", kl="1", grade="1")
+    study.say("b_L", 0.1)
     rows = study.triage()
-    assert [(row["rank"], row["hip_id"], row["set_aside"]) for row in rows] == [
-        ("1", "b_L", ""),
-        ("", "a_L", "implant"),
-        ("", "c_L", "implant"),
+    assert [(row["rank"], row["hip_id"], row["set_aside"], row["predicted"]) for row in rows] == [
+        ("1", "b_L", "", "3"),
+        ("", "a_L", "excluded: implant (replacement)", ""),
     ]
-    assert rows[1]["uncertainty"] == "0.9"
-    assert ranked(study.triage(set_aside_implants=False)) == ["a_L", "c_L", "b_L"]
 
 
 def test_a_refused_hip_is_listed_with_the_reason(study):
     study.hip("b_L", status="refused", reason="slices are missing")
     study.hip("a_R", status="excluded")
-    study.hip("i_L", implant="yes")
+    study.hip("i_L", cut="above, below")
     study.hip("ok_L")
     study.say("ok_L", 0.1)
     study.say("i_L", 0.1)
     rows = study.triage()
     assert [(row["rank"], row["hip_id"], row["set_aside"]) for row in rows] == [
         ("1", "ok_L", ""),
-        ("", "i_L", "implant"),
+        ("", "i_L", "poor image: the CT ends above, below"),
         ("", "a_R", "excluded"),
         ("", "b_L", "refused: slices are missing"),
     ]
@@ -267,7 +265,7 @@ def test_refused_hips_alone(study):
 def test_the_order_of_the_files_and_rows_changes_nothing(study):
     random = np.random.default_rng([1])
     for k in range(30):
-        study.hip(f"c{k}_L", "pool" if k % 3 else "labelled", implant="yes" if k % 7 == 0 else "")
+        study.hip(f"c{k}_L", "pool" if k % 3 else "labelled", cut="above, below" if k % 7 == 0 else "")
         study.say(f"c{k}_L", round(float(random.random()), 1))
     once = study.triage()
     study.cohorts = {name: rows[::-1] for name, rows in reversed(study.cohorts.items())}

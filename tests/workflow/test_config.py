@@ -1,20 +1,30 @@
 """The configuration: refused before any job, by dotted path; declared once."""
 
+import logging
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from snakemake.resources import Resources
 
 from hipoa.core.errors import CohortError, ConfigError, TableError
 from hipoa.core.files import read_json, write_csv
 from hipoa.workflow.config import OLD_NAMES, Config, resolve
-from hipoa.workflow.launch import find_unseen, pattern, shell_prefix
+from hipoa.workflow.launch import (
+    find_machine,
+    find_missing_conda,
+    find_unseen,
+    is_repetition,
+    pattern,
+    shell_prefix,
+)
 from hipoa.workflow.parameters import to_flags
 from hipoa.workflow.schema import preset, schema
 from hipoa.workflow.study import Study
@@ -44,7 +54,9 @@ def test_every_preset_but_the_published_one_says_why_it_is_not_for_results():
     assert said.pop("published") == ""
     assert {"demo", "micro"} <= said.keys()
     for name, sentence in said.items():
-        assert sentence.startswith(f"The preset {name} is not for results: where config.yaml says nothing ")
+        assert sentence.startswith(
+            f"The preset {name} is not for results: unless config.yaml says otherwise, "
+        )
     assert "a single epoch" in said["micro"]
 
 
@@ -283,6 +295,48 @@ class TestOwnTables:
             TableError, match=r'^cases.csv: row 6: .*; grades.csv: row 2: .*; row 3: side "B"'
         ):
             self.study(tmp_path, "z,L,1,1\nc1,B,1,1\n", cases="c4,,ct.nii,\n")
+
+
+@pytest.mark.parametrize(
+    ("local", "cores", "nodes", "limit", "asked", "found"),
+    [
+        (True, 8, None, None, 0, (8, None)),  # whatever GPUs this machine has
+        (True, 8, None, 1, 1, (8, 1)),
+        (True, 8, None, None, 1, (8, 8)),
+        (False, None, 100, None, 1, (100, 100)),
+        (False, None, 100, 4, 1, (100, 4)),
+        (False, None, 100, 4, 0, (100, 0)),
+    ],
+)
+def test_the_machine_of_a_run(local, cores, nodes, limit, asked, found):
+    known = {"_cores": cores, "_nodes": nodes} | ({} if limit is None else {"gpu": limit})
+    resources = Resources()
+    for name, value in known.items():
+        resources[name] = value
+    job = SimpleNamespace(resources={"gpu": asked} if asked else {})
+    workflow = SimpleNamespace(local_exec=local, global_resources=resources)
+    assert find_machine(workflow, [job]) == found
+
+
+def test_only_the_command_of_a_failed_job_is_a_repetition():
+    def record(message, exception):
+        return logging.makeLogRecord({"msg": message, "exception": exception})
+
+    command = "CalledProcessError in file 'stage.smk', line 17: Command 'python -m hipoa train' returned ..."
+    assert is_repetition(record(f"RuleException:\n{command}", "RuleException"))
+    assert not is_repetition(
+        record("RuleException:\nWildcards in input files cannot be determined", "RuleException")
+    )
+    assert not is_repetition(record(command, "WorkflowError"))
+    assert not is_repetition(logging.makeLogRecord({"msg": command}))
+
+
+def test_conda_is_missed_only_where_it_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_missing_conda(None).startswith("--use-conda: there is no conda on the PATH. Install one")
+    assert find_missing_conda(tmp_path) == ""  # named by --conda-base-path
+    (tmp_path / "conda").touch(mode=0o755)
+    assert find_missing_conda(None) == ""
 
 
 @pytest.mark.parametrize(

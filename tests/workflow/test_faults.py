@@ -97,15 +97,39 @@ def test_two_runs_in_one_folder(study):
         first.kill()
 
 
+def fail_triage(study, how):
+    """A run whose ranking ends in this way."""
+    when = "if 'hipoa' in sys.orig_argv and 'triage' in sys.orig_argv:\n"
+    (study.folder / "sitecustomize.py").write_text(f"import os, sys\n{when}    {how}\n")
+    return study.snakemake("--forcerun", "triage", "--until", "triage", check=False)
+
+
 def test_the_last_words_of_a_failed_job_and_its_log(study):
-    (study.folder / "sitecustomize.py").write_text(
-        "import os, sys\nif 'triage' in sys.orig_argv:\n"
-        "    os.write(2, b'a fault made on purpose\\n')\n    os._exit(1)\n"
-    )
-    failed = study.snakemake("--forcerun", "triage", "--until", "triage", check=False)
+    failed = fail_triage(study, "os.write(2, b'a fault made on purpose\\n'); os._exit(1)")
     end = failed.stderr[failed.stderr.index("triage failed: results/small/logs/triage.log") :]
-    assert "    a fault made on purpose" in end
-    assert "pool: " in failed.stderr
+    assert end.splitlines()[1] == "    a fault made on purpose"
+    assert "pool: " in end
+    assert "Mend it and start the same command again" in end
+    assert "most memory" not in end  # the table of a run that succeeds
+    assert failed.stderr.count("a fault made on purpose") == 1
+    assert failed.stderr.count("python -m hipoa triage") == 1
+    assert "killed" not in failed.stderr
+
+
+def test_a_killed_job_says_so(study):
+    failed = fail_triage(study, "os.kill(os.getpid(), 9)")
+    end = failed.stderr[failed.stderr.index("triage failed: results/small/logs/triage.log") :]
+    assert end.splitlines()[1].startswith("    killed by signal 9: most often because the memory ran out.")
+    assert failed.stderr.count("python -m hipoa triage") == 1
+
+
+def test_conda_that_is_not_there_is_said_in_one_line(unrun):
+    unrun.configure(data={"builtin_cohort": True})
+    failed = unrun.snakemake("--use-conda", "--dry-run", check=False, PATH="/usr/bin:/bin")
+    assert failed.returncode == 2
+    (said,) = (line for line in failed.stderr.splitlines() if "conda" in line)
+    assert said.startswith("--use-conda: there is no conda on the PATH. Install one")
+    assert "Traceback" not in failed.stderr
 
 
 @pytest.mark.parametrize(

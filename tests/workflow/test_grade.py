@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from hipoa.core.constants import ROMAN, SIDE_NAMES
 from hipoa.core.errors import ConfigError
-from hipoa.grade import run
+from hipoa.grade import grade as module
 from hipoa.imaging.settings import MarkSettings
 
 
@@ -37,17 +38,71 @@ def test_a_ct_of_the_pool_is_graded_as_in_the_study(finished, unread, tmp_path):
     record = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
     assert record["models"] == ["efficientnet r0f0", "efficientnet r0f1"]
     for side, hip in record["hips"].items():
+        if hip["grade"] is None:  # a replaced one, which the study has not predicted either
+            continue
         name = f"{case['case_id']}_{side}"
         row = next(row for row in rows if row["hip_id"] == name)
         assert str(hip["grade"]) == row["predicted"]
         assert hip["probabilities"] == pytest.approx([float(row[f"p{k}"]) for k in range(1, 8)], abs=2e-3)
         assert hip["variance"] == pytest.approx(float(row["variance"]), rel=0.05)
-        assert f"class {hip['grade']} (Crowe {hip['crowe']}, KL {hip['kl']})" in done.stdout
+        indices = f"Crowe {ROMAN[hip['crowe']]}, KL {hip['kl']} (class {hip['grade']})"
+        assert f"{SIDE_NAMES[side].capitalize()} hip: {indices}, probability" in done.stdout
+        assert hip["set"] is None or hip["grade"] in hip["set"]
     assert record["renderer"] == "joseph_cpu"
     assert record["ct"]["slices"] > 8
     assert "were made by" not in done.stderr
-    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json", ".html"}
     assert "not a medical device" in done.stdout
+    # A network of one epoch, on synthetic patients, by a preset for demonstration.
+    assert len(record["caveats"]) == 3
+    assert all(caveat in done.stdout for caveat in record["caveats"])
+    page = next(tmp_path.glob("*.html")).read_text(encoding="utf-8")
+    assert "probability" in page
+    for secret in (case["case_id"], case["patient_id"], str(tmp_path), str(finished.folder)):
+        assert secret not in page
+
+
+def grade_with_implants(monkeypatch, finished, unread, out, **implants):
+    """What the record says where the hips of these sides have such implants."""
+    make = module.make_radiographs
+
+    def make_with_implants(*arguments, **options):
+        made = make(*arguments, **options)
+        for side, row in made.rows.items():
+            row["implant"] = implants.get(side, "")
+        return made
+
+    monkeypatch.setattr(module, "make_radiographs", make_with_implants)
+    data, case = finished.folder / "my data", unread[0]
+    marks = {"landmarks": data / case["landmarks"]}
+    module.run(MarkSettings(), data / case["ct"], study=finished.folder / "results/small", out=out, **marks)
+    return json.loads(next(out.glob("*.json")).read_text(encoding="utf-8"))["hips"]
+
+
+def test_a_replaced_hip_is_not_graded_and_its_neighbour_is(finished, unread, tmp_path, monkeypatch, capsys):
+    hips = grade_with_implants(monkeypatch, finished, unread, tmp_path, R="replacement")
+    assert hips["R"]["grade"] is None
+    assert "the joint is replaced" in hips["R"]["reason"]
+    assert 1 <= hips["L"]["grade"] <= 7
+    told = capsys.readouterr()
+    assert "Right hip: not graded: the joint is replaced" in told.out
+    assert "Left hip: Crowe" in told.out
+    assert "There is metal near it" not in told.err
+    assert next(tmp_path.glob("*_R.png")).is_file()
+
+
+def test_nothing_is_predicted_where_both_are_replaced(finished, unread, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_predict", None)
+    hips = grade_with_implants(monkeypatch, finished, unread, tmp_path, L="replacement", R="replacement")
+    assert [hip["grade"] for hip in hips.values()] == [None, None]
+
+
+def test_a_hip_with_screws_is_graded_with_a_warning(finished, unread, tmp_path, monkeypatch, capsys):
+    hips = grade_with_implants(monkeypatch, finished, unread, tmp_path, L="fixation")
+    assert hips["L"]["grade"]
+    assert hips["L"]["implant"] == "fixation"
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "There is metal near it" in line]
+    assert [line.partition(":")[0] for line in warnings] == ["Left hip"]
 
 
 def test_an_experiment_of_its_own_task_and_one_that_is_not_there(finished, unread, tmp_path):
@@ -85,4 +140,4 @@ def test_a_study_made_with_a_renderer_that_is_gone_is_to_be_run_again(tmp_path):
     manifest = {"study": "old", "configuration": {"project": {"renderer": "joseph"}}, "models": []}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"renderer: Input should be .*'joseph_cpu'.* Run the study again"):
-        run(MarkSettings(), tmp_path / "ct.nii", study=tmp_path, out=tmp_path / "out")
+        module.run(MarkSettings(), tmp_path / "ct.nii", study=tmp_path, out=tmp_path / "out")

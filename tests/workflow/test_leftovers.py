@@ -17,6 +17,7 @@ OWNED = (
     "results/s/radiographs/labelled/png/P1_L.png",
     "results/s/radiographs/labelled/png/P1_L_R.png",  # of the case P1_L
     "results/s/views/labelled/png/P1_pelvis.png",
+    "results/s/views/labelled/png/P1_L_slices.png",
     "results/s/hips/labelled.csv",
     "results/s/predictions/efficientnet/r0f0/labelled.npz",
     "results/s/models/former/r0f0.safetensors",
@@ -46,6 +47,7 @@ GONE = {
         "results/s/radiographs/labelled/png/P2_L.png",
         "results/s/radiographs/pool/png/P1_L.png",  # its case is graded now
         "results/s/views/labelled/png/P2_pelvis.png",
+        "results/s/views/labelled/png/P2_R_slices.png",
     ),
     "tables and stacks": (
         "results/s/projections/labelled/1.csv",

@@ -1,6 +1,7 @@
 """What a study costs, said beforehand, is what it then costs; and what its patients can show is said."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,16 +15,19 @@ from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv
 from hipoa.workflow import costs, plan
 from hipoa.workflow.config import resolve
+from hipoa.workflow.durations import Machine, NetworkTime, bound_wall, time_jobs
 from hipoa.workflow.study import Study
+from hipoa.workflow.summary import measure
 
 
-def ask(folder, *arguments):
+def ask(folder, *arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "hipoa", "plan", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
         check=True,
+        env=os.environ | environment,
     ).stdout
 
 
@@ -46,7 +50,92 @@ def test_the_sizes_are_those_of_the_files(finished):
         seen = sum(len(np.load(path)["hip_id"]) for path in (results / "predictions" / name).glob("*/*.npz"))
         assert seen <= cost["predicted"] <= 1.5 * seen
     assert "jobs: " in told
-    assert "of the pool" in told
+    on_disk = sum(path.stat().st_size for path in results.rglob("*") if path.is_file())
+    assert on_disk / 3 < facts["disk_bytes"] < 3 * on_disk
+    assert facts["disk_bytes"] < facts["peak_disk_bytes"]
+
+
+def test_the_times_are_those_of_the_jobs(finished):
+    """In wide bounds: a machine with other things to do takes many times longer, for all stages alike."""
+    ask(finished.folder, "--steps", "1", "--cores", "2", "--out", "plan.json")
+    facts = json.loads((finished.folder / "plan.json").read_text(encoding="utf-8"))
+    jobs = measure(finished.folder / "results/small")
+    taken = {stage: sum(seconds for seconds, _ in of_stage) for stage, of_stage in jobs.items()}
+    told = {stage: sum(seconds) for stage, seconds in facts["job_seconds"].items()}
+    assert told.keys() == taken.keys()
+    in_all_told, in_all_taken = sum(told.values()), sum(taken.values())
+    assert in_all_taken / 40 < in_all_told < 3 * in_all_taken
+    for stage in ("project", "train", "predict", "embed"):
+        share = taken[stage] / in_all_taken
+        assert share / 5 < told[stage] / in_all_told < 5 * share, stage
+    assert sum(facts["wall_seconds"].values()) <= in_all_told
+
+
+def plan_time(**given):
+    study = Study(resolve({"preset": "micro", "data": {"builtin_cohort": True}, **given}))
+    return study, time_jobs(study, {"efficientnet": NetworkTime(training_s=100, hip_s=1)}, 1)
+
+
+def test_work_is_shared_by_the_cores_but_no_job_is():
+    study, jobs = plan_time()
+    assert {stage: len(seconds) for stage, seconds in jobs.items()} == costs.count_jobs(study)
+    alone, shared, crowd = (bound_wall(jobs, Machine(cores)) for cores in (1, 2, 1000))
+    assert sum(alone.values()) == pytest.approx(sum(map(sum, jobs.values())))
+    assert shared["networks"] == pytest.approx(alone["networks"] / 2)
+    assert crowd["networks"] == max(jobs["train"])
+    assert crowd["evaluation"] == max(jobs["embed"])
+
+
+def test_gpus_bound_the_networks_alone():
+    _, jobs = plan_time()
+    alone, with_gpu = bound_wall(jobs, Machine(8)), bound_wall(jobs, Machine(8, gpus=1))
+    assert with_gpu["networks"] == pytest.approx(sum(jobs["train"]) + sum(jobs["predict"]))
+    assert alone["networks"] < with_gpu["networks"]
+    assert {part: alone[part] for part in ("CTs", "evaluation")} == {
+        part: with_gpu[part] for part in ("CTs", "evaluation")
+    }
+
+
+def test_a_slow_machine_a_larger_cohort_and_smaller_voxels_take_longer():
+    study, jobs = plan_time()
+    slow = time_jobs(study, {}, 3)
+    assert slow.keys() == jobs.keys() - {"train", "predict"}  # whose time is not known
+    assert sum(slow["embed"]) == pytest.approx(3 * sum(jobs["embed"]))
+    _, more = plan_time(phantom={"labelled": 60})
+    _, finer = plan_time(phantom={"spacing_mm": [2, 2, 2]})
+    for other in (more, finer):
+        assert sum(other["phantom"]) > 1.5 * sum(jobs["phantom"])
+
+
+def test_of_a_gpu_that_is_not_here_only_what_was_measured_is_told(tmp_path):
+    changes = (
+        "experiments: {densenet: null, vgg: null, small: {network: tf_efficientnet_lite0, weights: none}}\n"
+    )
+    (tmp_path / "config.yaml").write_text(PUBLISHED + "keep_models: none\n" + changes)
+    told = ask(tmp_path, "--steps", "0", "--cores", "8", "--gpus", "2", CUDA_VISIBLE_DEVICES="")
+    assert "vit: 0.0153 s a step and 0.0009 s an image and pass on NVIDIA H200 (measured elsewhere)" in told
+    assert "on 8 cores and 2 GPUs, without the networks of small (CTs" in told
+    assert "time of small: not measured; run python -m hipoa plan on a machine like the one" in told
+    assert "small: 0" not in told
+    without = ask(tmp_path, "--steps", "0", "--cores", "8", "--gpus", "0")
+    assert "on 8 cores, without the networks of vit, small (CTs" in without
+
+
+@pytest.mark.parametrize(("given", "flag"), [({"cores": -1}, "--cores"), ({"gpus": -1}, "--gpus")])
+def test_fewer_cores_than_none_are_refused(given, flag):
+    with pytest.raises(ConfigError, match=rf"^{flag}: -1 is negative. Name how many there are"):
+        costs.find_machine(**given)
+    assert costs.find_machine(3, 0) == Machine(3)
+    assert costs.find_machine().cores >= 1
+
+
+def test_models_that_are_not_kept_wait_for_their_predictions():
+    study = Study(resolve({"preset": "published", "keep_models": "none", "data": {"builtin_cohort": True}}))
+    hips = costs.count_hips(study)
+    of = {name: costs.estimate(study, name, hips, 0) for name in study.config["experiments"]}
+    one, four = (costs.sum_disk(study, of, hips, Machine(8, gpus)) for gpus in (1, 4))
+    assert one.kept == four.kept
+    assert four.peak - four.kept == 4 * (one.peak - one.kept)
 
 
 def test_a_study_that_the_disk_cannot_hold_is_refused(unrun, monkeypatch):
@@ -85,7 +174,7 @@ def test_settings_that_save_disk(changes, smaller):
         study = Study(resolve({"preset": "published", "data": {"builtin_cohort": True}, **given}))
         hips = costs.count_hips(study)
         of = {name: costs.estimate(study, name, hips, 0) for name in study.config["experiments"]}
-        return costs.sum_disk(study, of, hips)
+        return costs.sum_disk(study, of, hips, Machine(2)).kept
 
     assert disk(**changes) < smaller * disk()
 

@@ -160,7 +160,7 @@ def test_the_number_of_passes(study):
         ("grading", "    epochs: int", "train", {"project", "develop", "hips", "folds", "weights"}),
         ("grading", "    passes: int", "predict", {"project", "develop", "hips", "folds", "train"}),
         ("evaluation", "    age_bounds_years:", "metrics", {"hips", "train", "predict", "uncertainty"}),
-        ("triage", "    set_aside_implants: bool", "triage", {"uncertainty", "metrics", "compare", "embed"}),
+        ("triage", "    set_aside_poor: bool", "triage", {"uncertainty", "metrics", "compare", "embed"}),
         ("phantom", "    seed: int", None, {"project", "develop", "hips", "train"}),
     ],
 )

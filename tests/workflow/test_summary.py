@@ -2,8 +2,8 @@
 
 import pytest
 
-from hipoa.core.files import write_csv
-from hipoa.workflow.summary import describe, describe_failures
+from hipoa.core.files import write_csv, write_json
+from hipoa.workflow.summary import describe, describe_caveats, describe_failures
 
 LOG = """
 [Thu Nov 26 00:07:36 2026]
@@ -52,11 +52,50 @@ def test_a_run_without_a_log_says_nothing_of_failures():
     assert list(describe_failures([])) == []
 
 
+COLUMNS = ("hip_id", "case_id", "status", "reason", "implant", "crowe", "kl", "grade", "n_readings")
+
+
+def write_hips(path, hips):
+    """Hips (case, status, reason, then as far as they go the cells from implant on)."""
+    rows = [
+        {"hip_id": f"h{number}", "n_readings": 0} | dict(zip(COLUMNS[1:], hip, strict=False))
+        for number, hip in enumerate(hips)
+    ]
+    write_csv(path, COLUMNS, rows)
+
+
+def test_hips_with_an_implant_are_counted_by_kind_and_unused_grades_are_named(tmp_path):
+    excluded = [
+        ("a", "excluded", "implant (replacement)", "replacement", 1, 1, 1, 1),
+        ("b", "excluded", "implant (fixation)", "fixation"),
+        ("b", "excluded", "implant (fixation)", "fixation"),
+    ]
+    used = [("a", "ok", "", "", 1, 1, 1, 1), ("c", "ok", "", "fixation", 1, 2, 2, 1), ("c", "ok", "", "")]
+    table = tmp_path / "hips/labelled.csv"
+    write_hips(
+        table, [*excluded, *used, ("d", "ok", "", "", 2, 3, "", 1), ("d", "refused", "cut", "", 1, 1, 1, 1)]
+    )
+    assert describe(tmp_path) == [
+        f"labelled: 4 of 4 CTs done, 1 hips refused, 2 left out for nails, screws or plates, 1 left out "
+        f"for a replacement of the joint ({table})",
+        "    1 x cut",
+        "    warning: 3 graded hips are neither trained on nor scored",
+        "        h0: excluded: implant (replacement)",
+        "        h6: Crowe II, KL 3 is in no class",
+        "        h7: refused: cut",
+    ]
+    write_hips(table, used)
+    assert describe(tmp_path) == ["labelled: 2 of 2 CTs done"]
+    write_hips(table, [("d", "ok", "", "", 2, 3, "", 1)] * 23)
+    assert describe(tmp_path)[-2:] == [
+        "        h19: Crowe II, KL 3 is in no class",
+        f"        and 3 more ({table})",
+    ]
+
+
 def test_cases_refusals_and_costs(tmp_path):
-    columns = ("case_id", "status", "reason")
     hips = [("a", "ok", ""), ("a", "refused", "cut"), ("b", "refused", "no hip"), ("b", "refused", "no hip")]
-    rows = [dict(zip(columns, hip, strict=True)) for hip in [*hips, ("c", "excluded", "left out")]]
-    write_csv(tmp_path / "hips/pool.csv", columns, rows)
+    write_hips(tmp_path / "hips/pool.csv", [*hips, ("c", "excluded", "left out")])
     for name, row in {
         "train/vit/r0f0": "90.5\t800.2",
         "train/vit/r0f1": "3600\tNA",
@@ -69,11 +108,32 @@ def test_cases_refusals_and_costs(tmp_path):
         f"pool: 1 of 3 CTs done, 3 hips refused ({tmp_path}/hips/pool.csv)",
         "    2 x no hip",
         "    1 x cut",
+        "    warning: 3 of 5 hips of the pool cannot be ranked or read",
         "stage          jobs    in all   longest  most memory",
         "hips              1   0:00:01   0:00:01         0 MB",
         "train             2   1:01:30   1:00:00       800 MB",
     ]
 
 
+def test_after_a_failure_times_are_left_out(tmp_path):
+    write_csv(tmp_path / "hips/pool.csv", ("case_id", "status", "reason"), [{"case_id": "a", "status": "ok"}])
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/figures.tsv").write_text("s\tmax_rss\n1\t2\n")
+    assert describe(tmp_path, stages=False) == ["pool: 1 of 1 CTs done"]
+    assert len(describe(tmp_path)) == 3
+
+
 def test_nothing_is_said_of_what_is_not_there_yet(tmp_path):
-    assert describe(tmp_path) == []
+    assert describe(tmp_path) == describe_caveats(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "caveat", ["the order of hips to read is not shown to be better than a random one: vit", ""]
+)
+@pytest.mark.parametrize("preset", ["The preset micro is not for results.", ""])
+def test_why_results_are_worth_little(tmp_path, caveat, preset):
+    write_json(tmp_path / "manifest.json", {"configuration": {"not_for_results": preset}})
+    rows = [{"rank": "1", "caveat": caveat}, {"rank": "2", "caveat": caveat}, {"rank": "", "caveat": ""}]
+    write_csv(tmp_path / "triage.csv", ("rank", "caveat"), rows)
+    of_list = f"triage.csv: {caveat}." if caveat else ""
+    assert describe_caveats(tmp_path) == [line for line in (preset, of_list) if line]

@@ -130,6 +130,8 @@ use rule stage as predict with:
         f"{R}/logs/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.log",
     benchmark:
         f"{R}/benchmarks/predict/{{experiment}}/r{{repeat}}f{{fold}}/{{cohort}}.tsv"
+    # A model that is not kept is removed once it has predicted: before others are trained.
+    priority: 1
     conda:
         environment("grading")
     params:

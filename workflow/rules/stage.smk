@@ -14,4 +14,4 @@ rule stage:
         unseen="",
         code="",
     shell:
-        "python -m hipoa {params.command} {params.files} {params.unseen} 2> {log} || say_why {log}"
+        "python -m hipoa {params.command} {params.files} {params.unseen} 2> {log} || note_signal {log}"

@@ -18,10 +18,13 @@ from hipoa.evaluation.statistics.intervals import Row
 
 COLUMNS = (
     *("experiment", "cohort", "level", "hips", "metric", "value", "unit", "low", "high"),
-    *("n_hips", "n_patients", "promised", "note"),
+    *("n_hips", "n_patients", "promised", "verdict", "note"),
 )
 ALL = "all"
+HALF = N_GRADES / 2
+"""Classes; sets of so many leave open as much as they settle."""
 
+_ROUNDING = 1e-9
 _NOTE = "adjacent classes; fitted on the other labelled patients; mean over repeats"
 _BY_CONSTRUCTION = "near its level or above by construction, whatever the networks are worth"
 
@@ -40,17 +43,20 @@ def run(settings: ConformSettings, *, uncertainty: list[Path], out: Path) -> Non
 
 def _rows(table: Graded, levels: tuple[float, ...]) -> Iterator[Row]:
     sets = {level: predict_sets(table, level) for level in levels}
+    known = table.grade[table.cohort == "labelled"]
     for cohort in find_cohorts([table]):
         inside = table.cohort == cohort
         n_fit = len(np.unique(table.patient[table.cohort == "labelled"])) - (cohort == "labelled")
         for level, of_level in sets.items():
-            yield from describe_sets(table.where(inside), of_level[inside], level, n_fit)
+            without = count_classes(known, level)
+            yield from describe_sets(table.where(inside), of_level[inside], level, n_fit, without)
 
 
-def describe_sets(table: Graded, sets: np.ndarray, level: float, n_fit: int) -> Iterator[Row]:
+def describe_sets(table: Graded, sets: np.ndarray, level: float, n_fit: int, without: int) -> Iterator[Row]:
     """The rows of the sets (n, 7) bool of one experiment and cohort.
 
-    ``level`` is the share to be covered; each set was fitted on ``n_fit`` patients.
+    ``level`` is the share to be covered; each set was fitted on ``n_fit`` patients; ``without`` is the number
+    of classes that cover it without a network.
     """
     promised = state_guarantee(table.cohort[0], level, n_fit)
     groups = {ALL: np.ones(len(table), dtype=bool)}
@@ -62,7 +68,40 @@ def describe_sets(table: Graded, sets: np.ndarray, level: float, n_fit: int) -> 
                 cells = {"level": format_number(level), "hips": hips, "promised": promised if stated else ""}
                 if stated and table.cohort[0] == "labelled" and n_fit >= count_needed(level):
                     cells["note"] = f"{row['note']}; {_BY_CONSTRUCTION}"
+                if hips == ALL and row["metric"] == "mean size":
+                    cells["verdict"] = judge_size(row, without)
                 yield row | cells
+
+
+def count_classes(grade: np.ndarray, level: float) -> int:
+    """The fewest adjacent classes that hold a share ``level`` of hips (n,): the same set for every hip.
+
+    All seven if there is no hip.
+    """
+    hips = np.append(0, np.bincount(grade - 1, minlength=N_GRADES).cumsum())
+    sizes = range(1, N_GRADES + 1)
+    return next(
+        (n for n in sizes if (hips[n:] - hips[:-n]).max() >= max(1, level * len(grade) - _ROUNDING)), N_GRADES
+    )
+
+
+def judge_size(size: Row, without: int) -> str:
+    """What a mean size with its 95 % interval lets one say of the sets, "" where they are shown to be small.
+
+    Sets are uninformative if they are of half of the seven classes or more, or of as many as the one set that
+    serves all hips without a network (`count_classes`). Our rule.
+    """
+    value, high = (float(str(size[name] or "nan")) for name in ("value", "high"))
+    if value == N_GRADES:
+        return "uninformative: every set is of all classes"
+    half = without >= HALF
+    limit = HALF if half else without
+    of = "half of the classes" if half else f"the {without} that suffice without a network"
+    if value >= limit:
+        return f"uninformative: not fewer than {of}"
+    if np.isnan(high):
+        return f"perhaps uninformative: without an interval they are not shown to be fewer than {of}"
+    return f"perhaps uninformative: the interval reaches {of}" if high >= limit else ""
 
 
 def state_guarantee(cohort: str, level: float, n_fit: int) -> str:

@@ -38,12 +38,17 @@ GROUPED_BY = ("sex", "age", "scanner", "side", "implant", "manufacturer", "kerne
 _MERGED = ("scanner", "manufacturer", "kernel_kind", "kv", "step_mm")
 LEAST_PATIENTS = 10
 """A subgroup of fewer patients is neither scored nor compared: its interval would tell next to nothing."""
+LEAST_SHOWN = 5
+"""A subgroup of fewer patients is neither named nor counted: it could identify them."""
+HIDDEN = "hidden"
+"""Stands in the column ``subgroup`` in place of its name."""
 # Thin slices as for surgical planning, usual and thick ones; mm from slice to slice.
 _STEP_MM = (1.0, 2.5)
 
 _NOT_STATED = "not stated"
 _FEW = f"others, each of fewer than {LEAST_PATIENTS} patients"
 _TOO_FEW = f"too few patients: fewer than {LEAST_PATIENTS}"
+_UNNAMED = f"too few patients to be named: fewer than {LEAST_SHOWN}"
 _NOTE = "the interval is of one subgroup"
 _ALIKE = "no interval of the difference: patients score alike"
 _NOT_ADJUSTED = "subgroups may differ in their classes too"
@@ -102,7 +107,8 @@ def score_subgroups(table: Graded, groups: Mapping[str, Mapping[str, str]]) -> l
     Each subgroup is compared with the largest one of its column, by patients: with the rest of the column the
     two halves of a column would be compared twice, and each scanner with a mixture. The p values of a score
     are adjusted by Holm over all subgroups of all columns. ``groups`` is column to (hip to subgroup); a
-    column in which all hips are alike has no rows, a subgroup of too few patients has one with its counts.
+    column in which all hips are alike has no rows, a subgroup of too few patients has one with its counts, or
+    one that does not even name it.
     """
     rows = [row for column, of_hip in groups.items() for row in _score_column(table, column, of_hip)]
     for metric in COMPARED:
@@ -125,7 +131,7 @@ def _score_column(table: Graded, column: str, of_hip: Mapping[str, str]) -> Iter
         inside = table.where(subgroup == name)
         keys = {"column": column, "subgroup": name}
         if name not in enough:
-            yield {**name_cells(inside, "", ""), **keys, "note": _TOO_FEW}
+            yield _count_few(inside, column, name, n_patients[name])
             continue
         compared = reference and name not in (reference, _NOT_STATED)
         other = subgroup == reference
@@ -134,6 +140,13 @@ def _score_column(table: Graded, column: str, of_hip: Mapping[str, str]) -> Iter
             difference = differences.get(str(row["metric"]), {})
             known = {"reference": reference, **difference} if difference else {}
             yield {**row, **keys, **known}
+
+
+def _count_few(inside: Graded, column: str, name: str, n_patients: int) -> Row:
+    """The row of a subgroup of too few patients: its counts, or not even its name."""
+    counted: Row = {**name_cells(inside, "", ""), "column": column, "subgroup": name, "note": _TOO_FEW}
+    hidden: Row = {"subgroup": HIDDEN, "n_hips": "", "n_patients": "", "note": _UNNAMED}
+    return counted if n_patients >= LEAST_SHOWN else counted | hidden
 
 
 def compare_subgroups(table: Graded, inside: np.ndarray, other: np.ndarray) -> dict[str, Row]:

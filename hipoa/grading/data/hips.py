@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from hipoa.core.tables.study_tables import read_grades
 from hipoa.grading.data.labels import grade_hip
 from hipoa.grading.settings import HipsSettings
 
-Row = dict[str, str]
+Row = dict[str, object]
 
 LABEL_COLUMNS = ("cohort", "crowe", "kl", "grade", "off_table", "n_readings", "reader_grades")
 SHOWN_REASONS = 3
@@ -42,52 +43,79 @@ def run(
         stacks: The shards' images, in the same order.
         grades: Tables of readings; readings of hips of other cohorts are ignored.
         out: The table to write.
-        stack: The images to write, of the hips with status ok.
+        stack: The images to write, of the hips that have a radiograph.
 
     Raises:
-        CohortError: Too large a share of the hips was refused.
+        CohortError: Too large a share of the hips of a cohort other than the pool was refused.
         TableError: A table of readings is at fault.
     """
     rows = sorted((row for table in tables for row in _read_shard(table, out)), key=lambda row: row["hip_id"])
-    check_refused(rows, cohort, settings.max_refused_share)
     readings = [reading for path in grades for reading in read_grades(path)]
     graded = grade_hips(rows, readings, cohort, settings)
+    if cohort != "pool":
+        check_refused(graded, cohort, settings.max_refused_share)
     columns = [*(rows[0] if rows else SHARD_COLUMNS), *LABEL_COLUMNS]
+    # Also of the hips that are left out for an implant: the report shows them.
     wanted = [row["hip_id"] for row in rows if row["status"] == "ok"]
     shards = ((images["hip_id"].tolist(), images["radiograph"]) for images in map(read_npz, stacks))
     write_npz(stack, join_images(wanted, shards, cohort))
-    write_csv(out, columns, graded)
+    write_csv(out, columns, leave_out_implants(graded, settings))
 
 
-def check_refused(rows: Sequence[Row], cohort: str, max_share: float) -> None:
-    """Stops the run if too large a share of the hips was refused; excluded hips do not count.
+def check_refused(rows: Iterable[Mapping[str, object]], cohort: str, max_share: float) -> None:
+    """Stops the run if too large a share of the hips of a graded cohort was refused.
+
+    Excluded hips do not count, nor does a refused hip without a grade whose CT shows another that is graded:
+    no label is lost with it. So a CT that comes from the pool, of which only hips that are shown can be read,
+    does not raise the share.
+
+    Args:
+        rows: Of `grade_hips`.
+        cohort: Its name.
+        max_share: The share (0-1) that is allowed.
 
     Raises:
-        CohortError: Names the number, the share and the first reasons.
+        CohortError: Names the number, the share, the first reasons, and what to do.
     """
-    wanted = [row for row in rows if row["status"] != "excluded"]
-    refused = [row for row in wanted if row["status"] == "refused"]
-    if not refused or len(refused) <= max_share * len(wanted):
+    rows = list(rows)
+    read = {row["case_id"] for row in rows if row["status"] == "ok" and row["n_readings"]}
+    refused, shown = [[row for row in rows if row["status"] == status] for status in ("refused", "ok")]
+    refused = [row for row in refused if row["n_readings"] or row["case_id"] not in read]
+    total = len(refused) + len(shown)
+    if not refused or len(refused) <= max_share * total:
         return
-    reasons = "; ".join(f"{row['hip_id']}: {row['reason'].rstrip('.')}" for row in refused[:SHOWN_REASONS])
-    more = f"; and {len(refused) - SHOWN_REASONS} more" if len(refused) > SHOWN_REASONS else ""
+    reasons = [f"{row['hip_id']}: {str(row['reason']).rstrip('.')}" for row in refused[:SHOWN_REASONS]]
+    reasons += [f"and {len(refused) - SHOWN_REASONS} more"] if len(refused) > SHOWN_REASONS else []
     raise CohortError(
         f"cohort {cohort}",
-        f"{len(refused)} of {len(wanted)} hips ({len(refused) / len(wanted):.0%}) were refused, "
-        f"{max_share:.0%} are allowed ({reasons}{more})",
-        "Correct these CTs, mark them in the column exclude, or raise max_refused_share.",
+        f"{len(refused)} of {total} hips ({len(refused) / total:.0%}) were refused, "
+        f"{max_share:.0%} are allowed ({'; '.join(reasons)})",
+        "Look at these CTs. Where one shows the hip, mark its centre by landmarks; where it does not, give a "
+        "CT that does, or write L, R or both into the column exclude of the table of cases. To go on without "
+        f"these hips, set hips.max_refused_share to {math.ceil(100 * len(refused) / total) / 100:g}.",
     )
 
 
+def leave_out_implants(rows: Iterable[Row], settings: HipsSettings) -> Iterator[Row]:
+    """The rows, those of hips with an implant that is to be left out as excluded hips."""
+    for row in rows:
+        if row["status"] == "ok" and row["implant"] in settings.leave_out_implants:
+            yield row | {"status": "excluded", "reason": f"implant ({row['implant']})"}
+        else:
+            yield row
+
+
 def grade_hips(
-    rows: Iterable[Row], readings: Iterable[Reading], cohort: str, settings: HipsSettings
-) -> list[dict[str, object]]:
+    rows: Iterable[Mapping[str, object]], readings: Iterable[Reading], cohort: str, settings: HipsSettings
+) -> list[Row]:
     """Adds LABEL_COLUMNS to rows of hips, None without a grade; readings are in the order of their tables."""
     of_hip: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         of_hip[hip_id(reading.case_id, reading.side)].append(reading)
     return [
-        {**row, "cohort": cohort, **grade_hip(row["hip_id"], of_hip[row["hip_id"]], settings)} for row in rows
+        {**row, "cohort": cohort, **grade_hip(hip, of_hip[hip], settings)}
+        for row in rows
+        for hip in [str(row["hip_id"])]
     ]
 
 
@@ -117,7 +145,7 @@ def join_images(
     return {"hip_id": np.array(wanted, dtype=np.str_), "radiograph": joined}
 
 
-def _read_shard(table: Path, out: Path) -> list[Row]:
+def _read_shard(table: Path, out: Path) -> list[dict[str, str]]:
     rows = read_csv(table)
     for row in rows:
         if row.get("png"):  # relative to its table, now another one

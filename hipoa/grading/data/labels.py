@@ -6,9 +6,10 @@ Standard library and pydantic only: the Snakefile checks the tables with it befo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median_low
 
+from hipoa.core.constants import ROMAN
 from hipoa.core.errors import TableError
 from hipoa.core.tables.rows import CONSENSUS, Reading
 from hipoa.grading.settings import HipsSettings
@@ -47,6 +48,28 @@ def combine(crowe: int, kl: int, rule: HipsSettings) -> int | None:
     pairs = rule.class_table
     # min() keeps the first of equals: the milder class.
     return 1 + min(range(len(pairs)), key=lambda i: abs(pairs[i][0] - crowe) + abs(pairs[i][1] - kl))
+
+
+def find_unused(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str]]:
+    """The hips that a person graded and that are neither trained on nor scored, each with the reason.
+
+    Args:
+        rows: Of tables of hips, of `hipoa.grading.data.hips`, as they are written or as they were read.
+    """
+    for row in rows:
+        if str(row["n_readings"] or 0) != "0" and (reason := _explain_unused(row)):
+            yield str(row["hip_id"]), reason
+
+
+def _explain_unused(row: Mapping[str, object]) -> str:
+    crowe, kl = (int(str(row[name])) if row[name] not in ("", None) else None for name in ("crowe", "kl"))
+    if row["status"] != "ok":
+        return f"{row['status']}: {str(row['reason']).rstrip('.')}"
+    if row["grade"]:
+        return ""
+    if crowe is None or kl is None:
+        return "without a Crowe grade" if crowe is None else "without a KL grade"
+    return f"Crowe {ROMAN[crowe]}, KL {kl} is in no class"
 
 
 def _class_of(crowe: int, kl: int, rule: HipsSettings) -> int | None:

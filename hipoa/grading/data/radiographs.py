@@ -13,7 +13,7 @@ from hipoa.core.files import read_csv, read_npz
 
 @dataclass(frozen=True)
 class Radiographs:
-    """The n hips of a cohort that have a radiograph."""
+    """The n hips of a cohort that are used."""
 
     hip_id: np.ndarray  # (n,)
     patient_id: np.ndarray  # (n,)
@@ -28,11 +28,13 @@ class Radiographs:
 
 
 def read_radiographs(hips: Path, stack: Path) -> Radiographs:
-    """Reads the stack of a cohort, and the patients from its table."""
-    patient_of = {row["hip_id"]: row["patient_id"] for row in read_csv(hips)}
+    """Reads the stack of a cohort, and the patients from its table, of the hips with status ok."""
+    patient_of = {row["hip_id"]: row["patient_id"] for row in read_csv(hips) if row["status"] == "ok"}
     images = read_npz(stack)
-    patients = np.array([patient_of[hip] for hip in images["hip_id"].tolist()], dtype=np.str_)
-    return Radiographs(images["hip_id"], patients, images["radiograph"])
+    used = np.array([hip in patient_of for hip in images["hip_id"].tolist()], dtype=bool)
+    names = images["hip_id"][used]
+    patients = np.array([patient_of[hip] for hip in names.tolist()], dtype=np.str_)
+    return Radiographs(names, patients, images["radiograph"][used])
 
 
 def read_fold_of(folds: Path) -> dict[str, int]:

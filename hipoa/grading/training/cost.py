@@ -17,8 +17,21 @@ from hipoa.grading.settings import Experiment, TrainSettings
 from hipoa.grading.training.cuda_graph import WARM_UP
 from hipoa.grading.training.fit import Checkpoint, Training, build_untrained
 
-_CPU_BATCH = 4
-"""Hips in a measured step where there is no GPU: a step of a large network takes minutes there."""
+_CPU_PIXELS = 4 * 224**2
+"""Pixels in a measured step where there is no GPU: a whole step of a large network takes minutes there."""
+
+RATED_GPU = "NVIDIA H200"
+_RATED_PX = 224
+_IMAGES_PER_S = {
+    "vit_base_patch16_224.augreg_in1k": 2089.0,
+    "vgg16.tv_in1k": 1801.0,
+    "densenet161.tv_in1k": 924.0,
+}
+"""Images in training per second on `RATED_GPU`, 224 x 224 pixels, batches of 32, bfloat16, measured with
+``benchmarks/training.py`` (``benchmarks/README.md``)."""
+
+_RATED_IMAGE_S = 0.0009
+"""Seconds of one image in a pass there, of the slowest of the three (``benchmarks/mc_dropout.py``)."""
 
 
 def count_activations(network: nn.Module, settings: TrainSettings, input_px: int) -> int:
@@ -36,16 +49,26 @@ def count_activations(network: nn.Module, settings: TrainSettings, input_px: int
     return sum(tensor.nbytes for key, tensor in kept.items() if key not in weights)
 
 
+def look_up_step(settings: TrainSettings, row: Experiment) -> tuple[float, float] | None:
+    """As :func:`measure_step`, on `RATED_GPU`; None for a network or size that was not measured there."""
+    rate = _IMAGES_PER_S.get(row.network) if row.input_px == _RATED_PX else None
+    return None if rate is None else (settings.batch_size / rate, _RATED_IMAGE_S)
+
+
 def measure_step(
     settings: TrainSettings, row: Experiment, heads: OutputHeads, steps: int
 ) -> tuple[float, float]:
     """Seconds of a training step and of an image in a pass, on this machine.
 
-    On a CPU, steps of fewer hips are measured and scaled to the batch; on a GPU, ten times as many steps.
+    On a CPU, it is measured on one core, as a job has it, of large images with fewer hips, and scaled to the
+    batch; on a GPU, ten times as many steps.
     """
     device = find_device()
     on_gpu = device.type == "cuda"
-    batch = settings.batch_size if on_gpu else min(settings.batch_size, _CPU_BATCH)
+    torch.set_num_threads(1)
+    batch = settings.batch_size
+    if not on_gpu:
+        batch = min(batch, max(1, _CPU_PIXELS // row.input_px**2))
     n_steps = 10 * steps if on_gpu else steps
     target = np.zeros((batch * n_steps, len(heads.heads)), dtype=np.int64)
     training = Training(
@@ -75,11 +98,14 @@ def measure_step(
 
 
 def _time(work: Callable[[], None], times: int, device: torch.device) -> float:
+    on_gpu = device.type == "cuda"
+    # On one core the processor's time is that of a machine with nothing else to do.
+    clock = time.perf_counter if on_gpu else time.process_time
     seconds = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = clock()
         work()
-        if device.type == "cuda":
+        if on_gpu:
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock() - started)
     return float(np.median(seconds))

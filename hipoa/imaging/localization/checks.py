@@ -76,4 +76,5 @@ def _judge(hip: Hip, found: Finding | None, least_confidence: float) -> Hip | tu
     notes += [] if sure else [f"the CT does not show of which side the head at the {mark} is"]
     if away_mm > NEAR_MM:
         notes.append(f"the {mark} lies {away_mm:.0f} mm from the centre of the head that the CT shows")
-    return replace(hip, warnings=tuple(notes), mark_to_head_mm=round(away_mm, 1))
+    known = {"mark_to_head_mm": round(away_mm, 1), "replaced": found.hip.replaced}
+    return replace(hip, warnings=tuple(notes), **known)

@@ -29,6 +29,7 @@ class Hip:
     socket_ras_mm: tuple[float, float, float] | None = None
     # From a landmark or label to the head that the CT shows there; None where there is no mark, or no head.
     mark_to_head_mm: float | None = None
+    replaced: bool = False  # whether the locator saw the metal head of a replaced hip
 
     def middle_ras_mm(self, centre: str) -> tuple[float, float, float]:
         """What an image is centred on: the head, or with "native_socket" the socket where it is known."""

@@ -31,7 +31,6 @@ _HELD = 0.4
 FEATURES = ("probability", "side", "spread", "error", "moved", "in_view", "support", "refined")
 """What the confidence follows from, see :func:`list_features`."""
 _NONE = "no hip found: the CT shows no femoral head of this side"
-_REPLACED = "a total hip replacement: the centre is that of its metal head"
 _UNSURE = "the locator is not sure of this hip"
 
 
@@ -110,9 +109,9 @@ def _refine(volume: Volume, candidate: Candidate) -> Finding:
     weights = load_weights()["confidence"]
     odds = float(list_features(volume, candidate, fit) @ weights["weight"] + weights["bias"][0])
     confidence = round(float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))), 3)
-    notes = [_REPLACED] if fit.replaced else []
-    notes += [_UNSURE] if confidence < UNSURE_BELOW else []
-    hip = Hip(candidate.side, (r, a, s), round(fit.radius_mm, 2), "locator", confidence, tuple(notes))
+    notes = (_UNSURE,) if confidence < UNSURE_BELOW else ()
+    radius_mm = round(fit.radius_mm, 2)
+    hip = Hip(candidate.side, (r, a, s), radius_mm, "locator", confidence, notes, replaced=fit.replaced)
     index = volume.ijk(fit.centre_ras_mm)
     ends = np.minimum(index + 0.5, np.array(volume.hu.shape) - 0.5 - index) * volume.spacing_mm
     return Finding(hip, candidate, float(ends.min()))

@@ -85,6 +85,8 @@ class Projection:
 
     line_integral: np.ndarray  # float32 (H, W), dimensionless
     mm_per_px: float  # size of a pixel in the hip's plane, mm
+    # Slices through the head, where they were asked for: uint8 (3, n, H, W), see `cut_slices`.
+    slices: np.ndarray | None = None
 
 
 def crop_matrix(ras_from_ijk: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:

@@ -15,6 +15,7 @@ from hipoa.imaging.ct.image import copy_in_pages, run_forwards, to_ras
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.projection.attenuation import Curve
 from hipoa.imaging.projection.geometry import Projection, XrayGeometry, crop_matrix
+from hipoa.imaging.projection.slices import cut_slices
 
 Box = tuple[slice, slice, slice]
 _FAR_MM = 2000.0
@@ -29,6 +30,8 @@ class ProjectionRequest:
     volume: Volume  # the CT, or the part of it that the rays meet
     body: Body  # the patient without the table; everything outside is taken as air
     geometry: XrayGeometry  # source and detector
+    # A point (3,), RAS mm, about which slices are cut beside it; none if None.
+    slices_at_ras_mm: np.ndarray | None = None
 
     def seen_ends(self) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest RAS mm (3,) that rays reach between source and detector.
@@ -91,7 +94,9 @@ def render(request: ProjectionRequest, renderer: str, curve: Curve) -> Projectio
         from hipoa.imaging.projection.diffdrr import integrate_on_device
 
         image = integrate_on_device(request, box, chosen, curve)
-    return Projection(image, request.geometry.mm_per_px)
+    centre = request.slices_at_ras_mm
+    slices = None if centre is None else cut_slices(request.volume, centre)
+    return Projection(image, request.geometry.mm_per_px, slices)
 
 
 def choose_renderer(renderer: str) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipoa.core.errors import CtError, HipoaError
-from hipoa.imaging.ct.image import EXPORT_AGAIN, Gap, run_forwards
+from hipoa.imaging.ct.image import EXPORT_AGAIN, Gap
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.hip_centres import Hip, HipCentres
+from hipoa.imaging.localization.implants import find_implant
 from hipoa.imaging.localization.scan import Scan
 from hipoa.imaging.projection.attenuation import make_curve
 from hipoa.imaging.projection.geometry import Projection, XrayGeometry
@@ -25,14 +26,14 @@ _ORIGIN = ("series", "slices", "step_mm", "set_aside")
 _ACQUIRED = ("manufacturer", "model", "kernel", "kernel_kind", "kv", "thickness_mm")
 _PATIENT = ("sex", "age")
 _CUT_MM = 5.0
-# Metal is looked for in a cube of 12 cm about the hip centre.
-_METAL_REACH_MM = 60.0
-# Denser than cortical bone and contrast medium, and more of it than a surgical clip. Ours.
-_IMPLANT_HU, _IMPLANT_MM3 = 2500.0, 200.0
 # Beyond these, the pelvis looks different on an AP view, or a head has migrated.
 _LEANING_DEG = 10.0
 _ONE_HIP = "without the other hip the beam is centred on this one, not on the pelvis"
 _NO_SOCKET = "the native socket is not known: the image is centred on the head"
+_IMPLANTS = {
+    "replacement": "metal in or about the head: a replacement",
+    "fixation": "metal near the hip: nails, screws or plates",
+}
 _WAYS = (("to the left of", "to the right of"), ("behind", "in front of"), ("below", "above"))
 
 
@@ -148,13 +149,13 @@ def _describe_gap(gap: Gap, centre_ras_mm: np.ndarray) -> str:
 
 def _describe_hip(scan: Scan, hip: Hip, geometry: XrayGeometry, settings: ProjectSettings) -> Row:
     volume, acquired = scan.volume, scan.volume.origin.acquired
-    metal = _has_implant(volume, hip)
+    implant = "replacement" if hip.replaced else find_implant(volume, np.array(hip.centre_ras_mm))
     cut = _find_cuts(volume, geometry)
     tilt_deg, turn_deg = _measure_lean(scan.centres.hips)
     notes = [*volume.warnings, *hip.warnings]
     notes += [f"the CT ends within the field of view ({cut})"] if cut else []
     notes += [f"outside the radiograph {_describe_gap(gap, geometry.centre_ras_mm)}" for gap in volume.gaps]
-    notes += ["metal near the hip: an implant"] if metal else []
+    notes += [_IMPLANTS[implant]] if implant else []
     notes += _note_lean(tilt_deg, turn_deg)
     notes += [_NO_SOCKET] if settings.centre == "native_socket" and hip.socket_ras_mm is None else []
     notes += [_ONE_HIP] if settings.beam_centre == "pelvis" and len(scan.centres.hips) < 2 else []
@@ -168,7 +169,7 @@ def _describe_hip(scan: Scan, hip: Hip, geometry: XrayGeometry, settings: Projec
         "confidence": round(hip.confidence, 3),
         **_by_axis("centre", hip.centre_ras_mm),
         "radius_mm": round(hip.radius_mm, 2),
-        "implant": "yes" if metal else "",
+        "implant": implant,
         "cut": cut,
         **_by_axis("spacing", volume.spacing_mm),
         "tilt_deg": tilt_deg,
@@ -180,12 +181,6 @@ def _describe_hip(scan: Scan, hip: Hip, geometry: XrayGeometry, settings: Projec
         "head_x_mm": head_x,
         "head_y_mm": head_y,
     }
-
-
-def _has_implant(volume: Volume, hip: Hip) -> bool:
-    centre = np.array(hip.centre_ras_mm)
-    hu, _ = run_forwards(volume.hu[volume.box(centre - _METAL_REACH_MM, centre + _METAL_REACH_MM)])
-    return bool(np.count_nonzero(hu >= _IMPLANT_HU) * volume.spacing_mm.prod() >= _IMPLANT_MM3)
 
 
 def _find_cuts(volume: Volume, geometry: XrayGeometry) -> str:

@@ -18,6 +18,7 @@ from hipoa.reading.images import LoadedImage, load_image
 from hipoa.reading.records import REASONS
 from hipoa.reading.server.access import MAX_BODY, guard, open_session
 from hipoa.reading.server.service import ReadingService
+from hipoa.reading.server.tools import describe_on_demand
 from hipoa.reading.worklist import Worklist
 
 _ASSET_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
@@ -156,11 +157,20 @@ def _add_images(app: Flask, worklist: Worklist) -> None:
             abort(404)
         return _send(load_image(worklist.references[number].hip.images["hip"]))
 
+    @app.get("/api/images/<hip_id>/<kind>")
+    def describe_image(hip_id: str, kind: str) -> Any:
+        _reader()
+        try:
+            return jsonify(describe_on_demand(worklist.by_id[hip_id], kind))
+        except KeyError:
+            abort(404)
+
     @app.get("/api/images/<hip_id>/<kind>/<sha256>")
     def show_image(hip_id: str, kind: str, sha256: str) -> Response:
         _reader()
         try:
-            image = load_image(worklist.by_id[hip_id].images[kind])
+            hip = worklist.by_id[hip_id]
+            image = load_image(hip.on_demand[kind].file if kind in hip.on_demand else hip.images[kind])
         except KeyError:
             abort(404)
         if image.sha256 != sha256:

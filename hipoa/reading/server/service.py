@@ -20,6 +20,7 @@ from hipoa.reading.log import Log
 from hipoa.reading.records import REASONS, Record, agree, same_grade
 from hipoa.reading.server.form_tokens import FormTokens, now_utc
 from hipoa.reading.server.queue import AGAIN_AFTER, queue_hips
+from hipoa.reading.server.tools import find_earlier, present_tools, take_tools
 from hipoa.reading.settings import ReadSettings
 from hipoa.reading.worklist import Hip, Worklist
 
@@ -104,7 +105,7 @@ class ReadingService:
         # The model's class may have been shown since the form was made.
         blind = record.blind and record.hip_id not in self.log.index.shown(reader)
         senior = record.kind == "consensus" and self._is_senior(reader)
-        self._hip(record.hip_id)
+        record = take_tools(record, form, self._hip(record.hip_id))
         stored = self.log.append(record.model_copy(update={"blind": blind, "senior": senior}))
         if not same_grade(stored, record):
             raise ReadingError(
@@ -122,7 +123,8 @@ class ReadingService:
         Raises:
             ReadingError: The token is not this reader's, or of a consensus.
         """
-        record = self.log.append(self._tokens.to_put_off(reader, form))
+        record = self._tokens.to_put_off(reader, form)
+        record = self.log.append(take_tools(record, form, self._hip(record.hip_id)))
         return {"recorded": _to_json(record), "notes": [], **self.next_hips(reader, count=1)}
 
     def undo(self, reader: str, record_id: object) -> dict[str, Any]:
@@ -197,6 +199,7 @@ class ReadingService:
             "synthetic": hip.synthetic,
             "form_token": token,
             "images": {name: image.describe() for name, image in images.items()},
+            **present_tools(hip, images, find_earlier(self.log.index, reader, hip.hip_id, kind, again=again)),
             # A reference of the same patient would give the grade away.
             "hidden_references": [n for n, reference in references if reference.hip.patient == hip.patient],
         }
@@ -283,5 +286,5 @@ def _say_grade(record: Record) -> str:
 def _to_json(record: Record) -> dict[str, Any]:
     return record.model_dump(
         include={"id", "kind", "reader", "time", "hip_id", "case_id", "side", "crowe", "kl"}
-        | {"reason", "comment", "seconds"}
+        | {"reason", "comment", "seconds", "measurements"}
     )

@@ -1,25 +1,22 @@
-"""Charts of the hips of each class, the training loss and the accuracy."""
+"""Charts of the hips of each class and the training loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.predictions import N_GRADES
-from hipoa.report.cohort import Hip, count_units, order_cohorts, split_cohorts
-from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, GREY, PALE, new_grid, say
+from hipoa.report.cohort import Hip, count_units, split_cohorts
+from hipoa.report.figures.style import CLASS_COLOURS, EXPERIMENT_COLOURS, PALE, new_grid, say
 from hipoa.report.flow import find_grading
-from hipoa.report.published_results import PUBLISHED
-from hipoa.report.scores import Row, count_words
+from hipoa.report.scores import count_words
 
-_METRICS = {"ECA": "exact class (ECA)", "ONCA": "at most one class off (ONCA)"}
 _UNGRADED = {"off_table": "not in the class table", "partly": "graded in part", "ungraded": "not graded"}
 
 
@@ -112,86 +109,3 @@ def _draw_losses(axes: Axes, records: Sequence[Mapping[str, Any]], colour: str) 
         axes.plot(list(validation), means, color=colour, linestyle="--", label=label)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-class _Line(NamedTuple):
-    """One line of the accuracy figure: a value and its interval, which are NaN where not defined."""
-
-    label: str
-    value: float
-    low: float
-    high: float
-    text: str
-    colour: str
-    marker: str
-
-
-def draw_accuracy(scores: Sequence[Row], experiments: Sequence[str], *, synthetic: bool) -> Figure:
-    """ECA and ONCA of every experiment, beside the best constant prediction and the published values.
-
-    Args:
-        scores: The rows of metrics.csv.
-        experiments: In their order.
-        synthetic: Whether patients are synthetic; the published values are of patients.
-    """
-    lines = {metric: _list_lines(scores, experiments, metric) for metric in _METRICS}
-    figure, grid = new_grid(
-        "Accuracy beside the best constant prediction and the published values",
-        [""],
-        list(lines),
-        width_in=(0, 12),
-        height_in=(0.36 * len(lines["ECA"]), 1.6),
-        empty="",
-        sharey=True,
-    )
-    for (_, metric), axes in grid.items():
-        for row, line in enumerate(lines[metric]):
-            _draw_line(axes, row, line)
-        axes.set(xlim=(0, 1), title=_METRICS[metric], xlabel="share of hips")
-        axes.tick_params(left=False)
-        axes.grid(axis="x", color=PALE, linewidth=0.6)
-        axes.set_axisbelow(True)
-    grid["", "ECA"].set_yticks(range(len(lines["ECA"])), [line.label for line in lines["ECA"]])
-    grid["", "ECA"].invert_yaxis()
-    figure.supxlabel(
-        "Solid: this study, 95 % interval. Dotted: Masuda et al. 2024, "
-        "\N{PLUS-MINUS SIGN} as published, its meaning not stated; "
-        f"{'real patients, those of this study are not' if synthetic else 'other hips'}.",
-        fontsize=9,
-        color=GREY,
-    )
-    return figure
-
-
-def _list_lines(scores: Sequence[Row], experiments: Sequence[str], metric: str) -> list[_Line]:
-    lines = []
-    for cohort in sorted({row["cohort"] for row in scores if row["metric"] == "ECA"}, key=order_cohorts):
-        own = {row["experiment"]: row for row in scores if (row["cohort"], row["metric"]) == (cohort, metric)}
-        for number, experiment in enumerate(experiments):
-            if experiment in own:
-                colour = EXPERIMENT_COLOURS[number % len(EXPERIMENT_COLOURS)]
-                lines.append(_make_line(own[experiment], f"{experiment}, {cohort}", colour, "o"))
-        if CONSTANT in own:
-            lines.append(_make_line(own[CONSTANT], f"best constant, {cohort}", GREY, "s"))
-    for network in PUBLISHED:
-        value, spread = network.eca if metric == "ECA" else network.onca
-        text = f"{value:.3f} \N{PLUS-MINUS SIGN} {spread:.3f}"
-        label = f"published, {network.network}"
-        lines.append(_Line(label, value, value - spread, min(1.0, value + spread), text, GREY, "D"))
-    return lines
-
-
-def _make_line(row: Row, label: str, colour: str, marker: str) -> _Line:
-    value, low, high = (float(row[name] or "nan") for name in ("value", "low", "high"))
-    text = f"{value:.3f} ({low:.3f}\N{EN DASH}{high:.3f})" if row["low"] else f"{value:.3f}"
-    return _Line(label, value, low, high, text if row["value"] else "not defined", colour, marker)
-
-
-def _draw_line(axes: Axes, row: int, line: _Line) -> None:
-    published = line.marker == "D"
-    axes.plot([line.low, line.high], [row, row], color=line.colour, linewidth=1.2 if published else 2,
-              linestyle=":" if published else "-")  # fmt: skip
-    axes.plot(line.value, row, line.marker, color=line.colour, markersize=6,
-              markerfacecolor="white" if published else line.colour)  # fmt: skip
-    # Outside the frame, so that no text hides a point.
-    axes.text(1.02, row, line.text, va="center", fontsize=8.5, transform=axes.get_yaxis_transform())

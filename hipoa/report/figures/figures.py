@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hipoa.core.files import read_csv, read_json, read_npz
 from hipoa.evaluation.graded import read_graded
 from hipoa.report.cohort import describe_classes, find_predicted, is_synthetic, read_hips
-from hipoa.report.figures import charts, curves, flowchart, predictions, radiograph_sheets, style
+from hipoa.report.figures import charts, comparisons, curves, flowchart, predictions, radiograph_sheets, style
 from hipoa.report.outputs import FIGURES
 from hipoa.report.radiographs import read_radiographs
 
@@ -47,6 +47,8 @@ def run(
     graded = [read_graded(path) for path in uncertainty]
     experiments = [table.experiment for table in graded]
     known = {path.name: read_csv(path) for path in tables}
+    scores, differences = known["metrics.csv"], known["differences.csv"]
+    primary = comparisons.find_primary(differences)
     records = sort_rows(experiments, [read_json(path) for path in models])
     examples = radiograph_sheets.choose_examples(rows, _PER_CLASS)
     first = [row for row in known["triage.csv"] if row["rank"]][:_TRIAGE_HIPS]
@@ -59,8 +61,14 @@ def run(
             "classes": charts.draw_classes(rows, classes),
             "augmentation": radiograph_sheets.draw_augmentation(read_npz(augmentation)),
             "learning": charts.draw_learning(records),
-            "accuracy": charts.draw_accuracy(known["metrics.csv"], experiments, synthetic=synthetic),
+            "accuracy": comparisons.draw_accuracy(scores, experiments, primary),
+            "published": comparisons.draw_published(scores, experiments, synthetic=synthetic),
             "confusion": predictions.draw_confusion(graded),
+            "external_drop": comparisons.draw_drop(differences, experiments),
+            "network_differences": comparisons.draw_differences(differences),
+            "subgroup_scores": comparisons.draw_subgroups(
+                known["subgroups.csv"], scores, experiments, primary
+            ),
             "reliability": curves.draw_reliability(known["reliability.csv"], experiments),
             "decision": curves.draw_decisions(known["decision.csv"], experiments),
             "variance": predictions.draw_variance(graded, known["compare.csv"]),

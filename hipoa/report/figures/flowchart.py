@@ -66,7 +66,7 @@ def _list_steps(cohort: str, hips: Sequence[Hip], predicted: Collection[str]) ->
     return [
         _Step(
             f"{cohort} cohort\n{counts}\n{flow['hips']} hips",
-            _list_reasons("without a radiograph", dict(count_reasons(hips))),
+            _list_reasons("refused or excluded", dict(count_reasons(hips))),
         ),
         _Step(f"{flow['radiographs']} hips\nwith a radiograph", _list_reasons("not scored", left_out)),
         _Step(last),

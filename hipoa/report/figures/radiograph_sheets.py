@@ -30,7 +30,7 @@ def choose_examples(hips: Sequence[Hip], per_class: int) -> dict[tuple[int, str]
     """
     graded = sorted(
         (hip for hip in hips if hip.status == "ok" and hip.grade),
-        key=lambda hip: (hip.implant == "yes", hip.cohort != "labelled", hip.hip_id),
+        key=lambda hip: (hip.implant != "", hip.cohort != "labelled", hip.hip_id),
     )
     chosen: dict[tuple[int, str], list[Hip]] = {}
     shown: set[str] = set()
@@ -45,7 +45,7 @@ def _pick(hips: list[Hip], count: int, shown: set[str]) -> list[Hip]:
     """Takes hips one by one, those of a patient not shown yet first; adds the patients to ``shown``."""
     picked: list[Hip] = []
     while hips and len(picked) < count:
-        hip = min(hips, key=lambda hip: (hip.implant == "yes", hip.patient_id in shown))
+        hip = min(hips, key=lambda hip: (hip.implant != "", hip.patient_id in shown))
         hips.remove(hip)
         picked.append(hip)
         shown.add(hip.patient_id)

@@ -108,7 +108,8 @@ def say(axes: Axes, text: str) -> None:
 
 def mark_synthetic(figure: Figure) -> None:
     """Says in the title that patients are synthetic."""
-    figure.suptitle(f"{figure.get_suptitle()} (synthetic patients)")
+    (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
+    title.set_text(f"{title.get_text()} (synthetic patients)")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hipoa.evaluation.comparison.verdicts import PRIMARY
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_row
+from hipoa.report.scores import Row, find_better, find_row, list_words, write_difference, write_score
 from hipoa.report.sections.subgroups import list_differing
 
 _FEW_HIPS = 10
@@ -16,17 +16,19 @@ _MANY_REFUSED = 0.05
 
 
 def list_caveats(results: Results) -> list[str]:
-    """Sentences, each with its number, the most serious first."""
+    """Sentences, each with its number, the most serious first, beside those of the banners atop the page."""
     of_scores = _check_scores(results, results.best) if results.best else ()
     return [*_check_data(results), *of_scores]
 
 
 def _check_data(results: Results) -> Iterator[str]:
     flow = results.flow["all"]
-    if results.synthetic:
-        yield "The patients are synthetic: the results say nothing about real patients."
-    if results.config["not_for_results"]:
-        yield results.config["not_for_results"]
+    yield from results.single_class.values()
+    if results.best and (weakness := results.describe_weakness(results.best["experiment"])):
+        yield (
+            f"{weakness}: what rests on its grades, such as the order of hips to read, is not shown to say "
+            "anything."
+        )
     if flow["refused"] > _MANY_REFUSED * flow["hips"]:
         yield f"{flow['refused']} of {flow['hips']} hips were refused; the others may be easier to grade."
     grades = [
@@ -45,7 +47,7 @@ def _check_scores(results: Results, best: Row) -> Iterator[str]:
     worst = min((row for row in recalls if row), key=lambda row: float(row["value"]), default=None)
     if worst and float(worst["value"]) < _LOW_RECALL:
         yield (
-            f"Of the {worst['n_hips']} hips of class {worst['metric'][-1]}, a share of {write_row(worst)} is "
+            f"Of the {worst['n_hips']} hips of class {worst['metric'][-1]}, {write_score(worst)} are "
             "graded as such."
         )
     for difference in list_differing(results.table("subgroups.csv"), best["experiment"], "labelled"):

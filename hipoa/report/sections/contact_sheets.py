@@ -89,7 +89,7 @@ def count_left_out(hips: Sequence[Hip], sheets: Sequence[Sheet]) -> dict[str, in
 def flag(hip: Hip) -> tuple[str, ...]:
     """What to check, a word or two each; the table of hips has whole sentences."""
     flags = {
-        "implant": hip.implant == "yes",
+        f"{hip.implant}{', left out' if hip.status == 'excluded' else ''}": bool(hip.implant),
         f"confidence {hip.confidence}": bool(hip.confidence) and float(hip.confidence) < _LOW_CONFIDENCE,
         f"cut off {hip.cut}": bool(hip.cut),
         f"obliquity {hip.tilt_deg}\N{DEGREE SIGN}": abs(float(hip.tilt_deg or 0)) > _OBLIQUE_DEG,
@@ -118,7 +118,7 @@ def _fill(cohort: str, hips: Sequence[Hip], urls: dict[str, str]) -> list[Sheet]
 
 
 def _lay(hip: Hip, urls: dict[str, str]) -> Tile:
-    if hip.status != "ok":
+    if hip.hip_id not in urls:
         return Tile(hip, "")
     x, y, radius = (float(mm) / float(hip.mm_per_px) for mm in (hip.head_x_mm, hip.head_y_mm, hip.radius_mm))
     middle = RADIOGRAPH_PX / 2

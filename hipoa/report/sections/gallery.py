@@ -13,8 +13,8 @@ from hipoa.evaluation.passes import MEASURES, name_measure
 from hipoa.report.radiographs import embed_jpeg, embed_saliency, read_radiographs, show_as_in_patient
 from hipoa.report.results import Results
 
-_HIPS = 12
-"""Shown in each gallery."""
+_HIPS = 7
+"""Shown in each gallery: one row on a desktop."""
 
 
 def gather(results: Results) -> dict[str, Any]:

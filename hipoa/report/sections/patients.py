@@ -7,7 +7,7 @@ from typing import Any
 from hipoa.evaluation.metrics.sides import SIDES
 from hipoa.report.characteristics import Characteristic, tabulate_characteristics
 from hipoa.report.results import Results
-from hipoa.report.scores import find_row, write_row
+from hipoa.report.scores import find_row, write_score
 from hipoa.report.selection import find_selections
 
 
@@ -35,6 +35,7 @@ def _compare_sides(results: Results) -> list[Characteristic]:
         return []
     counts = [f"{row['n_hips']}" if row else "0" for row in shares]
     cells = [
-        (label, [write_row(row) if row else "\N{EN DASH}" for row in found]) for label, found in rows.items()
+        (label, [write_score(row) if row else "\N{EN DASH}" for row in found])
+        for label, found in rows.items()
     ]
     return [Characteristic("left against right hip", [("CTs with a class of both", counts), *cells])]

@@ -9,7 +9,7 @@ from hipoa.evaluation.metrics.against_readers import SCORED
 from hipoa.evaluation.metrics.ceiling import LIMIT, REACHABLE
 from hipoa.evaluation.metrics.raters import CEILING, DIFFERENCE, INTER, INTRA, NETWORK
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, find_row, find_side, pivot, write_row
+from hipoa.report.scores import Row, find_row, find_side, pivot, write_points, write_score
 
 _QUESTIONS = (NETWORK, INTER, INTRA, CEILING)
 _SUBJECTS = {REACHABLE: "a grader who errs as a reader does", LIMIT: "limit for any grader"}
@@ -42,7 +42,7 @@ def describe_intra(results: Results) -> str:
     """The agreement within each reader of the labelled cohort, in a sentence; empty where none read twice."""
     own = {"cohort": "labelled", "question": INTRA, "index": "class", "metric": "ECA"}
     rows = [row for row in results.table("agreement.csv") if row["value"] and own.items() <= row.items()]
-    each = "; ".join(f"{row['a']} {write_row(row)}" for row in rows)
+    each = "; ".join(f"{row['a']} {write_score(row)}" for row in rows)
     return f"Intra-reader agreement: ECA of {each}." if rows else ""
 
 
@@ -60,7 +60,7 @@ def _limit(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             "Ceiling implied by the readers: if they are interchangeable and err independently of each other "
             "on the same hip, the best possible grader has against one reader an ECA of at least "
-            f"{write_row(reachable)} and at most {write_row(limit)}."
+            f"{write_score(reachable)} and at most {write_score(limit)}."
         )
 
 
@@ -73,7 +73,7 @@ def _compare(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _judge(row: Row, others: str) -> str:
-    network, reader, said = row["a"], row["hips"], f"difference in ECA {write_row(row)}"
+    network, reader, said = row["a"], row["hips"], f"difference in ECA {write_points(row)}"
     side = find_side(row, 0)
     if side is None:
         return f"{network} and {others} against {reader}: {said}."

@@ -51,7 +51,8 @@ def _answer_data(results: Results) -> dict[str, Answer]:
     weighted = "" if results.config["train"]["class_weights"] else "not "
     return {
         "eligible": Answer(
-            f"Every CT of the table of cases; {flow['excluded']} hips excluded by it.",
+            f"Every CT of the table of cases; {flow['listed']} hips excluded by it, "
+            f"{flow['replacement'] + flow['fixation']} for an implant.",
             "patients",
             "the clinical criteria",
         ),
@@ -81,7 +82,7 @@ def _answer_data(results: Results) -> dict[str, Answer]:
             "protocol are reported.",
             "subgroups",
         ),
-        "predictors": Answer("Only the radiograph of the hip.", "radiographs"),
+        "predictors": Answer("Only the radiograph of the hip.", "quality"),
         "no_judgement": Answer("None: the radiograph is computed.", "methods"),
         "imbalance": Answer(
             f"Folds are stratified by class; the loss is {weighted}weighted by class. Balanced accuracy and "

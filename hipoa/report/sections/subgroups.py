@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hipoa.evaluation.metrics.subgroups import COMPARED, LEAST_PATIENTS
+from hipoa.evaluation.metrics.subgroups import COMPARED, HIDDEN, LEAST_PATIENTS, LEAST_SHOWN
 from hipoa.report.results import Results
-from hipoa.report.scores import Row, count_words, list_words
+from hipoa.report.scores import COLUMN_NAMES, Row, count_words, list_words
 
-NAMES = {"kernel_kind": "kernel", "kv": "tube voltage", "step_mm": "slice spacing"}
-"""Columns of the tables of hips whose names say too little."""
 _LEVEL = 0.05
 
 
 def gather(results: Results) -> dict[str, Any]:
-    """The rows, the words for their columns, and a sentence for each experiment and cohort."""
+    """The rows, the words for their columns, who is hidden, and a sentence for each experiment and cohort."""
     rows = results.table("subgroups.csv")
-    sentences = list(describe_differences(rows))
-    return {"subgroups": rows, "words": NAMES, "sentences": sentences, "least_patients": LEAST_PATIENTS}
+    return {
+        "subgroups": [row for row in rows if row["subgroup"] != HIDDEN],
+        "hidden": count_hidden(rows),
+        "words": COLUMN_NAMES,
+        "sentences": list(describe_differences(rows)),
+        "least_patients": LEAST_PATIENTS,
+        "least_shown": LEAST_SHOWN,
+    }
+
+
+def count_hidden(rows: Sequence[Row]) -> dict[str, str]:
+    """Cohort to how many subgroups have too few patients to be named, such as "2 subgroups"."""
+    counts = Counter((row["cohort"], row["experiment"]) for row in rows if row["subgroup"] == HIDDEN)
+    # Every network predicted the same hips, or nearly so.
+    most = {cohort: max(n for (name, _), n in counts.items() if name == cohort) for cohort, _ in counts}
+    return {cohort: count_words(count, "subgroup") for cohort, count in most.items()}
 
 
 def describe_differences(rows: Sequence[Row]) -> Iterator[str]:
@@ -52,7 +65,7 @@ def _list_tested(rows: Sequence[Row], experiment: str, cohort: str) -> list[Row]
 
 
 def _describe(row: Row) -> str:
-    column = NAMES.get(row["column"], row["column"])
+    column = COLUMN_NAMES.get(row["column"], row["column"])
     return (
         f"{row['metric']} of {column} {row['subgroup']} differs from that of {row['reference']} by "
         f"{float(row['difference']):+.3f} ({float(row['difference_low']):+.3f} to "

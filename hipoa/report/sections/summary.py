@@ -1,4 +1,4 @@
-"""The summary: six questions, answered from the tables."""
+"""The result: a sentence, a confusion matrix, caveats, what to do next; then the study in five answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hipoa.evaluation.comparison.verdicts import PRIMARY
+from hipoa.evaluation.metrics.baselines import CONSTANT
 from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.evaluation.passes import name_measure
+from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.cohort import count_units
 from hipoa.report.results import Results
 from hipoa.report.scores import (
@@ -19,11 +21,14 @@ from hipoa.report.scores import (
     list_words,
     write_difference,
     write_row,
+    write_score,
+    write_share,
 )
 from hipoa.report.sections.caveats import list_caveats
 from hipoa.report.sections.sets import judge_size
 
 _FIRST = 3
+"""Caveats on the first screen, and hips named in it."""
 
 
 class Answer(NamedTuple):
@@ -32,23 +37,70 @@ class Answer(NamedTuple):
     question: str  # such as "How accurate?"
     sentences: list[str]  # its answer
     where: tuple[str, ...]  # the sections that say more, by name
-    listed: bool = False  # whether the sentences are the items of a list
+
+
+class Matrix(NamedTuple):
+    """A confusion matrix of the labelled cohort."""
+
+    experiment: str
+    rows: list[list[float]]  # hips by class that was read and, within it, by predicted class
+    note: str  # what is counted
 
 
 def gather(results: Results) -> dict[str, Any]:
-    """The six answers."""
-    caveats = list_caveats(results) or ["None beyond the limitations below."]
-    steps = ("triage", "label_errors", "quality", "reporting")
+    """What the first screen shows, and the answers beneath it."""
+    result, basis = _state_result(results)
     return {
+        "result": result,
+        "basis": basis,
+        "matrix": _find_matrix(results),
+        "caveats": list_caveats(results),
+        "first": _FIRST,
+        "steps": list(_list_steps(results)),
         "answers": [
             Answer("What was done?", [_describe_study(results)], ("methods",)),
             Answer("In which patients?", [_describe_patients(results)], ("patients",)),
             Answer("How accurate?", _describe_accuracy(results), ("accuracy", "published")),
             Answer("How certain?", _describe_certainty(results), ("uncertainty", "calibration", "sets")),
-            Answer("What are the caveats?", caveats, ("limits", "subgroups"), listed=len(caveats) > 1),
-            Answer("What to do next?", _describe_next(results), steps),
-        ]
+        ],
     }
+
+
+def _state_result(results: Results) -> tuple[str, str]:
+    """The result in one sentence, and of what it is.
+
+    Where the best network is not shown to beat a constant, the sentence says that first.
+    """
+    best = results.best
+    if best is None:
+        return "No graded hip was predicted, so there is no result.", ""
+    name = best["experiment"]
+    own = {"experiment": name, "cohort": "labelled"}
+    eca, onca = (find_row(results.scores, **own, metric=metric) for metric in ("ECA", "ONCA"))
+    constant = find_row(results.scores, experiment=CONSTANT, cohort="labelled", metric="ECA")
+    hips = count_words(int(best["n_hips"]), "hip")
+    graded = f"graded {write_score(eca)} of {hips} in exactly the class that was read"
+    score = "" if results.primary == "ECA" else f", by {results.primary}"
+    if results.beats_constant(name):
+        near = f"{write_score(onca)} at most one class off"
+        said = f"{name} {graded}, {near}: better than the same answer for every hip{score}."
+    else:
+        beside = f"; the best such answer, {write_share(constant['value'])}" if constant else ""
+        weak = "is not shown to grade better than the same answer for every hip"
+        said = f"{name} {weak}{score}: it {graded}{beside}."
+    chosen = f"The best of {len(results.experiments)} networks; " if len(results.experiments) > 1 else ""
+    units = count_units(results.find_scored(name, "labelled"))
+    return said, f"{chosen}{units}, graded by networks trained without them. In brackets: 95 % intervals."
+
+
+def _find_matrix(results: Results) -> Matrix | None:
+    """The confusion matrix of the best network; None if no graded hip was predicted."""
+    if results.best is None:
+        return None
+    wanted = (results.best["experiment"], "labelled")
+    rows = [row for row in results.table("confusion.csv") if (row["experiment"], row["cohort"]) == wanted]
+    counts = [[float(row[f"predicted_{grade}"]) for grade in range(1, N_GRADES + 1)] for row in rows]
+    return Matrix(wanted[0], counts, rows[0]["note"]) if rows else None
 
 
 def _describe_study(results: Results) -> str:
@@ -80,22 +132,22 @@ def _describe_accuracy(results: Results) -> list[str]:
     chosen = f" (the best {primary} of {count}, chosen on these same hips)" if count > 1 else ""
     own = {"experiment": name, "cohort": "labelled"}
     eca, onca = (find_row(results.scores, **own, metric=metric) for metric in ("ECA", "ONCA"))
-    other = f", {primary} {write_row(best)}" if primary not in ("ECA", "ONCA") else ""
+    other = f", {primary} {write_score(best)}" if primary not in ("ECA", "ONCA") else ""
     allowed = " The 95 % intervals allow for other patients and for networks trained on them."
     allowed = allowed if eca and eca["low"] else ""
     if eca and eca["low"] and APPROXIMATE in eca["note"]:
         allowed += " They are approximate: training varies the score more than patients do."
     sentences = [
         f"{name}{chosen} graded {count_units(results.find_scored(name, 'labelled'))} unseen in training: "
-        f"share graded exactly (ECA) {write_row(eca)}, at most one class off (ONCA) {write_row(onca)}{other}."
-        f"{allowed}",
+        f"share graded exactly (ECA) {write_score(eca)}, at most one class off (ONCA) {write_score(onca)}"
+        f"{other}.{allowed}",
         *_compare_with_constant(results, name),
         *_describe_pairs(results),
     ]
     external = find_row(results.scores, experiment=name, cohort="external", metric="ECA")
     if external:
         counted = f"{external['n_hips']} hips of {external['n_patients']} patients"
-        sentences.append(f"External cohort, {counted}: ECA {write_row(external)}.")
+        sentences.append(f"External cohort, {counted}: ECA {write_score(external)}.")
     return sentences
 
 
@@ -104,7 +156,8 @@ def _compare_with_constant(results: Results, experiment: str) -> Iterator[str]:
     for row in results.table("differences.csv"):
         if (row["question"], row["cohort"], row["a"]) != ("constant", "labelled", experiment):
             continue
-        beside = f"{float(row['value_b']):.3f} of the best constant prediction"
+        value = write_share(row["value_b"]) if row["unit"] == "share" else f"{float(row['value_b']):.3f}"
+        beside = f"{value} of the best constant prediction"
         difference, better = f"difference {write_difference(row)}", find_better(row)
         if not better:
             yield f"{row['metric']} is not shown to differ from the {beside}: {difference}."
@@ -144,8 +197,8 @@ def _describe_certainty(results: Results) -> list[str]:
     if kept and eca:
         unsure = float(kept["high"] or 1) >= 1 - float(eca["value"])
         sentences.append(
-            f"If a person read the least certain fifth, a share of {write_row(kept)} of the others would be "
-            f"graded wrongly, and of all {1 - float(eca['value']):.3f}"
+            f"If a person read the least certain fifth, {write_score(kept)} of the others would be "
+            f"graded wrongly, and of all {write_share(1 - float(eca['value']))}"
             + ("; the gain may be chance." if unsure else ".")
         )
     return sentences + _describe_sets(results.table("conformal.csv"), best["experiment"])
@@ -178,19 +231,23 @@ def _describe_sets(sets: Sequence[Row], experiment: str) -> list[str]:
         "Sets of adjacent classes fitted to contain the true class of 90 % of the hips are of "
         f"{interval.format(*numbers)} of the seven classes on average{judged}."
     )
-    external = f"In the external cohort they contain it in a share of {write_row(coverage)}."
+    external = f"In the external cohort they contain it in {write_score(coverage)}."
     return [sentence, external] if coverage else [sentence]
 
 
-def _describe_next(results: Results) -> list[str]:
-    ranked = [row["hip_id"] for row in results.triage if row["rank"]]
-    first = f", first {list_words(ranked[:_FIRST])}" if ranked else ""
-    aside = len(results.triage) - len(ranked)
-    sentences = [f"{len(ranked)} unread hips are ranked for reading{first}; {aside} are set aside."]
+def _list_steps(results: Results) -> Iterator[tuple[str, str]]:
+    """What to do next, and the section that has it."""
+    ranked = [row for row in results.triage if row["rank"]]
+    if ranked:
+        first = f"first {list_words([row['hip_id'] for row in ranked[:_FIRST]])}"
+        weak = ", in an order not shown to be better than a random one" if ranked[0]["caveat"] else ""
+        yield f"{count_words(len(ranked), 'unread hip')} can be read next{weak}, {first}.", "triage"
     doubted = sum(row["doubted"] == "yes" for row in results.table("label_errors.csv"))
     if doubted:
-        sentences.append(f"Read {doubted} labelled hips again: their labels may be wrong.")
+        hips = count_words(doubted, "labelled hip")
+        yield f"Read {hips} again: the label may be wrong.", "label_errors"
     warned = sum(bool(hip.warnings) for hip in results.hips)
     if warned:
-        sentences.append(f"Check the {warned} hips with a warning before relying on any number.")
-    return [*sentences, "Complete the items of the reporting guidelines that only a person can answer."]
+        hips = count_words(warned, "hip")
+        yield f"Check the {hips} with a warning before relying on any number.", "refused"
+    yield "Answer the items of the reporting guidelines that only a person can answer.", "reporting"

@@ -12,6 +12,8 @@ export const KEYS = [
   ["Z", "takes back the last reading, also one put off; others under My readings"],
   ["V", "shows a reference beside the hip, and closes it"],
   ["PageUp, PageDown", "the reference before and after"],
+  ["M, A, T", "ruler, centre-edge angle, Crowe's proportion: click each point that is named, or move a cross by the arrows and press Space"],
+  ["S, E", "CT slices through the head; another CT of the patient"],
   ["P", "pause: hides the hip and stops the clock; Enter continues"],
   ["+ - or wheel, drag, F", "zoom, pan, fit"],
   ["arrows or right drag, W, I", "window and level, reset, invert: of all images"],

@@ -1,6 +1,6 @@
 // The reader's own readings, and the hips on which readers disagree.
 import { state } from "/static/server.js";
-import { $, describe, make, ROMAN, sayGrade } from "/static/words.js";
+import { $, describe, describeMeasured, make, ROMAN, sayGrade } from "/static/words.js";
 
 function addRow(body, texts, ...actions) {
   const row = body.insertRow();
@@ -18,7 +18,7 @@ export function fillMine({ readings, predictions, n_to_show: waiting }, undo) {
   const body = $("mine").querySelector("tbody");
   body.replaceChildren();
   for (const r of readings) {
-    const note = r.reason ? `${state.reasons[r.reason]} ${r.comment}` : r.comment;
+    const note = [r.reason && state.reasons[r.reason], r.comment, ...describeMeasured(r)].filter(Boolean).join("; ");
     const model = predictions[r.hip_id];
     const told = model ? sayGrade(model) : "";
     const what = [r.time.slice(0, 16).replace("T", " "), r.case_id, r.side, ROMAN[r.crowe] ?? "", r.kl ?? "", note, r.seconds, told];

@@ -3,11 +3,13 @@ import { fillHelp } from "/static/help.js";
 import { fillDisagreements, fillMine } from "/static/lists.js";
 import { closeComparison, loadReferences, showReferences, stepReference, toggleComparison } from "/static/references.js";
 import { ask, fetchImages, keepPixels, loadState, Refused, state } from "/static/server.js";
+import { Tools } from "/static/tools.js";
 import { changeWindow, invert, resetWindow, Viewer } from "/static/viewer.js";
 import { $, describe, make, ROMAN, sayGrade, SIDES, sideClass } from "/static/words.js";
 
 const VIEWS = ["workspace", "sign-in", "pause", "done", "mine", "disagreements", "help", "fatal"];
 const viewers = { hip: new Viewer($("hip")), other: new Viewer($("other")), pelvis: new Viewer($("pelvis")) };
+const tools = new Tools(viewers.hip, showError);
 let hip, reading, lastId = "", busy = false;
 
 // ---- views
@@ -121,6 +123,7 @@ function draw(images) {
   $("unsettled").hidden = !consensus;
   if ("prediction" in hip) $("last").textContent = hip.prediction ? `The model: class ${hip.prediction.grade} (${sayGrade(hip.prediction)})` : "The model gives no class.";
   closeComparison();
+  tools.show(hip, images);
   showReading();
   showReferences(hip);
 }
@@ -213,7 +216,7 @@ function advance(action) {
 const send = advance(async () => {
   const started = performance.now();
   const given = { form_token: hip.form_token, crowe: reading.crowe, kl: reading.kl, reason: reading.reason ?? "" };
-  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read() });
+  const answer = await ask("/api/readings", { ...given, comment: $("comment").value, seconds: clock.read(), ...tools.collect() });
   lastId = answer.recorded.id;
   await showHip(answer, `Saved: ${name(answer.recorded)}, ${describe(answer.recorded)}.`, answer.notes);
   document.body.dataset.milliseconds = String(performance.now() - started);
@@ -227,7 +230,7 @@ function save() {
 
 const decideLater = advance(async () => {
   if (hip.kind === "consensus") return leaveConsensus();
-  const answer = await ask("/api/later", { form_token: hip.form_token, seconds: clock.read() });
+  const answer = await ask("/api/later", { form_token: hip.form_token, seconds: clock.read(), ...tools.collect() });
   lastId = answer.recorded.id;
   return showHip(answer, `Put off: ${name(answer.recorded)}. It comes back at the end of the list.`);
 });
@@ -260,6 +263,7 @@ const openDisagreements = once(async () => { fillDisagreements(await ask("/api/d
 
 const zoom = (factor) => viewers.hip.zoomAt(factor, $("hip").width / 2, $("hip").height / 2);
 const KEYS = {
+  ...tools.keys,
   Enter: save, x: toggleUngradable, z: () => undoReading(), d: decideLater, Backspace: clearLast,
   c: () => $("comment").focus(), p: () => open("pause"), "?": () => open("help"),
   v: () => say(toggleComparison(reading)), PageUp: () => say(stepReference(-1)), PageDown: () => say(stepReference(1)),
@@ -280,6 +284,8 @@ document.addEventListener("keydown", (event) => {
     if (key === "Enter" || key === "Escape") { event.preventDefault(); $("hip").focus(); showReading(); }
     return;
   }
+  // What is pressed while the next hip is on its way is no point on the former one.
+  if (!early && tools.key(event, key)) { event.preventDefault(); return; }
   // On a button that was reached by Tab, Enter and space press that button.
   if ((key === "Enter" || key === " ") && event.target.tagName === "BUTTON") return;
   pressKey(event, key);

@@ -100,7 +100,12 @@ export class Viewer {
     if (this.canvas.width !== wanted[0] || this.canvas.height !== wanted[1]) [this.canvas.width, this.canvas.height] = wanted;
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, ...wanted);
-    if (!this.image) return;
+    if (this.image) this.drawImage(context, ratio);
+    // What is drawn over the image follows it.
+    this.canvas.dispatchEvent(new Event("draw"));
+  }
+
+  drawImage(context, ratio) {
     const { scale, left, top } = this.layout();
     context.imageSmoothingEnabled = scale < 6;
     context.imageSmoothingQuality = "high";

@@ -1,4 +1,5 @@
 // Elements, and how the page names sides, grades and keys. All text is set as text, never as HTML.
+import { describeValue } from "/static/geometry.js";
 import { state } from "/static/server.js";
 
 export const $ = (id) => document.getElementById(id);
@@ -10,8 +11,10 @@ export const sayGrade = ({ crowe, kl }) => `Crowe ${ROMAN[crowe]}, KL ${kl}`;
 
 export function describe(record) {
   const grade = record.kind === "later" ? "put off to the end of the list" : record.reason ? state.reasons[record.reason] : sayGrade(record);
-  return record.comment ? `${grade} (${record.comment})` : grade;
+  return [record.comment ? `${grade} (${record.comment})` : grade, ...describeMeasured(record)].join("; ");
 }
+
+export const describeMeasured = ({ measurements }) => measurements.map(({ kind, value }) => describeValue(kind, value));
 
 // An element with its attributes and what it holds: texts or elements.
 export function make(tag, attributes, ...held) {

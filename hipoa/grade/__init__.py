@@ -1,0 +1,1 @@
+"""One new CT graded with the models of a finished study."""
