@@ -62,6 +62,8 @@ export function fillDisagreements(found, settle) {
   if (!found.agreement.length) {
     const cell = kappas.insertRow().insertCell();
     cell.colSpan = 5;
-    cell.textContent = "no other reader has read two of your hips";
+    cell.textContent = state.again_every
+      ? "nothing yet: it takes two hips that another reader has read too, and your last 40 readings count only when the list is done"
+      : "no other reader has read two of your hips";
   }
 }
