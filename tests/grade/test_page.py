@@ -85,11 +85,28 @@ def test_it_says_what_a_surgeon_must_know(opened):
 
 def test_the_bars_are_the_probabilities_and_the_set_is_marked(opened):
     page, _ = opened
-    widths = page.eval_on_selector_all(".bar rect", "all => all.map(r => r.getBoundingClientRect().width)")
+    widths = page.eval_on_selector_all(".share rect", "all => all.map(r => r.getBoundingClientRect().width)")
     assert widths == pytest.approx([width * widths[5] / 0.25 for width in GRADED["probabilities"]], rel=0.01)
+    cells = page.eval_on_selector_all(
+        "td:has(rect)", "all => all.map(cell => [getComputedStyle(cell).display, cell.offsetWidth])"
+    )
+    # A cell like the others, as wide as its column: the table fills its place.
+    assert {display for display, _ in cells} == {"table-cell"}
+    assert cells[0][1] > 100
     marked = page.eval_on_selector_all("th.inside", "all => all.map(cell => parseInt(cell.innerText))")
     assert marked == GRADED["set"]
     assert page.inner_text("tr.predicted th") == "6 predicted"
+
+
+def test_only_what_the_page_shows_is_explained():
+    without = {**RECORD, "hips": {**RECORD["hips"], "L": {**GRADED, "set": None}}}
+    sure = make_hips()
+    sure.rows["L"]["confidence"] = 0.998
+    page = render(without, sure, TABLE)
+    assert "The set of classes" not in page
+    assert "The set of classes" in render(RECORD, make_hips(), TABLE)
+    assert "confidence above 99 %" in page
+    assert "confidence 97 %" in page
 
 
 def test_the_circle_lies_on_the_head(opened, tmp_path):
