@@ -246,6 +246,16 @@ def test_a_figure_is_saved_as_svg_and_png(opened):
     assert faults == []
 
 
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_no_forest_plot_and_no_list_is_cut_at_any_width(opened, width):
+    page, _ = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    boxes = "#surgeon figure.narrow, #technical figure.narrow, .scroll:has(.cards)"
+    assert page.locator(boxes).count() >= 7
+    cut = f"[...document.querySelectorAll('{boxes}')].filter(box => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{cut}.map(box => box.ariaLabel || box.dataset.name)") == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_accessible(opened, scheme):
     from axe_playwright_python.sync_playwright import Axe
