@@ -113,9 +113,11 @@ def _choose_window(
     except (KeyError, ValueError, ZeroDivisionError):
         low, high = np.percentile(pixels, (1, 99.8))
     if head is not None:
-        x, y, radius = head
-        rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
-        joint = pixels[np.hypot(columns - x, rows - y) < _JOINT_RADII * radius]
+        x, y, reach = head[0], head[1], _JOINT_RADII * head[2]
+        top, left = max(0, math.floor(y - reach)), max(0, math.floor(x - reach))
+        box = pixels[top : math.ceil(y + reach), left : math.ceil(x + reach)]
+        rows, columns = np.ogrid[: box.shape[0], : box.shape[1]]
+        joint = box[(columns + left - x) ** 2 + (rows + top - y) ** 2 < reach**2]
         if joint.size:
             densest = float(np.percentile(joint, 99.9))
             high = max(high, densest + _ABOVE_BONE * max(0.0, densest - low))

@@ -42,6 +42,8 @@ class Hip:
     on_demand: Mapping[str, OnDemand] = field(default_factory=dict, repr=False)
     # Of the line through both heads, degrees, positive where the right one is higher; None without both.
     tilt_deg: float | None = None
+    # Why no run uses its grade, such as an implant; empty where it does.
+    left_out: str = ""
     # Its row of the list, with the model's class.
     predicted: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -168,6 +170,7 @@ def _describe_hips(
                 images=images,
                 on_demand={kind: one for kind, one in on_demand.items() if one and one.file.path.is_file()},
                 tilt_deg=float(row["tilt_deg"]) if row.get("tilt_deg") else None,
+                left_out="" if row["status"] == "ok" else f"{row['status']}: {row['reason'].rstrip('.')}",
                 predicted=order.get(name, {}),
             )
     return hips

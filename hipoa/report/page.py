@@ -36,12 +36,11 @@ from hipoa.report.sections import (
     summary,
     triage,
 )
-from hipoa.report.sections.sets import judge_size
 
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (
     *(count_unknown, describe_acquisition, describe_people),
-    *(find_reason, find_row, judge_size, name_measure, pivot, write_row, write_score, write_share),
+    *(find_reason, find_row, name_measure, pivot, write_row, write_score, write_share),
 )
 """What every template may call."""
 

@@ -244,6 +244,18 @@ def test_a_pair_in_no_class_is_said_on_saving(page, results):
     assert "it counts as class 3" in note
 
 
+def test_a_grade_of_a_hip_that_no_run_uses_is_said_on_saving(tmp_path):
+    study = make_study(tmp_path / "results" / "implants", views=True)
+    table = study / "hips/pool.csv"
+    left = table.read_text().replace(",L,phantom A,ok,,", ",L,phantom A,excluded,implant (replacement),")
+    table.write_text(left)
+    reader = Page(study).reader("Ann")
+    (note,) = reader.read(1, 1).json["notes"]
+    assert note == "This hip will be neither trained on nor scored (excluded: implant (replacement))."
+    assert reader.read(1, 1).json["notes"] == []  # the right hip
+    assert reader.read(None, None, reason="implant").json["notes"] == []
+
+
 def test_another_reason_needs_its_comment(page):
     reader = page.reader("Ann")
     for comment in ("", "  ", "\u200b"):

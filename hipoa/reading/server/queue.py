@@ -26,8 +26,11 @@ def queue_hips(
     """
     done = index.current(reader).keys() | _read_by_enough(reader, index, settings.readings_per_hip)
     put_off = index.put_off(reader)
-    listed = sorted(worklist.hips, key=lambda hip: put_off.get(hip.hip_id, 0))
-    firsts = deque(hip for hip in listed if hip.hip_id not in done)
+    firsts = deque(hip for hip in worklist.hips if hip.hip_id not in done)
+    if put_off:
+        firsts = deque(sorted(firsts, key=lambda hip: put_off.get(hip.hip_id, 0)))
+    if not settings.again_every:
+        return [(hip, False) for hip in firsts]
     returning = dict(_find_returning(reader, worklist, index, settings.again_every))
     last = [place for place, hip in returning.items() if hip.hip_id in put_off]
     delayed = sorted((returning.pop(place) for place in last), key=lambda hip: put_off[hip.hip_id])

@@ -241,6 +241,9 @@ class ReadingService:
             nearest = combine(record.crowe, record.kl, classes)
             then = f"it counts as class {nearest}" if nearest else "the hip will not be trained on"
             yield f"{_say_grade(record)} is in no class of this study: {then}. Press Z to correct it."
+        left_out = self._hip(record.hip_id).left_out
+        if left_out and not record.reason:
+            yield f"This hip will be neither trained on nor scored ({left_out})."
         if record.kind == "consensus" and record.hip_id not in self.log.index.consensus():
             yield "This is a proposal: it counts once another reader of the hip records the same."
 

@@ -23,7 +23,8 @@ export class Marks {
 
   show(list, side, tiltDeg) {
     Object.assign(this, { list, side, tiltDeg });
-    this.stop();
+    this.clear();
+    this.draw();
   }
 
   // Starts a measurement, with points that were set already.
@@ -35,10 +36,14 @@ export class Marks {
   }
 
   stop() {
+    this.clear();
+    this.changed();
+  }
+
+  clear() {
     this.started = null;
     this.cross = null;
     for (const part of [this.viewer.canvas, this.svg]) part.classList.remove("placing");
-    this.changed();
   }
 
   // What is to be set next, in words.

@@ -11,30 +11,39 @@ let shown = -1; // index among these, -1 for none
 
 export async function loadReferences() {
   references = (await ask("/api/references")).references;
-  for (const reference of references) reference.image.pixels = await fetchPixels(`/api/references/${reference.number}`);
+  for (const reference of references) {
+    reference.image.pixels = await fetchPixels(`/api/references/${reference.number}`);
+    Object.assign(reference, makeButton(reference));
+  }
 }
 
 export function showReferences(hip) {
   const box = $("references");
-  fitting = references.filter((r) => r.side === hip.side && r.image.pixels && !hip.hidden_references.includes(r.number));
+  fitting = references.filter((r) => r.side === hip.side && r.button && !hip.hidden_references.includes(r.number));
   const names = fitting.map((r) => r.number).join(" ");
   if (box.dataset.names === names && box.childElementCount) return;
   box.dataset.names = names;
   closeComparison();
-  box.replaceChildren(...fitting.map(makeButton));
+  box.replaceChildren(...fitting.map((r) => r.button));
+  for (const r of fitting) r.viewer.refresh();
   if (references.length && !fitting.length) box.append(make("p", {}, "No graded hip of this side to compare with."));
 }
 
-function makeButton(reference, index) {
+// Made once for each reference, since hips of both sides take turns.
+function makeButton(reference) {
   const canvas = document.createElement("canvas");
   const who = reference.readers > 1 ? `${reference.readers} readers agree` : "one reading";
-  const words = make("span", {}, make("b", {}, sayGrade(reference)), make("span", {}, who));
+  const words = make("span", {}, make("b", {}, sayGrade(reference).replace("KL ", "KL\u00a0")), make("span", {}, who));
   if (reference.synthetic) words.append(make("em", {}, "synthetic"));
   const button = make("button", { title: "show beside the hip" }, canvas, words);
   button.setAttribute("aria-pressed", "false");
-  button.addEventListener("click", () => (shown === index ? closeComparison() : compare(index)));
-  new Viewer(canvas, { still: true }).show(reference.image);
-  return button;
+  button.addEventListener("click", () => {
+    const index = fitting.indexOf(reference);
+    if (shown === index) closeComparison(); else compare(index);
+  });
+  const still = new Viewer(canvas, { still: true });
+  still.show(reference.image);
+  return { button, viewer: still };
 }
 
 function compare(index) {

@@ -59,6 +59,7 @@ export class Tools {
     for (const marks of Object.values(this.marks)) marks.show(this.list, hip.side, hip.tilt_deg);
     const has = { crowe: images.pelvis, slices: "slices" in hip.on_demand, other_ct: "other_ct" in hip.on_demand };
     for (const button of $("tools").children) button.hidden = button.dataset.tool in has && !has[button.dataset.tool];
+    this.say();
   }
 
   // What goes with the reading.

@@ -20,7 +20,7 @@ function changeLook(change) {
   // A mouse moves more often than ten images can be drawn.
   requestAnimationFrame(() => {
     waiting = false;
-    for (const viewer of viewers) if (viewer.canvas.isConnected) viewer.render(); else viewers.delete(viewer);
+    for (const viewer of viewers) viewer.refresh();
   });
 }
 
@@ -58,8 +58,14 @@ export class Viewer {
     this.draw();
   }
 
+  // Draws the image anew if window or inversion have changed since, and if it is on the page.
+  refresh() {
+    if (this.drawn !== JSON.stringify(look) && this.canvas.isConnected) this.render();
+  }
+
   render() {
     if (!this.image) return;
+    this.drawn = JSON.stringify(look);
     const { pixels, width, height, window: [from, to] } = this.image;
     const span = (to - from) * look.width;
     const low = (from + to) / 2 + look.level * (to - from) - span / 2;
