@@ -192,10 +192,12 @@ def test_measurements_come_back_after_an_undoing(page, study):
     wait_for(page, "p00000_L")
     assert page.text_content("#hip-marks text") == "10.0 mm"
     page.click("#mine-open")
+    page.wait_for_selector("#mine:not([hidden])")
     assert "10.0 mm" not in page.inner_text("#mine")
     press(page, "Escape")
     save(page, "p00000_R")
     page.click("#mine-open")
+    page.wait_for_selector("#mine:not([hidden])")
     assert "10.0 mm" in page.inner_text("#mine")
     first, _, second = read_log(study)
     assert first["measurements"] == second["measurements"]
