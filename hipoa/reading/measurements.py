@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hipoa.core.errors import ReadingError
-
-if TYPE_CHECKING:
-    from hipoa.reading.images import LoadedImage
-    from hipoa.reading.records import Record
-
-Point = tuple[float, float]
-"""To the image's right and downwards."""
+from hipoa.reading.images import LoadedImage
+from hipoa.reading.records import Measurement, Point, Record
 
 MOST = 20
 """Measurements of one reading."""
@@ -53,24 +48,6 @@ COLUMNS = (
     *("vertical", "tilt_deg", "image", "image_sha256", "points_px", "points_mm"),
 )
 """Of the table of measurements, one row each."""
-
-
-class Measurement(BaseModel):
-    """A measurement as it is kept with a reading."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    kind: str  # one of `KINDS`
-    value: float  # to a tenth
-    unit: str  # mm, deg or %
-    image: str  # hip or pelvis
-    image_sha256: str  # of the PNG file
-    # Column and row from the centre of the image's first pixel; in mm in the plane of the hip.
-    points_px: tuple[Point, ...]
-    points_mm: tuple[Point, ...]
-    # What the angle is measured from: heads (the perpendicular to the line through both), image, or "".
-    vertical: Literal["", "heads", "image"] = ""
-    tilt_deg: float | None = None  # of that line, positive where the right head is higher
 
 
 def measure(kind: str, points_mm: Sequence[Point], side: str, tilt_deg: float | None) -> float:

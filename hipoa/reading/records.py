@@ -7,8 +7,6 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hipoa.reading.measurements import Measurement
-
 MAX_COMMENT = 1000
 MAX_SECONDS = 86_400
 REASONS = {
@@ -19,6 +17,28 @@ REASONS = {
     "other": "another reason (comment)",
 }
 """Why a hip cannot be graded, and how the page says it."""
+
+
+Point = tuple[float, float]
+"""To the image's right and downwards."""
+
+
+class Measurement(BaseModel):
+    """A measurement as it is kept with a reading."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    kind: str  # ruler, ce_angle, crowe_head or crowe_pelvis
+    value: float  # to a tenth
+    unit: str  # mm, deg or %
+    image: str  # hip or pelvis
+    image_sha256: str  # of the PNG file
+    # Column and row from the centre of the image's first pixel; in mm in the plane of the hip.
+    points_px: tuple[Point, ...]
+    points_mm: tuple[Point, ...]
+    # What the angle is measured from: heads (the perpendicular to the line through both), image, or "".
+    vertical: Literal["", "heads", "image"] = ""
+    tilt_deg: float | None = None  # of that line, positive where the right head is higher
 
 
 class Record(BaseModel):

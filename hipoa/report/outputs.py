@@ -20,7 +20,6 @@ FIGURES = {
     "variance": "svg",
     "risk_coverage": "svg",
     "embedding": "svg",
-    "triage": "png",
     "simulation": "svg",
 }
 """The figures, in the order of the report, and as what the page holds them."""

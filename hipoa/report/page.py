@@ -34,13 +34,13 @@ from hipoa.report.sections import (
     reporting,
     subgroups,
     summary,
+    triage,
 )
-from hipoa.report.sections.sets import judge_size
 
 _FOLDER = Path(__file__).parent
 _FUNCTIONS = (
     *(count_unknown, describe_acquisition, describe_people),
-    *(find_reason, find_row, judge_size, name_measure, pivot, write_row, write_score, write_share),
+    *(find_reason, find_row, name_measure, pivot, write_row, write_score, write_share),
 )
 """What every template may call."""
 
@@ -79,7 +79,7 @@ PARTS = (
             Section("refused", "Refused hips and warnings"),
             Section("accuracy", "Accuracy", accuracy.gather),
             Section("confusion", "Confusion matrices"),
-            Section("triage", "Hips to read next"),
+            Section("triage", "Hips to read next", triage.gather),
             Section("label_errors", "Possible label errors"),
             Section("gallery", "Successes and failures", gallery.gather),
         ),

@@ -1,4 +1,4 @@
-"""Explains the position of each hip on the list in words."""
+"""Explains the position of each hip on the list in a few words."""
 
 from __future__ import annotations
 
@@ -6,37 +6,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hipoa.evaluation.passes import name_measure
-
 _FAR = 1.5
 """Distance from which a hip is called unlike the labelled ones; 1 is their distance from each other."""
 
+# All words of the list, a few each: they are shown side by side.
+_CLASSES = "class {} ({:.0f} %) or {} ({:.0f} %)"
+_UNLIKE = "unlike the labelled hips"
+_OTHER_HIP = "patient's other hip"
+_MOVED_UP = "moved up from {}: unlike those before"
+_MOVED_DOWN = "moved down from {}: like one before"
 
-def give_reasons(
-    measure: str, value: np.ndarray, probability: np.ndarray, distance: np.ndarray, moved: Sequence[str]
-) -> list[str]:
-    """One sentence for each hip, in the order of the list.
 
-    From the values (n,) of the measure, the probabilities (n, 7), the distances (n,) from the labelled hips,
-    NaN where unknown, and `explain_moves`.
+def give_reasons(probability: np.ndarray, distance: np.ndarray, moved: Sequence[str]) -> list[str]:
+    """The reasons for each hip's place, joined by "; ", in the order of the list.
+
+    From the probabilities (n, 7), the distances (n,) from the labelled hips, NaN where unknown, and
+    `explain_moves`. The value of the measure is no reason: it has a column of its own.
     """
-    inverted = measure == "max_probability"
-    key = -value if inverted else value
-    share = np.searchsorted(np.sort(key), key, side="left") / max(len(key), 1)
-    reasons = []
-    for row, words in enumerate(moved):
-        others = f"{'smaller' if inverted else 'larger'} than that of {100 * share[row]:.0f} %"
-        parts = [f"{name_measure(measure)} {value[row]:.3g}, {others} of the hips on this list"]
-        parts.append(_name_classes(probability[row]))
-        if distance[row] >= _FAR:
-            parts.append(f"unlike the labelled hips, {distance[row]:.1f} x as far as these from each other")
-        reasons.append("; ".join([*parts, words] if words else parts))
-    return reasons
+    unlike = [_UNLIKE if far else "" for far in distance >= _FAR]
+    return [
+        "; ".join(filter(None, reasons))
+        for reasons in zip(map(_name_classes, probability), unlike, moved, strict=True)
+    ]
 
 
 def _name_classes(probability: np.ndarray) -> str:
-    first, second = np.argsort(-probability, kind="stable")[:2] + 1
-    return f"class {first} ({probability[first - 1]:.2f}) or {second} ({probability[second - 1]:.2f})"
+    first, second = np.argsort(-probability, kind="stable")[:2]
+    return _CLASSES.format(first + 1, 100 * probability[first], second + 1, 100 * probability[second])
 
 
 def explain_moves(ranked: np.ndarray, order: np.ndarray, unit: np.ndarray, budget: int) -> list[str]:
@@ -49,11 +45,11 @@ def explain_moves(ranked: np.ndarray, order: np.ndarray, unit: np.ndarray, budge
     moved = []
     for at, row in enumerate(order):
         if at > 0 and unit[order[at - 1]] == unit[row]:
-            moved.append("comes with the patient's other hip")
+            moved.append(_OTHER_HIP)
         elif at < budget <= rank[row]:
-            moved.append(f"unlike the hips before it (by the measure alone {rank[row] + 1})")
+            moved.append(_MOVED_UP.format(rank[row] + 1))
         elif rank[row] < budget <= at:
-            moved.append(f"like a hip of this batch (by the measure alone {rank[row] + 1})")
+            moved.append(_MOVED_DOWN.format(rank[row] + 1))
         else:
             moved.append("")
     return moved

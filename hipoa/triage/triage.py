@@ -175,7 +175,7 @@ def list_hips(
     order, batch = order_hips(candidates, ranked, unit, settings)
     moves = explain_moves(ranked, order, unit, batch)
     probability, distance = measured["probability"][order], measured["distance"][order]
-    reasons = give_reasons(settings.measure, value[order], probability, distance, moves)
+    reasons = give_reasons(probability, distance, moves)
     for rank, (row, reason) in enumerate(zip(order.tolist(), reasons, strict=True), start=1):
         cells = {"rank": rank, "in_budget": "yes" if rank <= batch else "", "why": reason, "caveat": caveat}
         yield _describe(candidates, row, labelled, settings.measure) | cells

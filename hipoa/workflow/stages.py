@@ -56,7 +56,7 @@ _UNCERTAINTY, _HIPS, _MODELS = "uncertainty/*.csv", "hips/*.csv", "models/*/*.js
 _GRADED = tuple(f"hips/{cohort}.{kind}" for cohort in ("labelled", "external") for kind in ("csv", "npz"))
 _SHOWN = (_HIPS, "hips/*.npz", _UNCERTAINTY, _MODELS)
 _DRAWN = (
-    *("metrics.csv", "compare.csv", "embedding.csv", "triage.csv", "reliability.csv", "risk_coverage.csv"),
+    *("metrics.csv", "compare.csv", "embedding.csv", "reliability.csv", "risk_coverage.csv"),
     *("decision.csv", "simulation.csv", "differences.csv", "subgroups.csv"),
 )
 

@@ -224,6 +224,7 @@ def save_from(page, button):
 def test_a_table_is_saved_as_csv_and_no_formula_runs(opened):
     page, _ = opened(DESKTOP)
     page.evaluate("""() => {
+        document.querySelectorAll('#refused details').forEach(folded => folded.open = true);
         const rows = [...document.querySelectorAll('#refused table')].at(-1).tBodies[0].rows;
         rows[0].cells[3].textContent = '=HYPERLINK("http://x","y")';
         rows[1].cells[3].textContent = '@SUM(1)';
@@ -243,6 +244,16 @@ def test_a_figure_is_saved_as_svg_and_png(opened):
         assert name == f"published.{kind.lower()}"
         assert content.startswith(begins)
     assert faults == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_no_forest_plot_and_no_list_is_cut_at_any_width(opened, width):
+    page, _ = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    boxes = "#surgeon figure.narrow, #technical figure.narrow, .scroll:has(.cards)"
+    assert page.locator(boxes).count() >= 7
+    cut = f"[...document.querySelectorAll('{boxes}')].filter(box => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{cut}.map(box => box.ariaLabel || box.dataset.name)") == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

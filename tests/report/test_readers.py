@@ -101,7 +101,7 @@ def test_the_agreement_within_readers():
 
 def read_lines(page):
     """The rows of the table of the labelled cohort, as text."""
-    part = page.split("<h3>Networks and readers</h3>")[1].split("</table>")[0]
+    part = page.split("<summary>Tables of networks and readers")[1].split("</table>")[0]
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", part, re.DOTALL)
     return [[" ".join(re.sub("<[^>]*>", " ", cell).split()) for cell in re.split("</t[hd]>", line)]
             for line in rows]  # fmt: skip
@@ -120,7 +120,7 @@ def test_the_table_shows_readers_networks_and_the_limit(study):
     own = {"question": "network", "cohort": "labelled", "a": "vit", "b": "reader 2", "metric": "ECA"}
     (eca,) = (row for row in rows if own.items() <= row.items())
     line = lines[named.index(("vit", "reader 2", "reader 2"))]
-    assert line[3].split()[0] == f"{float(eca['value']):.3f}"
+    assert line[3].split()[0] == f"{100 * float(eca['value']):.0f}"
     assert line[7:9] == [eca["n_hips"], eca["n_patients"]]
 
 

@@ -24,6 +24,7 @@ from hipoa.report.published_results import PUBLISHED
 from hipoa.report.scores import find_best, find_row, write_score, write_share
 from hipoa.report.sections import caveats
 from hipoa.report.sections.checklists import CLAIM, TRIPOD_AI
+from hipoa.report.sections.triage import measure_bars
 
 DEMONSTRATION = "The preset own is not for results: the networks are small."
 SYNTHETIC = "Synthetic patients."
@@ -217,7 +218,7 @@ def test_a_long_list_of_warnings_hides_no_refusal(study):
 def test_every_grade_that_is_not_used_is_named_with_the_reason(page):
     section = page.split('<section id="refused">')[1].split("</section>")[0]
     table = section.split("Grades that are not used")[-1].split("</table>")[0]
-    cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[1:]]
+    cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[2:]]
     refused = "refused: slices are 0.6-5.0 mm apart: slices are missing"
     assert [(hip, kl, reason) for hip, _, _, kl, reason in cells] == [
         ("l003_L", "3", refused),
@@ -243,11 +244,45 @@ def test_every_ranked_hip_and_every_reason_is_told(page):
 def test_the_list_says_why_and_names_labelled_neighbours(fabricated, page):
     triage = page.split('<section id="triage">')[1].split("</section>")[0]
     first = read_csv(fabricated.root / "triage.csv")[0]
-    assert str(escape(first["why"])) in triage
+    for reason in first["why"].split("; "):
+        assert f"<span>{escape(reason)}</span>" in triage
     for hip, grade in zip(
         first["neighbours"].split("; "), first["neighbour_grades"].split("; "), strict=True
     ):
         assert f"{hip}: {grade}" in triage
+
+
+@pytest.mark.parametrize(
+    "caveat", ["", "this order is not shown to be better than a random one: too few patients"]
+)
+def test_the_list_says_first_where_its_order_is_not_shown_to_be_informative(study, caveat):
+    path = study.root / "triage.csv"
+    rows = [row | {"caveat": caveat} for row in read_csv(path)]
+    write_csv(path, list(rows[0]), rows)
+    triage = study.report().split('<section id="triage">')[1].split("</h2>")[1]
+    assert triage.strip().startswith("<p><strong>This order is not shown") == bool(caveat)
+
+
+def test_the_head_of_the_list_is_shown_with_rank_hip_and_side(fabricated, page):
+    triage = page.split('<section id="triage">')[1].split("</section>")[0]
+    sheet, _, others = triage.partition("<details>")
+    ranked = [row for row in read_csv(fabricated.root / "triage.csv") if row["rank"]]
+    assert len(ranked) > 12
+    for row in ranked:
+        side = {"L": "left", "R": "right"}[row["side"]]
+        tile = f"<b>{row['rank']}.</b> {row['hip_id']}, {side}"
+        assert (tile in sheet, tile in others) == (int(row["rank"]) <= 12, int(row["rank"]) > 12)
+        picture = f'alt="Radiograph of {row["hip_id"]}, {side} hip"'
+        assert picture in triage
+
+
+def test_bars_compare_with_the_most_uncertain_hip():
+    rows = [{"hip_id": name, "measure": "variance", "uncertainty": value, "rank": rank}
+            for name, value, rank in (("a", "0.4", "1"), ("b", "0.1", "2"), ("c", "", ""))]  # fmt: skip
+    assert measure_bars(rows) == {"a": 1, "b": pytest.approx(0.25)}
+    rows = [row | {"measure": "max_probability"} for row in rows]
+    assert measure_bars(rows) == {"a": pytest.approx(0.6 / 0.9), "b": 1}
+    assert measure_bars([]) == {}
 
 
 def test_possible_label_errors_are_shown_with_the_models_class(fabricated, page):
@@ -286,13 +321,15 @@ def test_a_network_that_beats_no_constant_commands_nothing(study):
     assert "labelled hips again" not in page
     assert NO_ORDER in read_section(page, "simulation")
     assert NO_ORDER in read_section(page, "card")
-    assert f"{NO_BETTER}: what rests on its grades" in read_section(page, "summary")
+    assert NO_BETTER in read_section(page, "summary")
+    assert "is not shown to say anything." in read_section(page, "summary")
 
 
 def test_a_network_that_beats_a_constant_keeps_its_lists_and_sentences(fabricated, page):
     assert "No label is doubted" not in page
     assert NO_ORDER not in page
     assert NO_BETTER not in page
+    assert "not shown to say anything" not in page
     assert "networks that are shown to\ngrade better than the same answer for every hip (vit, vgg)" in page
     assert [row for row in read_csv(fabricated.root / "label_errors.csv") if row["doubted"]]
 
@@ -382,8 +419,8 @@ def test_the_ceiling_is_that_of_the_label_that_was_made(study, rules, shown):
     path.write_text(json.dumps(CEILING))
     study.config(hips=rules)
     page = study.report(ceilings=[path])
-    assert page.count("oracle, expected") == shown
     assert page.count("<td>84\N{NO-BREAK SPACE}%</td><td>99\N{NO-BREAK SPACE}%</td>") == shown
+    assert page.count("oracle, expected (synthetic hips)") == shown
     assert page.count("An oracle that knows") == shown
 
 
@@ -424,7 +461,7 @@ def test_no_network_was_trained(study):
     assert '<table class="matrix">' not in page
 
 
-@pytest.mark.parametrize("cohorts", [("labelled",), ("labelled", "external", "pool")])
+@pytest.mark.parametrize("cohorts", [("labelled", "pool"), ("labelled", "external", "pool")])
 def test_a_missing_external_cohort_is_a_reason_for_distrust(study, cohorts):
     study.sizes = {name: study.sizes[name] for name in cohorts}
     first = study.report().split('<dl class="answers">')[0]

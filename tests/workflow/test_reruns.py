@@ -120,7 +120,7 @@ def test_the_report_title(study):
 
 def test_another_batch_or_simulation_makes_no_prediction(study):
     study.configure(triage__budget=7)
-    assert study.planned() == {"triage": 1, "rounds": 1, "figures": 1, "report": 1}
+    assert study.planned() == {"triage": 1, "rounds": 1, "report": 1}
     study.configure(triage__budget=50, simulate__simulate_seeds=3, label_errors__rank_by="self_confidence")
     assert study.planned() == {"simulate": 1, "label_errors": 1, "figures": 1, "report": 1}
 

@@ -62,14 +62,20 @@ def find_unused(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str
 
 
 def _explain_unused(row: Mapping[str, object]) -> str:
-    crowe, kl = (int(str(row[name])) if row[name] not in ("", None) else None for name in ("crowe", "kl"))
     if row["status"] != "ok":
         return f"{row['status']}: {str(row['reason']).rstrip('.')}"
-    if row["grade"]:
+    lack = find_lack(row)
+    if lack == "class":
+        return f"Crowe {ROMAN[int(str(row['crowe']))]}, KL {row['kl']} is in no class"
+    return {"crowe": "without a Crowe grade", "kl": "without a KL grade", "": ""}[lack]
+
+
+def find_lack(grade: Mapping[str, object]) -> str:
+    """What a graded hip lacks for a combined class: "crowe", "kl", "class" (its pair is in none), or ""."""
+    if grade["grade"] not in ("", None):
         return ""
-    if crowe is None or kl is None:
-        return "without a Crowe grade" if crowe is None else "without a KL grade"
-    return f"Crowe {ROMAN[crowe]}, KL {kl} is in no class"
+    missing = [index for index in ("crowe", "kl") if grade[index] in ("", None)]
+    return missing[0] if missing else "class"
 
 
 def _class_of(crowe: int, kl: int, rule: HipsSettings) -> int | None:

@@ -14,7 +14,7 @@ from hipoa.core.errors import CohortError
 from hipoa.core.files import read_csv
 from hipoa.core.identifiers import normalise
 from hipoa.core.tables.rows import Case, Reading, hip_id
-from hipoa.grading.data.labels import grade_hip
+from hipoa.grading.data.labels import find_lack, grade_hip
 from hipoa.grading.data.stratified_split import find_shortage
 from hipoa.grading.settings import HipsSettings
 
@@ -25,6 +25,12 @@ _WAYS = {
     "have a pair that is no class": "list it in hips.class_table, or set hips.off_table: nearest",
 }
 """What keeps a graded hip from having a combined class, and what to do about it."""
+_LACKS = {
+    "crowe": "have no Crowe grade",
+    "kl": "have no KL grade",
+    "class": "have a pair that is no class",
+    "": "",
+}
 
 
 def read_folds(path: Path, folds: int) -> dict[str, int]:
@@ -147,18 +153,10 @@ def count_labelled(
     for (case_id, side), mine in of_hip.items():
         grade, case = grade_hip(hip_id(case_id, side), mine, rule), case_of[case_id]
         taught = {"combined": grade["grade"], "separate": (grade["crowe"], grade["kl"])}
-        cause = "are left out" if side in case.exclude else _find_lack(grade)
+        cause = "are left out" if side in case.exclude else _LACKS[find_lack(grade)]
         lacking.update([cause] if cause else [])
         for task, kind in taught.items():
             if side not in case.exclude and kind is not None:
                 of_task[task].patients.add(case.patient_id)
                 of_task[task].classes[kind] += 1
     return LabelledHips(where, of_task, lacking, builtin)
-
-
-def _find_lack(grade: Mapping[str, object]) -> str:
-    if grade["grade"] is not None:
-        return ""
-    if grade["crowe"] is None:
-        return "have no Crowe grade"
-    return "have no KL grade" if grade["kl"] is None else "have a pair that is no class"

@@ -7,8 +7,8 @@ from typing import Any
 
 from hipoa.core.errors import ReadingError
 from hipoa.reading.images import LoadedImage, load_image
-from hipoa.reading.measurements import Measurement, take_measurements
-from hipoa.reading.records import ReadingIndex, Record
+from hipoa.reading.measurements import take_measurements
+from hipoa.reading.records import Measurement, ReadingIndex, Record
 from hipoa.reading.worklist import Hip
 
 

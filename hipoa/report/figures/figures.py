@@ -15,8 +15,6 @@ from hipoa.report.radiographs import read_radiographs
 
 _PER_CLASS = 2
 """Graded hips shown of each class and side."""
-_TRIAGE_HIPS = 12
-"""Hips to read first that are drawn: two rows of six."""
 
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
 
@@ -51,9 +49,8 @@ def run(
     primary = comparisons.find_primary(differences)
     records = sort_rows(experiments, [read_json(path) for path in models])
     examples = radiograph_sheets.choose_examples(rows, _PER_CLASS)
-    first = [row for row in known["triage.csv"] if row["rank"]][:_TRIAGE_HIPS]
     names = [hip.hip_id for chosen in examples.values() for hip in chosen]
-    radiographs = read_radiographs(stacks, [*names, *(row["hip_id"] for row in first)])
+    radiographs = read_radiographs(stacks, names)
     with style.applied():
         figures = {
             "flow": flowchart.draw_flow(rows, find_predicted(uncertainty)),
@@ -74,7 +71,6 @@ def run(
             "variance": predictions.draw_variance(graded, known["compare.csv"]),
             "risk_coverage": curves.draw_risk(known["risk_coverage.csv"], experiments),
             "embedding": predictions.draw_embedding(sort_rows(experiments, known["embedding.csv"])),
-            "triage": radiograph_sheets.draw_triage(first, radiographs, classes),
             "simulation": curves.draw_simulation(known["simulation.csv"]),
         }
         for name in FIGURES:

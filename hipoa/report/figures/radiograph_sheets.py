@@ -1,4 +1,4 @@
-"""Figures of radiographs: examples of each class, samples of the augmentation, the hips to read first."""
+"""Figures of radiographs: examples of each class, and samples of the augmentation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from matplotlib.figure import Figure
 
 from hipoa.core.constants import SIDE_NAMES
 from hipoa.core.tables.rows import SIDES
-from hipoa.evaluation.passes import name_measure
 from hipoa.evaluation.predictions import N_GRADES
 from hipoa.report.cohort import Hip
 from hipoa.report.figures.style import GREY, new_grid, say
-
-_PER_ROW = 6
 
 
 def choose_examples(hips: Sequence[Hip], per_class: int) -> dict[tuple[int, str], list[Hip]]:
@@ -108,33 +105,6 @@ def draw_augmentation(samples: Mapping[str, np.ndarray]) -> Figure:
         if not row:
             axes.set_title(f"class {samples['grade'][hip]}", fontsize=9.5)
             axes.set_xlabel(f"{samples['hip_id'][hip]}, original", fontsize=8, color=GREY, labelpad=2)
-    return figure
-
-
-def draw_triage(
-    rows: Sequence[Mapping[str, str]], radiographs: Mapping[str, np.ndarray], classes: Mapping[int, str]
-) -> Figure:
-    """The hips to read first, in their order.
-
-    Args:
-        rows: Rows of triage.csv that have a rank, the first of the list.
-        radiographs: Hip to (150, 150) uint8.
-        classes: Class to what it means.
-    """
-    figure, grid = new_grid("Hips to read first", range(-(-len(rows) // _PER_ROW)), range(_PER_ROW),
-                            width_in=(0, 12), height_in=(2.75, 0.7),
-                            empty="There is no unread hip to rank.")  # fmt: skip
-    for axes in list(grid.values())[len(rows) :]:
-        axes.set_axis_off()
-    for axes, row in zip(grid.values(), rows, strict=False):
-        if row["hip_id"] in radiographs:
-            _show(axes, radiographs[row["hip_id"]])
-        else:
-            say(axes, "no radiograph")
-        meaning = classes.get(int(row["predicted"]), "no graded hip")
-        uncertainty = f"{name_measure(row['measure'])} {float(row['uncertainty']):.3g}"
-        axes.set_title(f"{row['rank']}. {row['hip_id']}", fontsize=9.5)
-        axes.set_xlabel(f"predicted class {row['predicted']}\n{meaning}\n{uncertainty}", fontsize=8.5)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,7 +107,7 @@ def _fill(cohort: str, hips: Sequence[Hip], urls: dict[str, str]) -> list[Sheet]
     fitting = takewhile(
         lambda pair: all(hip.hip_id in urls for hip in pair if hip.status == "ok"), pairs.values()
     )
-    shown = [[_lay(hip, urls) for hip in pair] for pair in fitting]
+    shown = [[lay_tile(hip, urls) for hip in pair] for pair in fitting]
     sheets: list[Sheet] = []
     last = 0
     for start in range(0, len(shown), CTS_PER_SHEET):
@@ -117,7 +117,8 @@ def _fill(cohort: str, hips: Sequence[Hip], urls: dict[str, str]) -> list[Sheet]
     return sheets
 
 
-def _lay(hip: Hip, urls: dict[str, str]) -> Tile:
+def lay_tile(hip: Hip, urls: Mapping[str, str]) -> Tile:
+    """The tile of a hip; ``urls`` are the radiographs by hip."""
     if hip.hip_id not in urls:
         return Tile(hip, "")
     x, y, radius = (float(mm) / float(hip.mm_per_px) for mm in (hip.head_x_mm, hip.head_y_mm, hip.radius_mm))

@@ -25,7 +25,6 @@ from hipoa.report.scores import (
     write_share,
 )
 from hipoa.report.sections.caveats import list_caveats
-from hipoa.report.sections.sets import judge_size
 
 _FIRST = 3
 """Caveats on the first screen, and hips named in it."""
@@ -226,7 +225,7 @@ def _describe_sets(sets: Sequence[Row], experiment: str) -> list[str]:
         return []
     interval = "{:.1f} ({:.1f} to {:.1f})" if size["low"] and size["high"] else "{:.1f}"
     numbers = [float(size[name]) for name in ("value", "low", "high") if size[name]]
-    judged = f"; {judge_size(size)}" if judge_size(size) else ""
+    judged = f"; {size['verdict']}" if size["verdict"] else ""
     sentence = (
         "Sets of adjacent classes fitted to contain the true class of 90 % of the hips are of "
         f"{interval.format(*numbers)} of the seven classes on average{judged}."
