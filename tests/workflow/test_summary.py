@@ -116,7 +116,7 @@ def test_cases_refusals_and_costs(tmp_path):
 
 
 def test_after_a_failure_times_are_left_out(tmp_path):
-    write_csv(tmp_path / "hips/pool.csv", ("case_id", "status", "reason"), [{"case_id": "a", "status": "ok"}])
+    write_hips(tmp_path / "hips/pool.csv", [("a", "ok")])
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks/figures.tsv").write_text("s\tmax_rss\n1\t2\n")
     assert describe(tmp_path, stages=False) == ["pool: 1 of 1 CTs done"]
