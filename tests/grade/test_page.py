@@ -77,6 +77,9 @@ def test_it_says_what_a_surgeon_must_know(opened):
     assert "Probability of each class" not in right
     assert "Crowe III, KL 4 (class 6), probability 25 %: little more than a guess among seven." in left
     assert "90 % set: classes 2 to 7, more than half of all: it settles little." in left
+    # Where there is no grade, none can mean nothing.
+    assert "the grade means nothing" in left
+    assert "the grade" not in right
     assert "not a medical device" in page.inner_text("header")
     assert "not shown to be <better>" in page.inner_text("header")
     assert "made by siddon" in page.inner_text("main")

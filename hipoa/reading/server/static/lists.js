@@ -55,7 +55,7 @@ export function fillDisagreements(found, settle) {
   for (const k of found.agreement) {
     const who = k.question === "intra-reader" ? `${k.a}, repeated` : `${k.a} and ${k.b}`;
     const span = k.low === "" ? "" : ` (${digits(k.low)} to ${digits(k.high)})`;
-    const metric = { ECA: "exact agreement", ONCA: "at most one apart" }[k.metric] ?? k.metric;
+    const metric = { ECA: "exact agreement", ONCA: "at most one apart", MAE: "mean difference, in grades" }[k.metric] ?? k.metric;
     const row = kappas.insertRow();
     for (const text of [who, k.index, metric, k.value === "" ? "not defined" : digits(k.value) + span, k.n_hips]) row.insertCell().textContent = text;
   }
