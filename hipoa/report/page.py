@@ -78,7 +78,6 @@ PARTS = (
             Section("quality", "Radiographs", contact_sheets.gather),
             Section("refused", "Refused hips and warnings"),
             Section("accuracy", "Accuracy", accuracy.gather),
-            Section("confusion", "Confusion matrices"),
             Section("triage", "Hips to read next", triage.gather),
             Section("label_errors", "Possible label errors"),
             Section("gallery", "Successes and failures", gallery.gather),

@@ -85,8 +85,12 @@ def test_it_says_what_a_surgeon_must_know(opened):
 
 def test_the_bars_are_the_probabilities_and_the_set_is_marked(opened):
     page, _ = opened
-    widths = page.eval_on_selector_all(".bar rect", "all => all.map(r => r.getBoundingClientRect().width)")
+    widths = page.eval_on_selector_all(
+        ".percent rect", "all => all.map(r => r.getBoundingClientRect().width)"
+    )
     assert widths == pytest.approx([width * widths[5] / 0.25 for width in GRADED["probabilities"]], rel=0.01)
+    # A rule of the report's style sheet, which the page shares, must not reach them.
+    assert page.evaluate("document.querySelector('.percent svg').getBoundingClientRect().width") > 100
     marked = page.eval_on_selector_all("th.inside", "all => all.map(cell => parseInt(cell.innerText))")
     assert marked == GRADED["set"]
     assert page.inner_text("tr.predicted th") == "6 predicted"

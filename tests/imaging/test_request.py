@@ -9,8 +9,10 @@ from hipoa.imaging.projection.request import request_hip
 from hipoa.imaging.settings import ProjectSettings
 
 
-def describe(volume, side, field_of_view_mm=120, **centres):
-    hips = {name: Hip(name, tuple(at), 24.0, "labels", 0.91234) for name, at in centres.items()}
+def describe(volume, side, field_of_view_mm=120, replaced=False, **centres):
+    hips = {
+        name: Hip(name, tuple(at), 24.0, "labels", 0.91234, replaced=replaced) for name, at in centres.items()
+    }
     missing = {name: "no hip found" for name in "LR" if name not in hips}
     scan = Scan(volume, find_body(volume), HipCentres(hips, missing))
     settings = ProjectSettings.model_validate({"field_of_view_mm": field_of_view_mm})
@@ -56,3 +58,8 @@ def test_every_hip_has_all_cells_in_words_and_numbers(pelvis, heads):
 def test_the_hips_of_a_plain_ct_have_no_warnings(pelvis, heads):
     row = describe(pelvis, "L", **heads)
     assert (row["warnings"], row["cut"], row["tilt_deg"], row["turn_deg"]) == ("", "", 0, 0)
+
+
+def test_a_metal_head_that_the_locator_fitted_is_a_replacement_however_dim_it_is(pelvis, heads):
+    row = describe(pelvis, "L", replaced=True, **heads)
+    assert (row["implant"], row["warnings"]) == ("replacement", "metal in or about the head: a replacement")

@@ -89,7 +89,10 @@ def test_what_is_pressed_before_the_next_hip_is_drawn_is_for_that_hip(page, stud
     press(page, "Enter", "x", "1")
     wait_for(page, "p00001_L")
     press(page, "Enter")
-    wait_for(page, "p00001_R")
+    page.click("#mine-open")  # while it is saved
+    page.wait_for_selector("#mine:not([hidden])")
+    assert page.inner_text("#mine tbody td >> nth=1") == "p00001"
+    assert page.locator("#mine tbody tr").count() == 3
     assert [(line["hip_id"], line["crowe"], line["kl"], line["reason"]) for line in read_log(study)] == [
         ("p00000_L", 1, 2, ""),
         ("p00000_R", 3, 4, ""),
@@ -329,11 +332,13 @@ def sort_out(script):
 
 def settle(script, hip, crowe, kl, leave=False):
     page = script.page
-    page.click("#disagreements-open")
-    page.wait_for_selector("#disagreements:not([hidden])")
+    if not page.is_visible("#disagreements"):
+        page.click("#disagreements-open")
+        page.wait_for_selector("#disagreements:not([hidden])")
     row = page.locator("#open-cases tr", has_text=f"{hip[:-2]} {hip[-1]}")
     row.locator("button").click()
-    page.wait_for_function("() => document.getElementById('side-words').textContent.includes('consensus')")
+    page.wait_for_selector("#others:visible")
+    assert page.inner_text("#side-words").endswith("consensus")
     assert "Bob: " in page.inner_text("#others")
     if leave:
         script.press("Escape")

@@ -80,7 +80,7 @@ def test_synthetic_patients_are_labelled_in_every_section_of_results(study):
         path.write_text(path.read_text().replace("Scanner A", "phantom A"))
     page = study.report()
     assert page.index(SYNTHETIC) < page.index("<main")
-    for name in ("summary", "patients", "accuracy", "confusion", "uncertainty", "embedding", "triage"):
+    for name in ("summary", "patients", "accuracy", "uncertainty", "embedding", "triage"):
         section = page.split(f'<section id="{name}">')[1].split("</section>")[0]
         assert "synthetic patients" in section, name
     captions = re.findall(r"<(?:figcaption|caption)>(.*?)</", page)

@@ -66,9 +66,9 @@ def test_a_real_ct_is_graded(finished):
     assert all(f"real_{side}" in finished.read("report.html") for side in "LR")
 
 
-def test_the_report_is_of_own_data_with_settings_for_demonstration(finished):
+def test_the_report_is_of_own_data_with_a_preset_that_is_not_for_results(finished):
     report = finished.read("report.html")
-    assert "settings for demonstration" in report
+    assert "The preset demo is not for results" in report
     assert json.loads(finished.read("manifest.json"))
 
 

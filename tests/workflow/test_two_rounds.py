@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -110,8 +111,9 @@ class Round:
         self.predicted = {row["hip_id"]: row for row in uncertainty}
 
     def list_section(self, name):
-        """A section of the report."""
-        return self.report.split(f'<section id="{name}">')[1].split("</section>")[0]
+        """A section of the report, without the marks of its abbreviations."""
+        section = self.report.split(f'<section id="{name}">')[1].split("</section>")[0]
+        return re.sub("</?abbr[^>]*>", "", section)
 
 
 @pytest.fixture(scope="module")

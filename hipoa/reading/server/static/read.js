@@ -312,7 +312,7 @@ function makeButtons(group, field, values) {
 // Buttons of the header are there before anyone has signed in.
 function whenSignedIn(action) {
   return () => {
-    if (state.reader) { action(); return; }
+    if (state.reader) { perform(action); return; }
     open("sign-in");
     $("sign-in-fault").textContent = "Sign in with your name first.";
     $("name").focus();
