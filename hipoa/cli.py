@@ -61,8 +61,8 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] not in COMMANDS:
         print(f'hipoa: "{argv[0]}" is no command. Use one of: {", ".join(COMMANDS)}.', file=sys.stderr)
         return 2
-    run = importlib.import_module(COMMANDS[argv[0]][0]).run
     try:
+        run = importlib.import_module(COMMANDS[argv[0]][0]).run
         run(**_arguments(argv[0], run, argv[1:]))
     except (HipoaError, DiskError) as error:
         # A cell or a name may hold a line break; a message stays one line.

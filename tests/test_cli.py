@@ -282,6 +282,15 @@ def test_what_needs_no_torch_starts_without_it(argv):
     assert told.stdout.splitlines()[-1] == "[]"
 
 
+def test_an_interrupt_while_it_starts_is_one_line(monkeypatch, capsys):
+    def interrupt(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hipoa.cli.importlib.import_module", interrupt)
+    assert main(["plan"]) == 130
+    assert capsys.readouterr().err == "plan: interrupted\n"
+
+
 def test_an_interrupt_is_one_line(monkeypatch, capsys):
     def run():
         raise KeyboardInterrupt

@@ -102,7 +102,10 @@ def describe_failures(logs: Sequence[str]) -> Iterator[str]:
     Args:
         logs: Snakemake's logs of the run.
     """
-    for failure in (failure for log in logs for failure in find_failures(Path(log))):
+    failures = [failure for log in logs for failure in find_failures(Path(log))]
+    if logs and not failures:
+        yield "What failed stands above; if no job is named there, start again without --quiet."
+    for failure in failures:
         yield f"{failure.rule} failed{f': {failure.log}' if failure.log else ''}"
         if "status is" in failure.message:  # a cluster's words: out of time, node failed
             yield f"    {failure.message.partition('. For further')[0]}"

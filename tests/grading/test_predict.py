@@ -1,5 +1,7 @@
 """Which model predicts which hip, and passes that differ by dropout alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hipoa.core.errors import NetworkError, ResourceError
 from hipoa.core.files import read_json, read_npz, write_json
 from hipoa.grading.data.radiographs import find_visible
 from hipoa.grading.inference import predict
+from hipoa.grading.inference.mc_dropout import sample_outputs
 from hipoa.grading.settings import ClassTable, Experiment, PredictSettings, TrainSettings
 from hipoa.grading.training import train
 
@@ -119,6 +122,26 @@ def test_passes_that_are_all_the_same_are_named(study, fold_one, tmp_path, monke
     monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: x)
     with pytest.raises(NetworkError, match=r"^tiny r0f1: all 5 passes are the same"):
         run(fold_one, study["hips"], study["stack"], "labelled", tmp_path)
+
+
+@pytest.mark.parametrize(("share", "fault"), [(0.05, False), (0.0, True)])
+def test_few_passes_of_one_hip_may_be_the_same_by_chance(share, fault):
+    """As where the hips of a cohort are one, and most features of its image are 0."""
+
+    class Network:
+        def finish(self, parts, done):
+            return (torch.rand(len(parts), 1) < share).float().expand(-1, 7)
+
+    network: Any = Network()
+    settings = PredictSettings(passes=3)
+    shared = torch.zeros(1, 4)
+    if fault:
+        with pytest.raises(NetworkError, match=r"^tiny: all 3 passes are the same"):
+            sample_outputs(network, 1, shared, [1], settings, "tiny")
+    else:
+        outputs = sample_outputs(network, 1, shared, [1], settings, "tiny")
+        assert outputs.shape == (1, 3, 7)
+        assert not outputs.any()
 
 
 def test_outputs_that_are_no_numbers_are_named(study, fold_one, tmp_path):

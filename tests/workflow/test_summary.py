@@ -51,6 +51,13 @@ def test_the_last_words_of_what_failed_and_was_not_done_later(log, tmp_path):
     ]
 
 
+def test_a_run_whose_log_names_no_job_says_how_to_see_it(tmp_path):
+    (tmp_path / "snakemake.log").write_text("Exiting because a job execution failed.\n")
+    assert list(describe_failures([str(tmp_path / "snakemake.log")])) == [
+        "What failed stands above; if no job is named there, start again without --quiet."
+    ]
+
+
 def test_a_run_without_a_log_says_nothing_of_failures():
     assert list(describe_failures([])) == []
 
