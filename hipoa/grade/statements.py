@@ -13,7 +13,7 @@ GUESS = 2 / N_GRADES
 """Twice the probability of a guess among the classes, below which a grade counts as little more than one."""
 SURE = 0.8
 
-_METAL = "There is metal near it, of which the models may have seen little."
+_METAL = "There is metal near it, of which the models may have seen little or nothing."
 
 Record = Mapping[str, Any]
 

@@ -56,7 +56,9 @@ def run(
     """
     path = log or find_log(study)
     if not path.is_file():
-        raise ReadingError(path.name, "there are no readings", "Read hips first: python -m hipoa read.")
+        raise ReadingError(
+            path.name, "there are no readings", f"Read hips first: python -m hipoa read --study {study}."
+        )
     if grades is not None and out.exists() and grades.resolve() == out.resolve():
         raise ConfigError(
             "--grades", "it is the table to be written", "Keep your own table and name another for --out."

@@ -121,6 +121,10 @@ class ReadingIndex:
         """Everyone who ever recorded anything, by name."""
         return sorted(self._by_reader)
 
+    def all(self) -> list[Record]:
+        """Everyone's records, undone readings left out."""
+        return [record for reader in self.readers for record in self.of(reader)]
+
     def of(self, reader: str) -> list[Record]:
         """A reader's records, undone readings left out."""
         return list(self._by_reader.get(reader, {}).values())

@@ -59,16 +59,17 @@ class Disk:
     peak: int  # at most, while it runs
 
 
-def find_machine(cores: int = 0, gpus: int | None = None) -> Machine:
+def find_machine(cores: int | None = None, gpus: int | None = None) -> Machine:
     """So many cores and GPUs, by default those that this process may use.
 
     Raises:
-        ConfigError: A number is negative.
+        ConfigError: There is no core, or a number is negative.
     """
-    for flag, number in (("--cores", cores), ("--gpus", gpus or 0)):
-        if number < 0:
-            raise ConfigError(flag, f"{number} is negative", "Name how many there are.")
-    return Machine(cores or len(os.sched_getaffinity(0)), torch.cuda.device_count() if gpus is None else gpus)
+    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+    for flag, number, least in (("--cores", cores, 1), ("--gpus", gpus or 0, 0)):
+        if number < least:
+            raise ConfigError(flag, f"{number} is fewer than {least}", "Name how many there are.")
+    return Machine(cores, torch.cuda.device_count() if gpus is None else gpus)
 
 
 def announce_costs(study: Study, machine: Machine, steps: int, out: Path | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,7 +19,7 @@ def run(
     *,
     config: Path = Path("config.yaml"),
     steps: int = 2,
-    cores: int = 0,
+    cores: int | None = None,
     gpus: int | None = None,
     precision: bool = False,
     difference: float = DIFFERENCE,
@@ -41,9 +42,9 @@ def run(
         out: A JSON file to which the same is written.
 
     Raises:
-        ConfigError: The configuration or a number is at fault, or the disk is too small.
+        ConfigError: The configuration or a number is at fault or missing, or the disk is too small.
     """
-    study = Study(resolve(yaml.safe_load(config.read_text(encoding="utf-8")) or {}))
+    study = Study(resolve(read_config(config)))
     if precision:
         announce_precision(study, difference, out)
         return
@@ -53,6 +54,27 @@ def run(
     from hipoa.workflow.costs import announce_costs, find_machine
 
     announce_costs(study, find_machine(cores, gpus), steps, out)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What a configuration sets.
+
+    Raises:
+        ConfigError: It cannot be read, or is no list of settings.
+    """
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        do = "Go to the folder that holds config.yaml, or name it with --config."
+        raise ConfigError(str(path), f"it cannot be read ({error.strerror})", do) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" from line {mark.line + 1} on" if mark else ""
+        do = "Correct it: one setting per line, what belongs to it indented by spaces."
+        raise ConfigError(str(path), f"it cannot be read as YAML{at}", do) from error
+    if not isinstance(given or {}, dict):
+        raise ConfigError(str(path), "it holds no settings by name", "Write them as in study: demo.")
+    return given or {}
 
 
 def announce_precision(study: Study, difference: float, out: Path | None) -> None:

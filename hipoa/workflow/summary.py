@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hipoa.core.errors import ConfigError
 from hipoa.core.files import read_csv, read_json
 from hipoa.core.tables.rows import COHORTS
 from hipoa.grading.data.labels import find_unused
@@ -23,7 +24,7 @@ MEND = (
 )
 """The last line of a run that failed."""
 
-_REASONS, _NAMED = 5, 20
+_REASONS, _SHOWN, _NAMED = 5, 4, 20
 _IMPLANTS = {"replacement": "a replacement of the joint", "fixation": "nails, screws or plates"}
 _LAST_LINES = 3
 _LAST_BYTES = 20_000
@@ -43,7 +44,12 @@ def run(*, results: Path) -> None:
 
     Args:
         results: The folder of the study, such as results/demo.
+
+    Raises:
+        ConfigError: There is no such folder.
     """
+    if not results.is_dir():
+        raise ConfigError("--results", f'"{results}" is no folder', "Name that of a study: results/NAME.")
     for line in [*describe(results), *describe_caveats(results)]:
         print(line)
 
@@ -130,21 +136,35 @@ def _describe_cases(results: Path) -> Iterator[str]:
 
 def _describe_cohort(cohort: str, rows: Sequence[Mapping[str, str]], table: Path) -> Iterator[str]:
     """CTs done, hips refused or left out, and the grades that are not used."""
-    reasons = Counter(row["reason"] for row in rows if row["status"] == "refused")
+    refused: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] == "refused":
+            refused.setdefault(row["reason"], []).append(row["hip_id"])
+    count = sum(map(len, refused.values()))
     implants = Counter(row["implant"] for row in rows if row["status"] == "excluded" and row["implant"])
     # A hip with an implant was seen, left out or not.
     done = {row["case_id"] for row in rows if row["status"] == "ok" or row["implant"]}
-    told = [f"{reasons.total()} hips refused"] if reasons else []
-    told += [f"{count} left out for {_IMPLANTS[kind]}" for kind, count in sorted(implants.items())]
+    told = [f"{_count_hips(count)} refused"] if refused else []
+    told += [f"{_count_hips(n)} left out for {_IMPLANTS[kind]}" for kind, n in sorted(implants.items())]
     cts = f"{len(done)} of {len({row['case_id'] for row in rows})} CTs done"
     yield f"{cohort}: {', '.join([cts, *told])}{f' ({table})' if told else ''}"
-    for reason, count in reasons.most_common(_REASONS):
-        yield f"    {count} x {reason}"
-    if len(reasons) > _REASONS:
-        yield f"    and {len(reasons) - _REASONS} more reasons"
-    if reasons and cohort == "pool":
-        yield f"    warning: {reasons.total()} of {len(rows)} hips of the pool cannot be ranked or read"
+    yield from _list_refused(refused)
+    if refused and cohort == "pool":
+        yield f"    warning: {count} of {len(rows)} hips of the pool cannot be ranked or read"
     yield from _list_unused(rows, table)
+
+
+def _list_refused(refused: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The most frequent reasons, with the first hips of each; all are in the table."""
+    for reason, hips in sorted(refused.items(), key=lambda item: -len(item[1]))[:_REASONS]:
+        more = f" and {len(hips) - _SHOWN} more" if len(hips) > _SHOWN else ""
+        yield f"    {len(hips)} x {reason} ({', '.join(hips[:_SHOWN])}{more})"
+    if len(refused) > _REASONS:
+        yield f"    and {len(refused) - _REASONS} more reasons"
+
+
+def _count_hips(number: int) -> str:
+    return f"{number} hip{'' if number == 1 else 's'}"
 
 
 def _list_unused(rows: Iterable[Mapping[str, object]], table: Path) -> Iterator[str]:

@@ -77,6 +77,9 @@ def test_it_says_what_a_surgeon_must_know(opened):
     assert "Probability of each class" not in right
     assert "Crowe III, KL 4 (class 6), probability 25 %: little more than a guess among seven." in left
     assert "90 % set: classes 2 to 7, more than half of all: it settles little." in left
+    # Where there is no grade, none can mean nothing.
+    assert "the grade means nothing" in left
+    assert "the grade" not in right
     assert "not a medical device" in page.inner_text("header")
     assert "not shown to be <better>" in page.inner_text("header")
     assert "made by siddon" in page.inner_text("main")
@@ -94,6 +97,17 @@ def test_the_bars_are_the_probabilities_and_the_set_is_marked(opened):
     marked = page.eval_on_selector_all("th.inside", "all => all.map(cell => parseInt(cell.innerText))")
     assert marked == GRADED["set"]
     assert page.inner_text("tr.predicted th") == "6 predicted"
+
+
+def test_only_what_the_page_shows_is_explained():
+    without = {**RECORD, "hips": {**RECORD["hips"], "L": {**GRADED, "set": None}}}
+    sure = make_hips()
+    sure.rows["L"]["confidence"] = 0.998
+    page = render(without, sure, TABLE)
+    assert "The set of classes" not in page
+    assert "The set of classes" in render(RECORD, make_hips(), TABLE)
+    assert "confidence above 99 %" in page
+    assert "confidence 97 %" in page
 
 
 def test_the_circle_lies_on_the_head(opened, tmp_path):

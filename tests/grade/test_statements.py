@@ -74,7 +74,7 @@ def test_what_speaks_against_a_grade_is_a_warning():
     _, warned = print_lines({"hips": {"R": hip}, "caveats": [], "warnings": []})
     assert warned == [
         "Right hip: warning: It is unlike the hips of the study: do not rely on its grade.",
-        "Right hip: warning: There is metal near it, of which the models may have seen little.",
+        "Right hip: warning: There is metal near it, of which the models may have seen little or nothing.",
     ]
     assert "within the range" in describe_likeness(HIP)
     assert "not known" in describe_likeness(HIP | {"closer_than_this": None})

@@ -107,12 +107,36 @@ def test_the_share_of_directions_that_a_cup_covers(half_angle_deg):
 
 @pytest.mark.parametrize(
     ("radius_mm", "hu", "kind"),
-    [(3.0, 3071, ""), (4.5, 3071, "fixation"), (20.0, 2400, ""), (20.0, 2600, "replacement")],
+    [(3.0, 3071, ""), (4.5, 3071, "fixation"), (20.0, 2600, "replacement")],
 )
-def test_clips_and_dense_bone_are_no_implant(radius_mm, hu, kind):
+def test_a_clip_is_no_implant(radius_mm, hu, kind):
     """A ball of 3 mm has 113 mm3, one of 4.5 mm 382."""
     volume = draw(lambda points: norm(points) <= radius_mm, (1.0, 1.0, 1.0), hu)
     assert find_implant(volume, np.zeros(3)) == kind
+
+
+@pytest.mark.parametrize("end_hu", [2000, 2400, 3071, 9000])
+@pytest.mark.parametrize("kind", ["resurfacing", "plastic head in a metal cup", "nail and screw"])
+def test_metal_is_known_where_the_hu_end(kind, end_hu):
+    volume = draw((REPLACEMENTS | FIXATION)[kind], (1.0, 1.0, 1.0), end_hu)
+    assert find_implant(volume, np.zeros(3)) == ("replacement" if kind in REPLACEMENTS else "fixation")
+
+
+@pytest.mark.parametrize(("apart_mm", "kind"), [(20, ""), (4, "fixation")])
+def test_many_clips_are_no_implant_but_one_piece_of_as_much_metal_is(apart_mm, kind):
+    clips = [np.array([40.0, (number - 2.5) * apart_mm, 0.0]) for number in range(6)]
+    volume = draw(
+        lambda points: np.any([norm(points - clip) <= 2.5 for clip in clips], axis=0), (1.0, 1.0, 1.0)
+    )
+    assert find_implant(volume, np.zeros(3)) == kind
+
+
+def test_bone_is_no_metal_though_its_densest_voxel_is_where_the_hu_end():
+    volume = draw(lambda points: norm(points) <= 20, (1.0, 1.0, 1.0), 2000)
+    volume.hu[volume.hu == 2000] += np.random.default_rng([1]).integers(
+        0, 400, np.sum(volume.hu == 2000), np.int16
+    )
+    assert find_implant(volume, np.zeros(3)) == ""
 
 
 def test_beyond_the_end_of_the_ct_there_is_no_metal():

@@ -165,12 +165,13 @@ class Page:
         self.study = study
         self.path = study.parent.parent / "history" / study.name / "readings.jsonl"
         self.settings = ReadSettings.model_validate({"again_every": 0, **settings})
+        self.secret = "s" * 64
         self.open()
 
     def open(self, only_reader=""):
         self.log = Log(self.path)
         self.worklist = read_worklist(self.study, self.study / "triage.csv")
-        service = ReadingService(self.study.name, self.worklist, self.log, self.settings, "s" * 64)
+        service = ReadingService(self.study.name, self.worklist, self.log, self.settings, self.secret)
         self.app = make_app(service, port=PORT, key=KEY, only_reader=only_reader)
         return self
 

@@ -152,6 +152,54 @@ def test_the_form_does_not_tell_that_the_hip_comes_again(long_page):
     assert len({len(token["mark"]) for token in tokens}) == 1
 
 
+def test_putting_a_hip_off_does_not_tell_whether_it_comes_again(long_page):
+    reader = long_page.reader("Ann")
+    fewer, seen = {}, []
+    while (before := reader.get("/api/next").json)["hips"]:
+        hip = before["hips"][0]
+        after = reader.post("/api/later", {"form_token": hip["form_token"]}).json
+        fewer.setdefault(hip["hip_id"], before["left"] - after["left"])
+        seen.append(hip["hip_id"])
+        assert reader.post("/api/undo", {"id": after["recorded"]["id"]}).json["left"] == before["left"]
+        reader.read(1, 1)
+    assert len(seen) > len(fewer) == 80  # some came a second time
+    assert set(fewer.values()) == {0}
+
+
+def test_which_hips_come_again_follows_from_no_name_that_the_page_shows(long_page):
+    twice = []
+    for name, secret in (("Ann", "s" * 64), ("Bob", "s" * 64), ("Cid", "t" * 64)):
+        long_page.log.close()
+        long_page.secret = secret
+        read_all(long_page.open(), long_page.reader(name))
+        lines = long_page.lines()
+        twice.append({line["hip_id"] for line in lines if line["reader"] == name and line["again"]})
+    assert all(twice)
+    assert twice[0] != twice[1] != twice[2] != twice[0]
+
+
+def test_the_agreement_does_not_tell_what_another_said_of_a_hip_that_may_come_again(long_page):
+    ann, bob = long_page.reader("Ann"), long_page.reader("Bob")
+    for count in range(1, 61):
+        bob.read(1, 4)
+        ann.read(1, 2)
+        rows = ann.get("/api/disagreements").json["agreement"]
+        pairs = [row for row in rows if row["question"] == "inter-reader"]
+        lately = [line["hip_id"] for line in long_page.lines() if line["reader"] == "Ann"][-40:]
+        read = {line["hip_id"] for line in long_page.lines() if line["reader"] == "Ann"}
+        assert {row["n_hips"] for row in pairs} <= {len(read - set(lately))}
+        assert bool(pairs) == (len(read - set(lately)) > 1), count
+    read_all(long_page, ann)
+    rows = ann.get("/api/disagreements").json["agreement"]
+    assert {row["n_hips"] for row in rows if row["question"] == "inter-reader"} == {
+        len(read_by(long_page, "Bob"))
+    }
+
+
+def read_by(page, name):
+    return {line["hip_id"] for line in page.lines() if line["reader"] == name}
+
+
 def test_no_second_reading_comes_between_the_hips_of_a_patient(long_page):
     reader = long_page.reader("Ann")
     read_all(long_page, reader)
@@ -175,7 +223,7 @@ def test_the_model_is_shown_alike_of_hips_that_come_again_and_of_others(long_pag
 
 
 def returning(page):
-    queue = queue_hips("Ann", page.worklist, page.log.index, page.settings)
+    queue = queue_hips("Ann", page.worklist, page.log.index, page.settings, page.secret)
     return {hip.hip_id for hip, again in queue if again}
 
 

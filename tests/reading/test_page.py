@@ -117,6 +117,26 @@ def test_what_was_pressed_for_the_next_hip_never_changes_one_that_was_not_saved(
     assert not page.is_visible("#fault")
 
 
+def test_an_enter_too_many_at_the_end_of_the_list_undoes_nothing(open_page, serve, study):
+    page = open_page(serve("--again-every", "0", study=study))
+    last = [f"p{number // 2:05d}_{'LR'[number % 2]}" for number in range(12)]
+    for hip in last:
+        wait_for(page, hip)
+        press(page, "1", "2", "Enter")
+    page.wait_for_selector("#done:not([hidden])")
+    press(page, "Enter")
+    page.click("#mine-open")
+    page.wait_for_selector("#mine tbody tr")
+    page.wait_for_timeout(300)
+    press(page, "Escape", "Enter")
+    assert page.is_visible("#done")
+    assert [line["kind"] for line in read_log(study)] == ["reading"] * 12
+    press(page, "z")
+    wait_for(page, last[-1])
+    page.wait_for_selector("#workspace:not([hidden])")
+    assert read_log(study)[-1]["kind"] == "undo"
+
+
 @pytest.mark.parametrize("end", ["Enter", "Escape", "p"])
 def test_a_pause_ends_where_it_began(page, study, end):
     page.focus("#kl button:nth-of-type(3)")

@@ -265,5 +265,5 @@ def test_hips_without_a_consensus_are_named(results, tmp_path, capsys):
 
 
 def test_no_log_is_an_error(results, tmp_path):
-    with pytest.raises(ReadingError, match="there are no readings"):
+    with pytest.raises(ReadingError, match=r"no readings\. Read hips first: python -m hipoa read --study "):
         readings.run(DeriveSettings(), study=results, out=tmp_path / "grades.csv")

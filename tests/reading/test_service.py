@@ -1,6 +1,7 @@
 """What a reader sees and what is recorded."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -291,6 +292,17 @@ def test_putting_off_can_be_undone_and_only_by_its_reader(page):
     assert bob.post("/api/undo", {"id": done["id"]}).status_code == 400
     reader.post("/api/undo", {"id": done["id"]})
     assert reader.next()["hip_id"] == "p00000_L"
+
+
+def test_the_time_on_a_hip_that_was_put_off_is_kept_and_is_at_most_what_passed(page):
+    reader = page.reader("Ann")
+    for seconds in (0.2, 99):
+        hip = reader.next()
+        time.sleep(0.25)
+        reader.post("/api/later", {"form_token": hip["form_token"], "seconds": seconds})
+    first, second = (line["seconds"] for line in page.lines())
+    assert first == 0.2
+    assert 0.2 <= second < 60
 
 
 def test_a_reader_goes_on_after_the_server_was_ended(results):

@@ -121,10 +121,11 @@ def test_of_a_gpu_that_is_not_here_only_what_was_measured_is_told(tmp_path):
     assert "on 8 cores, without the networks of vit, small (CTs" in without
 
 
-@pytest.mark.parametrize(("given", "flag"), [({"cores": -1}, "--cores"), ({"gpus": -1}, "--gpus")])
-def test_fewer_cores_than_none_are_refused(given, flag):
-    with pytest.raises(ConfigError, match=rf"^{flag}: -1 is negative. Name how many there are"):
+@pytest.mark.parametrize(("given", "flag"), [({"cores": 0}, "--cores"), ({"gpus": -1}, "--gpus")])
+def test_no_core_or_fewer_gpus_than_none_are_refused(given, flag):
+    with pytest.raises(ConfigError, match=rf"^{flag}: (0 is fewer than 1|-1 is fewer than 0). Name how many"):
         costs.find_machine(**given)
+    assert costs.find_machine(1, 0) == Machine(1)
     assert costs.find_machine(3, 0) == Machine(3)
     assert costs.find_machine().cores >= 1
 
@@ -202,6 +203,25 @@ def test_what_the_patients_can_show_is_said_without_torch(tmp_path):
     more = ask(tmp_path, "--precision", "--difference", "0.1")
     assert needed not in more
     assert "one of 0.1." in more
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, r"it cannot be read \(No such file or directory\). Go to the folder that holds config.yaml"),
+        ("study: a\npreset: [\n", "it cannot be read as YAML from line 3 on. Correct it"),
+        ("a\tb: c: d\n", "it cannot be read as YAML from line 1 on. Correct it"),
+        ("- study: a\n", "it holds no settings by name"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_one_line(tmp_path, text, fault, monkeypatch):
+    if text is not None:
+        (tmp_path / "config.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"^config.yaml: {fault}"):
+        plan.run(precision=True)
+    (tmp_path / "config.yaml").write_text("# nothing is set\n")
+    assert plan.read_config(tmp_path / "config.yaml") == {}
 
 
 @pytest.mark.parametrize("difference", ["0", "-0.1", "1", "nan"])

@@ -1,9 +1,12 @@
 """What a run says at its end, from the files that it left."""
 
+from pathlib import Path
+
 import pytest
 
+from hipoa.core.errors import ConfigError
 from hipoa.core.files import write_csv, write_json
-from hipoa.workflow.summary import describe, describe_caveats, describe_failures
+from hipoa.workflow.summary import describe, describe_caveats, describe_failures, run
 
 LOG = """
 [Thu Nov 26 00:07:36 2026]
@@ -76,9 +79,9 @@ def test_hips_with_an_implant_are_counted_by_kind_and_unused_grades_are_named(tm
         table, [*excluded, *used, ("d", "ok", "", "", 2, 3, "", 1), ("d", "refused", "cut", "", 1, 1, 1, 1)]
     )
     assert describe(tmp_path) == [
-        f"labelled: 4 of 4 CTs done, 1 hips refused, 2 left out for nails, screws or plates, 1 left out "
-        f"for a replacement of the joint ({table})",
-        "    1 x cut",
+        f"labelled: 4 of 4 CTs done, 1 hip refused, 2 hips left out for nails, screws or plates, 1 hip left "
+        f"out for a replacement of the joint ({table})",
+        "    1 x cut (h7)",
         "    warning: 3 graded hips are neither trained on nor scored",
         "        h0: excluded: implant (replacement)",
         "        h6: Crowe II, KL 3 is in no class",
@@ -106,13 +109,24 @@ def test_cases_refusals_and_costs(tmp_path):
         path.write_text(f"s\tmax_rss\n{row}\n")
     assert describe(tmp_path) == [
         f"pool: 1 of 3 CTs done, 3 hips refused ({tmp_path}/hips/pool.csv)",
-        "    2 x no hip",
-        "    1 x cut",
+        "    2 x no hip (h2, h3)",
+        "    1 x cut (h1)",
         "    warning: 3 of 5 hips of the pool cannot be ranked or read",
         "stage          jobs    in all   longest  most memory",
         "hips              1   0:00:01   0:00:01         0 MB",
         "train             2   1:01:30   1:00:00       800 MB",
     ]
+
+
+def test_of_many_refused_hips_the_first_are_named(tmp_path):
+    write_hips(tmp_path / "hips/external.csv", [("a", "refused", "cut")] * 6)
+    assert describe(tmp_path)[1] == "    6 x cut (h0, h1, h2, h3 and 2 more)"
+
+
+def test_a_study_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r'^--results: "nowhere" is no folder. Name that of a study'):
+        run(results=Path("nowhere"))
+    run(results=tmp_path)
 
 
 def test_after_a_failure_times_are_left_out(tmp_path):

@@ -157,7 +157,7 @@ def test_a_replaced_hip_that_was_graded_by_hand_is_neither_trained_on_nor_scored
         assert REPLACED not in one.predicted
         assert REPLACED not in {row["hip_id"] for row in read_rows(one.results / "folds/r0.csv")}
         assert f"        {REPLACED}: excluded: implant (replacement)\n" in one.printed
-        assert "1 left out for a replacement of the joint" in one.printed
+        assert "1 hip left out for a replacement of the joint" in one.printed
         assert "excluded: implant (replacement)" in one.list_section("refused")
 
 

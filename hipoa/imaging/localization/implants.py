@@ -16,15 +16,18 @@ of plastic without metal about it is not seen.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy import ndimage
 
 from hipoa.imaging.ct.image import run_forwards
 from hipoa.imaging.ct.volume import Volume
 from hipoa.imaging.localization.sphere_fit import spread_directions
 
-# Denser than cortical bone and contrast medium, below 3071, where the HU of many CTs end; and more of it than
-# a surgical clip. Ours.
-METAL_HU, _LEAST_MM3 = 2500.0, 200.0
+# Denser than cortical bone and contrast medium, below 3071, where the HU of many CTs end. Where they end
+# before 2500, the end itself, if it is above cortical bone. And a larger piece than a surgical clip. Ours.
+METAL_HU, _LEAST_METAL_HU, _LEAST_MM3 = 2500.0, 2000.0, 200.0
 # Metal is looked for in a cube of 12 cm about the hip centre.
 _REACH_MM = 60.0
 _CORE_MM, _STEP_MM, _BESIDE_MM, _BESIDE_STEP_MM = 14.0, 2.0, 10.0, 5.0
@@ -42,25 +45,35 @@ def find_implant(volume: Volume, centre_ras_mm: np.ndarray) -> str:
     """
     near = volume.box(centre_ras_mm - _REACH_MM, centre_ras_mm + _REACH_MM)
     hu, _ = run_forwards(volume.hu[near])
-    if np.count_nonzero(hu >= METAL_HU) * volume.spacing_mm.prod() < _LEAST_MM3:
+    metal_hu = float(np.clip(hu.max(initial=0), _LEAST_METAL_HU, METAL_HU))
+    if _find_largest_piece(hu >= metal_hu) * volume.spacing_mm.prod() < _LEAST_MM3:
         return ""
-    filled, surrounded = measure_fill(volume, centre_ras_mm), measure_cover(volume, centre_ras_mm)
+    filled = measure_fill(volume, centre_ras_mm, metal_hu)
+    surrounded = measure_cover(volume, centre_ras_mm, metal_hu)
     return "replacement" if filled >= _FILLED or surrounded >= _SURROUNDED else "fixation"
 
 
-def measure_fill(volume: Volume, centre_ras_mm: np.ndarray) -> float:
+def _find_largest_piece(metal: np.ndarray) -> int:
+    """The voxels of the largest piece whose voxels touch, also at edges and corners."""
+    if not metal.any():
+        return 0
+    pieces: Any = ndimage.label(metal, np.ones((3, 3, 3)))
+    return int(np.bincount(pieces[0].ravel())[1:].max())
+
+
+def measure_fill(volume: Volume, centre_ras_mm: np.ndarray, metal_hu: float = METAL_HU) -> float:
     """The share (0-1) of metal in a ball of 14 mm, the largest of those within 10 mm of a centre (3,)."""
     offsets = _lattice(_BESIDE_MM, _BESIDE_STEP_MM)
     points = _lattice(_BESIDE_MM + _CORE_MM, _STEP_MM)
-    metal = _is_metal(volume, centre_ras_mm + points)
+    metal = _is_metal(volume, centre_ras_mm + points, metal_hu)
     inside = (np.linalg.norm(points - offset, axis=1) <= _CORE_MM for offset in offsets)
     return max(float(metal[ball].mean()) for ball in inside)
 
 
-def measure_cover(volume: Volume, centre_ras_mm: np.ndarray) -> float:
+def measure_cover(volume: Volume, centre_ras_mm: np.ndarray, metal_hu: float = METAL_HU) -> float:
     """The share (0-1) of all directions in which metal lies 14-35 mm from a centre (3,)."""
     points = centre_ras_mm + _DIRECTIONS[:, None] * _DEPTHS_MM[:, None]
-    return float(_is_metal(volume, points).any(1).mean())
+    return float(_is_metal(volume, points, metal_hu).any(1).mean())
 
 
 def _lattice(radius_mm: float, step_mm: float) -> np.ndarray:
@@ -71,9 +84,9 @@ def _lattice(radius_mm: float, step_mm: float) -> np.ndarray:
     return points[np.linalg.norm(points, axis=1) <= radius_mm]
 
 
-def _is_metal(volume: Volume, ras_mm: np.ndarray) -> np.ndarray:
+def _is_metal(volume: Volume, ras_mm: np.ndarray, metal_hu: float) -> np.ndarray:
     """Whether the voxel at each point (..., 3) is metal; none outside the CT is."""
     index = np.rint(volume.ijk(ras_mm)).astype(int)
     inside = np.all((index >= 0) & (index < volume.hu.shape), axis=-1)
     i, j, k = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
-    return inside & (volume.hu[i, j, k] >= METAL_HU)
+    return inside & (volume.hu[i, j, k] >= metal_hu)

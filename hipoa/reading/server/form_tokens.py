@@ -47,13 +47,12 @@ class FormTokens:
             ReadingError: The token is forged or another reader's, or the reading is incomplete.
         """
         token = self._open(reader, form.get("form_token"))
-        elapsed = datetime.now(UTC) - datetime.fromisoformat(token["time"])
         entered = {
             "crowe": form.get("crowe"),
             "kl": form.get("kl"),
             "reason": _to_one_line(form.get("reason")),
             "comment": _to_one_line(form.get("comment")),
-            "seconds": _limit(form.get("seconds"), elapsed.total_seconds()),
+            "seconds": _time(token, form),
         }
         if entered["reason"] == "other" and not entered["comment"]:
             raise ReadingError("reading", "another reason needs a comment", "Say in the comment what it is.")
@@ -77,6 +76,7 @@ class FormTokens:
         token = self._open(reader, form.get("form_token"))
         # Its own id, since the hip may yet be graded on the same token in another tab.
         fields = {**token, "id": f"later-{token['id']}", "kind": "later", "again": False}
+        fields["seconds"] = _time(token, form)
         return Record.model_validate({**fields, "time": now_utc(), "version": hipoa.__version__})
 
     def _open(self, reader: str, text: object) -> dict[str, Any]:
@@ -103,8 +103,10 @@ def _to_one_line(text: object) -> object:
     return " ".join("".join(kept).split())
 
 
-def _limit(seconds: object, elapsed: float) -> float:
-    """What the page counted, at most the time that passed; 0 if it is no number."""
+def _time(token: Mapping[str, Any], form: Mapping[str, Any]) -> float:
+    """The seconds that the page counted, at most the time that passed; 0 if it is no number."""
+    seconds = form.get("seconds")
+    elapsed = (datetime.now(UTC) - datetime.fromisoformat(token["time"])).total_seconds()
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return 0.0
     return round(min(max(0.0, float(seconds)), max(0.0, elapsed), MAX_SECONDS), 1)

@@ -17,7 +17,7 @@ from hipoa.grading.data.labels import combine
 from hipoa.reading.agreement import measure_agreement
 from hipoa.reading.images import load_image
 from hipoa.reading.log import Log
-from hipoa.reading.records import REASONS, Record, agree, same_grade
+from hipoa.reading.records import REASONS, ReadingIndex, Record, agree, same_grade
 from hipoa.reading.server.form_tokens import FormTokens, now_utc
 from hipoa.reading.server.queue import AGAIN_AFTER, queue_hips
 from hipoa.reading.server.tools import find_earlier, present_tools, take_tools
@@ -161,14 +161,17 @@ class ReadingService:
         """Hips that the reader and others graded differently, and how well readers agree.
 
         Others' readings of hips that the reader has not read stay hidden, so that hers will be blind; so do
-        those of hips that she will read a second time.
+        those of hips that she will read a second time. The agreement is without all hips that she read
+        lately: else it would tell what is hidden.
         """
         cases = [
             {"hip_id": hip_id, **self._describe_disagreement(hip_id, readings)}
             for hip_id, readings in self._disagreements(reader).items()
         ]
         patients = {name: hip.patient for name, hip in self.worklist.by_id.items()}
-        agreement = measure_agreement(self.log.index, patients, self.worklist.classes, with_reader=reader)
+        hidden = self._find_lately_read(reader) | self._find_returning(reader)
+        seen = [record for record in self.log.index.all() if record.hip_id not in hidden]
+        agreement = measure_agreement(ReadingIndex(seen), patients, self.worklist.classes, with_reader=reader)
         return {"open": cases[:_MAX_LISTED], "n_open": len(cases), "agreement": agreement}
 
     def list_references(self) -> dict[str, Any]:
@@ -206,7 +209,7 @@ class ReadingService:
         return {**presented, "prediction": self._predict(hip)} if before else presented
 
     def _queue(self, reader: str) -> list[tuple[Hip, bool]]:
-        return queue_hips(reader, self.worklist, self.log.index, self.settings)
+        return queue_hips(reader, self.worklist, self.log.index, self.settings, self.secret)
 
     def _find_showable(self, reader: str) -> list[Hip]:
         """The hips whose class by the model the reader may see: none of the patient's is left to read.
@@ -216,15 +219,17 @@ class ReadingService:
         """
         if self.settings.prediction == "never":
             return []
-        index, queue = self.log.index, self._queue(reader)
-        may_return = bool(queue) and self.settings.again_every > 0
-        lately = (
-            {record.hip_id for record in index.readings(reader)[-_SHOWN_AFTER:]} if may_return else set[str]()
-        )
+        index, queue, lately = self.log.index, self._queue(reader), self._find_lately_read(reader)
         by_id = self.worklist.by_id
         waiting = {hip.patient for hip, _ in queue} | {by_id[name].patient for name in lately & by_id.keys()}
         read = (by_id[name] for name in index.current(reader) if name in by_id)
         return [hip for hip in read if hip.patient not in waiting and self._predict(hip)]
+
+    def _find_lately_read(self, reader: str) -> set[str]:
+        """The hips that the reader read lately, while one of them may come a second time."""
+        if not self.settings.again_every or not self._queue(reader):
+            return set()
+        return {record.hip_id for record in self.log.index.readings(reader)[-_SHOWN_AFTER:]}
 
     def _append(self, kind: str, record_id: str, fields: Mapping[str, Any]) -> None:
         known = {"kind": kind, "id": record_id, "time": now_utc(), "study": self.study}
@@ -262,7 +267,7 @@ class ReadingService:
 
     def _disagreements(self, reader: str) -> dict[str, Mapping[str, Record]]:
         settled = self.log.index.consensus()
-        returning = {hip.hip_id for hip, again in self._queue(reader) if again}
+        returning = self._find_returning(reader)
         return {
             hip_id: readings
             for hip_id, readings in self.log.index.by_hip().items()
@@ -271,6 +276,9 @@ class ReadingService:
             and reader in readings
             and not agree(readings)
         }
+
+    def _find_returning(self, reader: str) -> set[str]:
+        return {hip.hip_id for hip, again in self._queue(reader) if again}
 
     def _describe_disagreement(self, hip_id: str, readings: Mapping[str, Record]) -> dict[str, Any]:
         proposals = self.log.index.proposals().get(hip_id, {})

@@ -55,13 +55,15 @@ export function fillDisagreements(found, settle) {
   for (const k of found.agreement) {
     const who = k.question === "intra-reader" ? `${k.a}, repeated` : `${k.a} and ${k.b}`;
     const span = k.low === "" ? "" : ` (${digits(k.low)} to ${digits(k.high)})`;
-    const metric = { ECA: "exact agreement", ONCA: "at most one apart" }[k.metric] ?? k.metric;
+    const metric = { ECA: "exact agreement", ONCA: "at most one apart", MAE: "mean difference, in grades" }[k.metric] ?? k.metric;
     const row = kappas.insertRow();
     for (const text of [who, k.index, metric, k.value === "" ? "not defined" : digits(k.value) + span, k.n_hips]) row.insertCell().textContent = text;
   }
   if (!found.agreement.length) {
     const cell = kappas.insertRow().insertCell();
     cell.colSpan = 5;
-    cell.textContent = "no other reader has read two of your hips";
+    cell.textContent = state.again_every
+      ? "nothing yet: it takes two hips that another reader has read too, and your last 40 readings count only when the list is done"
+      : "no other reader has read two of your hips";
   }
 }
