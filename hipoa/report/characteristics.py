@@ -120,13 +120,12 @@ def _count(
     levels: Mapping[str, str],
     missing: str = NOT_STATED,
 ) -> Characteristic:
-    """A row for each level with its number and percentage of each cohort; none where no unit states one."""
+    """A row for each level that any cohort has, with its number and percentage; none where none is stated."""
     counts = [Counter(levels.get(read(unit), missing) for unit in units) for units in cohorts]
-    labels = [*dict.fromkeys(levels.values()), missing]
-    if all(set(of_cohort) <= {missing} for of_cohort in counts):
+    found = {label for of_cohort in counts for label in of_cohort}
+    labels = [label for label in (*dict.fromkeys(levels.values()), missing) if label in found]
+    if found <= {missing}:
         labels = []
-    elif not any(of_cohort[missing] for of_cohort in counts):
-        labels.remove(missing)
     return Characteristic(name, [(label, [_write_count(own, label) for own in counts]) for label in labels])
 
 

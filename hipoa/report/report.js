@@ -83,11 +83,11 @@ for (const table of document.querySelectorAll("main table:not(.matrix)")) {
   addCsv(table);
 }
 
-// A part of a table that is out of sight is announced; tables in details get their size when these open.
+// A part of a table or figure that is out of sight is announced; tables in details get their size when these open.
 const watched = new ResizeObserver((entries) => {
   for (const { target } of entries) target.classList.toggle("cut", target.scrollWidth > target.clientWidth + 1);
 });
-document.querySelectorAll(".scroll").forEach((box) => watched.observe(box));
+document.querySelectorAll(".scroll, figure").forEach((box) => watched.observe(box));
 
 // ---- figures: save as SVG and PNG
 

@@ -94,8 +94,17 @@ def find_reason(row: Row) -> str:
 
 
 def write_points(row: Row) -> str:
-    """A difference with its 95 % interval; of shares in percentage points. See `write_row`."""
-    return _write(row, 100, "z.0f", " percentage points") if row["unit"] == "share" else write_row(row)
+    """A difference with its 95 % interval; of shares in percentage points. See `write_row`.
+
+    A bound beside 0 has the digits that tell it from 0, on which a sentence may turn.
+    """
+    if row["unit"] != "share":
+        return write_row(row)
+    bounds = [100 * float(row[name]) for name in ("low", "high") if row[name]]
+    digits = next((n for n in range(3) if all(bool(round(bound, n)) == bool(bound) for bound in bounds)), 3)
+    form = f"z.{digits}f"
+    one = row["value"] and abs(float(format(100 * float(row["value"]), form))) == 1
+    return _write(row, 100, form, " percentage point" if one else " percentage points")
 
 
 def write_difference(row: Row) -> str:

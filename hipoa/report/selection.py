@@ -68,20 +68,31 @@ def find_selections(
     unread = [hip for hip in hips if hip.hip_id in ranked and hip.status == "ok"]
     aside = [hip for hip in unread if not ranked[hip.hip_id]]
     return [
-        *(compare_hips(name, own, "scored", scored) for name, own in found.items()),
+        *(compare_hips(name, own, "scored", scored, "labelled or external") for name, own in found.items()),
         compare_hips("set aside by triage", aside, "ranked", [hip for hip in unread if ranked[hip.hip_id]]),
     ]
 
 
-def compare_hips(name: str, left_out: Sequence[Hip], kept_as: str, kept: Sequence[Hip]) -> Selection:
-    """Compares hips that were left out with hips that were kept, by patient."""
+def compare_hips(
+    name: str, left_out: Sequence[Hip], kept_as: str, kept: Sequence[Hip], of: str = ""
+) -> Selection:
+    """Compares hips that were left out with hips that were kept, by patient.
+
+    Args:
+        name: Why they were left out, such as "refused".
+        left_out: These hips.
+        kept_as: What became of the others, such as "scored".
+        kept: The others.
+        of: The cohorts of both, such as "labelled or external".
+    """
+    noun = f"{of} hip".lstrip()
     if not left_out:
-        return Selection(name, f"No hip was {name}.", [])
+        return Selection(name, f"No {noun} was {name}.", [])
     patients = {hip.patient_id for hip in left_out}
     others = [hip for hip in kept if hip.patient_id not in patients]
     n_others = len({hip.patient_id for hip in others})
     counts = (
-        f"{count_words(len(left_out), 'hip')} of {count_words(len(patients), 'patient')} {name}, against "
+        f"{count_words(len(left_out), noun)} of {count_words(len(patients), 'patient')} {name}, against "
         f"{count_words(len(others), f'{kept_as} hip')} of {count_words(n_others, 'other patient')}"
     )
     if min(len(patients), n_others) < _LEAST_PATIENTS:

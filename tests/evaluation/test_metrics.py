@@ -305,6 +305,9 @@ def test_the_confusion_is_a_mean_over_the_repeats(write_uncertainty, metrics):
     assert [table[0][f"predicted_{n}"] for n in (1, 2, 3)] == ["1.5", "0.5", "0"]
     assert [table[6][f"predicted_{n}"] for n in (6, 7)] == ["0.5", "0.5"]
     assert sum(float(row[f"predicted_{n}"]) for row in table for n in range(1, 8)) == 4
+    assert {row["note"] for row in table} == {"hips, mean over 2 repeats"}
+    single = metrics(write_uncertainty("vit", hips([1, 7], [1, 7])), table="confusion")
+    assert {row["note"] for row in single} == {"hips"}
 
 
 def named(study, grades, predicted, cohort="labelled", **more):

@@ -53,6 +53,11 @@ def results(*rows):
             "points (-10 to 0), which includes 0.",
         ),
         (
+            difference("-0.31", "-0.62", "-0.003"),
+            "vit agrees less often with reader 1 than reader 2: difference in ECA -31.0 percentage "
+            "points (-62.0 to -0.3).",
+        ),
+        (
             difference("-0.05"),
             "vit and reader 2 against reader 1: difference in ECA -5 percentage points.",
         ),

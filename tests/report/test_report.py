@@ -12,6 +12,7 @@ from hipoa.core.errors import TableError
 from hipoa.core.files import read_csv, write_csv
 from hipoa.evaluation.comparison.precision import PlannedStudy, expect
 from hipoa.evaluation.comparison.verdicts import SAME
+from hipoa.evaluation.metrics.baselines import GEOMETRY
 from hipoa.evaluation.metrics.estimates import APPROXIMATE
 from hipoa.report import sections
 from hipoa.report.cohort import read_hips
@@ -241,6 +242,17 @@ def test_every_ranked_hip_and_every_reason_is_told(page):
         assert text in refused
 
 
+@pytest.mark.parametrize("outside", [0, 1])
+def test_others_follow_the_batch_only_where_there_are_others(study, outside):
+    path = study.root / "triage.csv"
+    rows = read_csv(path)
+    ranked = [row for row in rows if row["rank"]]
+    for row in ranked:
+        row["in_budget"] = "yes" if int(row["rank"]) <= len(ranked) - outside else ""
+    write_csv(path, list(rows[0]), rows)
+    assert ("the others follow by uncertainty" in read_section(study.report(), "triage")) == bool(outside)
+
+
 def test_the_list_says_why_and_names_labelled_neighbours(fabricated, page):
     triage = page.split('<section id="triage">')[1].split("</section>")[0]
     first = read_csv(fabricated.root / "triage.csv")[0]
@@ -319,17 +331,34 @@ def test_a_network_that_beats_no_constant_commands_nothing(study):
     page = study.report()
     assert "No label is doubted: no network is shown" in read_section(page, "label_errors")
     assert "labelled hips again" not in page
+    assert "second reading" not in read_section(page, "gallery")
     assert NO_ORDER in read_section(page, "simulation")
     assert NO_ORDER in read_section(page, "card")
     assert NO_BETTER in read_section(page, "summary")
-    assert "is not shown to say anything." in read_section(page, "summary")
+    assert "Nothing that rests on the grades of" in read_section(page, "summary")
+
+
+def test_the_grades_by_measured_geometry_are_explained_where_there_are_any(study):
+    path = study.root / "metrics.csv"
+    rows = read_csv(path)
+    said = "graded by a regression that sees no image"
+    assert said not in study.report()
+    one = next(row for row in rows if row["experiment"] == "vit" and row["metric"] == "ECA")
+    write_csv(path, list(rows[0]), [*rows, one | {"experiment": GEOMETRY}])
+    assert said in read_section(study.report(), "accuracy")
+
+
+def test_the_unit_of_a_score_is_not_said_twice(page):
+    assert "quadratic weighted kappa</td>" in read_section(page, "external")
+    assert 'MAE <span class="quiet">classes</span>' in read_section(page, "external")
 
 
 def test_a_network_that_beats_a_constant_keeps_its_lists_and_sentences(fabricated, page):
     assert "No label is doubted" not in page
+    assert "A confident error deserves a second reading" in read_section(page, "gallery")
     assert NO_ORDER not in page
     assert NO_BETTER not in page
-    assert "not shown to say anything" not in page
+    assert "Nothing that rests on" not in page
     assert "networks that are shown to\ngrade better than the same answer for every hip (vit, vgg)" in page
     assert [row for row in read_csv(fabricated.root / "label_errors.csv") if row["doubted"]]
 
@@ -486,6 +515,15 @@ def test_what_to_do_next_is_only_what_there_is_to_do(study):
     steps = list_steps(study.report())
     assert "Answer the items of the reporting guidelines" in steps
     assert steps.count("<li>") == 1
+
+
+def test_a_warning_of_a_hip_that_is_not_used_need_not_be_checked(study):
+    for path in study.hips:
+        rows = read_csv(path)
+        write_csv(
+            path, list(rows[0]), [row | {"warnings": "metal" * (row["status"] != "ok")} for row in rows]
+        )
+    assert "with a warning" not in list_steps(study.report())
 
 
 def test_an_order_no_better_than_chance_is_not_sold(study):

@@ -1,7 +1,7 @@
 import pytest
 
 from hipoa.core.files import read_csv
-from hipoa.report.scores import NO_NETWORKS, find_best, find_row, pivot, write_row
+from hipoa.report.scores import NO_NETWORKS, find_best, find_row, pivot, write_points, write_row
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,22 @@ def test_a_value_is_written_with_its_interval():
     assert write_row(row) == "0.100 (0.050 to 0.150)"
     assert write_row(score("-0.2", "0.1")) == "0.100 (-0.200 to 0.100)"
     assert write_row(row | {"value": ""}) == write_row(None) == "not defined"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "said"),
+    [
+        ("-0.2", "0.1", "0.01", "1 percentage point (-20 to 10)"),
+        ("-0.2", "0", "-0.1", "-10 percentage points (-20 to 0)"),
+        ("-0.2", "0.004", "-0.1", "-10.0 percentage points (-20.0 to 0.4)"),
+        ("0.0003", "0.2", "0.1", "10.00 percentage points (0.03 to 20.00)"),
+        ("1e-9", "0.2", "0.1", "10.000 percentage points (0.000 to 20.000)"),
+        ("", "", "0.1", "10 percentage points"),
+        ("", "", "", "not defined"),
+    ],
+)
+def test_a_bound_of_a_difference_is_not_rounded_to_0(low, high, value, said):
+    assert write_points(score(low, high, value) | {"unit": "share"}) == said
 
 
 def test_a_value_without_an_interval_says_why():

@@ -130,12 +130,20 @@ def test_every_hip_of_the_graded_cohorts_is_kept_or_left_out_once():
         [*scored, *ungraded, *refused, *excluded, *metal, *pool], {hip.hip_id for hip in scored}, triage
     )
     assert [selection.sentence.partition(",")[0] for selection in found] == [
-        "6 hips of 3 patients refused",
-        "2 hips of 1 patient excluded",
-        "2 hips of 1 patient left out for an implant",
-        "4 hips of 2 patients unscored despite a radiograph",
+        "6 labelled or external hips of 3 patients refused",
+        "2 labelled or external hips of 1 patient excluded",
+        "2 labelled or external hips of 1 patient left out for an implant",
+        "4 labelled or external hips of 2 patients unscored despite a radiograph",
         "2 hips of 1 patient set aside by triage",
     ]
+
+
+def test_implants_of_the_pool_are_not_denied():
+    """They are in no sentence here, which therefore says of whom it speaks."""
+    metal = hips("metal", 1, cohort="pool", status="excluded", implant="replacement")
+    said = [selection.sentence for selection in find_selections([*hips("a", 3), *metal], set(), [])]
+    assert "No labelled or external hip was left out for an implant." in said
+    assert "No hip was set aside by triage." in said
 
 
 def test_those_left_out_for_an_implant_are_not_compared_by_implant():
@@ -153,5 +161,5 @@ def test_those_left_out_for_an_implant_are_not_compared_by_implant():
 def test_the_page_says_who_was_left_out(fabricated):
     page = fabricated.report("selection.html", "selection.json")
     section = page.split('<section id="patients">')[1].split("</section>")[0]
-    assert "2 hips of 1 patient refused, against" in section
+    assert "2 labelled or external hips of 1 patient refused, against" in section
     assert "Patients with a hip unscored despite a radiograph, and others" in section

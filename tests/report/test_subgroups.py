@@ -7,7 +7,8 @@ from hipoa.evaluation.metrics.subgroups import COLUMNS
 from hipoa.report.scores import find_best
 from hipoa.report.sections.subgroups import describe_differences
 
-MEN = {"experiment": "vit", "cohort": "labelled", "column": "sex", "subgroup": "M", "metric": "ECA"}
+MEN = {"experiment": "vit", "cohort": "labelled", "column": "sex", "subgroup": "M"}
+MEN |= {"metric": "ECA", "unit": "share"}
 LESS = {"reference": "F", "difference": "-0.2", "difference_low": "-0.35", "difference_high": "-0.05"}
 
 
@@ -18,9 +19,9 @@ def row(**cells):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([row(**LESS, p="0.01", p_holm="0.02"), row(**LESS, metric="MAE", p="0.2", p_holm="0.4")],
-         "vit, labelled cohort: after adjustment ECA of sex M differs from that of F by -0.200 "
-         "(-0.350 to -0.050, p = 0.02)."),
+        ([row(**LESS, p="0.01", p_holm="0.02"), row(**LESS, metric="ONCA", p="0.2", p_holm="0.4")],
+         "vit, labelled cohort: after adjustment ECA of sex M differs from that of F by -20 "
+         "percentage points (-35 to -5), p = 0.02."),
         ([row(**LESS, p="0.03", p_holm="0.06"), row(**LESS, column="age", p="0.9", p_holm="0.9")],
          "vit, labelled cohort: no subgroup differs after adjustment (2 comparisons of each score); "
          "differences within the intervals remain possible."),
@@ -46,4 +47,4 @@ def test_a_subgroup_of_the_best_network_that_differs_is_a_caveat(study):
     own = row(experiment=best, value="0.6", **LESS, p="0.01", p_holm="0.02")
     write_csv(study.root / "subgroups.csv", COLUMNS, [own])
     summary = study.report().split('<section id="summary">')[1].split("</section>")[0]
-    assert "(-0.350 to -0.050, p = 0.02), adjusted for the number of subgroups." in summary
+    assert "by -20 percentage points (-35 to -5), p = 0.02, adjusted for the number of subgroups." in summary

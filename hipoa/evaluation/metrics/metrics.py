@@ -163,4 +163,4 @@ def _confusion_rows(cohort: str, table: Graded) -> Iterator[Row]:
     for grade, counts in enumerate(matrix, start=1):
         keys: Row = {"experiment": table.experiment, "cohort": cohort, "grade": grade}
         cells = dict(zip(_PREDICTED, map(format_number, counts), strict=True))
-        yield {**keys, **cells, "note": f"hips, mean over {n} repeats"}
+        yield {**keys, **cells, "note": f"hips, mean over {n} repeats" if n > 1 else "hips"}

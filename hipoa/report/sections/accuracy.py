@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hipoa.evaluation.metrics.against_readers import SCORED
+from hipoa.evaluation.metrics.baselines import GEOMETRY
 from hipoa.evaluation.metrics.indices import APART, INDEX_SCORES, name_score
 from hipoa.evaluation.metrics.raters import RATERS
 from hipoa.evaluation.metrics.sides import SIDES
@@ -24,6 +25,7 @@ def gather(results: Results) -> dict[str, Any]:
         "index_metrics": [name_score("", name).strip() for name in INDEX_SCORES],
         "separate": list(_list_separate(results.scores)),
         "raters": RATERS,
+        "geometry": GEOMETRY,
         "least_patients": LEAST_PATIENTS,
         "no_networks": [name for name in NO_NETWORKS if name != SIDES],
         "ceilings": _find_ceilings(results),

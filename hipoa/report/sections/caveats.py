@@ -25,7 +25,7 @@ def _check_data(results: Results) -> Iterator[str]:
     flow = results.flow["all"]
     yield from results.single_class.values()
     if results.best and not results.beats_constant(results.best["experiment"]):
-        yield f"Whatever rests on the grades of {results.best['experiment']} is not shown to say anything."
+        yield f"Nothing that rests on the grades of {results.best['experiment']} can be relied on."
     if flow["refused"] > _MANY_REFUSED * flow["hips"]:
         yield f"{flow['refused']} of {flow['hips']} hips were refused; the others may be easier to grade."
     grades = [

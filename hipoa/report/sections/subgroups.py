@@ -8,7 +8,7 @@ from typing import Any
 
 from hipoa.evaluation.metrics.subgroups import COMPARED, HIDDEN, LEAST_PATIENTS, LEAST_SHOWN
 from hipoa.report.results import Results
-from hipoa.report.scores import COLUMN_NAMES, Row, count_words, list_words
+from hipoa.report.scores import COLUMN_NAMES, Row, count_words, list_words, write_difference
 
 _LEVEL = 0.05
 
@@ -66,8 +66,8 @@ def _list_tested(rows: Sequence[Row], experiment: str, cohort: str) -> list[Row]
 
 def _describe(row: Row) -> str:
     column = COLUMN_NAMES.get(row["column"], row["column"])
+    interval = {"low": row["difference_low"], "high": row["difference_high"]}
     return (
         f"{row['metric']} of {column} {row['subgroup']} differs from that of {row['reference']} by "
-        f"{float(row['difference']):+.3f} ({float(row['difference_low']):+.3f} to "
-        f"{float(row['difference_high']):+.3f}, p = {float(row['p_holm']):.2g})"
+        f"{write_difference({**row, **interval})}, p = {float(row['p_holm']):.2g}"
     )

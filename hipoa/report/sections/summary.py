@@ -245,7 +245,7 @@ def _list_steps(results: Results) -> Iterator[tuple[str, str]]:
     if doubted:
         hips = count_words(doubted, "labelled hip")
         yield f"Read {hips} again: the label may be wrong.", "label_errors"
-    warned = sum(bool(hip.warnings) for hip in results.hips)
+    warned = sum(hip.status == "ok" and bool(hip.warnings) for hip in results.hips)
     if warned:
         hips = count_words(warned, "hip")
         yield f"Check the {hips} with a warning before relying on any number.", "refused"
