@@ -142,6 +142,16 @@ def ct(name, left, right, graded=""):
     ]
 
 
+def test_both_hips_of_a_ct_that_were_refused_for_one_reason_are_named_together():
+    found = [
+        *ct("a", "refused", "refused", "L"),
+        *ct("b", "refused", "ok", "L"),
+        *ct("c", "ok", "refused", "R"),
+    ]
+    with pytest.raises(CohortError, match=r"\(a_L and a_R: cut off; b_L: cut off; c_R: cut off\)"):
+        check_refused(found, "labelled", 0.2)
+
+
 @given(st.data())
 def test_a_ct_of_the_pool_in_which_a_hip_was_read_never_stops_a_run_that_passed(data):
     """Only hips that are shown can be read."""

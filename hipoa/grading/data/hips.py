@@ -84,8 +84,14 @@ def check_refused(rows: Iterable[Mapping[str, object]], cohort: str, max_share: 
     total = len(refused) + len(shown)
     if not refused or len(refused) <= max_share * total:
         return
-    reasons = [f"{row['hip_id']}: {str(row['reason']).rstrip('.')}" for row in refused[:SHOWN_REASONS]]
-    reasons += [f"and {len(refused) - SHOWN_REASONS} more"] if len(refused) > SHOWN_REASONS else []
+    # Both hips of a CT mostly have the same reason.
+    of_reason: dict[tuple[object, str], list[str]] = defaultdict(list)
+    for row in refused:
+        of_reason[row["case_id"], str(row["reason"]).rstrip(".")].append(str(row["hip_id"]))
+    first = list(of_reason.items())[:SHOWN_REASONS]
+    reasons = [f"{' and '.join(hips)}: {reason}" for (_, reason), hips in first]
+    more = len(refused) - sum(len(hips) for _, hips in first)
+    reasons += [f"and {more} more"] if more else []
     raise CohortError(
         f"cohort {cohort}",
         f"{len(refused)} of {total} hips ({len(refused) / total:.0%}) were refused, "
