@@ -93,6 +93,12 @@ def find_reason(row: Row) -> str:
     )
 
 
+def count_digits(bounds: Sequence[float], least: int) -> int:
+    """How many decimals tell every bound beside 0 from 0: at least so many, at most three."""
+    enough = (n for n in range(least, 3) if all(bool(round(bound, n)) == bool(bound) for bound in bounds))
+    return next(enough, 3)
+
+
 def write_points(row: Row) -> str:
     """A difference with its 95 % interval; of shares in percentage points. See `write_row`.
 
@@ -101,7 +107,7 @@ def write_points(row: Row) -> str:
     if row["unit"] != "share":
         return write_row(row)
     bounds = [100 * float(row[name]) for name in ("low", "high") if row[name]]
-    digits = next((n for n in range(3) if all(bool(round(bound, n)) == bool(bound) for bound in bounds)), 3)
+    digits = count_digits(bounds, 0)
     form = f"z.{digits}f"
     one = row["value"] and abs(float(format(100 * float(row["value"]), form))) == 1
     return _write(row, 100, form, " percentage point" if one else " percentage points")

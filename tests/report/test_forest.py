@@ -173,6 +173,10 @@ def test_too_many_rows_are_left_to_the_table(tables):
         ((0.304, 0.28, 0.33, "share", False), ("30.4 %", "28.0 to 33.0")),
         ((-0.15, -0.66, 0.35, "share", True), ("\N{MINUS SIGN}15", "\N{MINUS SIGN}66 to +35")),
         ((-0.001, -0.6, 0.6, "share", True), ("0", "\N{MINUS SIGN}60 to +60")),
+        (
+            (-0.31, -0.62, -0.002, "share", True),
+            tuple(f"\N{MINUS SIGN}{n}" for n in ("31.0", "62.0 to \N{MINUS SIGN}0.2")),
+        ),
         ((0.727, 0.06, 0.945, "kappa", False), ("0.73", "0.06 to 0.94")),
         ((0.5, math.nan, math.nan, "share", False), ("50 %", "")),
     ],

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hipoa.report.figures.style import GREY, PALE, say
-from hipoa.report.scores import Row, count_words, find_reason
+from hipoa.report.scores import Row, count_digits, count_words, find_reason
 
 SHARE = "share"
 _WIDTH_IN, _LEFT_IN, _RIGHT_IN = 4.2, 1.5, 1.1
@@ -90,9 +90,14 @@ def make_line(row: Row, label: str, colour: str, marker: str = "o", **columns: s
 
 
 def write_numbers(value: float, low: float, high: float, unit: str, *, signed: bool) -> tuple[str, str]:
-    """A value and its interval in words, shares in percent; "" for what is NaN."""
+    """A value and its interval in words, shares in percent; "" for what is NaN.
+
+    A bound of a difference that is not 0 is not written as 0.
+    """
     scale, digits = (100.0, int(high - low < _FINE)) if unit == SHARE else (1.0, 2)
     suffix = " %" if unit == SHARE and not signed else ""
+    if signed and math.isfinite(low + high):
+        digits = count_digits([scale * low, scale * high], digits)
 
     def write(number: float) -> str:
         rounded = round(scale * number, digits) + 0.0
