@@ -73,3 +73,12 @@ def slurm():
         yield
     finally:
         subprocess.run([*script, "down"], env=environment, check=True)
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    """One Playwright for all tests: a second one cannot start while the first is open."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        yield started

@@ -52,20 +52,17 @@ def make_hips():
 
 
 @pytest.fixture(scope="module")
-def opened(chromium, tmp_path_factory):
-    from playwright.sync_api import sync_playwright
-
+def opened(chromium, tmp_path_factory, playwright):
     file = tmp_path_factory.mktemp("page") / "hips.html"
     file.write_text(render(RECORD, make_hips(), TABLE), encoding="utf-8")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1366, "height": 768})
-        faults = []
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("request", lambda request: faults.append(request.url) if "http" in request.url[:5] else None)
-        page.goto(file.as_uri())
-        yield page, faults
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    faults = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("request", lambda request: faults.append(request.url) if "http" in request.url[:5] else None)
+    page.goto(file.as_uri())
+    yield page, faults
+    browser.close()
 
 
 def test_it_says_what_a_surgeon_must_know(opened):

@@ -26,10 +26,8 @@ BROKEN_NUMBERS = """[...document.querySelectorAll('td')].filter(cell => {
 
 
 @pytest.fixture(scope="module")
-def opened(fabricated, chromium):
+def opened(fabricated, chromium, playwright):
     """Opens the report at a width; gives the page and what went wrong."""
-    from playwright.sync_api import sync_playwright
-
     text = fabricated.report("page.html", "page.json")
     banners = (
         '<p class="banner" role="note">These patients are synthetic, and what this shows is of software.</p>'
@@ -38,26 +36,23 @@ def opened(fabricated, chromium):
     (fabricated.root / "synthetic.html").write_text(
         text.replace("</h1>", f"</h1>{banners}"), encoding="utf-8"
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
 
-        def open_page(width, name="page.html"):
-            page = browser.new_page(viewport={"width": width, "height": 768})
-            faults = []
-            page.on(
-                "console", lambda message: faults.append(message.text) if message.type == "error" else None
-            )
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("requestfailed", lambda request: faults.append(request.url))
-            page.on(
-                "request",
-                lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
-            )
-            page.goto(f"file://{fabricated.root / name}")
-            return page, faults
+    def open_page(width, name="page.html"):
+        page = browser.new_page(viewport={"width": width, "height": 768})
+        faults = []
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("requestfailed", lambda request: faults.append(request.url))
+        page.on(
+            "request",
+            lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
+        )
+        page.goto(f"file://{fabricated.root / name}")
+        return page, faults
 
-        yield open_page
-        browser.close()
+    yield open_page
+    browser.close()
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])

@@ -50,10 +50,8 @@ def find_grades(workspace):
 
 
 @pytest.fixture(scope="module")
-def read(looped, chromium):
+def read(looped, chromium, playwright):
     """The first hips of the list, read by keys in headless Chromium."""
-    from playwright.sync_api import sync_playwright
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -64,23 +62,22 @@ def read(looped, chromium):
     address = next(line.split()[1] for line in served.stdout if line.startswith("Open "))
     grade_of, seen = find_grades(looped), []
     try:
-        with sync_playwright() as playwright:
-            flags = ["--no-sandbox", "--disable-gpu"]
-            browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-            page = browser.new_page(viewport={"width": 1366, "height": 768})
-            page.goto(address)
-            before = ""
-            for _ in range(READ):
-                page.wait_for_function("was => (document.body.dataset.shown ?? '') !== was", arg=before)
-                before = page.evaluate("document.body.dataset.shown")
-                case, _, side = before.rpartition("_")
-                seen.append((before, *grade_of(case, side)))
-                for key in (*seen[-1][1:], "Enter"):
-                    page.keyboard.press(key)
-            page.wait_for_function(
-                "n => document.getElementById('place').innerText.startsWith(n)", arg=f"{READ} "
-            )
-            browser.close()
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        page.goto(address)
+        before = ""
+        for _ in range(READ):
+            page.wait_for_function("was => (document.body.dataset.shown ?? '') !== was", arg=before)
+            before = page.evaluate("document.body.dataset.shown")
+            case, _, side = before.rpartition("_")
+            seen.append((before, *grade_of(case, side)))
+            for key in (*seen[-1][1:], "Enter"):
+                page.keyboard.press(key)
+        page.wait_for_function(
+            "n => document.getElementById('place').innerText.startsWith(n)", arg=f"{READ} "
+        )
+        browser.close()
     finally:
         served.kill()
         served.communicate()
