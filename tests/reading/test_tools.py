@@ -184,6 +184,16 @@ def test_crowes_proportion_changes_to_the_height_of_the_pelvis_and_keeps_its_fir
     assert [one["kind"] for one in read_log(study)[0]["measurements"]] == ["crowe_head"]
 
 
+def test_teardrops_at_one_place_draw_nothing_that_is_no_number(page):
+    """The page has no faults at the end of every test; a hidden canvas has no size when it is shown again."""
+    press(page, "t")
+    click(page, "pelvis-large", (20, 40), (20, 40), (36, 32), (36, 20), (36, 40))
+    assert page.text_content("#pelvis-marks text") == "not measurable: move the points"
+    assert "NaN" not in page.inner_html("#pelvis-marks")
+    press(page, "Escape", "t")
+    assert "NaN" not in page.inner_html("#pelvis-marks")
+
+
 def test_measurements_come_back_after_an_undoing(page, study):
     press(page, "m")
     click(page, "hip", (10, 20), (35, 20))

@@ -174,7 +174,8 @@ export class Marks {
     const { activeElement } = document;
     const focused = this.svg.contains(activeElement) ? activeElement.getAttribute("aria-label") : null;
     this.svg.replaceChildren();
-    if (!this.viewer.image || !this.viewer.canvas.clientWidth) return;
+    // A canvas that was hidden has no size until its viewer draws, which draws the marks again.
+    if (!this.viewer.image || !this.viewer.canvas.width) return;
     this.list.forEach((one, number) => { if (KINDS[one.kind].image === this.name) this.drawOne(one, number); });
     if (this.started) this.drawOne(this.started, null);
     if (this.cross) {
@@ -211,8 +212,9 @@ export class Marks {
 
   drawCrowe(group, kind, [one, other, junction, start, end]) {
     this.drawLine(group, one, other);
-    if (other && junction) {
-      const [x, y] = [other[0] - one[0], other[1] - one[1]];
+    const [x, y] = other ? [other[0] - one[0], other[1] - one[1]] : [0, 0];
+    // Two points at one place give no line to drop a perpendicular on.
+    if (junction && (x || y)) {
       const along = ((junction[0] - one[0]) * x + (junction[1] - one[1]) * y) / (x * x + y * y);
       this.drawLine(group, [one[0] + along * x, one[1] + along * y], junction, "dashed");
     }
