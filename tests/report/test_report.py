@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from markupsafe import escape
@@ -723,3 +724,11 @@ def test_question_and_precision_come_first_in_the_part_on_methods(fabricated, pa
         assert row.smallest in section
     reporting = page.split('<section id="reporting">')[1].split("</section>")[0]
     assert "labelled patients show a difference in ECA of" in reporting
+
+
+@pytest.mark.parametrize(("cohort", "said"), [("pool", False), ("labelled", True), ("external", True)])
+def test_refused_hips_are_a_caveat_where_they_were_to_be_scored(cohort, said):
+    flow = {name: {"refused": 9 * (name == cohort), "hips": 20} for name in ("labelled", "external", "pool")}
+    results = SimpleNamespace(single_class={}, best=None, flow=flow, cohorts={"labelled": [], "external": []})
+    told = any("9 of 40 hips to be scored were refused" in caveat for caveat in caveats.list_caveats(results))
+    assert told == said

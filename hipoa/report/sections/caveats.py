@@ -22,12 +22,14 @@ def list_caveats(results: Results) -> list[str]:
 
 
 def _check_data(results: Results) -> Iterator[str]:
-    flow = results.flow["all"]
     yield from results.single_class.values()
     if results.best and not results.beats_constant(results.best["experiment"]):
         yield f"Nothing that rests on the grades of {results.best['experiment']} can be relied on."
-    if flow["refused"] > _MANY_REFUSED * flow["hips"]:
-        yield f"{flow['refused']} of {flow['hips']} hips were refused; the others may be easier to grade."
+    # Refused hips of the pool were never to be scored.
+    scored = [flow for cohort, flow in results.flow.items() if cohort in ("labelled", "external")]
+    refused, total = (sum(flow[name] for flow in scored) for name in ("refused", "hips"))
+    if refused > _MANY_REFUSED * total:
+        yield f"{refused} of {total} hips to be scored were refused; the others may be easier to grade."
     grades = [
         int(hip.grade) for hip in results.cohorts.get("labelled", ()) if hip.grade and hip.status == "ok"
     ]
